@@ -1,0 +1,489 @@
+//! The resolved configuration: plain values, every reference settled, nothing left to look up.
+//!
+//! Values of this module are only made by the loader, so whoever reads them may rely on what each
+//! field's comment states.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method, StatusCode};
+use ipnet::IpNet;
+use weir_core::Secret;
+
+use crate::pattern::{HostPattern, PathPattern};
+use crate::template::Template;
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name of the environment whose overlay was applied, if any.
+    pub environment: Option<String>,
+    /// Data-plane threads, at least one.
+    pub workers: usize,
+    /// The admin listener.
+    pub admin: Admin,
+    /// Where revisions and, later, the lake are kept.
+    pub data: PathBuf,
+    /// Addresses that accept traffic; no two share an address.
+    pub listeners: Vec<Listener>,
+    /// Groups of servers, sorted by name.
+    pub upstreams: Vec<Upstream>,
+    /// Named policies, sorted by name.
+    pub policies: Vec<Policy>,
+    /// Routes in the file's order; names are unique.
+    pub routes: Vec<Route>,
+    /// Peers whose forwarding headers (`Forwarded`, `X-Forwarded-*`) are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Deadlines towards clients.
+    pub timeouts: ClientTimeouts,
+    /// Bounds on what a client may send or hold.
+    pub limits: Limits,
+    /// What happens to `%2F` in a path.
+    pub encoded_slash: EncodedSlash,
+    /// Logs.
+    pub log: Log,
+    /// How long a drain may last before what is left is cut.
+    pub drain_timeout: Duration,
+}
+
+/// The admin listener: health, metrics and the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Loopback unless the operator says otherwise.
+    pub address: SocketAddr,
+}
+
+/// One address that accepts traffic.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// TLS settings; without them the listener speaks plain HTTP/1.1 and HTTP/2 with prior knowledge.
+    pub tls: Option<ListenerTls>,
+    /// Whether each connection must begin with a PROXY protocol header (v1 or v2).
+    pub proxy_protocol: bool,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+}
+
+/// TLS towards clients.
+#[derive(Clone, Debug)]
+pub struct ListenerTls {
+    /// At least one; the first answers clients that send no or an unknown server name.
+    pub certificates: Vec<Certificate>,
+    /// Oldest protocol version accepted.
+    pub minimum_version: TlsVersion,
+    /// Whether clients present certificates.
+    pub client_certificate: Option<ClientCertificate>,
+    /// `Strict-Transport-Security` on every answer of this listener.
+    pub hsts: Option<Hsts>,
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// Leaf first.
+    pub chain: Material,
+    /// PKCS #8, PKCS #1 or SEC 1.
+    pub key: Material,
+}
+
+/// Bytes that a reference (`file:` or `env:`) led to, and where from.
+#[derive(Clone)]
+pub struct Material {
+    /// The content.
+    pub bytes: Secret<Arc<[u8]>>,
+    /// Where it came from.
+    pub source: Source,
+}
+
+impl std::fmt::Debug for Material {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Material({})", self.source)
+    }
+}
+
+/// Where a referenced value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file; the path is absolute or relative to the working directory.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(formatter, "file:{}", path.display()),
+            Self::Environment(name) => write!(formatter, "env:{name}"),
+        }
+    }
+}
+
+/// TLS protocol versions that Weir speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246, by option only.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+/// How clients prove who they are in the handshake.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// PEM bundle of the authorities that may sign client certificates.
+    pub authorities: Material,
+    /// `false`: a client without a certificate is served, a client with a bad one is not.
+    pub required: bool,
+}
+
+/// `Strict-Transport-Security` (RFC 6797 §6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// `max-age`.
+    pub max_age: Duration,
+    /// `includeSubDomains`.
+    pub include_subdomains: bool,
+    /// `preload`.
+    pub preload: bool,
+}
+
+/// A group of servers that answer alike.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Unique name.
+    pub name: String,
+    /// At least one.
+    pub targets: Vec<Target>,
+    /// How a target is picked.
+    pub balance: Balance,
+    /// TLS towards the targets; `None` is plain TCP.
+    pub tls: Option<UpstreamTls>,
+    /// Which HTTP version to speak.
+    pub http2: UpstreamHttp2,
+    /// What to do when a target cannot be reached or answers badly.
+    pub retry: Retry,
+    /// Deadlines per phase.
+    pub timeouts: UpstreamTimeouts,
+    /// Connection pool bounds.
+    pub pool: Pool,
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Host (name, IPv4, or IPv6 without brackets). Names are resolved when connecting.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Share of the traffic relative to its siblings; 0 takes none.
+    pub weight: u32,
+    /// Availability zone, shown to the operator.
+    pub zone: Option<String>,
+}
+
+/// Load-balancing algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// Weighted round robin, spread smoothly.
+    RoundRobin,
+    /// Fewest requests in flight of two random candidates, weighted.
+    LeastRequest,
+}
+
+/// TLS towards targets.
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// Name to send as SNI and to verify; the target's host when `None`.
+    pub server_name: Option<String>,
+    /// PEM bundle to trust; the system's store when `None`.
+    pub authorities: Option<Material>,
+    /// Client certificate to present.
+    pub certificate: Option<Certificate>,
+    /// Oldest protocol version accepted.
+    pub minimum_version: TlsVersion,
+}
+
+/// HTTP version towards targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamHttp2 {
+    /// HTTP/1.1 only: `http2: false`.
+    Never,
+    /// HTTP/2 only, with prior knowledge on plain TCP: `http2: true`.
+    Always,
+    /// What ALPN agrees on, HTTP/1.1 on plain TCP: the default.
+    Negotiate,
+}
+
+/// Repeats of a failed attempt. Only requests whose repetition is safe are repeated: nothing was
+/// sent yet, or the method is idempotent (RFC 9110 §9.2.2) and the body is still at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Further attempts after the first; 0 turns repeats off.
+    pub attempts: u32,
+    /// Failures that are worth another attempt.
+    pub when: Vec<RetryCondition>,
+    /// Repeats allowed as a share of requests, in percent.
+    pub budget_percent: u32,
+}
+
+/// A failure that may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryCondition {
+    /// No connection could be made.
+    Connect,
+    /// The connection ended before a response head arrived.
+    Reset,
+    /// This status came back (500–599).
+    Status(StatusCode),
+}
+
+/// Deadlines towards a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamTimeouts {
+    /// TCP and TLS handshake together.
+    pub connect: Duration,
+    /// From the request being sent to the response's head.
+    pub first_byte: Duration,
+    /// Longest silence while a body is moving, in either direction.
+    pub idle: Duration,
+}
+
+/// Idle connections kept per worker and target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Most idle connections kept.
+    pub max_idle: usize,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+}
+
+/// A named policy: one kind each. The order in which policies act is fixed by the request's life,
+/// not by the file.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Unique name.
+    pub name: String,
+    /// What it does.
+    pub kind: PolicyKind,
+}
+
+/// What a policy does.
+#[derive(Clone, Debug)]
+pub enum PolicyKind {
+    /// Changes request and response headers.
+    Headers(HeaderPolicy),
+}
+
+impl PolicyKind {
+    /// The key under which the file declares this kind.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Headers(_) => "headers",
+        }
+    }
+}
+
+/// Header changes on the way in and on the way out.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderPolicy {
+    /// Applied to what is sent to the upstream.
+    pub request: HeaderRules,
+    /// Applied to what is sent to the client.
+    pub response: HeaderRules,
+}
+
+/// Changes to one set of headers; `remove` acts first, then `set`, then `add`.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderRules {
+    /// Fields to remove.
+    pub remove: Vec<HeaderName>,
+    /// Fields to replace whatever was there.
+    pub set: Vec<(HeaderName, Template)>,
+    /// Fields to append.
+    pub add: Vec<(HeaderName, Template)>,
+}
+
+impl HeaderRules {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+}
+
+/// One way for a request to be answered.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Unique name.
+    pub name: String,
+    /// Which requests it takes.
+    pub matcher: Match,
+    /// Indices into [`Config::policies`], in the order written.
+    pub policies: Vec<usize>,
+    /// What is done with them.
+    pub action: Action,
+    /// Header changes of this route alone; they act after the policies'.
+    pub headers: HeaderPolicy,
+}
+
+/// What a route does with a request.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Sends it to an upstream.
+    Forward {
+        /// Index into [`Config::upstreams`].
+        upstream: usize,
+        /// Change of the path.
+        rewrite: Option<Rewrite>,
+        /// What to send as `Host`.
+        host: HostHeader,
+    },
+    /// Answers with a `Location`.
+    Redirect {
+        /// Target, absolute or relative.
+        to: Template,
+        /// 301, 302, 303, 307 or 308.
+        status: StatusCode,
+    },
+}
+
+/// Change of the path before forwarding. The query is kept unless the template writes its own.
+#[derive(Clone, Debug)]
+pub enum Rewrite {
+    /// Replaces the literal part in front of the first capture or trailing `*` (the whole path of an
+    /// exact pattern) with this text.
+    Prefix(String),
+    /// Writes the path anew.
+    Path(Template),
+}
+
+/// What to send as `Host` to the upstream.
+#[derive(Clone, Debug)]
+pub enum HostHeader {
+    /// What the client sent: the default.
+    Preserve,
+    /// The target's own host and port.
+    Target,
+    /// This text.
+    Literal(String),
+}
+
+/// Which requests a route takes. Everything stated must hold; what is not stated does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Match {
+    /// Any of these hosts.
+    pub hosts: Vec<HostPattern>,
+    /// Any of these paths.
+    pub paths: Vec<PathPattern>,
+    /// Any of these methods.
+    pub methods: Vec<Method>,
+    /// All of these header conditions.
+    pub headers: Vec<(HeaderName, ValueMatch)>,
+    /// All of these query conditions; names and values are compared percent-decoded.
+    pub query: Vec<(String, ValueMatch)>,
+}
+
+/// A condition on a header's or query parameter's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueMatch {
+    /// There, with any value.
+    Present,
+    /// Not there.
+    Absent,
+    /// Exactly this, case-sensitive.
+    Exact(String),
+    /// Begins with this, case-sensitive.
+    Prefix(String),
+}
+
+/// Deadlines towards clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientTimeouts {
+    /// PROXY protocol header and TLS handshake.
+    pub handshake: Duration,
+    /// From the first byte of a head to its end; also the time allowed before a new connection's first byte.
+    pub head: Duration,
+    /// Silence between requests on a kept connection.
+    pub idle: Duration,
+    /// Longest silence while a request body is expected.
+    pub body: Duration,
+    /// Longest time in which the client takes nothing of an answer.
+    pub write: Duration,
+}
+
+/// Bounds on what a client may send or hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request head: request line and fields together.
+    pub head_bytes: usize,
+    /// Number of header fields.
+    pub headers: usize,
+    /// Bytes of a request body; `None` is unbounded.
+    pub body_bytes: Option<u64>,
+    /// Open client connections of the whole process; more are refused at once.
+    pub connections: usize,
+    /// Concurrent HTTP/2 streams of one connection.
+    pub streams: u32,
+}
+
+/// What happens to a path with an encoded slash (`%2F`): back ends disagree on whether it separates
+/// segments, so that a rule written for one reading can be passed by under the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// The request is refused: the default.
+    Reject,
+    /// It is part of its segment and forwarded as it came.
+    Keep,
+}
+
+/// Logs.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Form of each line.
+    pub format: LogFormat,
+    /// Least severe application message that is written.
+    pub level: LogLevel,
+    /// Where lines go.
+    pub output: LogOutput,
+    /// Whether each request is logged.
+    pub access: bool,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, fields by OpenTelemetry names.
+    Json,
+    /// For a person at a terminal.
+    Text,
+}
+
+/// Severity of application messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something needs attention.
+    Warn,
+    /// What happens: the default.
+    Info,
+    /// For finding a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogOutput {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, opened for appending and opened anew on SIGUSR1.
+    File(PathBuf),
+}

@@ -1,0 +1,12 @@
+//! The vocabulary that every part of Weir shares: problems, identifiers and secrets.
+//!
+//! Nothing here performs I/O, keeps global state or knows about a protocol engine; a type belongs
+//! here only when two floors of the house need to agree on it.
+
+pub mod problem;
+pub mod request_id;
+pub mod secret;
+
+pub use problem::Problem;
+pub use request_id::RequestId;
+pub use secret::Secret;
