@@ -4,9 +4,47 @@
 //! (and so JSON), applies an environment's overlay, resolves `env:` and `file:` references and
 //! checks that names refer to something. It does not open sockets and does not know how traffic is
 //! carried: the gateway compiles a [`Config`] into what it runs.
+//!
+//! ```text
+//! text ─ yaml ─▶ nodes with places ─ overlay ─▶ merged nodes ─ section::decode ─▶ Config
+//!                                                     ▲
+//!                       tables (shape.rs, section/*) ─┴─▶ JSON Schema
+//! ```
+//!
+//! Each key, its type, its default and its description stand once, in a table; the decoder reads
+//! through the tables and [`schema`] prints them.
 
+mod certificate;
+mod codes;
+mod decode;
+mod diagnostic;
+mod load;
 pub mod model;
+mod node;
+mod overlay;
 pub mod pattern;
+mod place;
+mod reference;
+mod render;
+pub mod reserved;
+mod schema;
+mod section;
+mod shape;
+mod source;
+mod suggest;
 pub mod template;
+mod value;
+mod yaml;
 
+pub use codes::{Explanation, explain, explanations};
+pub use diagnostic::{Diagnostic, Report, Severity};
+pub use load::{LoadOptions, Loaded, load, load_text};
 pub use model::Config;
+pub use reference::Variables;
+pub use schema::schema;
+
+/// The commented default configuration: every key with its default.
+pub const DEFAULT: &str = include_str!("../default.yaml");
+
+#[cfg(test)]
+mod tests;

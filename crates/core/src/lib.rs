@@ -3,6 +3,7 @@
 //! Nothing here performs I/O, keeps global state or knows about a protocol engine; a type belongs
 //! here only when two floors of the house need to agree on it.
 
+pub mod path;
 pub mod problem;
 pub mod request_id;
 pub mod secret;

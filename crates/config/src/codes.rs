@@ -1,0 +1,115 @@
+//! The stable codes of diagnostics, each with its page.
+
+/// What a code means, with an example that fails and the same put right.
+#[derive(Clone, Copy, Debug)]
+pub struct Explanation {
+    /// `WR0103`
+    pub code: &'static str,
+    /// A few words.
+    pub title: &'static str,
+    /// The page, Markdown.
+    pub text: &'static str,
+}
+
+/// The page of a code; its case does not matter.
+pub fn explain(code: &str) -> Option<&'static Explanation> {
+    EXPLANATIONS
+        .iter()
+        .find(|explanation| explanation.code.eq_ignore_ascii_case(code))
+}
+
+/// All pages, in the order of their codes.
+pub fn explanations() -> &'static [Explanation] {
+    EXPLANATIONS
+}
+
+macro_rules! codes {
+    ($($name:ident $code:literal $title:literal)*) => {
+        $(
+            #[doc = $title]
+            pub(crate) const $name: &str = $code;
+        )*
+        static EXPLANATIONS: &[Explanation] = &[$(
+            Explanation {
+                code: $code,
+                title: $title,
+                text: include_str!(concat!("explain/", $code, ".md")),
+            },
+        )*];
+    };
+}
+
+codes! {
+    // The text.
+    UNREADABLE "WR0001" "the configuration file cannot be read"
+    NOT_UTF8 "WR0002" "the configuration file is not UTF-8"
+    TOO_LARGE "WR0003" "the configuration file is too large"
+    SYNTAX "WR0004" "invalid YAML"
+    SEVERAL_DOCUMENTS "WR0005" "several documents in one file"
+    DUPLICATE_KEY "WR0006" "a key is written twice"
+    TOO_DEEP "WR0007" "nested too deeply"
+    TOO_MANY_VALUES "WR0008" "too many values"
+    BAD_MERGE "WR0009" "a merge key without a mapping"
+    BAD_KEY "WR0010" "a key that is no text"
+    BAD_TAG "WR0011" "an unsupported YAML tag"
+
+    // Keys and values.
+    WRONG_TYPE "WR0101" "a value of the wrong type"
+    MISSING_KEY "WR0102" "a required key is missing"
+    UNKNOWN_KEY "WR0103" "an unknown key"
+    EMPTY_VALUE "WR0104" "a key without a value"
+    BAD_DURATION "WR0105" "an invalid duration"
+    BAD_SIZE "WR0106" "an invalid size"
+    BAD_NUMBER "WR0107" "an invalid number"
+    BAD_PERCENTAGE "WR0108" "an invalid percentage"
+    BAD_ADDRESS "WR0109" "an invalid address"
+    BAD_NETWORK "WR0110" "an invalid network"
+    BAD_METHOD "WR0111" "an invalid method"
+    BAD_HEADER_NAME "WR0112" "an invalid header name"
+    BAD_HEADER_VALUE "WR0113" "an invalid header value"
+    BAD_CHOICE "WR0114" "a value that is not among the choices"
+    BAD_HOST "WR0115" "an invalid host"
+    BAD_PATH "WR0116" "an invalid path"
+    BAD_TEMPLATE "WR0117" "an invalid template"
+    BAD_NAME "WR0118" "an invalid name"
+    EMPTY_LIST "WR0119" "a list with too few items"
+    RESERVED_HEADER "WR0120" "a header that rules may not change"
+    BAD_TEXT "WR0121" "an invalid text"
+
+    // How parts fit together.
+    UNKNOWN_UPSTREAM "WR0201" "a route names an unknown upstream"
+    UNKNOWN_POLICY "WR0202" "a route names an unknown policy"
+    DUPLICATE_ROUTE "WR0203" "two routes share a name"
+    DUPLICATE_ADDRESS "WR0204" "two listeners share an address"
+    CONFLICT "WR0205" "keys that exclude each other"
+    NOTHING_CHOSEN "WR0206" "one of several keys is needed"
+    UNKNOWN_CAPTURE "WR0207" "a template uses what the path does not capture"
+    UNREACHABLE_ROUTE "WR0208" "two routes match the same requests"
+    UNKNOWN_ENVIRONMENT "WR0209" "an unknown environment"
+    NOTHING_TO_REMOVE "WR0210" "an environment removes what is not there"
+    LISTED_TWICE "WR0211" "an item is listed twice"
+
+    // References and what they lead to.
+    NOT_A_REFERENCE "WR0301" "a reference is needed"
+    VARIABLE_UNSET "WR0302" "an environment variable is not set"
+    FILE_UNREADABLE "WR0303" "a referenced file cannot be read"
+    BAD_REFERENCED_VALUE "WR0304" "a referenced value cannot be used"
+    BAD_CERTIFICATE "WR0305" "an invalid certificate"
+    CERTIFICATE_OUTDATED "WR0306" "a certificate that is not valid now"
+    CERTIFICATE_EXPIRES "WR0307" "a certificate expires soon"
+    BAD_PRIVATE_KEY "WR0308" "an invalid private key"
+    KEY_FILE_EXPOSED "WR0309" "a private key that others may read"
+
+    // What this version does not do.
+    NOT_ENFORCED "WR0401" "this version cannot enforce it"
+
+    // Advice.
+    ADMIN_EXPOSED "WR0501" "the admin listener is reachable from other machines"
+    LITERAL_SECRET "WR0502" "a secret is written into the file"
+    TRUSTS_EVERYONE "WR0503" "every peer is a trusted proxy"
+    UNUSED_UPSTREAM "WR0504" "no route uses an upstream"
+    UNUSED_POLICY "WR0505" "no route uses a policy"
+    OLD_TLS "WR0506" "TLS 1.2 is accepted"
+    TEXT_LOG "WR0507" "logs are written as text"
+    RELATIVE_DATA "WR0508" "the data directory depends on the working directory"
+}

@@ -1,0 +1,119 @@
+//! What only the whole shows: names that are used or not, addresses that clash.
+
+use std::net::SocketAddr;
+
+use super::headers::CaptureUse;
+use crate::codes;
+use crate::decode::{Context, Named, Object};
+use crate::diagnostic::Finding;
+use crate::model::Listener;
+use crate::source::Span;
+use crate::suggest::quote;
+
+/// The names that routes may refer to, sorted, and which of them are used. A declaration with
+/// mistakes counts: its users are not to blame.
+pub(super) struct Declared {
+    upstreams: Vec<(String, bool)>,
+    policies: Vec<(String, bool)>,
+    /// What each policy's templates ask of a route's path.
+    pub(super) policy_captures: Vec<Vec<CaptureUse>>,
+    /// Whether a route has mistakes: what it meant to use then looks unused.
+    pub(super) is_incomplete: bool,
+}
+
+impl Declared {
+    /// From entries that are sorted by name.
+    pub(super) fn new(upstreams: &[Named<'_>], policies: &[Named<'_>]) -> Self {
+        let unused = |entry: &Named<'_>| (entry.name.to_owned(), false);
+        Self {
+            upstreams: upstreams.iter().map(unused).collect(),
+            policies: policies.iter().map(unused).collect(),
+            policy_captures: policies.iter().map(|_| Vec::new()).collect(),
+            is_incomplete: false,
+        }
+    }
+
+    pub(super) fn use_upstream(&mut self, name: &str) -> Option<usize> {
+        let index = mark_used(&mut self.upstreams, name);
+        self.is_incomplete |= index.is_none();
+        index
+    }
+
+    pub(super) fn use_policy(&mut self, name: &str) -> Option<usize> {
+        let index = mark_used(&mut self.policies, name);
+        self.is_incomplete |= index.is_none();
+        index
+    }
+
+    pub(super) fn upstream_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.upstreams.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub(super) fn policy_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.policies.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+fn mark_used(names: &mut [(String, bool)], name: &str) -> Option<usize> {
+    let index = names
+        .binary_search_by(|(declared, _)| declared.as_str().cmp(name))
+        .ok()?;
+    names[index].1 = true;
+    Some(index)
+}
+
+/// Warns of upstreams and policies that no route uses.
+pub(super) fn report_unused(
+    context: &mut Context<'_>,
+    upstreams: &[Named<'_>],
+    policies: &[Named<'_>],
+    declared: &Declared,
+) {
+    if declared.is_incomplete {
+        return;
+    }
+    for (entry, (name, is_used)) in upstreams.iter().zip(&declared.upstreams) {
+        if !is_used {
+            let message = format!("no route uses the upstream {}", quote(name));
+            report_unused_entry(context, entry, codes::UNUSED_UPSTREAM, message);
+        }
+    }
+    for (entry, (name, is_used)) in policies.iter().zip(&declared.policies) {
+        if !is_used {
+            let message = format!("no route uses the policy {}", quote(name));
+            report_unused_entry(context, entry, codes::UNUSED_POLICY, message);
+        }
+    }
+}
+
+fn report_unused_entry(
+    context: &mut Context<'_>,
+    entry: &Named<'_>,
+    code: &'static str,
+    message: String,
+) {
+    let finding = Finding::warning(code, message)
+        .at(entry.name_span)
+        .path(entry.value.path.to_string())
+        .help("use it in a route or remove it");
+    context.report(finding);
+}
+
+/// The admin listener cannot share an address with traffic.
+pub(super) fn report_shared_admin_address(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    listeners: &[(Listener, Span)],
+    admin: SocketAddr,
+) {
+    let shared = listeners
+        .iter()
+        .find(|(listener, _)| listener.address == admin);
+    let Some((_, span)) = shared.filter(|_| admin.port() != 0) else {
+        return;
+    };
+    let message = format!("the admin listener already has the address {admin}");
+    let finding = Finding::error(codes::DUPLICATE_ADDRESS, message)
+        .help("give the listener or `admin` another port");
+    object.report(context, *span, finding);
+}

@@ -1,0 +1,50 @@
+//! `policies`: named, of one kind each.
+
+use super::headers::{self, CaptureUse, HEADERS};
+use crate::codes;
+use crate::decode::{Context, Named, Object};
+use crate::diagnostic::Finding;
+use crate::model::{Policy, PolicyKind};
+use crate::shape::{Record, Shape, field};
+
+pub(super) static POLICY: Record = Record {
+    name: "policy",
+    about: "A policy: exactly one of these kinds.",
+    fields: &[
+        field(
+            "headers",
+            Shape::Record(&HEADERS),
+            "Changes request and response headers.",
+        ),
+        field("jwt", Shape::Anything, "Verifies JSON Web Tokens.").refused(),
+        field(
+            "rate_limit",
+            Shape::Anything,
+            "Limits how often clients may call.",
+        )
+        .refused(),
+        field("cache", Shape::Anything, "Stores and reuses responses.").refused(),
+    ],
+};
+
+/// Every kind, known to this version or not.
+const KINDS: [&str; 4] = ["headers", "jwt", "rate_limit", "cache"];
+
+pub(super) fn decode(
+    context: &mut Context<'_>,
+    entry: &Named<'_>,
+    uses: &mut Vec<CaptureUse>,
+) -> Option<Policy> {
+    let object = Object::open(context, &entry.value)?;
+    if object.one_of(context, &KINDS).is_none() && object.node.entries().is_empty() {
+        let finding = Finding::error(codes::NOTHING_CHOSEN, "the policy has no kind")
+            .help("write what it does, for example `headers`");
+        object.report(context, entry.name_span, finding);
+    }
+    let headers = object.written("headers")?;
+    let kind = PolicyKind::Headers(headers::decode(context, &headers, uses)?);
+    Some(Policy {
+        name: entry.name.to_owned(),
+        kind,
+    })
+}

@@ -1,0 +1,203 @@
+//! The whole configuration.
+
+use std::num::NonZeroUsize;
+use std::path::{Path as FilePath, PathBuf};
+
+use super::check::{self, Declared};
+use super::{listener, policy, route, settings, upstream};
+use crate::codes;
+use crate::decode::{Context, Cursor, Named, Object, Path};
+use crate::diagnostic::Finding;
+use crate::model::Config;
+use crate::node::Node;
+use crate::shape::{Record, Shape, field};
+use crate::value::address;
+use crate::value::text::{DIRECTORY, NAME, free};
+
+pub(crate) static ROOT: Record = Record {
+    name: "configuration",
+    about: "A Weir configuration.",
+    fields: &[
+        field(
+            "workers",
+            Shape::Integer { least: 1, most: 1024 },
+            "Data-plane threads. Default: one per core that this process may use.",
+        ),
+        field("admin", Shape::Record(&settings::ADMIN), "The admin listener.").default("{}"),
+        field(
+            "data",
+            Shape::Text(&DIRECTORY),
+            "Directory for what Weir keeps. A relative path starts at the working directory. `--data-dir` and `WEIR_DATA` win over it.",
+        )
+        .default("./weir-data"),
+        field(
+            "listeners",
+            Shape::List { items: &Shape::Record(&listener::LISTENER), least: 1 },
+            "Addresses that accept traffic, at least one.",
+        )
+        .required(),
+        field(
+            "upstreams",
+            Shape::Map { names: &NAME, values: &Shape::Record(&upstream::UPSTREAM) },
+            "Groups of servers that answer alike, by name.",
+        )
+        .default("{}"),
+        field(
+            "policies",
+            Shape::Map { names: &NAME, values: &Shape::Record(&policy::POLICY) },
+            "Policies that routes list, by name. Each is of one kind.",
+        )
+        .default("{}"),
+        field(
+            "routes",
+            Shape::List { items: &Shape::Record(&route::ROUTE), least: 0 },
+            "Which requests go where. The most specific match wins, whatever the order.",
+        )
+        .default("[]"),
+        field(
+            "trusted_proxies",
+            Shape::List { items: &Shape::Text(&address::NETWORK), least: 0 },
+            "Peers whose `Forwarded` and `X-Forwarded-*` headers are believed.",
+        )
+        .default("[]"),
+        field("timeouts", Shape::Record(&settings::TIMEOUTS), "Deadlines towards clients.")
+            .default("{}"),
+        field("limits", Shape::Record(&settings::LIMITS), "Bounds on what a client may send or hold.")
+            .default("{}"),
+        field("paths", Shape::Record(&settings::PATHS), "How request paths are read.").default("{}"),
+        field("log", Shape::Record(&settings::LOG), "Logs.").default("{}"),
+        field(
+            "drain_timeout",
+            Shape::Duration { zero: true },
+            "How long requests in flight may take when Weir stops or is replaced.",
+        )
+        .default("30s"),
+        field(
+            "environments",
+            Shape::Map { names: &NAME, values: &Shape::Overlay },
+            "Changes for one environment, selected with `--environment`. Mappings merge, lists and values replace, `null` removes a key.",
+        )
+        .default("{}"),
+    ],
+};
+
+/// Reads a whole tree. The result is only good if the context has no errors afterwards.
+pub(crate) fn decode(
+    context: &mut Context<'_>,
+    root: &Node,
+    environment: Option<&str>,
+    data: Option<&FilePath>,
+) -> Option<Config> {
+    static SHAPE: Shape = Shape::Record(&ROOT);
+    let cursor = Cursor {
+        node: root,
+        shape: &SHAPE,
+        path: Path::ROOT,
+    };
+    let object = Object::open(context, &cursor)?;
+
+    let listeners_cursor = object.written("listeners");
+    let listeners = match &listeners_cursor {
+        Some(cursor) => listener::decode_all(context, cursor),
+        None => Vec::new(),
+    };
+    let upstreams_cursor = object.get("upstreams")?;
+    let upstream_entries = named(context, &upstreams_cursor);
+    let policies_cursor = object.get("policies")?;
+    let policy_entries = named(context, &policies_cursor);
+
+    let mut declared = Declared::new(&upstream_entries, &policy_entries);
+    let upstreams = upstream_entries
+        .iter()
+        .filter_map(|entry| upstream::decode(context, entry))
+        .collect();
+    let mut policies = Vec::with_capacity(policy_entries.len());
+    for (index, entry) in policy_entries.iter().enumerate() {
+        let captures = &mut declared.policy_captures[index];
+        policies.extend(policy::decode(context, entry, captures));
+    }
+    let routes = route::decode_all(context, &object.get("routes")?, &mut declared);
+    check::report_unused(context, &upstream_entries, &policy_entries, &declared);
+
+    let admin = settings::decode_admin(context, &object.get("admin")?);
+    if let Some(admin) = &admin {
+        check::report_shared_admin_address(context, &object, &listeners, admin.address);
+    }
+    let workers = decode_workers(context, &object);
+    let data = decode_data(context, &object, data);
+    let trusted_proxies =
+        settings::decode_trusted_proxies(context, &object.get("trusted_proxies")?);
+    let timeouts = settings::decode_timeouts(context, &object.get("timeouts")?);
+    let limits = settings::decode_limits(context, &object.get("limits")?);
+    let encoded_slash = settings::decode_paths(context, &object.get("paths")?);
+    let log = settings::decode_log(context, &object.get("log")?);
+    let drain_timeout = object.get("drain_timeout")?.duration(context);
+
+    Some(Config {
+        environment: environment.map(str::to_owned),
+        workers,
+        admin: admin?,
+        data,
+        listeners: listeners
+            .into_iter()
+            .map(|(listener, _)| listener)
+            .collect(),
+        upstreams,
+        policies,
+        routes,
+        trusted_proxies,
+        timeouts: timeouts?,
+        limits: limits?,
+        encoded_slash: encoded_slash?,
+        log: log?,
+        drain_timeout,
+    })
+}
+
+/// Entries with usable names, sorted by them.
+fn named<'a>(context: &mut Context<'_>, cursor: &'a Cursor<'a>) -> Vec<Named<'a>> {
+    let mut entries = cursor.entries(context);
+    entries.sort_by_key(|entry| entry.name);
+    for entry in &entries {
+        entry.check_name(context);
+    }
+    entries
+}
+
+fn decode_workers(context: &mut Context<'_>, object: &Object<'_>) -> usize {
+    match object.written("workers") {
+        Some(cursor) => cursor.number(context),
+        None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+    }
+}
+
+fn decode_data(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    given: Option<&FilePath>,
+) -> PathBuf {
+    let written = object.written("data");
+    let text = object
+        .get("data")
+        .and_then(|cursor| cursor.parse(context, free));
+    if let Some(given) = given {
+        return given.to_owned();
+    }
+    let Some(path) = text.map(PathBuf::from) else {
+        return PathBuf::new();
+    };
+    // The built-in default is relative so that a first try needs no preparation; whoever writes a
+    // directory, or runs in production, should know where it is.
+    if path.is_relative() && (written.is_some() || context.strict) {
+        let finding = Finding::warning(
+            codes::RELATIVE_DATA,
+            "the data directory depends on the directory in which Weir is started",
+        )
+        .help("write an absolute path, or pass `--data-dir`");
+        match &written {
+            Some(cursor) => cursor.report_about(context, [finding]),
+            None => context.report(finding.path("data")),
+        }
+    }
+    path
+}

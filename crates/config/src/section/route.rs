@@ -1,0 +1,388 @@
+//! `routes`: which requests go where.
+
+use std::collections::HashMap;
+
+use http::StatusCode;
+
+use super::check::Declared;
+use super::headers::{self, CaptureUse, HEADERS, note_captures};
+use super::matcher::{self, MATCH};
+use crate::codes;
+use crate::decode::{Context, Cursor, Object};
+use crate::diagnostic::Finding;
+use crate::model::{Action, HeaderPolicy, HostHeader, Match, Rewrite, Route};
+use crate::pattern::PathPattern;
+use crate::shape::{Record, Shape, field};
+use crate::source::Span;
+use crate::suggest::quote;
+use crate::template::Template;
+use crate::value::http::{self as grammar, HOST_HEADER, PATH_PREFIX, TEMPLATE};
+use crate::value::text::{self, NAME};
+
+pub(super) static ROUTE: Record = Record {
+    name: "route",
+    about: "Which requests are answered how: with `upstream` or with `redirect`.",
+    fields: &[
+        field("name", Shape::Text(&NAME), "Unique name, shown in logs and metrics.").required(),
+        field("match", Shape::Record(&MATCH), "Which requests it takes. Default: every request.")
+            .default("{}"),
+        field(
+            "policies",
+            Shape::List { items: &Shape::Text(&NAME), least: 0 },
+            "Names of policies that hold here. Their order of action is fixed by the request's life.",
+        )
+        .default("[]"),
+        field("upstream", Shape::Text(&NAME), "Name of the upstream that answers."),
+        field("redirect", Shape::Record(&REDIRECT), "Answers with a redirect instead."),
+        field("rewrite", Shape::Record(&REWRITE), "Changes the path before it is forwarded."),
+        field(
+            "host",
+            Shape::Text(&HOST_HEADER),
+            "What to send as Host: `preserve` what the client sent, the `target`'s own, or this text.",
+        )
+        .default("preserve"),
+        field(
+            "headers",
+            Shape::Record(&HEADERS),
+            "Header changes of this route alone, after those of its policies.",
+        )
+        .default("{}"),
+    ],
+};
+
+static REDIRECT: Record = Record {
+    name: "redirect",
+    about: "A redirect.",
+    fields: &[
+        field(
+            "to",
+            Shape::Text(&TEMPLATE),
+            "Where to, absolute or relative: a template.",
+        )
+        .required(),
+        field("status", Shape::Number(&STATUSES), "Status code.").default("302"),
+    ],
+};
+
+static STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
+
+static REWRITE: Record = Record {
+    name: "rewrite",
+    about: "A change of the path: exactly one of these. The query is kept unless the template writes its own.",
+    fields: &[
+        field(
+            "prefix",
+            Shape::Text(&PATH_PREFIX),
+            "Replaces the literal part of the path pattern in front of its first capture or `*`.",
+        ),
+        field(
+            "path",
+            Shape::Text(&TEMPLATE),
+            "Writes the path anew: a template.",
+        ),
+    ],
+};
+
+pub(super) fn decode_all(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    declared: &mut Declared,
+) -> Vec<Route> {
+    let mut routes = Vec::new();
+    let mut names = Vec::new();
+    let mut matches: HashMap<String, (String, Span)> = HashMap::new();
+    for item in cursor.items(context) {
+        let Some(decoded) = decode(context, &item, declared) else {
+            declared.is_incomplete = true;
+            continue;
+        };
+        let Decoded {
+            name,
+            name_span,
+            match_span,
+            identity,
+            route,
+        } = decoded;
+        if let (Some(identity), Some(name)) = (identity, &name) {
+            if let Some((first, first_span)) = matches.get(&identity) {
+                let first_at = context.line(*first_span);
+                let message = format!("{} already takes these requests", quote(first));
+                let finding = item
+                    .error(codes::UNREACHABLE_ROUTE, message)
+                    .at(match_span)
+                    .help(format!(
+                        "the earlier route is at {first_at}; this one would never match"
+                    ));
+                context.report(finding);
+            } else {
+                matches.insert(identity, (name.clone(), match_span));
+            }
+        }
+        names.extend(name.map(|name| (name, name_span)));
+        declared.is_incomplete |= route.is_none();
+        routes.extend(route);
+    }
+    context.report_repeated(names, |name, first| {
+        Finding::error(
+            codes::DUPLICATE_ROUTE,
+            format!("two routes are called {}", quote(name)),
+        )
+        .help(format!("the first is at {first}"))
+        .path("routes")
+    });
+    routes
+}
+
+struct Decoded {
+    name: Option<String>,
+    name_span: Span,
+    match_span: Span,
+    /// Equal for routes that match the same requests; `None` if the match has mistakes.
+    identity: Option<String>,
+    route: Option<Route>,
+}
+
+fn decode(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    declared: &mut Declared,
+) -> Option<Decoded> {
+    let object = Object::open(context, cursor)?;
+    let name_cursor = object.written("name");
+    let name_span = name_cursor.map_or_else(|| cursor.span(), |cursor| cursor.span());
+    let name = object
+        .written("name")
+        .and_then(|cursor| cursor.parse(context, text::name));
+
+    let findings_before = context.findings.len();
+    let matched = matcher::decode(context, &object.get("match")?);
+    let match_is_clean = context.findings.len() == findings_before;
+    let (matcher, identity) = matched.unzip();
+    let identity = identity.filter(|_| match_is_clean);
+    let known_paths = matcher.as_ref().filter(|_| match_is_clean);
+
+    let mut uses = Vec::new();
+    let policies = decode_policies(context, &object, declared, known_paths);
+    let action = decode_action(context, &object, declared, &mut uses);
+    let headers = object
+        .get("headers")
+        .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
+    if let Some(matcher) = known_paths {
+        report_unknown_captures(context, matcher, &uses);
+    }
+
+    let match_span = object
+        .written("match")
+        .map_or(name_span, |_| object.key_span("match"));
+    let route = build(name.clone(), matcher, policies, action, headers);
+    Some(Decoded {
+        name,
+        name_span,
+        match_span,
+        identity,
+        route,
+    })
+}
+
+fn build(
+    name: Option<String>,
+    matcher: Option<Match>,
+    policies: Vec<usize>,
+    action: Option<Action>,
+    headers: Option<HeaderPolicy>,
+) -> Option<Route> {
+    Some(Route {
+        name: name?,
+        matcher: matcher?,
+        policies,
+        action: action?,
+        headers: headers?,
+    })
+}
+
+fn decode_policies(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    declared: &mut Declared,
+    matcher: Option<&Match>,
+) -> Vec<usize> {
+    let Some(cursor) = object.get("policies") else {
+        return Vec::new();
+    };
+    let mut indices = Vec::new();
+    let mut places = Vec::new();
+    for item in cursor.items(context) {
+        let Some(name) = item.text(context) else {
+            continue;
+        };
+        let Some(index) = declared.use_policy(name) else {
+            let help = context.suggest(name, declared.policy_names(), "policies");
+            let message = format!("there is no policy {}", quote(name));
+            context.report(item.error(codes::UNKNOWN_POLICY, message).help(help));
+            continue;
+        };
+        places.push((index, item.span()));
+        indices.push(index);
+        for used in &declared.policy_captures[index] {
+            if let Some(path) = matcher.and_then(|matcher| lacking(matcher, used)) {
+                let variable = used.variable();
+                let message = format!("the policy uses {}, which {path}", quote(&variable));
+                let finding = item.error(codes::UNKNOWN_CAPTURE, message);
+                context.report(finding.help("list the policy only where the path has the capture"));
+            }
+        }
+    }
+    let path = cursor.path.to_string();
+    context.report_repeated(places, |_, first| {
+        Finding::error(codes::LISTED_TWICE, "this policy is listed twice")
+            .help(format!("the first is at {first}"))
+            .path(path.clone())
+    });
+    indices
+}
+
+fn decode_action(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    declared: &mut Declared,
+    uses: &mut Vec<CaptureUse>,
+) -> Option<Action> {
+    let chosen = object.one_of(context, &["upstream", "redirect"]);
+    if chosen.is_none() && !object.has_unknown() {
+        let finding = Finding::error(codes::NOTHING_CHOSEN, "the route does not say what to do")
+            .help("write `upstream` to forward, or `redirect`");
+        object.report(context, object.node.head(), finding);
+    }
+    let upstream = object.written("upstream").and_then(|cursor| {
+        let name = cursor.text(context)?;
+        let index = declared.use_upstream(name);
+        if index.is_none() {
+            let help = context.suggest(name, declared.upstream_names(), "upstreams");
+            let message = format!("there is no upstream {}", quote(name));
+            context.report(cursor.error(codes::UNKNOWN_UPSTREAM, message).help(help));
+        }
+        index
+    });
+    let redirect = object
+        .written("redirect")
+        .and_then(|cursor| decode_redirect(context, &cursor, uses));
+    let rewrite = object
+        .written("rewrite")
+        .and_then(|cursor| decode_rewrite(context, &cursor, uses));
+    let host = object
+        .get("host")
+        .and_then(|cursor| decode_host(context, &cursor));
+    if chosen == Some("redirect") {
+        for key in ["rewrite", "host"] {
+            if object.written(key).is_some() {
+                object.report_conflict(context, "redirect", key);
+            }
+        }
+        let (to, status) = redirect?;
+        return Some(Action::Redirect { to, status });
+    }
+    Some(Action::Forward {
+        upstream: upstream?,
+        rewrite,
+        host: host?,
+    })
+}
+
+fn decode_redirect(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    uses: &mut Vec<CaptureUse>,
+) -> Option<(Template, StatusCode)> {
+    let object = Object::open(context, cursor)?;
+    let status = decode_status(context, &object.get("status")?);
+    let to_cursor = object.written("to")?;
+    let to = to_cursor.parse(context, grammar::location_template)?;
+    note_captures(&to_cursor, &to, uses);
+    Some((to, status?))
+}
+
+fn decode_status(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<StatusCode> {
+    let text = cursor.text(context)?;
+    let status = text
+        .parse::<u16>()
+        .ok()
+        .filter(|status| STATUSES.contains(status));
+    if status.is_none() {
+        let message = format!("{} is not a status of a redirect", quote(text));
+        let finding = cursor.error(codes::BAD_CHOICE, message).help(
+            "301 and 308 are permanent, 302 and 307 are not; 307 and 308 keep the method; 303 makes it GET",
+        );
+        context.report(finding);
+    }
+    StatusCode::from_u16(status?).ok()
+}
+
+fn decode_rewrite(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    uses: &mut Vec<CaptureUse>,
+) -> Option<Rewrite> {
+    let object = Object::open(context, cursor)?;
+    let Some(kind) = object.one_of(context, &["prefix", "path"]) else {
+        if object.node.entries().is_empty() {
+            let finding = Finding::error(codes::NOTHING_CHOSEN, "the rewrite says nothing")
+                .help("write `prefix` or `path`");
+            object.report(context, cursor.span(), finding);
+        }
+        return None;
+    };
+    let value = object.written(kind)?;
+    if kind == "prefix" {
+        return value
+            .parse(context, grammar::path_prefix)
+            .map(Rewrite::Prefix);
+    }
+    let template = value.parse(context, grammar::path_template)?;
+    note_captures(&value, &template, uses);
+    Some(Rewrite::Path(template))
+}
+
+fn decode_host(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<HostHeader> {
+    cursor.parse(context, |text| match text {
+        "preserve" => Ok(HostHeader::Preserve),
+        "target" => Ok(HostHeader::Target),
+        _ => grammar::host_text(text).map(HostHeader::Literal),
+    })
+}
+
+fn report_unknown_captures(context: &mut Context<'_>, matcher: &Match, uses: &[CaptureUse]) {
+    for used in uses {
+        let Some(path) = lacking(matcher, used) else {
+            continue;
+        };
+        let message = format!("{} is used, which {path}", quote(&used.variable()));
+        let captures: Vec<String> = matcher
+            .paths
+            .iter()
+            .flat_map(PathPattern::captures)
+            .map(|name| quote(&format!("{{path.{name}}}")))
+            .collect();
+        let help = if captures.is_empty() {
+            "write `{name}` for a segment of the path pattern to capture it".to_owned()
+        } else {
+            format!("the path pattern captures {}", captures.join(", "))
+        };
+        let finding = Finding::error(codes::UNKNOWN_CAPTURE, message)
+            .at(used.span)
+            .path(used.path.clone())
+            .help(help);
+        context.report(finding);
+    }
+}
+
+/// Why a request that the route takes may not have the capture: ``the path `/a` lacks``.
+fn lacking(matcher: &Match, used: &CaptureUse) -> Option<String> {
+    if matcher.paths.is_empty() {
+        return Some("no path pattern of this route captures".into());
+    }
+    let lacks = matcher.paths.iter().find(|path| match &used.name {
+        Some(name) => path.captures().all(|capture| capture != name),
+        None => path.tail.is_none(),
+    });
+    lacks.map(|path| format!("the path {} does not capture", quote(path.as_str())))
+}

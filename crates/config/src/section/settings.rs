@@ -1,0 +1,281 @@
+//! Settings of the process: admin, deadlines, limits, paths, logs and trusted proxies.
+
+use ipnet::IpNet;
+
+use crate::codes;
+use crate::decode::{Context, Cursor, Object};
+use crate::model::{
+    Admin, ClientTimeouts, EncodedSlash, Limits, Log, LogFormat, LogLevel, LogOutput,
+};
+use crate::reference::Reference;
+use crate::shape::{Choice, Record, Shape, choice, field};
+use crate::suggest::quote;
+use crate::value::Fault;
+use crate::value::address::{self, LISTEN};
+use crate::value::text::LOG_OUTPUT;
+
+pub(super) static ADMIN: Record = Record {
+    name: "admin",
+    about: "The admin listener: health, metrics and the API.",
+    fields: &[field(
+        "address",
+        Shape::Text(&LISTEN),
+        "Where to listen. Keep it on loopback.",
+    )
+    .default("127.0.0.1:9900")],
+};
+
+const DEADLINE: Shape = Shape::Duration { zero: false };
+
+pub(super) static TIMEOUTS: Record = Record {
+    name: "timeouts",
+    about: "Deadlines towards clients.",
+    fields: &[
+        field(
+            "handshake",
+            DEADLINE,
+            "For the PROXY protocol header and the TLS handshake.",
+        )
+        .default("10s"),
+        field(
+            "head",
+            DEADLINE,
+            "For a request's head, and for a new connection's first byte.",
+        )
+        .default("10s"),
+        field("idle", DEADLINE, "Between requests on a kept connection.").default("75s"),
+        field(
+            "body",
+            DEADLINE,
+            "Longest silence while a request body is expected.",
+        )
+        .default("30s"),
+        field(
+            "write",
+            DEADLINE,
+            "Longest time in which the client takes nothing of an answer.",
+        )
+        .default("30s"),
+    ],
+};
+
+pub(super) static LIMITS: Record = Record {
+    name: "limits",
+    about: "Bounds on what a client may send or hold.",
+    fields: &[
+        field(
+            "head_bytes",
+            Shape::Size {
+                least: 1024,
+                most: 16 << 20,
+            },
+            "Bytes of a request's head: request line and header fields together.",
+        )
+        .default("32KiB"),
+        field(
+            "headers",
+            Shape::Integer {
+                least: 1,
+                most: 10_000,
+            },
+            "Number of header fields.",
+        )
+        .default("100"),
+        field(
+            "body_bytes",
+            Shape::Size {
+                least: 0,
+                most: u64::MAX,
+            },
+            "Bytes of a request body. Default: unbounded.",
+        ),
+        field(
+            "connections",
+            Shape::Integer {
+                least: 1,
+                most: 10_000_000,
+            },
+            "Open client connections of the whole process. More are refused at once.",
+        )
+        .default("65536"),
+        field(
+            "streams",
+            Shape::Integer {
+                least: 1,
+                most: 2_147_483_647,
+            },
+            "Concurrent HTTP/2 streams of one connection.",
+        )
+        .default("128"),
+    ],
+};
+
+pub(super) static PATHS: Record = Record {
+    name: "paths",
+    about: "How request paths are read.",
+    fields: &[field(
+        "encoded_slash",
+        Shape::Choice(&ENCODED_SLASH),
+        "What happens to a path with `%2F`. Back ends disagree on whether it separates segments.",
+    )
+    .default("reject")],
+};
+
+static ENCODED_SLASH: [Choice; 2] = [
+    choice("reject", "The request is refused."),
+    choice(
+        "keep",
+        "It is part of its segment and forwarded as it came.",
+    ),
+];
+
+pub(super) static LOG: Record = Record {
+    name: "log",
+    about: "Logs.",
+    fields: &[
+        field("format", Shape::Choice(&FORMATS), "Form of each line.").default("json"),
+        field("level", Shape::Choice(&LEVELS), "Least severe application message that is written.")
+            .default("info"),
+        field(
+            "output",
+            Shape::Text(&LOG_OUTPUT),
+            "Where lines go: `stdout`, `stderr` or `file:PATH`. The file is opened anew on SIGUSR1; a relative path starts at the configuration file's directory.",
+        )
+        .default("stdout"),
+        field("access", Shape::Boolean, "Whether each request is logged.").default("true"),
+    ],
+};
+
+static FORMATS: [Choice; 2] = [
+    choice(
+        "json",
+        "One JSON object a line, fields by OpenTelemetry names.",
+    ),
+    choice("text", "For a person at a terminal."),
+];
+
+static LEVELS: [Choice; 5] = [
+    choice("error", "Something failed."),
+    choice("warn", "Something needs attention."),
+    choice("info", "What happens."),
+    choice("debug", "For finding a fault."),
+    choice("trace", "Everything."),
+];
+
+pub(super) fn decode_admin(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Admin> {
+    let object = Object::open(context, cursor)?;
+    let cursor = object.get("address")?;
+    let address = cursor.parse(context, address::listen)?;
+    if !address.ip().to_canonical().is_loopback() {
+        let message = "the admin listener is reachable from other machines";
+        let finding = cursor
+            .warning(codes::ADMIN_EXPOSED, message)
+            .help("listen on 127.0.0.1 and reach it through a tunnel");
+        context.report(finding);
+    }
+    Some(Admin { address })
+}
+
+pub(super) fn decode_trusted_proxies(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for item in cursor.items(context) {
+        let Some(network) = item.parse(context, address::network) else {
+            continue;
+        };
+        if network.prefix_len() == 0 {
+            let finding = item
+                .warning(
+                    codes::TRUSTS_EVERYONE,
+                    format!("{network} is every address there is"),
+                )
+                .help("anybody could state any client address: list your proxies' networks");
+            context.report(finding);
+        }
+        networks.push(network);
+    }
+    networks
+}
+
+pub(super) fn decode_timeouts(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+) -> Option<ClientTimeouts> {
+    let object = Object::open(context, cursor)?;
+    Some(ClientTimeouts {
+        handshake: object.get("handshake")?.duration(context),
+        head: object.get("head")?.duration(context),
+        idle: object.get("idle")?.duration(context),
+        body: object.get("body")?.duration(context),
+        write: object.get("write")?.duration(context),
+    })
+}
+
+pub(super) fn decode_limits(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Limits> {
+    let object = Object::open(context, cursor)?;
+    Some(Limits {
+        head_bytes: usize::try_from(object.get("head_bytes")?.size(context)).unwrap_or(usize::MAX),
+        headers: object.get("headers")?.number(context),
+        body_bytes: object.get("body_bytes").map(|cursor| cursor.size(context)),
+        connections: object.get("connections")?.number(context),
+        streams: object.get("streams")?.number(context),
+    })
+}
+
+pub(super) fn decode_paths(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<EncodedSlash> {
+    let object = Object::open(context, cursor)?;
+    Some(match object.get("encoded_slash")?.choice(context) {
+        Some("keep") => EncodedSlash::Keep,
+        _ => EncodedSlash::Reject,
+    })
+}
+
+pub(super) fn decode_log(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Log> {
+    let object = Object::open(context, cursor)?;
+    let format_cursor = object.get("format")?;
+    let format = match format_cursor.choice(context) {
+        Some("text") => LogFormat::Text,
+        _ => LogFormat::Json,
+    };
+    if format == LogFormat::Text {
+        let finding = format_cursor
+            .warning(
+                codes::TEXT_LOG,
+                "text logs are for people, not for machines",
+            )
+            .help("write `format: json` where logs are collected");
+        context.report(finding);
+    }
+    let level = match object.get("level")?.choice(context) {
+        Some("error") => LogLevel::Error,
+        Some("warn") => LogLevel::Warn,
+        Some("debug") => LogLevel::Debug,
+        Some("trace") => LogLevel::Trace,
+        _ => LogLevel::Info,
+    };
+    let output = decode_output(context, &object.get("output")?);
+    let access = object.get("access")?.boolean(context).unwrap_or(true);
+    Some(Log {
+        format,
+        level,
+        output,
+        access,
+    })
+}
+
+fn decode_output(context: &mut Context<'_>, cursor: &Cursor<'_>) -> LogOutput {
+    let base = context.materials.base;
+    let output = cursor.parse(context, |text| match text {
+        "stdout" => Ok(LogOutput::Stdout),
+        "stderr" => Ok(LogOutput::Stderr),
+        _ => match Reference::parse(text) {
+            Some(Ok(Reference::File(path))) => Ok(LogOutput::File(base.join(path))),
+            Some(Err(fault)) => Err(fault),
+            Some(Ok(Reference::Environment(_))) | None => {
+                let message = format!("{} is not a place for logs", quote(text));
+                Err(Fault::new(codes::BAD_CHOICE, message)
+                    .help("write `stdout`, `stderr` or `file:PATH`"))
+            }
+        },
+    });
+    output.unwrap_or(LogOutput::Stdout)
+}

@@ -1,0 +1,164 @@
+//! Addresses of this machine, of targets and of networks.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::Fault;
+use crate::codes;
+use crate::shape::Text;
+use crate::suggest::quote;
+
+/// Where to listen.
+pub(crate) static LISTEN: Text = Text {
+    what: "an IP address and a port such as `127.0.0.1:8080`",
+    pattern: Some(r"^([0-9.]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$"),
+    examples: &["127.0.0.1:8080", "0.0.0.0:8443", "[::]:8443"],
+    loose: false,
+};
+
+/// A server to forward to.
+pub(crate) static TARGET: Text = Text {
+    what: "a host and a port such as `127.0.0.1:9001`",
+    pattern: Some(
+        r"^(env:[A-Za-z_][A-Za-z0-9_]*|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})$",
+    ),
+    examples: &[
+        "127.0.0.1:9001",
+        "catalog.internal:8080",
+        "[::1]:9001",
+        "env:CATALOG_ADDRESS",
+    ],
+    loose: false,
+};
+
+/// A network or a single address.
+pub(crate) static NETWORK: Text = Text {
+    what: "an address or a network such as `10.0.0.0/8`",
+    pattern: Some(r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"),
+    examples: &["10.0.0.0/8", "192.0.2.7", "fd00::/8"],
+    loose: false,
+};
+
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, Fault> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let fault = Fault::new(
+        codes::BAD_ADDRESS,
+        format!("{} is not an IP address and a port", quote(text)),
+    );
+    let Some((host, port)) = text.rsplit_once(':') else {
+        let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        return Err(if all_digits {
+            fault.help(format!("write the address as well: `127.0.0.1:{text}`"))
+        } else {
+            fault.help("add a port: `127.0.0.1:8080`")
+        });
+    };
+    let host_help = match host {
+        "" | "*" => Some(format!(
+            "write `0.0.0.0:{port}` for every IPv4 address of this machine"
+        )),
+        "localhost" => Some(format!(
+            "write `127.0.0.1:{port}`; names are not looked up here"
+        )),
+        _ if host.parse::<Ipv6Addr>().is_ok() => Some(format!("write `[{host}]:{port}`")),
+        _ => None,
+    };
+    let port_at = host.len() + 1;
+    match host_help {
+        Some(help) => Err(fault.help(help)),
+        None if !is_port(port) => Err(fault.help("a port is a number up to 65535").at(port_at)),
+        None => Err(fault.help("names are not looked up here: write the IP address")),
+    }
+}
+
+/// Host (IPv6 without brackets) and port.
+pub(crate) fn target(text: &str) -> Result<(String, u16), Fault> {
+    let fault = || {
+        Fault::new(
+            codes::BAD_ADDRESS,
+            format!("{} is not a host and a port", quote(text)),
+        )
+    };
+    if text.contains("://") {
+        let help = "write only host and port; `tls: true` on the upstream speaks HTTPS to it";
+        return Err(fault().help(help));
+    }
+    if text.contains('/') {
+        return Err(fault().help("write only host and port; `rewrite` on a route changes paths"));
+    }
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest
+                .split_once("]:")
+                .ok_or_else(|| fault().help("add a port: `[::1]:9001`"))?;
+            if host.parse::<Ipv6Addr>().is_err() {
+                return Err(fault().help("between brackets stands an IPv6 address"));
+            }
+            (host, port)
+        }
+        None => {
+            let (host, port) = text
+                .rsplit_once(':')
+                .ok_or_else(|| fault().help(format!("add a port: `{text}:80`")))?;
+            if host.contains(':') {
+                return Err(fault().help(format!("write an IPv6 address as `[{host}]:{port}`")));
+            }
+            (host, port)
+        }
+    };
+    let number = port
+        .parse::<u16>()
+        .ok()
+        .filter(|number| *number > 0 && is_port(port));
+    let Some(number) = number else {
+        return Err(fault()
+            .help("a port is a number from 1 to 65535")
+            .at(text.len() - port.len()));
+    };
+    if !is_host(host) {
+        return Err(
+            fault().help("a host is an IP address or a name of letters, digits, `-` and `.`")
+        );
+    }
+    Ok((host.to_ascii_lowercase(), number))
+}
+
+pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    text.parse::<IpNet>()
+        .map(|network| network.trunc())
+        .map_err(|_| {
+            Fault::new(
+                codes::BAD_NETWORK,
+                format!("{} is not an address or network", quote(text)),
+            )
+            .help("write an address (192.0.2.7) or a network with its prefix length (10.0.0.0/8)")
+        })
+}
+
+/// Whether this is an IP address or a name that DNS can carry (RFC 1123 §2.1, with `_` as in use).
+pub(crate) fn is_host(host: &str) -> bool {
+    if host.parse::<IpAddr>().is_ok() {
+        return true;
+    }
+    let is_label = |label: &str| {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(is_allowed)
+    };
+    // What looks like an IPv4 address and is none is read differently by every resolver.
+    let last_label = host.rsplit('.').next().unwrap_or(host);
+    let is_numeric = last_label.bytes().all(|byte| byte.is_ascii_digit());
+    host.len() <= 253 && !is_numeric && host.split('.').all(is_label)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}

@@ -1,0 +1,96 @@
+//! Names and free text.
+
+use super::Fault;
+use crate::codes;
+use crate::shape::Text;
+use crate::suggest::quote;
+
+/// The name of an upstream, policy, route or environment.
+pub(crate) static NAME: Text = Text {
+    what: "a name",
+    pattern: Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"),
+    examples: &["catalog", "fair-use"],
+    loose: true,
+};
+
+/// Text without a grammar.
+pub(crate) static FREE: Text = Text {
+    what: "text",
+    pattern: None,
+    examples: &[],
+    loose: true,
+};
+
+/// A directory.
+pub(crate) static DIRECTORY: Text = Text {
+    what: "a directory",
+    pattern: None,
+    examples: &["/var/lib/weir"],
+    loose: false,
+};
+
+/// TLS material.
+pub(crate) static MATERIAL: Text = Text {
+    what: "a reference: `file:PATH` or `env:NAME`",
+    pattern: Some("^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$"),
+    examples: &["file:tls.crt", "env:TLS_KEY"],
+    loose: false,
+};
+
+/// Where log lines go.
+pub(crate) static LOG_OUTPUT: Text = Text {
+    what: "`stdout`, `stderr` or `file:PATH`",
+    pattern: Some("^(stdout|stderr|file:.+)$"),
+    examples: &["stdout", "stderr", "file:/var/log/weir/weir.log"],
+    loose: false,
+};
+
+/// A name to verify in a certificate.
+pub(crate) static SERVER_NAME: Text = Text {
+    what: "a host name",
+    pattern: Some("^[A-Za-z0-9._:-]+$"),
+    examples: &["catalog.internal"],
+    loose: false,
+};
+
+pub(crate) fn name(text: &str) -> Result<String, Fault> {
+    let is_allowed =
+        |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+    let fault = |message: String| {
+        Fault::new(codes::BAD_NAME, message).help(
+            "a name is up to 128 letters, digits, `.`, `_` and `-`, and begins with a letter or digit",
+        )
+    };
+    if text.is_empty() || text.len() > 128 {
+        return Err(fault("a name has 1 to 128 characters".into()));
+    }
+    if let Some(at) = text.find(|character| !is_allowed(character)) {
+        return Err(fault(format!("{} is not a name", quote(text))).at(at));
+    }
+    if !text.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+        return Err(fault(format!("{} is not a name", quote(text))).at(0));
+    }
+    Ok(text.to_owned())
+}
+
+/// Text that is not empty and has no control characters.
+pub(crate) fn free(text: &str) -> Result<String, Fault> {
+    if text.is_empty() {
+        return Err(Fault::new(codes::BAD_TEXT, "the text is empty"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Fault::new(
+            codes::BAD_TEXT,
+            "the text has a control character",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+pub(crate) fn server_name(text: &str) -> Result<String, Fault> {
+    if super::address::is_host(text) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let message = format!("{} is not a host name", quote(text));
+    Err(Fault::new(codes::BAD_HOST, message).help("write the name that the certificate carries"))
+}
