@@ -17,6 +17,11 @@ impl Fields {
         Self(Vec::new())
     }
 
+    /// An empty list with room.
+    pub fn with_capacity(fields: usize) -> Self {
+        Self(Vec::with_capacity(fields))
+    }
+
     /// Number of fields; a name that occurs twice counts twice.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -1,9 +1,49 @@
 //! The data plane: accepts connections, reads requests, routes and forwards them.
 //!
-//! Thread per core; nothing is shared on the hot path but one immutable snapshot of the compiled
-//! configuration. This crate does not read files, does not know the command line and never waits
-//! for anything but the client and the upstream.
+//! Thread per core; nothing is shared on the hot path but one immutable [`Snapshot`] of the
+//! compiled configuration. This crate does not read files, does not know the command line and never
+//! waits for anything but the client and the upstream. Start reading at `request.rs`.
 
+mod accept;
+mod body;
+mod buffers;
+mod client;
+mod deny;
+mod failure;
 pub mod fields;
+mod forward;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod gateway;
+pub mod header_rules;
+pub mod hop;
+mod http1;
+mod http2;
+mod intake;
+mod listen;
+mod message;
+pub mod metrics;
+mod output;
+mod path;
+pub mod proxy_protocol;
+mod record;
+pub mod render;
+mod request;
+pub mod rewrite;
+pub mod router;
+mod snapshot;
+mod stream;
+mod timer;
+pub mod tls;
+mod transform;
+mod upstream;
+mod worker;
 
+pub use failure::Failure;
 pub use fields::Fields;
+pub use gateway::{Gateway, GatewayError, Socket};
+pub use message::Version;
+pub use record::AccessRecord;
+pub use snapshot::{RouteReport, Snapshot, UpstreamReport};
+pub use upstream::Target;

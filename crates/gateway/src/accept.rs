@@ -1,0 +1,253 @@
+//! From a listening socket to a served connection.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rustls_pki_types::UnixTime;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use crate::client::Client;
+use crate::http1;
+use crate::http2;
+use crate::proxy_protocol;
+use crate::stream::Stream;
+use crate::timer::Timer;
+use crate::tls::{Alpn, TlsFacts};
+use crate::worker::{Phase, Worker};
+
+/// Pause after the system refused to hand out a connection: most likely it is out of descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+/// What an HTTP/2 client with prior knowledge says first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Accepts until it is told to stop.
+pub(crate) async fn run(
+    worker: Rc<Worker>,
+    address: SocketAddr,
+    socket: std::net::TcpListener,
+    mut stop: oneshot::Receiver<Backlog>,
+) {
+    let listener = match TcpListener::from_std(socket) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%address, %error, "listening socket cannot be used");
+            return;
+        }
+    };
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            told = &mut stop => {
+                if told == Ok(Backlog::Serve) {
+                    accept_waiting(&worker, address, &listener);
+                }
+                return;
+            }
+        };
+        match accepted {
+            Ok((stream, peer)) => admit(&worker, address, stream, peer),
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%address, %error, "cannot accept connections");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// What becomes of connections that wait to be accepted when a listener ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backlog {
+    /// They are served: closing the socket would reset them.
+    Serve,
+    /// Another process has the same socket and serves them.
+    Leave,
+}
+
+fn accept_waiting(worker: &Rc<Worker>, address: SocketAddr, listener: &TcpListener) {
+    let context = &mut Context::from_waker(Waker::noop());
+    while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(context) {
+        admit(worker, address, stream, peer);
+    }
+}
+
+fn is_about_one_connection(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::ConnectionAborted
+            | std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::ConnectionRefused
+            | std::io::ErrorKind::Interrupted
+    )
+}
+
+/// Counts a connection as open until it is dropped.
+struct Open(Rc<Worker>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.set(self.0.open.get() - 1);
+        self.0.counters.open.set(self.0.open.get());
+    }
+}
+
+fn admit(worker: &Rc<Worker>, address: SocketAddr, stream: TcpStream, peer: SocketAddr) {
+    // The one number that workers share; touched per connection, not per request.
+    let open = worker.shared.connections.fetch_add(1, Ordering::Relaxed);
+    worker.open.set(worker.open.get() + 1);
+    worker.counters.open.set(worker.open.get());
+    let guard = Open(Rc::clone(worker));
+    if open >= worker.snapshot().limits.connections {
+        worker.counters.refused.add(1);
+        return;
+    }
+    worker.counters.accepted.add(1);
+    // Answers are written whole; waiting to merge them would only delay them.
+    let _ = stream.set_nodelay(true);
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let _guard = guard;
+        serve(worker, address, stream, peer).await;
+    });
+}
+
+async fn serve(worker: Rc<Worker>, address: SocketAddr, stream: TcpStream, peer: SocketAddr) {
+    let snapshot = worker.snapshot();
+    let Some(listener) = snapshot.listeners.get(&address) else {
+        return;
+    };
+    let (proxy_protocol, offers_http2) = (listener.proxy_protocol, listener.http2);
+    let tls = listener.tls.clone();
+    let (handshake, first_byte) = (snapshot.timeouts.handshake, snapshot.timeouts.head);
+    drop(snapshot);
+    if tls.is_none() && !proxy_protocol && !offers_http2 {
+        let client = Client::new(worker, peer, address, None);
+        return http1::serve(client, Stream::Tcp(stream), BytesMut::new()).await;
+    }
+    let timer = worker.timers.register();
+    let opened = timer
+        .limit(handshake, open(stream, peer, proxy_protocol, tls))
+        .await;
+    let Ok(Some((stream, peer, facts))) = opened else {
+        worker.counters.handshakes_failed.add(1);
+        return;
+    };
+    let is_http2 = facts.as_ref().map(|facts| facts.alpn == Some(Alpn::Http2));
+    let client = Client::new(worker, peer, address, facts);
+    let mut stream = stream;
+    let mut input = BytesMut::new();
+    let speaks_http2 = match is_http2 {
+        Some(agreed) => agreed,
+        None if !offers_http2 => false,
+        None => match sniff(&client.worker, &mut stream, &mut input, &timer, first_byte).await {
+            Some(preface) => preface,
+            None => return,
+        },
+    };
+    drop(timer);
+    if speaks_http2 {
+        // Boxed: the rarer and larger of the two should not make every connection's task larger.
+        return Box::pin(http2::serve(client, stream, input)).await;
+    }
+    http1::serve(client, stream, input).await;
+}
+
+type Opened = (Stream, SocketAddr, Option<TlsFacts>);
+
+async fn open(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    proxy_protocol: bool,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> Option<Opened> {
+    let mut peer = peer;
+    if proxy_protocol {
+        match proxy_protocol::read_header(&mut stream).await {
+            Ok(header) => peer = header.source.unwrap_or(peer),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "PROXY protocol header refused");
+                return None;
+            }
+        }
+    }
+    let Some(config) = tls else {
+        return Some((Stream::Tcp(stream), peer, None));
+    };
+    let session = match TlsAcceptor::from(config).accept(stream).await {
+        Ok(session) => session,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "TLS handshake failed");
+            return None;
+        }
+    };
+    match TlsFacts::of(session.get_ref().1, UnixTime::now()) {
+        Ok(facts) => Some((
+            Stream::Tls(Box::new(TlsStream::Server(session))),
+            peer,
+            Some(facts),
+        )),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "TLS session refused");
+            None
+        }
+    }
+}
+
+/// Reads until it is clear whether the client begins with HTTP/2's preface; `None` if it ended or
+/// took too long.
+async fn sniff(
+    worker: &Worker,
+    stream: &mut Stream,
+    input: &mut BytesMut,
+    timer: &Timer,
+    limit: Duration,
+) -> Option<bool> {
+    timer.set(limit);
+    let mut drained = false;
+    std::future::poll_fn(|context| {
+        loop {
+            let length = input.len().min(PREFACE.len());
+            if input[..length] != PREFACE[..length] {
+                return Poll::Ready(Some(false));
+            }
+            if length == PREFACE.len() {
+                return Poll::Ready(Some(true));
+            }
+            // A silent connection must not hold up the end of the process.
+            if input.is_empty() && drained && worker.phase() == Phase::Closing {
+                return Poll::Ready(None);
+            }
+            // As long as nothing came, the connection holds no buffer.
+            if drained {
+                match stream.poll_readable(context) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(None),
+                    Poll::Pending => return timer.poll(context).map(|_| None),
+                }
+            }
+            input.reserve(PREFACE.len() * 16);
+            match stream.poll_fill(context, input) {
+                Poll::Ready(Ok(0)) if input.is_empty() => return Poll::Ready(None),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Some(false)),
+                Poll::Ready(Ok(_)) => drained = false,
+                Poll::Ready(Err(_)) => return Poll::Ready(None),
+                Poll::Pending => {
+                    drained = true;
+                    if input.is_empty() {
+                        *input = BytesMut::new();
+                    }
+                    return timer.poll(context).map(|_| None);
+                }
+            }
+        }
+    })
+    .await
+}

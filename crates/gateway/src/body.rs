@@ -1,0 +1,74 @@
+//! Message bodies: a closed set of sources behind one polled interface.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::{http1, http2};
+
+/// A body that is read piece by piece. Nothing is read from its source before it is asked for:
+/// that is the back-pressure.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// No body, or nothing left of it.
+    Empty,
+    /// A body made here.
+    Full(Bytes),
+    /// From a client over HTTP/1.
+    Http1Request(http1::RequestBody),
+    /// From a target over HTTP/1. Boxed: it owns the connection and its buffers.
+    Http1Response(Box<http1::Exchange>),
+    /// From a client over HTTP/2.
+    Http2Request(Box<http2::RequestBody>),
+    /// From a target over HTTP/2.
+    Http2Response(Box<http2::Exchange>),
+}
+
+/// A piece of a body.
+#[derive(Debug)]
+pub(crate) enum Frame {
+    /// Never empty.
+    Data(Bytes),
+    /// Fields behind the body (RFC 9110 §6.5); nothing follows.
+    Trailers(Fields),
+}
+
+impl Body {
+    /// Bytes still to come, if known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Full(bytes) => Some(bytes.len() as u64),
+            Self::Http1Request(body) => body.length(),
+            Self::Http1Response(exchange) => exchange.length(),
+            Self::Http2Request(body) => body.length(),
+            Self::Http2Response(exchange) => exchange.length(),
+        }
+    }
+
+    /// Whether it is known now that nothing is left, not even trailers.
+    pub(crate) fn is_end(&self) -> bool {
+        self.length() == Some(0)
+    }
+
+    /// The next piece; `None` is the proper end.
+    pub(crate) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame, Failure>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::Empty;
+                Poll::Ready((!bytes.is_empty()).then_some(Ok(Frame::Data(bytes))))
+            }
+            Self::Http1Request(body) => body.poll_frame(context),
+            Self::Http1Response(exchange) => exchange.poll_frame(context),
+            Self::Http2Request(body) => body.poll_frame(context),
+            Self::Http2Response(exchange) => exchange.poll_frame(context),
+        }
+    }
+}

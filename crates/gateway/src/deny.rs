@@ -1,0 +1,104 @@
+//! Answers that say no.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode};
+use weir_core::Problem;
+
+use crate::body::Body;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::message::{ResponseHead, Version};
+use crate::record::Recorder;
+use crate::request::Response;
+use crate::router::Missed;
+use crate::transform::{REQUEST_ID, add_hsts};
+
+/// Why a request gets no answer from a target.
+pub(crate) struct Denial {
+    failure: Failure,
+    /// For 405: the methods that the path allows.
+    allow: Option<HeaderValue>,
+}
+
+impl From<Failure> for Denial {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            allow: None,
+        }
+    }
+}
+
+impl From<Missed> for Denial {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::NoRoute => Failure::NoRoute.into(),
+            Missed::Method(methods) => Self {
+                failure: Failure::MethodNotAllowed,
+                allow: allow(&methods),
+            },
+        }
+    }
+}
+
+/// The value of an `Allow` field (RFC 9110 §10.2.1).
+fn allow(methods: &[Method]) -> Option<HeaderValue> {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).ok()
+}
+
+/// Answers what could not be read as a request.
+pub(crate) fn refuse(client: &Rc<Client>, failure: Failure) -> Response {
+    let snapshot = client.worker.snapshot();
+    let nothing = ByteString::new;
+    let record = Recorder::start(
+        client,
+        &snapshot,
+        Version::Http11,
+        nothing(),
+        None,
+        nothing(),
+    );
+    deny(client, record, failure.into())
+}
+
+/// Answers with problem details (RFC 9457).
+pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denial) -> Response {
+    let Denial { failure, allow } = denial;
+    let status = failure.status();
+    record.decided(failure.reason(), failure.cause());
+    record.answered(status.as_u16());
+    let id = record.id.to_string();
+    let problem = Problem::new(status, failure.reason(), failure.detail(), id.as_str());
+    let body = Bytes::from(problem.to_json());
+    let mut fields = Fields::with_capacity(8);
+    fields.append(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
+    fields.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        fields.append(REQUEST_ID, id);
+    }
+    if let Some(allow) = allow {
+        fields.append(ALLOW, allow);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        fields.append(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    add_hsts(client, &record.snapshot, &mut fields);
+    let head = ResponseHead {
+        status,
+        content_length: Some(body.len() as u64),
+        fields,
+    };
+    Response {
+        head,
+        body: Body::Full(body),
+        record,
+        idle: Duration::ZERO,
+    }
+}

@@ -1,0 +1,170 @@
+//! What can go wrong with a request, and what the client is told.
+//!
+//! This file is the whole mapping from failures to HTTP. `reason` is the stable word that stands in
+//! the problem answer, the access log and metrics; `detail` is for the client and names no address,
+//! file or foreign error text.
+
+use http::StatusCode;
+
+/// Why a request was answered here or ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The client's message cannot be read in one way only; the text says which rule it broke.
+    Malformed(&'static str),
+    /// The request line and fields exceed `limits.head_bytes` or `limits.headers`.
+    HeadTooLarge,
+    /// The body exceeds `limits.body_bytes`.
+    BodyTooLarge,
+    /// The path cannot be normalised; the text is the normaliser's word.
+    BadPath(&'static str),
+    /// A transfer coding other than `chunked`.
+    UnknownCoding,
+    /// An HTTP version that is not spoken here.
+    UnknownVersion,
+    /// `CONNECT`, or another method that cannot be forwarded.
+    MethodNotForwarded,
+    /// An expectation other than `100-continue`.
+    UnknownExpectation,
+    /// The request passed through this gateway too often.
+    Loop,
+    /// The head did not arrive in time.
+    HeadTimeout,
+    /// The body stopped arriving.
+    BodyTimeout,
+    /// The client takes nothing of the answer any more.
+    WriteTimeout,
+    /// The client went away.
+    ClientClosed,
+    /// No route takes the request.
+    NoRoute,
+    /// Routes take the path, but not with this method.
+    MethodNotAllowed,
+    /// The upstream has no target that takes traffic.
+    NoTarget,
+    /// The target's name has no address.
+    Resolve,
+    /// The target refused the connection or cannot be reached.
+    Connect,
+    /// The connection to the target was not made in time.
+    ConnectTimeout,
+    /// The TLS handshake with the target failed.
+    UpstreamTls,
+    /// The connection to the target ended before the response did.
+    UpstreamReset,
+    /// The response's head did not arrive in time.
+    UpstreamTimeout,
+    /// The response's body stopped arriving.
+    UpstreamStalled,
+    /// The target's response cannot be read.
+    UpstreamMalformed(&'static str),
+}
+
+impl Failure {
+    /// The stable word for logs, metrics and problem answers.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed_request",
+            Self::HeadTooLarge => "head_too_large",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BadPath(_) => "bad_path",
+            Self::UnknownCoding => "unknown_transfer_coding",
+            Self::UnknownVersion => "unknown_version",
+            Self::MethodNotForwarded => "method_not_forwarded",
+            Self::UnknownExpectation => "unknown_expectation",
+            Self::Loop => "loop_detected",
+            Self::HeadTimeout => "head_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::ClientClosed => "client_closed",
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NoTarget => "no_target",
+            Self::Resolve => "upstream_resolve_failed",
+            Self::Connect => "upstream_connect_failed",
+            Self::ConnectTimeout => "upstream_connect_timeout",
+            Self::UpstreamTls => "upstream_tls_failed",
+            Self::UpstreamReset => "upstream_reset",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamStalled => "upstream_stalled",
+            Self::UpstreamMalformed(_) => "upstream_malformed",
+        }
+    }
+
+    /// The status that the client gets if no response head was sent yet. 499 is never sent: the
+    /// client is gone; it stands in logs, as nginx made it known.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::BadPath(_) => StatusCode::BAD_REQUEST,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnknownCoding | Self::MethodNotForwarded => StatusCode::NOT_IMPLEMENTED,
+            Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::HeadTimeout | Self::BodyTimeout | Self::WriteTimeout => {
+                StatusCode::REQUEST_TIMEOUT
+            }
+            Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoTarget => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Resolve
+            | Self::Connect
+            | Self::UpstreamTls
+            | Self::UpstreamReset
+            | Self::UpstreamMalformed(_) => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout | Self::UpstreamTimeout | Self::UpstreamStalled => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+        }
+    }
+
+    /// One sentence for the client.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::Malformed(rule) => rule,
+            Self::HeadTooLarge => "The request line and header fields are larger than allowed.",
+            Self::BodyTooLarge => "The request body is larger than allowed.",
+            Self::BadPath(_) => "The path is not valid: it could be read in more than one way.",
+            Self::UnknownCoding => "The only transfer coding understood here is chunked.",
+            Self::UnknownVersion => "This HTTP version is not spoken here.",
+            Self::MethodNotForwarded => "This method is not forwarded.",
+            Self::UnknownExpectation => "The only expectation understood here is 100-continue.",
+            Self::Loop => "The request came back to this gateway too often.",
+            Self::HeadTimeout => "The request head did not arrive in time.",
+            Self::BodyTimeout => "The request body did not arrive in time.",
+            Self::WriteTimeout => "The answer was not taken in time.",
+            Self::ClientClosed => "The connection was closed.",
+            Self::NoRoute => "No route takes this request.",
+            Self::MethodNotAllowed => "This path does not allow the method.",
+            Self::NoTarget => "No server is available for this request.",
+            Self::Resolve | Self::Connect => "The service behind the gateway cannot be reached.",
+            Self::ConnectTimeout => "The service behind the gateway could not be reached in time.",
+            Self::UpstreamTls => {
+                "A secure connection to the service behind the gateway was not possible."
+            }
+            Self::UpstreamReset => "The service behind the gateway ended the connection early.",
+            Self::UpstreamTimeout => "The service behind the gateway did not answer in time.",
+            Self::UpstreamStalled => "The service behind the gateway stopped answering.",
+            Self::UpstreamMalformed(_) => "The service behind the gateway answered incorrectly.",
+        }
+    }
+
+    /// What the operator should know beyond the reason; not for the client.
+    pub const fn cause(self) -> Option<&'static str> {
+        match self {
+            Self::Malformed(text) | Self::BadPath(text) | Self::UpstreamMalformed(text) => {
+                Some(text)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether nothing of the request can have had an effect on the target.
+    pub const fn is_before_sending(self) -> bool {
+        matches!(
+            self,
+            Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::UpstreamTls
+        )
+    }
+}

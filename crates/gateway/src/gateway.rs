@@ -1,0 +1,297 @@
+//! The data plane as a whole: start, change, report, stop.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use weir_config::Config;
+
+use crate::accept::Backlog;
+use crate::listen;
+use crate::metrics::WorkerCounters;
+use crate::record::AccessRecord;
+use crate::snapshot::{Compiler, Snapshot};
+use crate::tls::TlsError;
+use crate::worker::{self, Command, Shared, Start};
+
+/// Access records that may wait for the log's writer, per worker.
+const RECORDS: usize = 8 * 1024;
+/// How often a drain looks whether connections are left.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// The data plane cannot run with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A certificate, key or authority cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A listener's address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a data-plane thread")]
+    Thread(#[source] io::Error),
+}
+
+/// A listening socket with the address that the configuration names; they differ if the
+/// configuration leaves the port to the system.
+#[derive(Debug)]
+pub struct Socket {
+    /// As configured.
+    pub address: SocketAddr,
+    /// One of the listener's sockets; there is one per worker.
+    pub listener: TcpListener,
+}
+
+struct Thread {
+    commands: UnboundedSender<Command>,
+    counters: Arc<WorkerCounters>,
+    join: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// The running data plane.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    workers: Vec<Thread>,
+    control: Mutex<Control>,
+}
+
+/// What changes with a revision. Behind one lock: revisions come one at a time.
+struct Control {
+    compiler: Compiler,
+    /// Kept beside the workers' own handles, so that they can be handed to a new process.
+    sockets: BTreeMap<SocketAddr, Vec<TcpListener>>,
+}
+
+impl Gateway {
+    /// Starts the data plane. `inherited` are sockets from a former process or a service manager;
+    /// those whose address the configuration does not name are closed.
+    ///
+    /// Returns one ring of access records per worker beside it.
+    pub fn start(
+        config: &Arc<Config>,
+        inherited: Vec<Socket>,
+    ) -> Result<(Self, Vec<rtrb::Consumer<AccessRecord>>), GatewayError> {
+        let count = config.workers.max(1);
+        let mut compiler = Compiler::new(count);
+        let snapshot = compiler.compile(Arc::clone(config))?;
+        let mut sockets = listen::adopt(inherited);
+        let wanted: HashSet<SocketAddr> = addresses(config).collect();
+        sockets.retain(|address, _| wanted.contains(address));
+        listen::complete(&mut sockets, &wanted, count)?;
+        let shared = Arc::new(Shared {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            generation: AtomicU64::new(1),
+            connections: AtomicUsize::new(0),
+        });
+        let mut workers = Vec::with_capacity(count);
+        let mut records = Vec::with_capacity(count);
+        for index in 0..count {
+            let (producer, consumer) = rtrb::RingBuffer::new(RECORDS);
+            workers.push(start_worker(index, Arc::clone(&shared), producer)?);
+            records.push(consumer);
+        }
+        let gateway = Self {
+            shared,
+            workers,
+            control: Mutex::new(Control {
+                compiler,
+                sockets: BTreeMap::new(),
+            }),
+        };
+        gateway.listen(&mut gateway.control(), sockets)?;
+        Ok((gateway, records))
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        // A panic between two steps of a change leaves nothing half done that a reader could see.
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands sockets to the workers, spread evenly.
+    fn listen(
+        &self,
+        control: &mut Control,
+        sockets: BTreeMap<SocketAddr, Vec<TcpListener>>,
+    ) -> Result<(), GatewayError> {
+        for (address, listeners) in sockets {
+            for (index, listener) in listeners.iter().enumerate() {
+                let duplicate = listener
+                    .try_clone()
+                    .map_err(|source| GatewayError::Listen { address, source })?;
+                self.tell(
+                    index % self.workers.len(),
+                    Command::Listen(address, duplicate),
+                );
+            }
+            control.sockets.insert(address, listeners);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, worker: usize, command: Command) {
+        // A worker that ended does not need to be told anything.
+        let _ = self.workers[worker].commands.send(command);
+    }
+
+    fn tell_all(&self, command: impl Fn() -> Command) {
+        for worker in 0..self.workers.len() {
+            self.tell(worker, command());
+        }
+    }
+
+    /// Puts a configuration into effect: all of it or nothing. Requests under way end with the
+    /// configuration that they began with. The number of workers stays what it was at the start.
+    pub fn apply(&self, config: Arc<Config>) -> Result<(), GatewayError> {
+        let mut control = self.control();
+        let wanted: HashSet<SocketAddr> = addresses(&config).collect();
+        let missing: HashSet<SocketAddr> = wanted
+            .iter()
+            .filter(|at| !control.sockets.contains_key(at))
+            .copied()
+            .collect();
+        let mut added = BTreeMap::new();
+        listen::complete(&mut added, &missing, self.workers.len())?;
+        let snapshot = control.compiler.compile(config)?;
+        self.shared.snapshot.store(Arc::new(snapshot));
+        self.shared.generation.fetch_add(1, Ordering::Release);
+        // Workers without traffic take up the new revision, too, and let go of the old one.
+        self.tell_all(|| Command::Refresh);
+        self.listen(&mut control, added)?;
+        let gone: Vec<SocketAddr> = control
+            .sockets
+            .keys()
+            .filter(|at| !wanted.contains(at))
+            .copied()
+            .collect();
+        for address in gone {
+            control.sockets.remove(&address);
+            self.tell_all(|| Command::Unlisten(address));
+        }
+        Ok(())
+    }
+
+    /// What runs now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.load_full()
+    }
+
+    /// Counters, one set per worker.
+    pub fn worker_counters(&self) -> impl Iterator<Item = &WorkerCounters> {
+        self.workers.iter().map(|worker| &*worker.counters)
+    }
+
+    /// Open client connections.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Addresses listened on: as configured, and as bound.
+    pub fn addresses(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let control = self.control();
+        let bound = |listeners: &Vec<TcpListener>| listeners.first()?.local_addr().ok();
+        control
+            .sockets
+            .iter()
+            .filter_map(|(address, listeners)| Some((*address, bound(listeners)?)))
+            .collect()
+    }
+
+    /// Copies of the listening sockets, for a new process to go on with.
+    pub fn sockets(&self) -> io::Result<Vec<Socket>> {
+        let control = self.control();
+        let mut sockets = Vec::new();
+        for (address, listeners) in &control.sockets {
+            for listener in listeners {
+                sockets.push(Socket {
+                    address: *address,
+                    listener: listener.try_clone()?,
+                });
+            }
+        }
+        Ok(sockets)
+    }
+
+    /// Stops accepting, lets requests under way end, and asks clients to leave with their next
+    /// answer. Connections that stay silent are closed after half of `within`, what is left at its
+    /// end is cut. Tells how many connections that were.
+    ///
+    /// `handed_over` says that another process has the same listening sockets: connections that
+    /// wait in them are its to serve.
+    pub async fn drain(&self, within: Duration, handed_over: bool) -> usize {
+        let backlog = if handed_over {
+            Backlog::Leave
+        } else {
+            Backlog::Serve
+        };
+        self.tell_all(|| Command::Drain(backlog));
+        self.control().sockets.clear();
+        let end = tokio::time::Instant::now() + within;
+        let close = tokio::time::Instant::now() + within / 2;
+        let mut closing = false;
+        let mut interval = tokio::time::interval(DRAIN_LOOK);
+        loop {
+            let now = interval.tick().await;
+            if self.connections() == 0 || now >= end {
+                break;
+            }
+            if !closing && now >= close {
+                self.tell_all(|| Command::Close);
+                closing = true;
+            }
+        }
+        let left = self.connections();
+        self.tell_all(|| Command::Stop);
+        left
+    }
+
+    /// Waits until all workers ended.
+    pub fn join(mut self) {
+        self.tell_all(|| Command::Stop);
+        for worker in &mut self.workers {
+            if let Some(Err(_)) = worker.join.take().map(JoinHandle::join) {
+                tracing::error!("a data-plane thread ended in a panic");
+            }
+        }
+    }
+}
+
+fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
+    config.listeners.iter().map(|listener| listener.address)
+}
+
+fn start_worker(
+    index: usize,
+    shared: Arc<Shared>,
+    records: rtrb::Producer<AccessRecord>,
+) -> Result<Thread, GatewayError> {
+    let (sender, commands) = unbounded_channel();
+    let counters = Arc::new(WorkerCounters::default());
+    let start = Start {
+        index,
+        shared,
+        counters: Arc::clone(&counters),
+        commands,
+        records,
+    };
+    let join = std::thread::Builder::new()
+        .name(format!("weir-worker-{index}"))
+        .spawn(move || worker::run(start))
+        .map_err(GatewayError::Thread)?;
+    Ok(Thread {
+        commands: sender,
+        counters,
+        join: Some(join),
+    })
+}

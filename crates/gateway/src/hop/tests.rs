@@ -1,0 +1,422 @@
+use http::Version;
+use http::header::VIA;
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+use super::*;
+
+fn fields(pairs: &[(&str, &str)]) -> Fields {
+    let mut fields = Fields::new();
+    for (name, value) in pairs {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect(name);
+        fields.append(
+            name,
+            HeaderValue::from_bytes(value.as_bytes()).expect(value),
+        );
+    }
+    fields
+}
+
+fn listed(fields: &Fields) -> Vec<(&str, &str)> {
+    fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")))
+        .collect()
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect(text)
+}
+
+fn networks(texts: &[&str]) -> Vec<IpNet> {
+    texts.iter().map(|text| text.parse().expect(text)).collect()
+}
+
+#[test]
+fn fields_of_the_connection_end_here() {
+    let mut message = fields(&[
+        ("host", "example.com"),
+        ("connection", "keep-alive, x-mine"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-connection", "keep-alive"),
+        ("proxy-authorization", "Basic x"),
+        ("proxy-authenticate", "Basic"),
+        ("proxy", "http://evil.test"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "h2c"),
+        ("http2-settings", "AAM"),
+        ("te", "gzip"),
+        ("trailer", "x-checksum"),
+        ("x-mine", "1"),
+        ("X-Mine", "2"),
+        ("accept", "*/*"),
+    ]);
+    let stripped = strip_hop_by_hop(&mut message).expect("few options");
+    assert_eq!(
+        listed(&message),
+        [
+            ("host", "example.com"),
+            ("trailer", "x-checksum"),
+            ("accept", "*/*")
+        ]
+    );
+    let expected = Stripped {
+        keep_alive: true,
+        ..Stripped::default()
+    };
+    assert_eq!(stripped, expected);
+}
+
+#[test]
+fn nominating_a_field_that_matters_does_not_remove_it() {
+    let protected = [
+        "host",
+        "content-length",
+        "content-type",
+        "transfer-encoding-not",
+        "x-forwarded-for",
+        "x-forwarded-anything",
+        "forwarded",
+        "x-real-ip",
+        "authorization",
+        "cookie",
+        "x-user-id",
+        "x-remote-user",
+        "client-cert",
+        "via",
+        "origin",
+        "if-match",
+    ];
+    for name in protected {
+        let mut message = fields(&[("connection", &format!("close,{name}")), (name, "1")]);
+        let stripped = strip_hop_by_hop(&mut message).expect("few options");
+        if name == "transfer-encoding-not" {
+            assert!(message.is_empty(), "an unknown field can be nominated");
+            continue;
+        }
+        assert_eq!(listed(&message), [(name, "1")]);
+        assert_eq!((stripped.protected, stripped.close), (1, true), "{name}");
+    }
+}
+
+#[test]
+fn an_upgrade_is_reported_if_it_is_announced() {
+    let mut message = fields(&[
+        ("upgrade", "websocket"),
+        ("connection", "Keep-Alive, Upgrade"),
+    ]);
+    let stripped = strip_hop_by_hop(&mut message).expect("few options");
+    assert_eq!(
+        stripped.upgrade,
+        Some(HeaderValue::from_static("websocket"))
+    );
+    assert!(message.is_empty());
+
+    let mut message = fields(&[("upgrade", "websocket")]);
+    let stripped = strip_hop_by_hop(&mut message).expect("few options");
+    assert_eq!(stripped.upgrade, None);
+    assert!(message.is_empty());
+}
+
+#[test]
+fn only_trailers_are_left_of_te() {
+    let mut message = fields(&[
+        ("te", "gzip;q=0.5, Trailers"),
+        ("connection", "te"),
+        ("te", "x"),
+    ]);
+    let stripped = strip_hop_by_hop(&mut message).expect("few options");
+    assert!(stripped.trailers);
+    assert_eq!(listed(&message), [("te", "trailers")]);
+}
+
+#[test]
+fn odd_options_are_passed_over_and_floods_are_refused() {
+    let mut message = fields(&[("connection", ", ,\t,a b,\"x\",;,close"), ("x", "1")]);
+    let stripped = strip_hop_by_hop(&mut message).expect("few options");
+    assert!(stripped.close);
+    assert_eq!(listed(&message), [("x", "1")]);
+
+    let flood = vec!["x-a"; 33].join(",");
+    let mut message = fields(&[("connection", &flood)]);
+    assert_eq!(strip_hop_by_hop(&mut message), Err(TooManyOptions));
+}
+
+fn info(peer: &str, trusted: bool) -> ForwardingInfo<'static> {
+    ForwardingInfo {
+        peer: address(peer),
+        trusted,
+        scheme: "https",
+        host: "example.com:8443",
+        received_version: Version::HTTP_2,
+    }
+}
+
+#[test]
+fn what_an_untrusted_peer_states_is_dropped() {
+    let mut message = fields(&[
+        ("x-forwarded-for", "10.0.0.1"),
+        ("X-Forwarded-For", "10.0.0.2"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "evil.test"),
+        ("x-forwarded-port", "1"),
+        ("x-forwarded-prefix", "/admin"),
+        ("x-forwarded-user", "root"),
+        ("x-real-ip", "10.0.0.1"),
+        ("forwarded", "for=10.0.0.1"),
+        ("x_forwarded_for", "10.0.0.1"),
+        ("X_Forwarded-For", "10.0.0.1"),
+        ("x_real_ip", "10.0.0.1"),
+        ("remote_user", "root"),
+        ("client-cert", ":AAAA:"),
+        ("x-original-url", "/admin"),
+        ("accept", "*/*"),
+        ("x_custom", "1"),
+    ]);
+    rebuild_forwarding(
+        &mut message,
+        &info("192.0.2.7", false),
+        &mut ForwardingCache::default(),
+    );
+    assert_eq!(
+        listed(&message),
+        [
+            ("accept", "*/*"),
+            ("x_custom", "1"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "example.com:8443"),
+            (
+                "forwarded",
+                "for=192.0.2.7;host=\"example.com:8443\";proto=https"
+            ),
+            ("via", "2 weir"),
+        ]
+    );
+}
+
+#[test]
+fn a_trusted_peers_lists_are_continued() {
+    let mut message = fields(&[
+        ("x-forwarded-for", "198.51.100.1"),
+        ("forwarded", "for=198.51.100.1"),
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-port", "80"),
+        ("x-real-ip", "198.51.100.1"),
+        ("x_forwarded_for", "forged"),
+        ("via", "1.1 edge"),
+    ]);
+    rebuild_forwarding(
+        &mut message,
+        &info("2001:db8::1", true),
+        &mut ForwardingCache::default(),
+    );
+    assert_eq!(
+        listed(&message),
+        [
+            ("x-forwarded-for", "198.51.100.1, 203.0.113.9, 2001:db8::1"),
+            (
+                "forwarded",
+                "for=198.51.100.1, for=\"[2001:db8::1]\";host=\"example.com:8443\";proto=https"
+            ),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-port", "80"),
+            ("x-real-ip", "198.51.100.1"),
+            ("via", "1.1 edge"),
+            ("x-forwarded-host", "example.com:8443"),
+            ("via", "2 weir"),
+        ]
+    );
+}
+
+#[test]
+fn hosts_are_quoted_where_rfc_7239_asks_for_it() {
+    for (host, expected) in [
+        ("example.com", "for=192.0.2.7;host=example.com;proto=http"),
+        ("[::1]:80", "for=192.0.2.7;host=\"[::1]:80\";proto=http"),
+        ("a\"b\\c", "for=192.0.2.7;host=\"a\\\"b\\\\c\";proto=http"),
+        ("", "for=192.0.2.7;proto=http"),
+        ("a\r\nb", "for=192.0.2.7;proto=http"),
+        ("é", "for=192.0.2.7;proto=http"),
+    ] {
+        let mut message = Fields::new();
+        let info = ForwardingInfo {
+            host,
+            scheme: "http",
+            ..info("::ffff:192.0.2.7", false)
+        };
+        rebuild_forwarding(&mut message, &info, &mut ForwardingCache::default());
+        let forwarded = message.get(&http::header::FORWARDED).expect("forwarded");
+        assert_eq!(forwarded, expected);
+    }
+}
+
+#[test]
+fn the_client_is_the_first_address_from_the_right_that_is_not_trusted() {
+    let trusted = networks(&["10.0.0.0/8", "2001:db8::/32"]);
+    for (forwarded_for, expected) in [
+        ("198.51.100.1", "198.51.100.1"),
+        ("1.1.1.1, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
+        ("1.1.1.1,198.51.100.1:4711 ,10.0.0.2:80", "198.51.100.1"),
+        ("1.1.1.1, [2001:db9::1]:80, [2001:db8::5]", "2001:db9::1"),
+        ("1.1.1.1, 2001:db9::1, ::ffff:10.0.0.9", "2001:db9::1"),
+        // All trusted: the leftmost.
+        ("10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        // Garbage ends the walk.
+        ("198.51.100.1, unknown, 10.0.0.2", "10.0.0.2"),
+        ("198.51.100.1, ", "10.0.0.1"),
+        ("", "10.0.0.1"),
+        ("198.51.100.1, 10.0.0.256", "10.0.0.1"),
+        ("198.51.100.1\t10.0.0.1", "10.0.0.1"),
+    ] {
+        let message = fields(&[
+            ("x-forwarded-for", forwarded_for),
+            ("forwarded", "for=9.9.9.9"),
+        ]);
+        let client = client_address(&message, address("10.0.0.1"), &trusted);
+        assert_eq!(client, address(expected), "{forwarded_for:?}");
+    }
+}
+
+#[test]
+fn repeated_lines_are_one_list_and_an_untrusted_peer_is_the_client() {
+    let trusted = networks(&["10.0.0.0/8"]);
+    let message = fields(&[
+        ("x-forwarded-for", "1.1.1.1, 3.3.3.3"),
+        ("x-forwarded-for", "2.2.2.2, 10.0.0.2"),
+    ]);
+    let client = |peer: &str| client_address(&message, address(peer), &trusted);
+    assert_eq!(client("10.0.0.1"), address("2.2.2.2"));
+    assert_eq!(client("::ffff:10.0.0.1"), address("2.2.2.2"));
+    assert_eq!(client("192.0.2.7"), address("192.0.2.7"));
+    assert_eq!(
+        client_address(&Fields::new(), address("10.0.0.1"), &trusted),
+        address("10.0.0.1")
+    );
+}
+
+#[test]
+fn forwarded_is_read_where_the_other_is_missing() {
+    let trusted = networks(&["10.0.0.0/8"]);
+    for (forwarded, expected) in [
+        ("for=198.51.100.1", "198.51.100.1"),
+        (
+            "For=\"[2001:db9::1]:47\";proto=https, for=10.0.0.2",
+            "2001:db9::1",
+        ),
+        (
+            "host=\"a,b;c\";for=198.51.100.1 , FOR = 10.0.0.2",
+            "198.51.100.1",
+        ),
+        ("for=198.51.100.1, for=_hidden", "10.0.0.1"),
+        ("for=198.51.100.1, for=unknown", "10.0.0.1"),
+        ("for=198.51.100.1, proto=https", "10.0.0.1"),
+        ("for=198.51.100.1;for=10.0.0.3", "10.0.0.1"),
+        ("for=\"198.51.100.1", "10.0.0.1"),
+        ("for=\"198.51.\\100.1\"", "10.0.0.1"),
+        ("", "10.0.0.1"),
+    ] {
+        let message = fields(&[("forwarded", forwarded)]);
+        let client = client_address(&message, address("10.0.0.1"), &trusted);
+        assert_eq!(client, address(expected), "{forwarded:?}");
+    }
+}
+
+#[test]
+fn via_grows_until_it_is_a_loop() {
+    let mut message = fields(&[
+        ("via", "1.0 edge, 1.1 Weir (x) ,2  weir"),
+        ("via", "weir, 1.1 weirdo"),
+    ]);
+    assert_eq!(check_via_loop(&message, 2), Ok(()));
+    append_via(&mut message, Version::HTTP_11);
+    assert_eq!(check_via_loop(&message, 2), Err(ViaLoop { passes: 3 }));
+    let last = message.get_all(&VIA).last();
+    assert_eq!(last, Some(&HeaderValue::from_static("1.1 weir")));
+}
+
+#[test]
+fn random_fields_do_not_panic_and_nothing_of_the_connection_is_left() {
+    const NAMES: [&str; 12] = [
+        "connection",
+        "te",
+        "upgrade",
+        "x-forwarded-for",
+        "forwarded",
+        "via",
+        "x_forwarded_for",
+        "x-a",
+        "transfer-encoding",
+        "host",
+        "x-forwarded-proto",
+        "__________",
+    ];
+    const VALUES: [&str; 16] = [
+        "close", ",", " ", "te", "x-a", "host", "trailers", "for=", "\"", "\\", ";", "10.0.0.1",
+        "[::1]", ":80", "1.1 weir", "\u{e9}",
+    ];
+    let trusted = networks(&["10.0.0.0/8"]);
+    let mut random = fastrand::Rng::with_seed(42);
+    let mut cache = ForwardingCache::default();
+    for round in 0..30_000 {
+        let mut message = Fields::new();
+        for _ in 0..random.usize(0..6) {
+            let name = HeaderName::from_static(NAMES[random.usize(0..NAMES.len())]);
+            let value: String = (0..random.usize(0..5))
+                .map(|_| VALUES[random.usize(0..VALUES.len())])
+                .collect();
+            message.append(
+                name,
+                HeaderValue::from_bytes(value.as_bytes()).expect("a value"),
+            );
+        }
+        let client = client_address(&message, address("10.0.0.1"), &trusted);
+        assert!(
+            client.is_ipv4() || client == address("::1"),
+            "{client} from {message:?}"
+        );
+        let _ = check_via_loop(&message, 3);
+        strip_hop_by_hop(&mut message).expect("few options");
+        rebuild_forwarding(&mut message, &info("10.0.0.1", round % 2 == 0), &mut cache);
+        for name in [
+            "connection",
+            "upgrade",
+            "transfer-encoding",
+            "x_forwarded_for",
+        ] {
+            assert!(
+                !message.contains(&HeaderName::from_static(name)),
+                "{name} in {message:?}"
+            );
+        }
+        let list = message.get_all(&forwarding::X_FORWARDED_FOR).count();
+        assert_eq!(list, 1, "{message:?}");
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_connection_is_not_said_about_another_host_or_peer() {
+    let mut cache = ForwardingCache::default();
+    let mut stated = |peer: &str, host: &'static str| {
+        let mut message = Fields::new();
+        let info = ForwardingInfo {
+            host,
+            ..info(peer, false)
+        };
+        rebuild_forwarding(&mut message, &info, &mut cache);
+        let value = message.get(&http::header::FORWARDED).unwrap();
+        String::from_utf8(value.as_bytes().to_vec()).unwrap()
+    };
+    let first = stated("192.0.2.7", "a.test");
+    assert_eq!(first, "for=192.0.2.7;host=a.test;proto=https");
+    assert_eq!(stated("192.0.2.7", "a.test"), first);
+    assert_eq!(
+        stated("192.0.2.7", "b.test"),
+        "for=192.0.2.7;host=b.test;proto=https"
+    );
+    assert_eq!(
+        stated("192.0.2.8", "b.test"),
+        "for=192.0.2.8;host=b.test;proto=https"
+    );
+}

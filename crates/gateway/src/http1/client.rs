@@ -1,0 +1,411 @@
+//! One exchange with a target over HTTP/1.1.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use http::{Method, StatusCode};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::decoder::{Decoded, Decoder};
+use super::encode::{self, Framing};
+use super::head::{HeadScanner, parse_response};
+use crate::body::{Body, Frame};
+use crate::buffers::{LARGE_ROOM, ROOM};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::stream::Stream;
+use crate::upstream::{ForwardHead, Pool, Received};
+
+/// Largest response head.
+const MOST_HEAD: usize = 64 * 1024;
+/// Upload bytes that may wait for the target before the client is asked for more.
+const UPLOAD_HIGH_WATER: usize = 64 * 1024;
+
+/// A connection to a target, between or in an exchange.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: Stream,
+    /// Whether an exchange was completed on it before.
+    reused: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            reused: false,
+        }
+    }
+
+    /// Whether an idle connection is still good: a target that closed it, or that speaks without
+    /// being asked, makes it readable. Costs a system call only if the runtime saw an event.
+    pub(crate) fn is_fresh(&mut self, context: &mut Context<'_>) -> bool {
+        let mut scrap = [0];
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut ReadBuf::new(&mut scrap));
+        read.is_pending()
+    }
+}
+
+/// Where sending the request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    /// The target has not yet agreed to receive the body (RFC 9110 §10.1.1).
+    AwaitingContinue,
+    /// Head or body are being sent.
+    Sending,
+    /// All was handed to the output.
+    Flushing,
+    /// All was sent.
+    Done,
+    /// The target takes no more; its response may come all the same.
+    Abandoned,
+}
+
+/// A request being sent and its response being read; drop it to abandon both.
+///
+/// All of it runs in the task that polls it. The connection goes back to its pool when the
+/// response's body ended cleanly and the request was sent entirely.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// `None` once it went back to the pool.
+    connection: Option<Connection>,
+    pool: Rc<Pool>,
+    input: BytesMut,
+    /// Which kind of buffer `input` is.
+    large: bool,
+    output: Output,
+    method: Method,
+    request_body: Body,
+    framing: Framing,
+    upload: Upload,
+    /// Whether the request body was asked for anything.
+    touched: bool,
+    scanner: HeadScanner,
+    decoder: Decoder,
+    keep_alive: bool,
+    received: bool,
+}
+
+impl Exchange {
+    /// Starts an exchange: the head is queued, nothing is sent before the first poll.
+    pub(crate) fn start(
+        connection: Connection,
+        pool: Rc<Pool>,
+        head: &ForwardHead<'_>,
+        request_body: Body,
+    ) -> Self {
+        // Trailers may follow a body of known length only in HTTP/2, where they are rare enough to
+        // be given up here: a length is what more servers understand than chunks.
+        let framing = match request_body.length() {
+            Some(0) => Framing::None,
+            Some(_) => Framing::Length,
+            None => Framing::Chunked,
+        };
+        let content_length = match (framing, request_body.length()) {
+            (Framing::Length, length) => length,
+            // RFC 9110 §8.6: say so when there is no body but the method suggests one.
+            (Framing::None, _) if *head.method == Method::POST || *head.method == Method::PUT => {
+                Some(0)
+            }
+            (Framing::None, _) if head.content_length == Some(0) => Some(0),
+            _ => None,
+        };
+        let awaits = head.expects_continue && framing != Framing::None;
+        let mut output = Output::default();
+        output.prepare(pool.buffers());
+        // Responses of one target are alike: one that filled the buffer promises another.
+        let large = pool.answers_large();
+        let input = if large {
+            pool.buffers().take_large()
+        } else {
+            pool.buffers().take()
+        };
+        encode::request_head(
+            output.gather(),
+            head,
+            framing == Framing::Chunked,
+            content_length,
+            awaits,
+        );
+        Self {
+            connection: Some(connection),
+            pool,
+            input,
+            large,
+            output,
+            method: head.method.clone(),
+            request_body,
+            framing,
+            upload: if awaits {
+                Upload::AwaitingContinue
+            } else {
+                Upload::Sending
+            },
+            touched: false,
+            scanner: HeadScanner::default(),
+            decoder: Decoder::Done,
+            keep_alive: false,
+            received: false,
+        }
+    }
+
+    /// Bytes of the response body still to come, if known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.decoder.remaining()
+    }
+
+    /// Whether the request is still being sent, so that silence is not yet the target's.
+    pub(crate) fn is_uploading(&self) -> bool {
+        matches!(self.upload, Upload::Sending | Upload::Flushing)
+    }
+
+    /// Whether the upload waits for the target to take what was sent, and not for the client.
+    pub(crate) fn is_held_up(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Whether the target was asked to agree to the body and did not answer yet.
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.upload == Upload::AwaitingContinue
+    }
+
+    /// Sends the body without the target's agreement: many servers never answer an expectation.
+    pub(crate) fn stop_awaiting_continue(&mut self) {
+        if self.upload == Upload::AwaitingContinue {
+            self.upload = Upload::Sending;
+        }
+    }
+
+    /// Whether the connection had served before and ended without a single byte in answer: the
+    /// target closed it while idle, and most likely never saw the request.
+    pub(crate) fn was_stale(&self) -> bool {
+        !self.received
+            && self
+                .connection
+                .as_ref()
+                .is_some_and(|connection| connection.reused)
+    }
+
+    /// Whether nothing was taken from the request body.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.touched
+    }
+
+    /// The request body, if nothing was taken from it: then another attempt can send it.
+    pub(crate) fn into_untouched_body(mut self) -> Option<Body> {
+        (!self.touched).then(|| std::mem::replace(&mut self.request_body, Body::Empty))
+    }
+
+    /// Sends the request and waits for a head. `progress` is set when a byte moved.
+    pub(crate) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: &mut bool,
+    ) -> Poll<Result<Received, Failure>> {
+        loop {
+            let upload = self.poll_upload(context, progress)?;
+            while let Some(length) = self.scanner.scan_response(&self.input) {
+                self.scanner = HeadScanner::default();
+                let parsed = parse_response(&mut self.input, length, &self.method)?;
+                if parsed.head.status == StatusCode::SWITCHING_PROTOCOLS {
+                    return Poll::Ready(Err(Failure::UpstreamMalformed("unasked-for upgrade")));
+                }
+                if parsed.head.status == StatusCode::CONTINUE {
+                    self.stop_awaiting_continue();
+                } else if parsed.head.status.is_informational() {
+                    let head = parsed.head;
+                    return Poll::Ready(Ok(Received::Interim(head.status, head.fields)));
+                } else {
+                    return Poll::Ready(Ok(self.accept(parsed)));
+                }
+            }
+            if self.upload == Upload::Sending && upload.is_ready() {
+                // An agreement came with the input: send before waiting.
+                continue;
+            }
+            if self.input.len() > MOST_HEAD {
+                return Poll::Ready(Err(Failure::UpstreamMalformed("response head too large")));
+            }
+            match ready!(self.poll_fill(context, ROOM)) {
+                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::UpstreamReset)),
+                Ok(_) => {
+                    self.received = true;
+                    *progress = true;
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, parsed: super::head::ParsedResponse) -> Received {
+        let in_sight = parsed
+            .body
+            .remaining()
+            .is_some_and(|length| length <= ROOM as u64 / 2);
+        self.pool
+            .expect_large(!in_sight && self.input.len() > ROOM / 2);
+        self.decoder = parsed.body;
+        self.keep_alive = parsed.keep_alive;
+        if self.upload == Upload::AwaitingContinue {
+            // A final answer instead of an agreement: the body is not wanted, and whether the
+            // target still expects it on this connection is not knowable.
+            self.upload = Upload::Abandoned;
+        }
+        if self.decoder.is_done() {
+            self.finish();
+        }
+        Received::Final(parsed.head)
+    }
+
+    /// The next piece of the response body; goes on sending the request meanwhile.
+    pub(crate) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame, Failure>>> {
+        if self.is_uploading()
+            && let Poll::Ready(Err(failure)) = self.poll_upload(context, &mut false)
+        {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        loop {
+            match self.decoder.decode(&mut self.input) {
+                Ok(Decoded::Frame(frame)) => {
+                    if self.decoder.is_done() {
+                        self.finish();
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Ok(Decoded::End) => {
+                    self.finish();
+                    return Poll::Ready(None);
+                }
+                Ok(Decoded::More) => {}
+                Err(bad) => {
+                    return Poll::Ready(Some(Err(Failure::UpstreamMalformed(bad.0))));
+                }
+            }
+            // One byte more than is to come: a read that does not fill its buffer tells the runtime
+            // that nothing is left, and spares the next look.
+            let room = match self.decoder.remaining() {
+                Some(bytes) => {
+                    usize::try_from(bytes)
+                        .unwrap_or(LARGE_ROOM)
+                        .min(LARGE_ROOM - 1)
+                        + 1
+                }
+                None => ROOM,
+            };
+            match ready!(self.poll_fill(context, room)) {
+                Ok(0) if matches!(self.decoder, Decoder::UntilClose) => {
+                    self.decoder = Decoder::Done;
+                    return Poll::Ready(None);
+                }
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(Failure::UpstreamReset))),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        room: usize,
+    ) -> Poll<std::io::Result<usize>> {
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(Ok(0));
+        };
+        let buffers = self.pool.buffers();
+        if room > ROOM && !self.large && self.input.is_empty() {
+            buffers.give(
+                std::mem::replace(&mut self.input, buffers.take_large()),
+                false,
+            );
+            self.large = true;
+        }
+        self.input.reserve(room);
+        connection.stream.poll_fill(context, &mut self.input)
+    }
+
+    /// Sends what can be sent. An error is the client's; a target that takes no more is not one.
+    fn poll_upload(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: &mut bool,
+    ) -> Poll<Result<(), Failure>> {
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            let mut starved = false;
+            while self.upload == Upload::Sending && self.output.len() < UPLOAD_HIGH_WATER {
+                if self.framing == Framing::None {
+                    self.upload = Upload::Flushing;
+                    break;
+                }
+                self.touched = true;
+                match self.request_body.poll_frame(context) {
+                    Poll::Ready(Some(frame)) => {
+                        let frame = frame?;
+                        if matches!(frame, Frame::Trailers(_)) {
+                            // They carry the body's end with them.
+                            self.upload = Upload::Flushing;
+                        }
+                        encode::frame(&mut self.output, self.framing, frame);
+                        *progress = true;
+                    }
+                    Poll::Ready(None) => {
+                        encode::end(&mut self.output, self.framing);
+                        self.upload = Upload::Flushing;
+                    }
+                    Poll::Pending => {
+                        starved = true;
+                        break;
+                    }
+                }
+            }
+            match self
+                .output
+                .poll_flush(&mut connection.stream, context, progress)
+            {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => {
+                    self.upload = Upload::Abandoned;
+                    self.output = Output::default();
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+            match self.upload {
+                Upload::Flushing => {
+                    self.upload = Upload::Done;
+                    self.output.release(self.pool.buffers());
+                }
+                Upload::Sending if starved => return Poll::Pending,
+                Upload::Sending => continue,
+                Upload::AwaitingContinue | Upload::Done | Upload::Abandoned => {}
+            }
+            return Poll::Ready(Ok(()));
+        }
+    }
+
+    /// The response is complete: keeps the connection if both sides are through with it.
+    fn finish(&mut self) {
+        let reusable = self.keep_alive && self.upload == Upload::Done && self.input.is_empty();
+        if let Some(mut connection) = self.connection.take()
+            && reusable
+        {
+            connection.reused = true;
+            self.pool.put(connection);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.output.release(self.pool.buffers());
+        self.pool
+            .buffers()
+            .give(std::mem::take(&mut self.input), self.large);
+    }
+}

@@ -1,0 +1,337 @@
+//! Exchanges with a target over HTTP/2; one connection carries many.
+
+use std::future::Future;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONTENT_LENGTH, TE};
+use http::{HeaderValue, StatusCode, Uri};
+
+use crate::body::{Body, Frame};
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::http1::content_length;
+use crate::message::ResponseHead;
+use crate::stream::Stream;
+use crate::upstream::{ForwardHead, Received};
+
+/// Response bytes that a target may have in flight: per stream and per connection.
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Largest response head.
+const MOST_HEAD: u32 = 64 * 1024;
+
+/// A way to start exchanges on a connection; cheap to clone.
+pub(crate) type Sender = h2::client::SendRequest<Bytes>;
+
+/// Opens HTTP/2 on a stream. The connection lives in a task of its own until its senders and
+/// exchanges are gone.
+pub(crate) async fn connect(stream: Stream) -> Result<Sender, Failure> {
+    let (sender, connection) = h2::client::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(MOST_HEAD)
+        .enable_push(false)
+        .handshake(stream)
+        .await
+        .map_err(|_| Failure::Connect)?;
+    tokio::task::spawn_local(async move {
+        // Its exchanges see the error; there is nobody else to tell.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+/// A request being sent and its response being read; drop it to reset the stream.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    response: Option<ResponseFuture>,
+    receive: Option<RecvStream>,
+    upload: Option<Upload>,
+    /// Bytes of the response body still to come, if stated.
+    length: Option<u64>,
+    data_ended: bool,
+    touched: bool,
+    /// The target said that it did not process the request (RFC 9113 §8.7).
+    refused: bool,
+}
+
+#[derive(Debug)]
+struct Upload {
+    stream: SendStream<Bytes>,
+    body: Body,
+    pending: Bytes,
+    awaits_continue: bool,
+}
+
+impl Exchange {
+    /// Sends the head; `sender` must be ready.
+    pub(crate) fn start(
+        sender: &mut Sender,
+        head: &ForwardHead<'_>,
+        body: Body,
+    ) -> Result<Self, (Failure, Body)> {
+        let Some(request) = request(head, &body) else {
+            return Err((Failure::Malformed("The request target is not valid."), body));
+        };
+        let end = body.is_end();
+        let Ok((response, stream)) = sender.send_request(request, end) else {
+            return Err((Failure::UpstreamReset, body));
+        };
+        let upload = (!end).then_some(Upload {
+            stream,
+            body,
+            pending: Bytes::new(),
+            awaits_continue: head.expects_continue,
+        });
+        Ok(Self {
+            response: Some(response),
+            receive: None,
+            upload,
+            length: None,
+            data_ended: false,
+            touched: false,
+            refused: false,
+        })
+    }
+
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.receive {
+            Some(receive) if receive.is_end_stream() && !self.data_ended => Some(0),
+            Some(_) => self.length.filter(|length| *length > 0),
+            None => Some(0),
+        }
+    }
+
+    pub(crate) fn is_uploading(&self) -> bool {
+        self.upload
+            .as_ref()
+            .is_some_and(|upload| !upload.awaits_continue)
+    }
+
+    /// Whether the upload waits for the target to take what was sent, and not for the client.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.upload
+            .as_ref()
+            .is_some_and(|upload| !upload.pending.is_empty())
+    }
+
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.upload
+            .as_ref()
+            .is_some_and(|upload| upload.awaits_continue)
+    }
+
+    pub(crate) fn stop_awaiting_continue(&mut self) {
+        if let Some(upload) = &mut self.upload {
+            upload.awaits_continue = false;
+        }
+    }
+
+    pub(crate) fn was_stale(&self) -> bool {
+        self.refused
+    }
+
+    /// Whether nothing was taken from the request body.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.touched
+    }
+
+    pub(crate) fn into_untouched_body(self) -> Option<Body> {
+        if self.touched {
+            return None;
+        }
+        Some(self.upload.map_or(Body::Empty, |upload| upload.body))
+    }
+
+    /// Sends the request and waits for a head.
+    pub(crate) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: &mut bool,
+    ) -> Poll<Result<Received, Failure>> {
+        if let Poll::Ready(Err(failure)) = self.poll_upload(context, progress) {
+            return Poll::Ready(Err(failure));
+        }
+        let Some(response) = &mut self.response else {
+            return Poll::Ready(Err(Failure::UpstreamReset));
+        };
+        while let Poll::Ready(Some(Ok(interim))) = response.poll_informational(context) {
+            let (parts, ()) = interim.into_parts();
+            if parts.status == StatusCode::CONTINUE {
+                if let Some(upload) = &mut self.upload {
+                    upload.awaits_continue = false;
+                    context.waker().wake_by_ref();
+                }
+                continue;
+            }
+            return Poll::Ready(Ok(Received::Interim(parts.status, parts.headers.into())));
+        }
+        let response = match ready!(std::pin::Pin::new(response).poll(context)) {
+            Ok(response) => response,
+            Err(error) => return Poll::Ready(Err(self.failed(&error))),
+        };
+        self.response = None;
+        let (mut parts, receive) = response.into_parts();
+        let length = match parts.headers.remove(CONTENT_LENGTH) {
+            Some(value) => Some(
+                content_length(value.as_bytes())
+                    .ok_or(Failure::UpstreamMalformed("content-length not valid"))?,
+            ),
+            None => None,
+        };
+        self.length = length;
+        self.receive = Some(receive);
+        Poll::Ready(Ok(Received::Final(ResponseHead {
+            status: parts.status,
+            content_length: length,
+            fields: Fields::from(parts.headers),
+        })))
+    }
+
+    fn failed(&mut self, error: &h2::Error) -> Failure {
+        // A GOAWAY that does not cover the stream surfaces as a refusal of it.
+        self.refused = error.reason() == Some(Reason::REFUSED_STREAM)
+            || (error.is_go_away() && error.reason() == Some(Reason::NO_ERROR));
+        Failure::UpstreamReset
+    }
+
+    /// The next piece of the response body; goes on sending the request meanwhile.
+    pub(crate) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame, Failure>>> {
+        if let Poll::Ready(Err(failure)) = self.poll_upload(context, &mut false) {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let Some(receive) = &mut self.receive else {
+            return Poll::Ready(None);
+        };
+        while !self.data_ended {
+            match ready!(receive.poll_data(context)) {
+                Some(Ok(bytes)) if bytes.is_empty() => {}
+                Some(Ok(bytes)) => {
+                    self.length = self
+                        .length
+                        .map(|left| left.saturating_sub(bytes.len() as u64));
+                    let _ = receive.flow_control().release_capacity(bytes.len());
+                    return Poll::Ready(Some(Ok(Frame::Data(bytes))));
+                }
+                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => {
+                    // RFC 9113 §8.1: a complete response, and no interest in the rest of the request.
+                    self.data_ended = true;
+                    return Poll::Ready(None);
+                }
+                Some(Err(_)) => return Poll::Ready(Some(Err(Failure::UpstreamReset))),
+                None => self.data_ended = true,
+            }
+        }
+        let trailers = ready!(receive.poll_trailers(context));
+        self.receive = None;
+        match trailers {
+            Ok(Some(map)) => Poll::Ready(super::trailers(map)),
+            Ok(None) => Poll::Ready(None),
+            Err(_) => Poll::Ready(Some(Err(Failure::UpstreamReset))),
+        }
+    }
+
+    /// Sends what flow control allows. Errors are the client's; a target that takes no more is
+    /// noticed where its response is read.
+    fn poll_upload(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: &mut bool,
+    ) -> Poll<Result<(), Failure>> {
+        let Some(upload) = &mut self.upload else {
+            return Poll::Ready(Ok(()));
+        };
+        if upload.awaits_continue {
+            return Poll::Pending;
+        }
+        self.touched = true;
+        let ended = ready!(upload.poll(context, progress));
+        self.upload = None;
+        Poll::Ready(ended)
+    }
+}
+
+impl Upload {
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: &mut bool,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            if self.pending.is_empty() {
+                match ready!(self.body.poll_frame(context)) {
+                    Some(Ok(Frame::Data(bytes))) => self.pending = bytes,
+                    Some(Ok(Frame::Trailers(fields))) => {
+                        let _ = self.stream.send_trailers(fields.into());
+                        return Poll::Ready(Ok(()));
+                    }
+                    Some(Err(failure)) => {
+                        self.stream.send_reset(Reason::CANCEL);
+                        return Poll::Ready(Err(failure));
+                    }
+                    None => {
+                        let _ = self.stream.send_data(Bytes::new(), true);
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+            }
+            self.stream.reserve_capacity(self.pending.len());
+            let mut capacity = self.stream.capacity();
+            while capacity == 0 {
+                capacity = match ready!(self.stream.poll_capacity(context)) {
+                    Some(Ok(capacity)) => capacity,
+                    Some(Err(_)) | None => return Poll::Ready(Ok(())),
+                };
+            }
+            let piece = self.pending.split_to(capacity.min(self.pending.len()));
+            *progress = true;
+            let last = self.pending.is_empty() && self.body.is_end();
+            if self.stream.send_data(piece, last).is_err() || last {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+fn request(head: &ForwardHead<'_>, body: &Body) -> Option<http::Request<()>> {
+    let path_and_query = match head.query {
+        Some(query) => format!("{}?{query}", head.path),
+        None => head.path.to_owned(),
+    };
+    let uri = Uri::builder()
+        .scheme(head.scheme)
+        .authority(head.authority)
+        .path_and_query(path_and_query)
+        .build()
+        .ok()?;
+    let mut request = http::Request::new(());
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = uri;
+    *request.version_mut() = http::Version::HTTP_2;
+    let map = request.headers_mut();
+    *map = head.fields.clone().into();
+    // §8.2.2: `te` may only say `trailers` here.
+    if map.get(TE).is_some_and(|value| value != "trailers") {
+        map.remove(TE);
+    }
+    let length = body
+        .length()
+        .filter(|length| *length > 0)
+        .or(head.content_length);
+    if let Some(length) = length {
+        map.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if head.expects_continue {
+        map.insert(
+            http::header::EXPECT,
+            HeaderValue::from_static("100-continue"),
+        );
+    }
+    Some(request)
+}

@@ -1,0 +1,20 @@
+//! HTTP/2 (RFC 9113) on both sides, on the `h2` crate: framing, flow control and HPACK are its,
+//! deadlines, bounds and the mapping to our messages are ours.
+
+mod client;
+mod server;
+
+use crate::body::Frame;
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::http1::may_be_trailer;
+
+pub(crate) use client::{Exchange, Sender, connect};
+pub(crate) use server::{InterimSender, RequestBody, serve};
+
+/// What is left of trailers when the fields are dropped that have no place behind a body.
+fn trailers(map: http::HeaderMap) -> Option<Result<Frame, Failure>> {
+    let mut fields = Fields::from(map);
+    fields.retain(|name, _| may_be_trailer(name));
+    (!fields.is_empty()).then_some(Ok(Frame::Trailers(fields)))
+}

@@ -1,0 +1,196 @@
+//! Counters of the data plane.
+//!
+//! Each worker has its own set and is the only one that writes to it, so that counting is a plain
+//! load and store: no locked instruction, no cache line that moves between cores. Readers add the
+//! sets up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A number written by one thread and read by any.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the owning worker may call this.
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(amount),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Replaces the value; only the owning worker may call this.
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The value as of now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the duration histogram's buckets, in seconds; the last one is unbounded. They
+/// are those of OpenTelemetry's `http.server.request.duration`, with two finer ones in front.
+pub const DURATION_BUCKETS: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+const BUCKET_NANOS: [u64; 16] = [
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    75_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    750_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    7_500_000_000,
+    10_000_000_000,
+];
+
+/// What is counted for a route, by one worker.
+// Aligned to two cache lines: neighbours belong to other workers, and prefetchers fetch in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct RouteCounters {
+    /// Requests by class of status, 1xx to 5xx.
+    pub by_class: [Counter; 5],
+    /// Requests by duration, not cumulative; one more than [`DURATION_BUCKETS`].
+    pub durations: [Counter; 17],
+    /// Sum of durations in nanoseconds.
+    pub duration_nanos: Counter,
+    /// Bytes of request bodies.
+    pub received: Counter,
+    /// Bytes of response bodies.
+    pub sent: Counter,
+}
+
+impl RouteCounters {
+    pub(crate) fn record(&self, status: u16, duration: Duration, received: u64, sent: u64) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.by_class[class].add(1);
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = BUCKET_NANOS.iter().position(|bound| nanos <= *bound);
+        self.durations[bucket.unwrap_or(BUCKET_NANOS.len())].add(1);
+        self.duration_nanos.add(nanos);
+        if received > 0 {
+            self.received.add(received);
+        }
+        self.sent.add(sent);
+    }
+}
+
+/// What is counted for a target, by one worker.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct TargetCounters {
+    /// Connections made.
+    pub connected: Counter,
+    /// Connections that could not be made.
+    pub connect_failed: Counter,
+    /// Requests that went over a connection that had served before.
+    pub reused: Counter,
+    /// Attempts sent.
+    pub requests: Counter,
+    /// Attempts that brought no response.
+    pub failed: Counter,
+    /// Attempts under way now.
+    pub in_flight: Counter,
+}
+
+/// What is counted for a worker as a whole.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct WorkerCounters {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections refused because too many were open.
+    pub refused: Counter,
+    /// Connections open now.
+    pub open: Counter,
+    /// Handshakes (PROXY protocol or TLS) that failed.
+    pub handshakes_failed: Counter,
+    /// Attempts that were repeats.
+    pub retries: Counter,
+    /// Access records that found the ring full.
+    pub records_dropped: Counter,
+    /// Header values that a rule produced and that were not valid.
+    pub header_values_dropped: Counter,
+    /// Answers made here or cut short, by [`crate::Failure::reason`].
+    pub by_reason: [Counter; REASONS.len()],
+}
+
+/// Every reason, in the order of [`WorkerCounters::by_reason`].
+pub const REASONS: [&str; 25] = [
+    "malformed_request",
+    "head_too_large",
+    "body_too_large",
+    "bad_path",
+    "unknown_transfer_coding",
+    "unknown_version",
+    "method_not_forwarded",
+    "unknown_expectation",
+    "loop_detected",
+    "head_timeout",
+    "body_timeout",
+    "write_timeout",
+    "client_closed",
+    "no_route",
+    "method_not_allowed",
+    "no_target",
+    "upstream_resolve_failed",
+    "upstream_connect_failed",
+    "upstream_connect_timeout",
+    "upstream_tls_failed",
+    "upstream_reset",
+    "upstream_timeout",
+    "upstream_stalled",
+    "upstream_malformed",
+    "redirect",
+];
+
+impl WorkerCounters {
+    pub(crate) fn count_reason(&self, reason: &str) {
+        if let Some(at) = REASONS.iter().position(|known| *known == reason) {
+            self.by_reason[at].add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_fall_into_the_bucket_whose_bound_they_do_not_exceed() {
+        let counters = RouteCounters::default();
+        counters.record(200, Duration::from_millis(1), 0, 5);
+        counters.record(503, Duration::from_micros(1_001), 7, 5);
+        counters.record(200, Duration::from_secs(60), 0, 5);
+        let filled: Vec<usize> = (0..17)
+            .filter(|at| counters.durations[*at].get() > 0)
+            .collect();
+        assert_eq!(filled, [0, 1, 16]);
+        assert_eq!(counters.by_class[1].get(), 2);
+        assert_eq!(counters.by_class[4].get(), 1);
+        assert_eq!((counters.received.get(), counters.sent.get()), (7, 15));
+    }
+
+    #[test]
+    fn bounds_in_seconds_and_in_nanoseconds_are_the_same() {
+        for (seconds, nanos) in DURATION_BUCKETS.iter().zip(BUCKET_NANOS) {
+            assert_eq!(
+                Duration::from_secs_f64(*seconds),
+                Duration::from_nanos(nanos)
+            );
+        }
+    }
+}

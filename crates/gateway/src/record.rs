@@ -1,0 +1,242 @@
+//! What is kept of a request when it is over: counters and, if wanted, an access record.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytestring::ByteString;
+use http::{HeaderValue, Method};
+use weir_core::RequestId;
+
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::message::Version;
+use crate::snapshot::LocalSnapshot;
+use crate::upstream::InFlight;
+
+/// One request, as the access log tells it.
+#[derive(Debug)]
+pub struct AccessRecord {
+    /// When the request's head had arrived.
+    pub time: SystemTime,
+    /// Joins this record with the error answer and the upstream's logs.
+    pub request_id: RequestId,
+    /// The client; behind trusted proxies the one that they name.
+    pub client: IpAddr,
+    /// Version of HTTP spoken by the client.
+    pub version: Version,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// `Host` or `:authority`.
+    pub host: ByteString,
+    /// Method; `None` if the head could not be read.
+    pub method: Option<Method>,
+    /// Normalised path; as received if it could not be normalised. The query is never recorded:
+    /// it is where credentials end up.
+    pub path: ByteString,
+    /// `User-Agent`.
+    pub user_agent: Option<HeaderValue>,
+    /// Status of the answer, 499 if the client left before it.
+    pub status: u16,
+    /// Bytes of the request's body.
+    pub received: u64,
+    /// Bytes of the response's body.
+    pub sent: u64,
+    /// Name of the route.
+    pub route: Option<Arc<str>>,
+    /// Name of the upstream.
+    pub upstream: Option<Arc<str>>,
+    /// `host:port` of the last target tried.
+    pub target: Option<ByteString>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// From the head's arrival to the last byte of the answer.
+    pub duration: Duration,
+    /// From the head's arrival to the response head from the target.
+    pub upstream_head: Option<Duration>,
+    /// Why the answer was made here or cut short.
+    pub reason: Option<&'static str>,
+    /// More about the reason, for the operator.
+    pub cause: Option<&'static str>,
+}
+
+/// Bytes of a request's body that were read so far; the body and the recorder share it.
+pub(crate) type Meter = Rc<Cell<u64>>;
+
+/// Follows a request and records it when dropped, however it ends.
+pub(crate) struct Recorder {
+    client: Rc<Client>,
+    pub(crate) snapshot: Rc<LocalSnapshot>,
+    started: Instant,
+    pub(crate) id: RequestId,
+    pub(crate) client_address: IpAddr,
+    version: Version,
+    host: ByteString,
+    method: Option<Method>,
+    pub(crate) path: ByteString,
+    user_agent: Option<HeaderValue>,
+    status: Option<u16>,
+    received: Option<Meter>,
+    sent: u64,
+    pub(crate) route: Option<usize>,
+    pub(crate) upstream: Option<usize>,
+    /// The attempt under way, or the one that answered.
+    in_flight: Option<InFlight>,
+    attempts: u32,
+    upstream_head: Option<Duration>,
+    reason: Option<&'static str>,
+    cause: Option<&'static str>,
+    completed: bool,
+}
+
+impl Recorder {
+    pub(crate) fn start(
+        client: &Rc<Client>,
+        snapshot: &Rc<LocalSnapshot>,
+        version: Version,
+        host: ByteString,
+        method: Option<Method>,
+        path: ByteString,
+    ) -> Box<Self> {
+        // Boxed: it travels with the request through a dozen hands.
+        Box::new(Self {
+            client: Rc::clone(client),
+            snapshot: Rc::clone(snapshot),
+            started: Instant::now(),
+            id: RequestId::generate(),
+            client_address: client.peer.ip(),
+            version,
+            host,
+            method,
+            path,
+            user_agent: None,
+            status: None,
+            received: None,
+            sent: 0,
+            route: None,
+            upstream: None,
+            in_flight: None,
+            attempts: 0,
+            upstream_head: None,
+            reason: None,
+            cause: None,
+            completed: false,
+        })
+    }
+
+    /// Keeps what only the access log needs.
+    pub(crate) fn keep_user_agent(&mut self, value: Option<&HeaderValue>) {
+        if self.snapshot.access_log {
+            self.user_agent = value.cloned();
+        }
+    }
+
+    /// Counts the request's body.
+    pub(crate) fn meter(&mut self, meter: Option<Meter>) {
+        self.received = meter;
+    }
+
+    /// Another attempt begins.
+    pub(crate) fn attempt(&mut self, in_flight: InFlight) {
+        self.in_flight = Some(in_flight);
+        self.attempts += 1;
+    }
+
+    /// The attempt that follows is a repeat.
+    pub(crate) fn retried(&self) {
+        self.client.worker.counters.retries.add(1);
+    }
+
+    /// The response's head came back from the target.
+    pub(crate) fn upstream_answered(&mut self) {
+        self.upstream_head = Some(self.started.elapsed());
+    }
+
+    /// The answer's status is settled.
+    pub(crate) fn answered(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    /// The answer is made here, for this reason.
+    pub(crate) fn decided(&mut self, reason: &'static str, cause: Option<&'static str>) {
+        self.reason = Some(reason);
+        self.cause = cause;
+    }
+
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The answer was handed over entirely.
+    pub(crate) fn complete(mut self: Box<Self>) {
+        self.completed = true;
+    }
+
+    /// The answer was cut short. Why it was made here, if so, is the better reason.
+    pub(crate) fn fail(mut self: Box<Self>, failure: Failure) {
+        if self.reason.is_none() {
+            self.decided(failure.reason(), failure.cause());
+        }
+        self.completed = true;
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if !self.completed {
+            // Nobody waited for the end: the connection is gone.
+            let failure = Failure::ClientClosed;
+            self.reason = Some(failure.reason());
+        }
+        let client_closed = Failure::ClientClosed.status().as_u16();
+        let status = self.status.unwrap_or(client_closed);
+        let duration = self.started.elapsed();
+        let worker = &self.client.worker;
+        let received = self.received.as_ref().map_or(0, |meter| meter.get());
+        self.snapshot
+            .route_counters(self.route, worker.index)
+            .record(status, duration, received, self.sent);
+        if let Some(reason) = self.reason {
+            worker.counters.count_reason(reason);
+        }
+        if self.snapshot.access_log {
+            let record = self.access_record(status, duration, received);
+            self.client.worker.push_record(record);
+        }
+    }
+}
+
+impl Recorder {
+    fn access_record(&mut self, status: u16, duration: Duration, received: u64) -> AccessRecord {
+        let snapshot = &self.snapshot;
+        let in_flight = self.in_flight.as_ref();
+        AccessRecord {
+            time: SystemTime::now()
+                .checked_sub(duration)
+                .unwrap_or(SystemTime::UNIX_EPOCH),
+            request_id: self.id,
+            client: self.client_address,
+            version: self.version,
+            scheme: self.client.scheme(),
+            host: std::mem::take(&mut self.host),
+            method: self.method.take(),
+            path: std::mem::take(&mut self.path),
+            user_agent: self.user_agent.take(),
+            status,
+            received,
+            sent: self.sent,
+            route: self.route.map(|at| Arc::clone(&snapshot.routes[at].name)),
+            upstream: self
+                .upstream
+                .map(|at| Arc::clone(&snapshot.upstreams[at].name)),
+            target: in_flight.map(|in_flight| in_flight.pool().target.authority.clone()),
+            attempts: self.attempts,
+            duration,
+            upstream_head: self.upstream_head,
+            reason: self.reason,
+            cause: self.cause,
+        }
+    }
+}

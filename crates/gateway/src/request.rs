@@ -1,0 +1,184 @@
+//! A request's life, top to bottom. The order of the steps is fixed here, not in the file; each step
+//! is one call, and its module says how.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::USER_AGENT;
+use weir_config::model::Action;
+
+use crate::body::Body;
+use crate::client::Client;
+use crate::deny::{self, Denial};
+use crate::fields::Fields;
+use crate::forward::{self, Forward};
+use crate::hop;
+use crate::http1;
+use crate::http2;
+use crate::intake;
+use crate::message::{RequestHead, ResponseHead};
+use crate::record::{Meter, Recorder};
+use crate::router::RouteRequest;
+use crate::snapshot::LocalSnapshot;
+use crate::timer::Timer;
+use crate::transform::Matched;
+
+/// A request as a protocol engine hands it over.
+pub(crate) struct Request {
+    pub(crate) head: RequestHead,
+    pub(crate) body: Body,
+    /// Counts the body.
+    pub(crate) meter: Option<Meter>,
+    pub(crate) interim: Interim,
+}
+
+/// Where interim responses of the target go.
+#[derive(Debug)]
+pub(crate) enum Interim {
+    Http1(http1::InterimSender),
+    Http2(http2::InterimSender),
+    /// HTTP/1.0 has none (RFC 9110 §15.2).
+    Nowhere,
+}
+
+impl Interim {
+    pub(crate) fn send(&self, status: StatusCode, fields: &Fields) {
+        let mut fields = fields.clone();
+        if hop::strip_hop_by_hop(&mut fields).is_err() {
+            return;
+        }
+        match self {
+            Self::Http1(sender) => sender.send(status, &fields),
+            Self::Http2(sender) => sender.send(status, &fields),
+            Self::Nowhere => {}
+        }
+    }
+}
+
+/// An answer as a protocol engine sends it.
+pub(crate) struct Response {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: Body,
+    pub(crate) record: Box<Recorder>,
+    /// Longest silence of the body's source.
+    pub(crate) idle: Duration,
+}
+
+/// An answer, before it is on its way.
+pub(crate) struct Answer {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: Body,
+    pub(crate) idle: Duration,
+}
+
+/// Answers a request: by a target, or here with the reason why not.
+pub(crate) async fn answer(client: &Rc<Client>, request: Request, timer: &Timer) -> Response {
+    let snapshot = client.worker.snapshot();
+    let Request {
+        mut head,
+        body,
+        meter,
+        interim,
+    } = request;
+    let mut record = Recorder::start(
+        client,
+        &snapshot,
+        head.version,
+        head.authority.clone(),
+        Some(head.method.clone()),
+        head.path.clone(),
+    );
+    record.meter(meter);
+    record.keep_user_agent(head.fields.get(&USER_AGENT));
+    match live(
+        client,
+        &snapshot,
+        &mut head,
+        body,
+        &interim,
+        timer,
+        &mut record,
+    )
+    .await
+    {
+        Ok(Answer { head, body, idle }) => {
+            record.answered(head.status.as_u16());
+            Response {
+                head,
+                body,
+                record,
+                idle,
+            }
+        }
+        Err(denial) => deny::deny(client, record, denial),
+    }
+}
+
+async fn live(
+    client: &Rc<Client>,
+    snapshot: &Rc<LocalSnapshot>,
+    head: &mut RequestHead,
+    body: Body,
+    interim: &Interim,
+    timer: &Timer,
+    record: &mut Recorder,
+) -> Result<Answer, Denial> {
+    // 1–2. The protocol engine has accepted the connection and read the head. What is asked for, and
+    // by whom, can be understood in one way only from here on.
+    let intake::Understood {
+        path,
+        host,
+        is_trusted,
+    } = intake::understand(client, snapshot, head, record)?;
+
+    // 3. Route: one look-up.
+    let wanted = RouteRequest {
+        host: &host,
+        path: &path,
+        query: head.query.as_deref(),
+        method: &head.method,
+        fields: &head.fields,
+    };
+    let found = snapshot.router.find(&wanted)?;
+    record.route = Some(found.route);
+    let route = &snapshot.routes[found.route];
+    let captures = found.captures.named(&route.paths, &path);
+    let matched = Matched {
+        client,
+        snapshot,
+        route,
+        host: &host,
+        path: &path,
+        captures,
+    };
+
+    // 4. Redirects.
+    let (upstream, rewrite, host) = match &route.action {
+        Action::Redirect { to, status } => return Ok(matched.redirect(to, *status, head, record)?),
+        Action::Forward {
+            upstream,
+            rewrite,
+            host,
+        } => (*upstream, rewrite.as_ref(), host),
+    };
+    record.upstream = Some(upstream);
+
+    // 10. Transform the request.
+    matched.transform_request(head, record, is_trusted)?;
+    let rewritten = matched.rewrite(rewrite, head, record)?;
+
+    // 11. Forward: pick a target, with deadlines, and another one where that is safe.
+    let forward = Forward {
+        snapshot,
+        upstream,
+        rewritten: rewritten.as_deref(),
+        path: &path,
+        host,
+    };
+    let mut answer = forward::forward(&forward, head, body, interim, timer, record).await?;
+
+    // 12. Transform the response. 14, the record, is written when the answer's end is sent.
+    matched.transform_response(&mut answer.head, head, record)?;
+    Ok(answer)
+}

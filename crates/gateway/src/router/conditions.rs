@@ -1,0 +1,228 @@
+//! What a route asks of a request beside host and path: method, header fields, query.
+
+use http::{HeaderName, Method};
+use weir_config::model::{Match, ValueMatch};
+
+use crate::Fields;
+
+/// A set of methods in one word; all methods without a bit of their own share [`Self::EXTENSION`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MethodBits(u16);
+
+impl MethodBits {
+    const GET: Self = Self(1);
+    pub(super) const HEAD: Self = Self(1 << 1);
+    pub(super) const EXTENSION: Self = Self(1 << 9);
+    /// No method was stated.
+    const ANY: Self = Self(u16::MAX);
+
+    /// The bit of one method.
+    pub(super) fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::GET,
+            Method::HEAD => Self::HEAD,
+            Method::POST => Self(1 << 2),
+            Method::PUT => Self(1 << 3),
+            Method::DELETE => Self(1 << 4),
+            Method::CONNECT => Self(1 << 5),
+            Method::OPTIONS => Self(1 << 6),
+            Method::TRACE => Self(1 << 7),
+            Method::PATCH => Self(1 << 8),
+            _ => Self::EXTENSION,
+        }
+    }
+
+    /// The bits of the methods that a route states.
+    pub(super) fn stated(methods: &[Method]) -> Self {
+        if methods.is_empty() {
+            return Self::ANY;
+        }
+        let bits = methods
+            .iter()
+            .fold(0, |bits, method| bits | Self::of(method).0);
+        Self(bits)
+    }
+
+    pub(super) fn is_any(self) -> bool {
+        self == Self::ANY
+    }
+
+    /// Whether this method was stated itself.
+    pub(super) fn states(self, method: Self) -> bool {
+        !self.is_any() && self.0 & method.0 != 0
+    }
+
+    /// Whether a request with this method is taken: `HEAD` by whoever takes `GET` (RFC 9110 §9.3.2).
+    pub(super) fn takes(self, method: Self) -> bool {
+        self.0 & method.0 != 0 || (method == Self::HEAD && self.0 & Self::GET.0 != 0)
+    }
+}
+
+/// The conditions of one route.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    pub(super) methods: Box<[Method]>,
+    pub(super) headers: Box<[(HeaderName, ValueMatch)]>,
+    pub(super) query: Box<[(String, ValueMatch)]>,
+}
+
+/// Sorts the candidates of one path shape: less is more specific (steps 3 and 4 of the rule).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    methods_unstated: bool,
+    conditions: std::cmp::Reverse<usize>,
+    exact: std::cmp::Reverse<usize>,
+    prefix: std::cmp::Reverse<usize>,
+}
+
+impl Conditions {
+    pub(super) fn of(matcher: &Match) -> Self {
+        Self {
+            methods: matcher.methods.as_slice().into(),
+            headers: matcher.headers.as_slice().into(),
+            query: matcher.query.as_slice().into(),
+        }
+    }
+
+    /// Whether there are conditions beside the method.
+    pub(super) fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.query.is_empty()
+    }
+
+    pub(super) fn rank(&self) -> Rank {
+        let headers = self.headers.iter().map(|(_, condition)| condition);
+        let query = self.query.iter().map(|(_, condition)| condition);
+        let (mut conditions, mut exact, mut prefix) = (0, 0, 0);
+        for condition in headers.chain(query) {
+            conditions += 1;
+            match condition {
+                ValueMatch::Exact(_) => exact += 1,
+                ValueMatch::Prefix(_) => prefix += 1,
+                ValueMatch::Present | ValueMatch::Absent => {}
+            }
+        }
+        Rank {
+            methods_unstated: self.methods.is_empty(),
+            conditions: std::cmp::Reverse(conditions),
+            exact: std::cmp::Reverse(exact),
+            prefix: std::cmp::Reverse(prefix),
+        }
+    }
+
+    /// Whether the header and query conditions hold.
+    pub(super) fn hold(&self, fields: &Fields, query: Option<&str>) -> bool {
+        self.headers
+            .iter()
+            .all(|(name, condition)| header_holds(name, condition, fields))
+            && self
+                .query
+                .iter()
+                .all(|(name, condition)| query_holds(name, condition, query))
+    }
+}
+
+/// Any field line of the name may fulfil the condition.
+pub(super) fn header_holds(name: &HeaderName, condition: &ValueMatch, fields: &Fields) -> bool {
+    match condition {
+        ValueMatch::Present => fields.contains(name),
+        ValueMatch::Absent => !fields.contains(name),
+        ValueMatch::Exact(expected) => fields
+            .get_all(name)
+            .any(|value| value.as_bytes() == expected.as_bytes()),
+        ValueMatch::Prefix(expected) => fields
+            .get_all(name)
+            .any(|value| value.as_bytes().starts_with(expected.as_bytes())),
+    }
+}
+
+/// Any parameter of the name may fulfil the condition.
+pub(super) fn query_holds(name: &str, condition: &ValueMatch, query: Option<&str>) -> bool {
+    let mut values = parameters(query.unwrap_or_default())
+        .filter(|(parameter, _)| form_decoded(parameter).eq(name.bytes()))
+        .map(|(_, value)| value);
+    match condition {
+        ValueMatch::Present => values.next().is_some(),
+        ValueMatch::Absent => values.next().is_none(),
+        ValueMatch::Exact(expected) => values.any(|value| form_decoded(value).eq(expected.bytes())),
+        ValueMatch::Prefix(expected) => values.any(|value| {
+            let mut decoded = form_decoded(value);
+            expected.bytes().all(|byte| decoded.next() == Some(byte))
+        }),
+    }
+}
+
+/// Names and values of a query, still encoded, by the rules of
+/// `application/x-www-form-urlencoded` (URL Standard §5.1).
+fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The bytes that a name or value stands for; a `%` that begins no escape stands for itself.
+fn form_decoded(text: &str) -> impl Iterator<Item = u8> {
+    let mut rest = text.as_bytes();
+    std::iter::from_fn(move || {
+        let (&first, following) = rest.split_first()?;
+        if first == b'%'
+            && let Some(byte) = weir_core::path::decode_escape(rest)
+        {
+            rest = &rest[3..];
+            return Some(byte);
+        }
+        rest = following;
+        Some(if first == b'+' { b' ' } else { first })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exact(text: &str) -> ValueMatch {
+        ValueMatch::Exact(text.to_owned())
+    }
+
+    #[test]
+    fn query_names_and_values_are_compared_decoded() {
+        let query = Some("a=1&b=x+y%2bz&&c&%64=%C3%A9&a=2&bad=%zz&e=f=g");
+        for (name, value) in [
+            ("a", "1"),
+            ("a", "2"),
+            ("b", "x y+z"),
+            ("c", ""),
+            ("d", "é"),
+            ("bad", "%zz"),
+            ("e", "f=g"),
+        ] {
+            assert!(query_holds(name, &exact(value), query), "{name}={value}");
+            assert!(query_holds(name, &ValueMatch::Present, query), "{name}");
+            assert!(!query_holds(name, &ValueMatch::Absent, query), "{name}");
+        }
+        assert!(!query_holds("a", &exact("12"), query));
+        assert!(!query_holds("", &ValueMatch::Present, query));
+        assert!(query_holds(
+            "b",
+            &ValueMatch::Prefix("x y".to_owned()),
+            query
+        ));
+        assert!(!query_holds(
+            "b",
+            &ValueMatch::Prefix("x y+z!".to_owned()),
+            query
+        ));
+        assert!(query_holds("a", &ValueMatch::Absent, None));
+        assert!(!query_holds("a", &ValueMatch::Prefix(String::new()), None));
+    }
+
+    #[test]
+    fn get_takes_head_and_nothing_takes_get_for_head() {
+        let get = MethodBits::stated(&[Method::GET]);
+        assert!(get.takes(MethodBits::HEAD) && !get.states(MethodBits::HEAD));
+        let head = MethodBits::stated(&[Method::HEAD]);
+        assert!(!head.takes(MethodBits::of(&Method::GET)));
+        let any = MethodBits::stated(&[]);
+        assert!(any.takes(MethodBits::HEAD) && !any.states(MethodBits::HEAD));
+    }
+}

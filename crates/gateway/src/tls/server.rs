@@ -1,0 +1,70 @@
+//! TLS towards clients.
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use weir_config::model::{ClientCertificate, ListenerTls};
+
+use super::error::TlsError;
+use super::facts::Alpn;
+use super::resumption::TlsContext;
+use super::sni::CertificatesByName;
+use super::{material, provider, versions};
+
+/// Builds what a listener's handshakes run on.
+///
+/// During a reload call it before the predecessor is dropped: the new configuration then goes on
+/// with the predecessor's ticket keys if nothing that matters to them has changed.
+pub fn server_config(
+    tls: &ListenerTls,
+    http2: bool,
+    context: &TlsContext,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let certificates = tls
+        .certificates
+        .iter()
+        .map(material::certified_key)
+        .collect::<Result<Vec<_>, _>>()?;
+    let certificates = CertificatesByName::new(&certificates).ok_or(TlsError::NoCertificate)?;
+    let resumption = context.resumption(tls)?;
+
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions(tls.minimum_version))?;
+    let builder = match &tls.client_certificate {
+        None => builder.with_no_client_auth(),
+        Some(client) => builder.with_client_cert_verifier(client_verifier(client)?),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(certificates));
+    config.alpn_protocols = if http2 {
+        vec![Alpn::Http2.wire(), Alpn::Http11.wire()]
+    } else {
+        vec![Alpn::Http11.wire()]
+    };
+    config.ticketer = resumption.ticketer;
+    config.session_storage = resumption.sessions;
+    // A request in early data can be replayed by whoever recorded it (RFC 8446 §8).
+    config.max_early_data_size = 0;
+    // Nothing goes out before the client has proved who it is; HTTP servers speak second anyway.
+    config.send_half_rtt_data = false;
+    // Full records of 16 KiB: fewer seals and fewer writes for a body. The head's first bytes wait
+    // for no body, so smaller records would not bring them to the client sooner.
+    config.max_fragment_size = None;
+    Ok(Arc::new(config))
+}
+
+/// Checks client certificates against the configured authorities, for chain, validity and purpose.
+fn client_verifier(
+    client: &ClientCertificate,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
+    let authorities = material::authorities(&client.authorities)?;
+    let builder = WebPkiClientVerifier::builder_with_provider(authorities, provider());
+    let builder = if client.required {
+        builder
+    } else {
+        builder.allow_unauthenticated()
+    };
+    builder
+        .build()
+        .map_err(|error| TlsError::Library(rustls::Error::General(error.to_string())))
+}

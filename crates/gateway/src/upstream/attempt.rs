@@ -1,0 +1,227 @@
+//! One attempt to have a request answered by one target.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use weir_config::model::UpstreamTimeouts;
+
+use super::connect::{Acquired, acquire};
+use super::{ForwardHead, Pool, Received};
+use crate::body::Body;
+use crate::failure::Failure;
+use crate::http1;
+use crate::http2;
+use crate::message::ResponseHead;
+use crate::request::Interim;
+use crate::timer::Timer;
+
+/// How long a target may take to agree to a body (RFC 9110 §10.1.1) before it is sent anyway.
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// An exchange over either protocol.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    Http1(Box<http1::Exchange>),
+    Http2(Box<http2::Exchange>),
+}
+
+/// Why an attempt failed, and what another one could start from.
+#[derive(Debug)]
+pub(crate) struct Attempted {
+    pub(crate) failure: Failure,
+    /// The request's body, if nothing was taken from it.
+    pub(crate) body: Option<Body>,
+    /// The target most likely never saw the request: a kept connection had ended.
+    pub(crate) stale: bool,
+}
+
+/// Deadlines of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    pub(crate) upstream: UpstreamTimeouts,
+    /// Longest silence of the client while it sends the body.
+    pub(crate) body: Duration,
+}
+
+/// Sends a request and waits for the response's head.
+pub(crate) async fn attempt(
+    pool: &Rc<Pool>,
+    head: &ForwardHead<'_>,
+    body: Body,
+    interim: &Interim,
+    timer: &Timer,
+    deadlines: Deadlines,
+) -> Result<(ResponseHead, Attempt), Attempted> {
+    let failed = |failure, body| Attempted {
+        failure,
+        body,
+        stale: false,
+    };
+    let acquired = match acquire(pool, timer, deadlines.upstream.connect).await {
+        Ok(acquired) => acquired,
+        Err(failure) => return Err(failed(failure, Some(body))),
+    };
+    let mut exchange = match acquired {
+        Acquired::Http1(connection) => {
+            let exchange = http1::Exchange::start(connection, Rc::clone(pool), head, body);
+            Attempt::Http1(Box::new(exchange))
+        }
+        Acquired::Http2(mut sender) => match http2::Exchange::start(&mut sender, head, body) {
+            Ok(exchange) => Attempt::Http2(Box::new(exchange)),
+            Err((failure, body)) => return Err(failed(failure, Some(body))),
+        },
+    };
+    match response_head(&mut exchange, interim, timer, deadlines).await {
+        Ok(head) => Ok((head, exchange)),
+        Err(failure) => {
+            let stale = exchange.was_stale() && failure == Failure::UpstreamReset;
+            Err(Attempted {
+                failure,
+                body: exchange.into_untouched_body(),
+                stale,
+            })
+        }
+    }
+}
+
+async fn response_head(
+    exchange: &mut Attempt,
+    interim: &Interim,
+    timer: &Timer,
+    deadlines: Deadlines,
+) -> Result<ResponseHead, Failure> {
+    let mut waiting_for = None;
+    std::future::poll_fn(|context| {
+        loop {
+            let mut progress = false;
+            match exchange.poll_head(context, &mut progress) {
+                Poll::Ready(Ok(Received::Final(head))) => return Poll::Ready(Ok(head)),
+                Poll::Ready(Ok(Received::Interim(status, fields))) => {
+                    interim.send(status, &fields);
+                    waiting_for = None;
+                    continue;
+                }
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => {}
+            }
+            let (phase, allowed, failure) = if exchange.awaits_continue() {
+                (Waiting::Continue, CONTINUE_WAIT, Failure::UpstreamTimeout)
+            } else if exchange.is_held_up() {
+                (
+                    Waiting::Upload,
+                    deadlines.upstream.idle,
+                    Failure::UpstreamStalled,
+                )
+            } else if exchange.is_uploading() {
+                (Waiting::Body, deadlines.body, Failure::BodyTimeout)
+            } else {
+                (
+                    Waiting::Head,
+                    deadlines.upstream.first_byte,
+                    Failure::UpstreamTimeout,
+                )
+            };
+            let moved_on = waiting_for != Some(phase);
+            if moved_on || (progress && phase != Waiting::Head) {
+                waiting_for = Some(phase);
+                timer.set(allowed);
+            }
+            if timer.poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if phase != Waiting::Continue {
+                return Poll::Ready(Err(failure));
+            }
+            exchange.stop_awaiting_continue();
+        }
+    })
+    .await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// For the target to agree to the body.
+    Continue,
+    /// For the target to take more of the body.
+    Upload,
+    /// For the client to send more of the body.
+    Body,
+    /// For the target to answer.
+    Head,
+}
+
+impl Attempt {
+    fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: &mut bool,
+    ) -> Poll<Result<Received, Failure>> {
+        match self {
+            Self::Http1(exchange) => exchange.poll_head(context, progress),
+            Self::Http2(exchange) => exchange.poll_head(context, progress),
+        }
+    }
+
+    fn is_uploading(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_uploading(),
+            Self::Http2(exchange) => exchange.is_uploading(),
+        }
+    }
+
+    fn is_held_up(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_held_up(),
+            Self::Http2(exchange) => exchange.is_held_up(),
+        }
+    }
+
+    fn awaits_continue(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.awaits_continue(),
+            Self::Http2(exchange) => exchange.awaits_continue(),
+        }
+    }
+
+    fn stop_awaiting_continue(&mut self) {
+        match self {
+            Self::Http1(exchange) => exchange.stop_awaiting_continue(),
+            Self::Http2(exchange) => exchange.stop_awaiting_continue(),
+        }
+    }
+
+    fn was_stale(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.was_stale(),
+            Self::Http2(exchange) => exchange.was_stale(),
+        }
+    }
+
+    /// Whether nothing was taken from the request body.
+    pub(crate) fn is_untouched(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_untouched(),
+            Self::Http2(exchange) => exchange.is_untouched(),
+        }
+    }
+
+    /// The request body, if nothing was taken from it.
+    pub(crate) fn into_untouched_body(self) -> Option<Body> {
+        match self {
+            Self::Http1(exchange) => exchange.into_untouched_body(),
+            Self::Http2(exchange) => exchange.into_untouched_body(),
+        }
+    }
+
+    /// The response's body.
+    pub(crate) fn into_body(self) -> Body {
+        match self {
+            Self::Http1(exchange) if exchange.length() == Some(0) && !exchange.is_uploading() => {
+                Body::Empty
+            }
+            Self::Http1(exchange) => Body::Http1Response(exchange),
+            Self::Http2(exchange) => Body::Http2Response(exchange),
+        }
+    }
+}

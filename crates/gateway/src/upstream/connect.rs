@@ -1,0 +1,175 @@
+//! Making connections to targets.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, TlsStream};
+use weir_config::model::UpstreamHttp2;
+
+use super::{Pool, RESOLVED_FOR, TargetName};
+use crate::failure::Failure;
+use crate::http1;
+use crate::http2;
+use crate::stream::Stream;
+use crate::timer::Timer;
+
+/// TLS and protocol towards a target.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    pub(crate) tls: Option<(Arc<rustls::ClientConfig>, TargetName)>,
+    pub(crate) http2: UpstreamHttp2,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "Connector(tls: {}, {:?})",
+            self.tls.is_some(),
+            self.http2
+        )
+    }
+}
+
+/// A way to start an exchange.
+pub(super) enum Acquired {
+    Http1(http1::Connection),
+    Http2(http2::Sender),
+}
+
+/// An idle connection, or a new one made within `limit`.
+pub(super) async fn acquire(
+    pool: &Rc<Pool>,
+    timer: &Timer,
+    limit: Duration,
+) -> Result<Acquired, Failure> {
+    // HTTP/1.1 is the common case and needs no wait at all.
+    if let Some(connection) = pool.take() {
+        return Ok(Acquired::Http1(connection));
+    }
+    match timer.limit(limit, open(pool)).await {
+        Ok(Ok(acquired)) => Ok(acquired),
+        Ok(Err(failure)) => {
+            pool.counters().connect_failed.add(1);
+            Err(failure)
+        }
+        Err(_) => {
+            pool.counters().connect_failed.add(1);
+            Err(Failure::ConnectTimeout)
+        }
+    }
+}
+
+async fn open(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
+    let connector = &pool.target.connector;
+    let may_share = match connector.http2 {
+        UpstreamHttp2::Never => false,
+        UpstreamHttp2::Always => true,
+        UpstreamHttp2::Negotiate => pool.http2.borrow().is_some(),
+    };
+    if !may_share {
+        return establish(pool).await;
+    }
+    let _turn = pool.connecting.lock().await;
+    let shared = pool.http2.borrow().clone();
+    if let Some(sender) = shared {
+        if let Ok(sender) = sender.ready().await {
+            pool.counters().reused.add(1);
+            return Ok(Acquired::Http2(sender));
+        }
+        *pool.http2.borrow_mut() = None;
+    }
+    establish(pool).await
+}
+
+async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
+    let connector = &pool.target.connector;
+    let tcp = connect_tcp(pool).await?;
+    pool.counters().connected.add(1);
+    let (stream, speaks_http2) = match &connector.tls {
+        None => (Stream::Tcp(tcp), connector.http2 == UpstreamHttp2::Always),
+        Some((config, name)) => {
+            let tls = TlsConnector::from(Arc::clone(config))
+                .connect(name.clone(), tcp)
+                .await
+                .map_err(|error| {
+                    tracing::debug!(target = %pool.target.authority, %error, "upstream handshake failed");
+                    Failure::UpstreamTls
+                })?;
+            let agreed = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+            if !agreed && connector.http2 == UpstreamHttp2::Always {
+                return Err(Failure::UpstreamTls);
+            }
+            (Stream::Tls(Box::new(TlsStream::Client(tls))), agreed)
+        }
+    };
+    if !speaks_http2 {
+        return Ok(Acquired::Http1(http1::Connection::new(stream)));
+    }
+    let sender = http2::connect(stream).await?;
+    *pool.http2.borrow_mut() = Some(sender.clone());
+    sender
+        .ready()
+        .await
+        .map(Acquired::Http2)
+        .map_err(|_| Failure::Connect)
+}
+
+async fn connect_tcp(pool: &Pool) -> Result<TcpStream, Failure> {
+    if let Some(address) = pool.target.address {
+        return dial(address).await;
+    }
+    let mut last = Failure::Resolve;
+    for address in resolve(pool).await? {
+        match dial(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(failure) => last = failure,
+        }
+    }
+    // The addresses may be old: ask again next time.
+    pool.resolved.borrow_mut().1 = 0;
+    Err(last)
+}
+
+async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
+    let stream = TcpStream::connect(address).await.map_err(|error| {
+        tracing::debug!(%address, %error, "connection to target failed");
+        Failure::Connect
+    })?;
+    // Heads and pieces of bodies are written whole; waiting to merge them would only delay them.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+async fn resolve(pool: &Pool) -> Result<Vec<SocketAddr>, Failure> {
+    {
+        let resolved = pool.resolved.borrow();
+        if pool.now() < resolved.1 {
+            return Ok(resolved.0.clone());
+        }
+    }
+    let target = &pool.target;
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
+    let addresses: Vec<_> = match found {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => {
+            tracing::debug!(host = %target.host, %error, "target's name cannot be resolved");
+            Vec::new()
+        }
+    };
+    if addresses.is_empty() {
+        // Better the addresses of a moment ago than none.
+        let known = pool.resolved.borrow().0.clone();
+        return if known.is_empty() {
+            Err(Failure::Resolve)
+        } else {
+            Ok(known)
+        };
+    }
+    let until = pool.now() + RESOLVED_FOR.as_millis() as u64;
+    *pool.resolved.borrow_mut() = (addresses.clone(), until);
+    Ok(addresses)
+}

@@ -1,0 +1,180 @@
+//! One worker's connections to one target.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use weir_config::model;
+
+use super::Target;
+use crate::buffers::Buffers;
+use crate::http1;
+use crate::http2;
+use crate::metrics::TargetCounters;
+use crate::timer::Timers;
+
+/// Idle connections, newest last: reusing the newest lets the others grow old and go.
+pub(crate) struct Pool {
+    pub(crate) target: Arc<Target>,
+    worker: usize,
+    timers: Rc<Timers>,
+    buffers: Rc<Buffers>,
+    settings: Cell<model::Pool>,
+    idle: RefCell<Vec<Idle>>,
+    /// The HTTP/2 connection, if the target speaks that; it carries all exchanges.
+    pub(super) http2: RefCell<Option<http2::Sender>>,
+    /// Held while an HTTP/2 connection is being made, so that one is made and not one per request.
+    pub(super) connecting: tokio::sync::Mutex<()>,
+    /// Addresses of a named target and until when (worker's milliseconds) they are believed.
+    pub(super) resolved: RefCell<(Vec<SocketAddr>, u64)>,
+    in_flight: Cell<u32>,
+    answers_large: Cell<bool>,
+}
+
+struct Idle {
+    connection: http1::Connection,
+    since: u64,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Pool({})", self.target.authority)
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(
+        target: Arc<Target>,
+        worker: usize,
+        timers: Rc<Timers>,
+        buffers: Rc<Buffers>,
+        settings: model::Pool,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            target,
+            worker,
+            timers,
+            buffers,
+            settings: Cell::new(settings),
+            idle: RefCell::default(),
+            http2: RefCell::default(),
+            connecting: tokio::sync::Mutex::default(),
+            resolved: RefCell::default(),
+            in_flight: Cell::new(0),
+            answers_large: Cell::new(false),
+        })
+    }
+
+    /// Bounds of a new revision.
+    pub(crate) fn configure(&self, settings: model::Pool) {
+        self.settings.set(settings);
+    }
+
+    pub(crate) fn counters(&self) -> &TargetCounters {
+        &self.target.counters[self.worker]
+    }
+
+    /// The worker's spare buffers.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
+    /// Whether the last response did not fit into a small buffer.
+    pub(crate) fn answers_large(&self) -> bool {
+        self.answers_large.get()
+    }
+
+    pub(crate) fn expect_large(&self, large: bool) {
+        self.answers_large.set(large);
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.timers.now()
+    }
+
+    /// An idle connection that still stands.
+    pub(super) fn take(&self) -> Option<http1::Connection> {
+        // The waker does not matter: whoever gets the connection polls it with its own.
+        let context = &mut Context::from_waker(Waker::noop());
+        loop {
+            let mut idle = self.idle.borrow_mut().pop()?;
+            if idle.connection.is_fresh(context) {
+                self.counters().reused.add(1);
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// Keeps a connection whose exchange is complete.
+    pub(crate) fn put(&self, connection: http1::Connection) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < self.settings.get().max_idle {
+            idle.push(Idle {
+                connection,
+                since: self.timers.now(),
+            });
+        }
+    }
+
+    /// Closes what has been idle for too long or was closed by the target.
+    pub(crate) fn prune(&self) {
+        let timeout =
+            u64::try_from(self.settings.get().idle_timeout.as_millis()).unwrap_or(u64::MAX);
+        let now = self.timers.now();
+        let context = &mut Context::from_waker(Waker::noop());
+        self.idle.borrow_mut().retain_mut(|idle| {
+            now.saturating_sub(idle.since) < timeout && idle.connection.is_fresh(context)
+        });
+        let mut http2 = self.http2.borrow_mut();
+        if let Some(sender) = &mut *http2
+            && matches!(sender.poll_ready(context), std::task::Poll::Ready(Err(_)))
+        {
+            *http2 = None;
+        }
+    }
+
+    /// Closes every idle connection: the target is not part of the configuration any more.
+    pub(crate) fn clear(&self) {
+        self.idle.borrow_mut().clear();
+        *self.http2.borrow_mut() = None;
+        self.settings.set(model::Pool {
+            max_idle: 0,
+            ..self.settings.get()
+        });
+    }
+
+    /// Requests under way, by this worker.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+}
+
+/// Counts a request as being under way until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Rc<Pool>);
+
+impl InFlight {
+    pub(crate) fn begin(pool: &Rc<Pool>) -> Self {
+        pool.in_flight.set(pool.in_flight.get() + 1);
+        pool.counters()
+            .in_flight
+            .set(u64::from(pool.in_flight.get()));
+        Self(Rc::clone(pool))
+    }
+
+    pub(crate) fn pool(&self) -> &Rc<Pool> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+        self.0
+            .counters()
+            .in_flight
+            .set(u64::from(self.0.in_flight.get()));
+    }
+}

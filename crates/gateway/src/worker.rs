@@ -1,0 +1,232 @@
+//! One thread of the data plane: its runtime, its listeners, its state.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+
+use crate::accept::{self, Backlog};
+use crate::buffers::Buffers;
+use crate::metrics::WorkerCounters;
+use crate::record::AccessRecord;
+use crate::snapshot::{LocalSnapshot, Snapshot};
+use crate::timer::{RESOLUTION, Timers};
+
+/// How often pools are looked through for connections that are of no use any more.
+const PRUNE_EVERY: Duration = Duration::from_secs(1);
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    /// Grows with every snapshot, after it was stored.
+    pub(crate) generation: AtomicU64,
+    /// Open client connections of the process.
+    pub(crate) connections: AtomicUsize,
+}
+
+/// What a worker can be told.
+pub(crate) enum Command {
+    /// Accept on this socket, which belongs to the listener of that address.
+    Listen(SocketAddr, std::net::TcpListener),
+    /// Accept no more for the listener of that address.
+    Unlisten(SocketAddr),
+    /// Look at the snapshot: it is new.
+    Refresh,
+    /// Accept nothing more; each connection's next answer is its last.
+    Drain(Backlog),
+    /// Close idle connections.
+    Close,
+    /// End at once.
+    Stop,
+}
+
+/// Where a worker is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// Clients are asked to leave with their next answer.
+    Draining,
+    /// Connections without a request are closed.
+    Closing,
+}
+
+/// The state that connections of one worker share. Never leaves its thread.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) timers: Rc<Timers>,
+    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    phase: Cell<Phase>,
+    current: RefCell<Rc<LocalSnapshot>>,
+    records: RefCell<rtrb::Producer<AccessRecord>>,
+    date: Cell<[u8; 29]>,
+    pub(crate) open: Cell<u64>,
+}
+
+impl Worker {
+    /// The snapshot to serve a request with.
+    pub(crate) fn snapshot(&self) -> Rc<LocalSnapshot> {
+        let generation = self.shared.generation.load(Ordering::Acquire);
+        if self.current.borrow().generation != generation {
+            self.refresh(generation);
+        }
+        Rc::clone(&self.current.borrow())
+    }
+
+    fn refresh(&self, generation: u64) {
+        let shared = self.shared.snapshot.load_full();
+        let fresh = LocalSnapshot::new(
+            shared,
+            generation,
+            Some(&self.current.borrow()),
+            self.index,
+            &self.timers,
+            &self.buffers,
+        );
+        *self.current.borrow_mut() = Rc::new(fresh);
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// The value of a `Date` field (RFC 9110 §6.6.1), at most [`RESOLUTION`] and a second old.
+    pub(crate) fn date(&self) -> [u8; 29] {
+        self.date.get()
+    }
+
+    /// Hands a record to whoever writes the log; counts it as dropped if that one is too slow.
+    pub(crate) fn push_record(&self, record: AccessRecord) {
+        if self.records.borrow_mut().push(record).is_err() {
+            self.counters.records_dropped.add(1);
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.set(self.phase.get().max(phase));
+        self.timers.wake_all();
+    }
+
+    async fn keep_house(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(RESOLUTION);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut pruned = 0;
+        let mut second = 0;
+        loop {
+            interval.tick().await;
+            let now = SystemTime::now();
+            let since_epoch = now
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            if since_epoch.as_secs() != second {
+                second = since_epoch.as_secs();
+                self.date.set(format_date(now));
+            }
+            if self.timers.now() >= pruned + PRUNE_EVERY.as_millis() as u64 {
+                pruned = self.timers.now();
+                for pool in self.snapshot().pools() {
+                    pool.prune();
+                }
+            }
+        }
+    }
+}
+
+fn format_date(now: SystemTime) -> [u8; 29] {
+    let text = httpdate::fmt_http_date(now);
+    let mut date = [b' '; 29];
+    for (to, from) in date.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    date
+}
+
+/// What a worker starts with.
+pub(crate) struct Start {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) commands: UnboundedReceiver<Command>,
+    pub(crate) records: rtrb::Producer<AccessRecord>,
+}
+
+/// Runs a worker on the calling thread until it is told to stop, or is drained and idle.
+pub(crate) fn run(start: Start) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, serve(start));
+    // Name resolution may still be waiting on another thread; nobody waits for it.
+    drop(tasks);
+    runtime.shutdown_background();
+    Ok(())
+}
+
+async fn serve(start: Start) {
+    let Start {
+        index,
+        shared,
+        counters,
+        mut commands,
+        records,
+    } = start;
+    let timers = Timers::new();
+    let buffers = Buffers::new();
+    let generation = shared.generation.load(Ordering::Acquire);
+    let first = LocalSnapshot::new(
+        shared.snapshot.load_full(),
+        generation,
+        None,
+        index,
+        &timers,
+        &buffers,
+    );
+    let worker = Rc::new(Worker {
+        index,
+        timers: Rc::clone(&timers),
+        buffers,
+        shared,
+        counters,
+        phase: Cell::new(Phase::Serving),
+        current: RefCell::new(Rc::new(first)),
+        records: RefCell::new(records),
+        date: Cell::new(format_date(SystemTime::now())),
+        open: Cell::new(0),
+    });
+    tokio::task::spawn_local(timers.run());
+    tokio::task::spawn_local(Rc::clone(&worker).keep_house());
+    let mut listeners: HashMap<SocketAddr, Vec<oneshot::Sender<Backlog>>> = HashMap::new();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Listen(address, socket) => {
+                let (stop, stopped) = oneshot::channel();
+                let accepting = accept::run(Rc::clone(&worker), address, socket, stopped);
+                tokio::task::spawn_local(accepting);
+                listeners.entry(address).or_default().push(stop);
+            }
+            Command::Unlisten(address) => {
+                for stop in listeners.remove(&address).into_iter().flatten() {
+                    let _ = stop.send(Backlog::Serve);
+                }
+            }
+            Command::Refresh => drop(worker.snapshot()),
+            Command::Drain(backlog) => {
+                for stop in listeners.drain().flat_map(|(_, stops)| stops) {
+                    let _ = stop.send(backlog);
+                }
+                worker.enter(Phase::Draining);
+            }
+            Command::Close => worker.enter(Phase::Closing),
+            Command::Stop => return,
+        }
+    }
+}
