@@ -1,1 +1,48 @@
-fn main() {}
+//! The `weir` binary: reads the command line and hands over to one command.
+
+mod admin;
+mod admin_client;
+mod cli;
+mod codes;
+mod command;
+mod configuration;
+mod finding;
+mod log;
+mod output;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::output::Output;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.color, cli.global.json);
+    match dispatch(cli, &output) {
+        Ok(code) => code,
+        Err(error) => output.fail(&error),
+    }
+}
+
+fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Run(arguments) => command::run::run(global, &arguments),
+        Command::Demo(arguments) => command::demo::run(&arguments, output),
+        Command::Check(arguments) => command::check::run(&global, &arguments, output),
+        Command::Explain(arguments) => command::explain::run(&arguments, output),
+        Command::Schema(arguments) => command::schema::run(&arguments, output),
+        Command::Match(arguments) => command::dry_run::run(&global, &arguments, output),
+        Command::Doctor(_) => command::doctor::run(&global, output),
+        Command::Reload(arguments) => command::reload::run(&global, &arguments, output),
+        Command::Upgrade(arguments) => command::upgrade::run(&global, &arguments, output),
+        Command::Completions(arguments) => command::completions::run(&arguments, output),
+        Command::Version(_) => command::version::run(output),
+    }
+}

@@ -1,0 +1,113 @@
+"""Tests of the benchmark's arithmetic and report: python3 -m unittest discover -s bench"""
+
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import measure
+import report
+from load import percentile
+from process import Failure, Server, accepts, check_ports
+from run import Sample
+from work import ROUTES, ROWS, route_prefixes
+
+
+def samples(*costs, mistakes=()):
+    return [Sample(requests=1, cpu_per_request=cost / 1e6, mistakes=list(mistakes)) for cost in costs]
+
+
+ABOUT = {"date": "", "commit": "", "command": "", "cpu": "", "cores": 2, "memory_gib": 1, "kernel": "",
+         "pinned": True, "versions": {}, "rounds": 3, "seconds": 1}
+TITLES = {"nginx": "nginx", "haproxy": "HAProxy", "weir": "Weir"}
+
+
+class Report(unittest.TestCase):
+    def test_ratio_pairs_the_rounds(self):
+        # The machine was twice as slow in the last round, for both: the ratio must not notice.
+        self.assertAlmostEqual(report.ratio(samples(8, 8, 16), samples(10, 10, 20)), 0.8)
+
+    def test_one_error_takes_away_the_figure(self):
+        by_peer = {"nginx": samples(10, 10), "haproxy": samples(1, 1, mistakes=["3 timeouts"]), "weir": samples(9, 9)}
+        text = report.render(ROWS[:1], TITLES, {ROWS[0].name: by_peer}, ABOUT)
+        self.assertIn("| HTTP/1.1, small JSON | 10.0 | errors | 9.0 | 0.90 | 0.90 |", text)
+        self.assertIn("- HAProxy: 3 timeouts", text)
+
+    def test_hyper_is_no_rival(self):
+        by_peer = {"nginx": samples(10), "hyper": samples(1), "weir": samples(9)}
+        self.assertIs(report.best_rival(by_peer), by_peer["nginx"])
+
+    def test_text_around_the_markers_is_kept(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "BENCHMARKS.md"
+            path.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+            report.write(path, "new")
+            self.assertEqual(path.read_text(), f"before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n")
+            path.write_text("no markers")
+            with self.assertRaises(Failure):
+                report.write(path, "new")
+
+    def test_command_names_no_file_of_this_machine(self):
+        command = report._command(["--weir", "/a/weir", "--hyper=/b", "--rows", "plain"])
+        self.assertEqual(command, "make bench BENCH_ARGS='--rows plain'")
+
+
+class Measure(unittest.TestCase):
+    def test_tree_holds_grandchildren_and_their_time(self):
+        burn = "import os\nwhile os.times().user < 0.3: pass\nprint(flush=True)\ninput()"
+        command = ["sh", "-c", '"$0" -c "$1"; true', sys.executable, burn]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with process:
+            process.stdout.readline()
+            tree = measure.process_tree(process.pid)
+            self.assertEqual((tree[0], len(tree)), (process.pid, 2))
+            self.assertGreaterEqual(measure.cpu_seconds(tree), 0.3)
+            self.assertGreater(measure.resident_bytes(tree), 2**20)
+            process.communicate(b"\n")
+
+    def test_percentile(self):
+        self.assertEqual(percentile(list(range(100)), 99), 99)
+        self.assertEqual(percentile([7], 99), 7)
+
+
+class Servers(unittest.TestCase):
+    def test_nothing_is_left_of_a_server(self):
+        with tempfile.TemporaryDirectory() as directory:
+            # Takes no notice of the signal to end, and has a child.
+            command = ["sh", "-c", "trap '' TERM; sleep 20 & echo $!; sleep 2"]
+            output = Path(directory) / "output.log"
+            with mock.patch("process.STOP_SECONDS", 0.1):
+                server = Server("stubborn", command, [], lambda: output.read_text() != "", Path(directory), None)
+                with server:
+                    self.assertIn(int(output.read_text()), server.pids())
+            # Whoever adopted the child may not have taken note of its end yet.
+            child = Path("/proc") / output.read_text().strip() / "stat"
+            self.assertTrue(not child.exists() or ") Z " in child.read_text())
+
+    def test_a_server_that_does_not_start_says_why(self):
+        with tempfile.TemporaryDirectory() as directory:
+            server = Server("broken", ["sh", "-c", "echo no such file; exit 1"], [], lambda: False, Path(directory), None)
+            with self.assertRaisesRegex(Failure, "broken did not start: no such file"):
+                server.__enter__()
+
+    def test_a_taken_port_is_noticed(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            self.assertTrue(accepts(port)())
+            with self.assertRaisesRegex(Failure, f"port {port} is not free"):
+                check_ports([port])
+
+
+class Work(unittest.TestCase):
+    def test_requests_reach_from_the_first_route_to_the_last(self):
+        routed = next(row for row in ROWS if row.routes).paths()
+        prefixes = route_prefixes()
+        self.assertEqual(len(set(prefixes)), ROUTES)
+        self.assertTrue(routed[0].startswith(prefixes[0]) and routed[-1].startswith(prefixes[-1]))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,293 @@
+//! What protects the admin listener from web pages that an operator's browser has open.
+//!
+//! A page can make the browser send requests to loopback. By DNS rebinding (its own name suddenly
+//! leads to 127.0.0.1) it can even read the answers; then the `Host` is its name. Without rebinding
+//! it can only send: requests that change something must be such that a browser would ask first.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, Method, StatusCode, Version};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use super::problem::Problem;
+
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// Admits requests, and marks answers as not for caches and not for guessing.
+pub(super) async fn guard(request: Request, next: Next) -> Response {
+    let is_pretty = wants_pretty(&request);
+    let mut response = match admit(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    if is_pretty {
+        response = indented(response).await;
+    }
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn admit(request: &Request) -> Result<(), Problem> {
+    let host = sole_host(request)?;
+    if let Some(host) = host {
+        check_host(host)?;
+    }
+    // Clients may name the host in the request target as well (RFC 9112 §3.2.2).
+    if let Some(authority) = request.uri().authority() {
+        check_host(authority.as_str())?;
+    }
+    if matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    ) {
+        return Ok(());
+    }
+    check_site(request.headers(), host)?;
+    check_media_type(request.headers())
+}
+
+/// The `Host` field; HTTP/1.0 may go without (RFC 9112 §3.2), as health checks of some balancers do.
+fn sole_host(request: &Request) -> Result<Option<&str>, Problem> {
+    let problem = || {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_host",
+            "The request needs one valid Host field.",
+        )
+    };
+    let mut fields = request.headers().get_all(HOST).iter();
+    let Some(field) = fields.next() else {
+        let is_optional = request.version() <= Version::HTTP_10;
+        return if is_optional {
+            Ok(None)
+        } else {
+            Err(problem())
+        };
+    };
+    if fields.next().is_some() {
+        return Err(problem());
+    }
+    field.to_str().map(Some).map_err(|_| problem())
+}
+
+/// Only names that no foreign name server answers for. The configured address is an IP address
+/// always, so that it is among them.
+fn check_host(text: &str) -> Result<(), Problem> {
+    if is_own_host(text) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "host_not_allowed",
+        "The admin listener answers to IP addresses and to localhost only.",
+    ))
+}
+
+fn is_own_host(text: &str) -> bool {
+    let host = match text.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => text,
+    };
+    // An address with colons has brackets (RFC 3986 §3.2.2), so that `host` has no port left.
+    match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.eq_ignore_ascii_case("localhost") || host.parse::<Ipv4Addr>().is_ok(),
+    }
+}
+
+/// Browsers state where a request comes from; command-line clients state nothing. Another port of
+/// the same host is the same site, and another program: `same-site` is not enough.
+fn check_site(headers: &HeaderMap, host: Option<&str>) -> Result<(), Problem> {
+    let is_own_origin = |origin: &HeaderValue| {
+        let authority = origin
+            .to_str()
+            .ok()
+            .and_then(|text| text.strip_prefix("http://"));
+        authority
+            .zip(host)
+            .is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+    };
+    let is_own_site = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    if headers.get_all(ORIGIN).iter().all(is_own_origin)
+        && headers.get_all(SEC_FETCH_SITE).iter().all(is_own_site)
+    {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "cross_site",
+        "The request comes from another site's page.",
+    ))
+}
+
+/// Forms cannot send JSON, and scripts of other origins may not without being asked first.
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut fields = headers.get_all(CONTENT_TYPE).iter();
+    let field = fields
+        .next()
+        .and_then(|field| field.to_str().ok())
+        .unwrap_or_default();
+    let essence = field.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") && fields.next().is_none() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "json_required",
+        "The request needs `Content-Type: application/json`.",
+    ))
+}
+
+fn wants_pretty(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let is_asked = query
+        .split('&')
+        .any(|part| part == "pretty" || part.starts_with("pretty="));
+    is_asked && request.method() != Method::HEAD
+}
+
+/// The same JSON for people.
+async fn indented(response: Response) -> Response {
+    let media_type = response.headers().get(CONTENT_TYPE);
+    if !media_type.is_some_and(|value| value.as_bytes().ends_with(b"json")) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // Answers are in memory; reading them does not fail.
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let indented = serde_json::from_slice::<Value>(&bytes)
+        .and_then(|value| serde_json::to_string_pretty(&value));
+    let body = match indented {
+        Ok(text) => Body::from(text + "\n"),
+        Err(_) => Body::from(bytes),
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_a_foreign_name_server_could_answer_for_are_refused() {
+        let own = [
+            "127.0.0.1",
+            "127.0.0.1:9900",
+            "10.1.2.3:80",
+            "[::1]",
+            "[::1]:9900",
+            "localhost",
+            "LocalHost:9900",
+        ];
+        for host in own {
+            assert!(is_own_host(host), "{host}");
+        }
+        let foreign = [
+            "",
+            "evil.example",
+            "evil.example:9900",
+            "localhost.evil.example",
+            "localhost.",
+            "127.0.0.1.evil.example",
+            "127.0.0.1@evil.example",
+            "evil.example@127.0.0.1",
+            "user:word@localhost",
+            "2130706433",
+            "0x7f.1",
+            "127.1",
+            "[::1].evil.example",
+            "[::1",
+            "::1",
+            "[fe80::1%25eth0]",
+            "localhost/evil.example",
+            "local host",
+        ];
+        for host in foreign {
+            assert!(!is_own_host(host), "{host}");
+        }
+    }
+
+    fn reason(headers: &[(&'static str, &'static str)]) -> Option<u16> {
+        let mut request = Request::builder().method(Method::POST).uri("/v1/reload");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        admit(&request)
+            .err()
+            .map(|problem| problem.into_response().status().as_u16())
+    }
+
+    #[test]
+    fn changes_are_taken_from_the_command_line_and_from_own_pages_only() {
+        const HOST: (&str, &str) = ("host", "localhost:9900");
+        const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
+        assert_eq!(reason(&[HOST, JSON]), None);
+        let own = [
+            HOST,
+            JSON,
+            ("origin", "http://LOCALHOST:9900"),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        assert_eq!(reason(&own), None);
+        for origin in [
+            "null",
+            "http://localhost:3000",
+            "http://localhost",
+            "https://localhost:9900",
+            "x",
+        ] {
+            assert_eq!(
+                reason(&[HOST, JSON, ("origin", origin)]),
+                Some(403),
+                "{origin}"
+            );
+        }
+        let twice = [
+            HOST,
+            JSON,
+            ("origin", "http://localhost:9900"),
+            ("origin", "http://evil.example"),
+        ];
+        assert_eq!(reason(&twice), Some(403));
+        for site in ["cross-site", "same-site", "", "Same-Origin"] {
+            assert_eq!(
+                reason(&[HOST, JSON, ("sec-fetch-site", site)]),
+                Some(403),
+                "{site}"
+            );
+        }
+        assert_eq!(reason(&[HOST]), Some(415));
+        for media_type in [
+            "text/plain",
+            "application/jsonp",
+            "text/plain; application/json",
+            "",
+        ] {
+            assert_eq!(
+                reason(&[HOST, ("content-type", media_type)]),
+                Some(415),
+                "{media_type}"
+            );
+        }
+        assert_eq!(
+            reason(&[HOST, JSON, ("content-type", "text/plain")]),
+            Some(415)
+        );
+        assert_eq!(reason(&[JSON]), Some(400));
+        assert_eq!(reason(&[HOST, ("host", "127.0.0.1"), JSON]), Some(400));
+    }
+}

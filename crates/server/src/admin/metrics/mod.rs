@@ -1,0 +1,291 @@
+//! `/metrics`: the workers' counters, added up when they are asked for.
+//!
+//! Names are OpenTelemetry's where it has one, in Prometheus' spelling. Nothing a client sends
+//! becomes a label: the number of series is bounded by the configuration.
+
+mod exposition;
+mod process;
+
+use std::collections::HashSet;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use weir_gateway::metrics::{
+    Counter, DURATION_BUCKETS, REASONS, RouteCounters, TargetCounters, WorkerCounters,
+};
+use weir_gateway::{Gateway, Snapshot, Target};
+
+use super::{Shared, SharedState};
+use exposition::{Exposition, Format, Kind};
+
+/// Stands for requests that no route took; names of routes begin with a letter or a digit.
+const UNROUTED: &str = "_unrouted";
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+pub(super) async fn show(State(shared): SharedState, headers: HeaderMap) -> Response {
+    let accept = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|field| field.to_str().ok());
+    let format = Format::negotiate(&accept.collect::<Vec<_>>().join(","));
+    let text = collect(&shared, format);
+    ([(CONTENT_TYPE, format.media_type())], text).into_response()
+}
+
+fn collect(shared: &Shared, format: Format) -> String {
+    let mut exposition = Exposition::new(format);
+    let gateway = &shared.node.gateway;
+    let snapshot = gateway.snapshot();
+    requests(&mut exposition, &snapshot);
+    workers(&mut exposition, gateway);
+    upstreams(&mut exposition, &snapshot);
+    configuration(&mut exposition, shared);
+    log(&mut exposition, shared);
+    process::collect(&mut exposition);
+    exposition
+        .family("weir_build", Kind::Info, "What was built.")
+        .sample(&[("version", super::VERSION), ("commit", super::COMMIT)], 1);
+    exposition.finish()
+}
+
+fn sum<'a, T: 'a>(
+    workers: impl IntoIterator<Item = &'a T>,
+    counter: impl Fn(&T) -> &Counter,
+) -> u64 {
+    workers
+        .into_iter()
+        .map(|worker| counter(worker).get())
+        .sum()
+}
+
+fn requests(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let routes: Vec<(&str, &[RouteCounters])> = snapshot
+        .route_reports()
+        .map(|report| (report.name.unwrap_or(UNROUTED), report.counters))
+        .collect();
+    let mut family = exposition.family(
+        "http_server_request_duration_seconds",
+        Kind::Histogram,
+        "Time from a request's head to the last byte of its answer.",
+    );
+    for (route, counters) in &routes {
+        let buckets: Vec<u64> = (0..=DURATION_BUCKETS.len())
+            .map(|at| sum(*counters, |worker: &RouteCounters| &worker.durations[at]))
+            .collect();
+        let nanos = sum(*counters, |worker: &RouteCounters| &worker.duration_nanos);
+        let seconds = nanos as f64 / 1e9;
+        family.histogram(
+            &[("http_route", route)],
+            &DURATION_BUCKETS,
+            &buckets,
+            seconds,
+        );
+    }
+    let mut family = exposition.family(
+        "http_server_requests",
+        Kind::Counter,
+        "Requests by class of the answer's status.",
+    );
+    for (route, counters) in &routes {
+        for (at, class) in CLASSES.iter().enumerate() {
+            family.sample(
+                &[("http_route", route), ("http_response_status_class", class)],
+                sum(*counters, |worker: &RouteCounters| &worker.by_class[at]),
+            );
+        }
+    }
+    let mut bytes = |name, help, counter: fn(&RouteCounters) -> &Counter| {
+        let mut family = exposition.family(name, Kind::Counter, help);
+        for (route, counters) in &routes {
+            family.sample(&[("http_route", route)], sum(*counters, counter));
+        }
+    };
+    bytes(
+        "http_server_request_body_bytes",
+        "Bytes of request bodies.",
+        |route| &route.received,
+    );
+    bytes(
+        "http_server_response_body_bytes",
+        "Bytes of response bodies.",
+        |route| &route.sent,
+    );
+}
+
+fn workers(exposition: &mut Exposition, gateway: &Gateway) {
+    let total =
+        |counter: &dyn Fn(&WorkerCounters) -> &Counter| sum(gateway.worker_counters(), counter);
+    let mut family = exposition.family(
+        "weir_answers",
+        Kind::Counter,
+        "Answers made by the gateway or cut short, by reason.",
+    );
+    for (at, reason) in REASONS.iter().enumerate() {
+        family.sample(
+            &[("reason", reason)],
+            total(&|worker| &worker.by_reason[at]),
+        );
+    }
+    let mut counter = |name, help, counter: fn(&WorkerCounters) -> &Counter| {
+        exposition
+            .family(name, Kind::Counter, help)
+            .sample(&[], total(&counter));
+    };
+    counter(
+        "weir_connections_accepted",
+        "Client connections accepted.",
+        |worker| &worker.accepted,
+    );
+    counter(
+        "weir_connections_refused",
+        "Client connections refused because too many were open.",
+        |worker| &worker.refused,
+    );
+    counter(
+        "weir_handshakes_failed",
+        "TLS and PROXY protocol handshakes that failed.",
+        |worker| &worker.handshakes_failed,
+    );
+    counter(
+        "weir_upstream_retries",
+        "Attempts that were repeats.",
+        |worker| &worker.retries,
+    );
+    counter(
+        "weir_access_records_dropped",
+        "Requests missing in the access log because it could not keep up.",
+        |worker| &worker.records_dropped,
+    );
+    counter(
+        "weir_header_values_dropped",
+        "Header values that a rule made and that were not valid.",
+        |worker| &worker.header_values_dropped,
+    );
+    exposition
+        .family(
+            "weir_connections_open",
+            Kind::Gauge,
+            "Client connections open now.",
+        )
+        .sample(&[], gateway.connections());
+}
+
+fn upstreams(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let targets = targets(snapshot);
+    let mut each = |name, kind, help, counter: Select| {
+        let mut family = exposition.family(name, kind, help);
+        for (upstream, target) in &targets {
+            let labels = [("upstream", *upstream), ("target", &*target.authority)];
+            family.sample(&labels, sum(&*target.counters, counter));
+        }
+    };
+    each(
+        "weir_upstream_requests",
+        Kind::Counter,
+        "Attempts sent to a target.",
+        |target| &target.requests,
+    );
+    each(
+        "weir_upstream_requests_failed",
+        Kind::Counter,
+        "Attempts that brought no response.",
+        |target| &target.failed,
+    );
+    each(
+        "weir_upstream_in_flight",
+        Kind::Gauge,
+        "Attempts under way now.",
+        |target| &target.in_flight,
+    );
+    let mut family = exposition.family(
+        "weir_upstream_connections",
+        Kind::Counter,
+        "Connections made and failed, and attempts that went over a connection used before.",
+    );
+    for (upstream, target) in &targets {
+        let outcomes: [(&str, Select); 3] = [
+            ("made", |target| &target.connected),
+            ("reused", |target| &target.reused),
+            ("failed", |target| &target.connect_failed),
+        ];
+        for (outcome, counter) in outcomes {
+            let labels = [
+                ("upstream", *upstream),
+                ("target", &*target.authority),
+                ("outcome", outcome),
+            ];
+            family.sample(&labels, sum(&*target.counters, counter));
+        }
+    }
+}
+
+/// One of a target's counters.
+type Select = fn(&TargetCounters) -> &Counter;
+
+/// A server that an upstream lists twice is one target, and one series.
+fn targets(snapshot: &Snapshot) -> Vec<(&str, &Target)> {
+    let mut seen = HashSet::new();
+    let mut targets = Vec::new();
+    for upstream in snapshot.upstream_reports() {
+        for target in upstream.targets {
+            if seen.insert((upstream.name, target.identity)) {
+                targets.push((upstream.name, &**target));
+            }
+        }
+    }
+    targets
+}
+
+fn configuration(exposition: &mut Exposition, shared: &Shared) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let node = &shared.node;
+    exposition
+        .family(
+            "weir_config_revision",
+            Kind::Gauge,
+            "Number of the revision in effect.",
+        )
+        .sample(&[], node.revision().number);
+    let mut reloads = exposition.family(
+        "weir_config_reloads",
+        Kind::Counter,
+        "Changes of the configuration.",
+    );
+    reloads.sample(
+        &[("outcome", "applied")],
+        node.reloads_applied.load(Relaxed),
+    );
+    reloads.sample(
+        &[("outcome", "rejected")],
+        node.reloads_rejected.load(Relaxed),
+    );
+    exposition
+        .family(
+            "weir_config_last_reload_successful",
+            Kind::Gauge,
+            "1 unless the configuration was refused when it was last read.",
+        )
+        .sample(&[], u8::from(node.rejection().is_none()));
+}
+
+fn log(exposition: &mut Exposition, shared: &Shared) {
+    exposition
+        .family(
+            "weir_log_lines_lost",
+            Kind::Counter,
+            "Log lines that were not written.",
+        )
+        .sample(&[], shared.log.lost_lines());
+    exposition
+        .family(
+            "weir_log_writes_failed",
+            Kind::Counter,
+            "Writes to the log that failed.",
+        )
+        .sample(&[], shared.log.failed_writes());
+}
+
+#[cfg(test)]
+mod tests;

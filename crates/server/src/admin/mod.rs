@@ -1,0 +1,220 @@
+//! The admin listener: health, metrics and the state of the process, over plain HTTP/1.1.
+//!
+//! It runs on the control runtime, apart from traffic, and answers while the data plane is at its
+//! limit. It shows and reloads; it holds no state of its own.
+
+mod guard;
+mod metrics;
+mod problem;
+mod reload;
+mod revision;
+mod routes;
+mod upstreams;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde::Serialize;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use crate::log::Counters;
+use crate::serve::{Node, Stage};
+use problem::Problem;
+
+/// Open connections; the oldest gives way to one more.
+const CONNECTIONS: usize = 256;
+/// From a connection's start or its last answer to the end of a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 16 * 1024;
+/// After this, a connection's next answer is its last.
+const CONNECTION_AGE: Duration = Duration::from_secs(60);
+/// How long a connection that should end may take for its last answer.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+/// Pause after the system refused to accept, mostly for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The build, as `/v1/version` and metrics tell it.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const COMMIT: &str = match option_env!("WEIR_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+const INDEX: &str = "\
+weir admin
+
+GET  /healthz       whether the process lives
+GET  /readyz        whether it takes traffic
+GET  /metrics       Prometheus or OpenMetrics text
+GET  /v1/version    what was built
+GET  /v1/revision   the configuration in effect, and the last one refused
+GET  /v1/routes     routes with their counters
+GET  /v1/upstreams  upstreams and targets with their counters
+POST /v1/reload     read the configuration again
+
+Add ?pretty to JSON answers for indentation.
+";
+
+/// What the endpoints read.
+struct Shared {
+    node: Arc<Node>,
+    log: Arc<Counters>,
+}
+
+type SharedState = State<Arc<Shared>>;
+
+/// Serves until `shutdown` is done, then lets answers under way end.
+///
+/// A client cannot hold the listener: heads, bodies and whole connections have deadlines, and when
+/// all places are taken the connection that has been there longest gives way.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    node: Arc<Node>,
+    log: Arc<Counters>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let router = router(Arc::new(Shared { node, log }));
+    let (stop, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut oldest_first = VecDeque::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                make_room(&mut oldest_first);
+                let serving = serve_connection(stream, router.clone(), stopped.clone());
+                oldest_first.push_back(connections.spawn(serving));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept admin connections");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let _ = stop.send(true);
+    // Each ends within LAST_ANSWER by itself.
+    while connections.join_next().await.is_some() {}
+}
+
+fn make_room(oldest_first: &mut VecDeque<AbortHandle>) {
+    oldest_first.retain(|connection| !connection.is_finished());
+    while oldest_first.len() >= CONNECTIONS {
+        if let Some(oldest) = oldest_first.pop_front() {
+            oldest.abort();
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    // How a connection ends is the client's affair; the errors tell the operator nothing.
+    tokio::select! {
+        _ = &mut connection => return,
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+        () = sleep(CONNECTION_AGE) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(LAST_ANSWER, connection).await;
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(async || INDEX))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::show))
+        .route("/v1/version", get(version))
+        .route("/v1/revision", get(revision::show))
+        .route("/v1/routes", get(routes::list))
+        .route("/v1/upstreams", get(upstreams::list))
+        .route("/v1/reload", post(reload::reload))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This path does not allow the method.",
+            )
+        })
+        .fallback(async || {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is nothing at this path.",
+            )
+        })
+        .layer(middleware::from_fn(guard::guard))
+        .with_state(shared)
+}
+
+async fn ready(State(shared): SharedState) -> (StatusCode, &'static str) {
+    match shared.node.stage() {
+        Stage::Ready => (StatusCode::OK, "ready\n"),
+        Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        Stage::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+}
+
+#[derive(Serialize)]
+struct Version {
+    name: &'static str,
+    version: &'static str,
+    commit: &'static str,
+}
+
+async fn version() -> Response {
+    json(&Version {
+        name: "weir",
+        version: VERSION,
+        commit: COMMIT,
+    })
+}
+
+/// A 200 answer in JSON.
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(text) => {
+            let media_type = HeaderValue::from_static("application/json");
+            ([(CONTENT_TYPE, media_type)], text).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an admin answer cannot be written as JSON");
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "The answer has no JSON form.",
+            )
+            .into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

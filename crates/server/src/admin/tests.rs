@@ -1,0 +1,296 @@
+//! The admin listener as clients see it: real requests over TCP to a running data plane.
+
+mod fixture;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::serve::Reloaded;
+pub(super) use fixture::Admin;
+use fixture::CANARY;
+
+#[tokio::test]
+async fn health_and_readiness_follow_the_life_of_the_process() {
+    let admin = Admin::start().await;
+    assert_eq!(admin.get("/readyz").await.summary(), (503, "starting\n"));
+    assert_eq!(admin.get("/healthz").await.summary(), (200, "ok\n"));
+    admin.node.enter(Stage::Ready);
+    assert_eq!(admin.get("/readyz").await.summary(), (200, "ready\n"));
+    admin.node.enter(Stage::Draining);
+    assert_eq!(admin.get("/readyz").await.summary(), (503, "draining\n"));
+    assert_eq!(admin.get("/healthz").await.summary(), (200, "ok\n"));
+}
+
+#[tokio::test]
+async fn every_answer_is_kept_from_caches_and_from_guessing() {
+    let admin = Admin::start().await;
+    for path in ["/", "/healthz", "/metrics", "/v1/routes", "/nothing"] {
+        let answer = admin.get(path).await;
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_index_names_every_endpoint() {
+    let admin = Admin::start().await;
+    let index = admin.get("/").await;
+    assert_eq!(index.status, 200);
+    for line in index.body.lines().filter(|line| line.contains(" /")) {
+        let mut words = line.split_whitespace();
+        let (method, path) = (
+            words.next().expect("a method"),
+            words.next().expect("a path"),
+        );
+        let status = match method {
+            "POST" => admin.post(path, "").await.status,
+            _ => admin.get(path).await.status,
+        };
+        assert!(
+            status == 200 || path == "/readyz",
+            "{method} {path}: {status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_answer_shows_what_a_reference_led_to() {
+    let admin = Admin::start().await;
+    admin.node.enter(Stage::Ready);
+    let paths = [
+        "/",
+        "/metrics",
+        "/v1/revision",
+        "/v1/routes",
+        "/v1/upstreams",
+        "/v1/version",
+        "/v1/nothing",
+    ];
+    for path in paths {
+        let answer = admin.get(path).await;
+        assert!(!answer.body.contains(CANARY), "{path}: {}", answer.body);
+    }
+    let config = &admin.node.gateway.snapshot().config;
+    assert!(!format!("{config:?}").contains(CANARY));
+}
+
+#[tokio::test]
+async fn mistakes_are_answered_with_problems() {
+    let admin = Admin::start().await;
+    let answer = admin.get("/v1/nothing").await;
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json")
+    );
+    assert_eq!(
+        (answer.status, answer.json()),
+        (
+            404,
+            json!({
+                "type": "urn:weir:problem:not_found",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "There is nothing at this path.",
+                "reason": "not_found",
+            })
+        )
+    );
+    let answer = admin.get("/v1/reload").await;
+    assert_eq!(answer.problem(), (405, "method_not_allowed"));
+    assert_eq!(answer.header("allow"), Some("POST"));
+    assert_eq!(
+        admin.post("/metrics", "").await.problem(),
+        (405, "method_not_allowed")
+    );
+    let rebound = "GET /metrics HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";
+    assert_eq!(
+        admin.send(rebound).await.problem(),
+        (403, "host_not_allowed")
+    );
+    let absolute =
+        "GET http://evil.example/metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    assert_eq!(
+        admin.send(absolute).await.problem(),
+        (403, "host_not_allowed")
+    );
+    let form = "POST /v1/reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\
+        content-type: application/x-www-form-urlencoded\r\nconnection: close\r\n\r\n";
+    assert_eq!(admin.send(form).await.problem(), (415, "json_required"));
+    assert_eq!(admin.reloads(), 0);
+}
+
+#[tokio::test]
+async fn json_is_indented_on_request_only() {
+    let admin = Admin::start().await;
+    let compact = admin.get("/v1/version").await;
+    let pretty = admin.get("/v1/version?pretty").await;
+    assert_eq!(compact.body.lines().count(), 1);
+    assert!(pretty.body.lines().count() > 1);
+    assert_eq!(compact.json(), pretty.json());
+    assert_eq!(compact.json()["version"], env!("CARGO_PKG_VERSION"));
+    let problem = admin.get("/nothing?a=b&pretty=1").await;
+    assert!(problem.body.lines().count() > 1);
+    assert_eq!(problem.problem(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn the_revision_tells_what_was_refused_since() {
+    let admin = Admin::start().await;
+    let expected = json!({
+        "number": 1,
+        "digest": "d1",
+        "since": "2026-01-02T03:04:05.000006Z",
+        "file": "/etc/weir/weir.yaml",
+        "environment": "staging",
+        "last_good": false,
+    });
+    assert_eq!(admin.get("/v1/revision").await.json(), expected);
+    admin.node.note(&Reloaded::Rejected(fixture::rejection()));
+    let with_rejection = admin.get("/v1/revision").await.json();
+    assert_eq!(
+        with_rejection["rejected"],
+        json!({
+            "at": "2026-01-02T03:04:05.000006Z",
+            "message": "it is broken",
+            "diagnostics": [{ "message": "broken" }],
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_reload_answers_with_its_outcome() {
+    let admin = Admin::start().await;
+    let applied = admin.post("/v1/reload", "{}").await;
+    assert_eq!(applied.status, 200);
+    assert_eq!(applied.json()["outcome"], "applied");
+    assert_eq!(applied.json()["revision"]["number"], 2);
+    let unchanged = admin.post("/v1/reload", "").await;
+    assert_eq!(
+        (unchanged.status, &unchanged.json()["outcome"]),
+        (200, &json!("unchanged"))
+    );
+    let rejected = admin.post("/v1/reload", " ").await;
+    assert_eq!(rejected.problem(), (422, "configuration_rejected"));
+    assert_eq!(
+        rejected.json()["diagnostics"],
+        json!([{ "message": "broken" }])
+    );
+    assert_eq!(rejected.json()["message"], "it is broken");
+    // The fixture's script is at its end, as if the process was.
+    assert_eq!(
+        admin.post("/v1/reload", "").await.problem(),
+        (503, "ending")
+    );
+}
+
+#[tokio::test]
+async fn a_reload_takes_no_parameters_and_no_large_body() {
+    let admin = Admin::start().await;
+    for body in ["{\"file\":\"/etc/passwd\"}", "[]", "null", "{", "x"] {
+        assert_eq!(
+            admin.post("/v1/reload", body).await.problem(),
+            (400, "bad_body"),
+            "{body}"
+        );
+    }
+    let large = " ".repeat(20_000);
+    assert_eq!(
+        admin.post("/v1/reload", &large).await.problem(),
+        (413, "body_too_large")
+    );
+    assert_eq!(admin.reloads(), 0);
+}
+
+#[tokio::test]
+async fn routes_and_upstreams_count_what_was_served() {
+    let admin = Admin::start().await;
+    assert_eq!(admin.traffic("/items/1").await, 200);
+    assert_eq!(admin.traffic("/items/2").await, 200);
+    let routes = admin
+        .until("/v1/routes", |answer| {
+            answer.json()["routes"][0]["requests"]["total"] == 2
+        })
+        .await
+        .json();
+    let items = &routes["routes"][0];
+    assert_eq!(items["name"], "items");
+    assert_eq!(items["match"], json!({ "methods": ["GET"] }));
+    assert_eq!(items["policies"], json!(["tidy"]));
+    assert_eq!(items["upstream"], "catalog");
+    assert_eq!(items["requests"]["2xx"], 2);
+    assert!(items["mean_duration_ms"].as_f64().expect("a number") > 0.0);
+    assert_eq!(routes["unrouted"]["requests"]["total"], 0);
+    assert_eq!(routes["unrouted"]["mean_duration_ms"], Value::Null);
+    let upstreams = admin.get("/v1/upstreams").await.json();
+    let expected = json!({
+        "upstreams": [{
+            "name": "catalog",
+            "balance": "round_robin",
+            "targets": [{
+                "address": admin.target.to_string(),
+                "zone": "a",
+                "weight": 1,
+                "in_flight": 0,
+                "requests": 2,
+                "failed": 0,
+                "connections": { "made": 2, "reused": 0, "failed": 0 },
+            }],
+        }],
+    });
+    assert_eq!(upstreams, expected);
+}
+
+/// Time stands still while there is something to do, so that no clock is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_nothing_is_let_go() {
+    let admin = Admin::start().await;
+    for begun in ["", "GET /healthz HTTP/1.1\r\nhost: local"] {
+        let mut silent = admin.connect().await;
+        silent.write_all(begun.as_bytes()).await.expect("sent");
+        let mut rest = Vec::new();
+        let started = tokio::time::Instant::now();
+        // A reset is an end, too.
+        let _ = silent.read_to_end(&mut rest).await;
+        assert!(
+            started.elapsed() <= HEAD_TIMEOUT + Duration::from_secs(1),
+            "{begun:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    let admin = Admin::start().await;
+    let head = "POST /v1/reload HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+        content-length: 2\r\n\r\n{";
+    assert_eq!(admin.send(head).await.problem(), (408, "body_timeout"));
+}
+
+#[tokio::test]
+async fn silent_clients_cannot_take_all_places() {
+    let admin = Admin::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS + 10 {
+        silent.push(admin.connect().await);
+    }
+    assert_eq!(admin.get("/healthz").await.status, 200);
+    let mut first = silent.swap_remove(0);
+    let mut rest = Vec::new();
+    // The first had to go; this would wait for the head's deadline otherwise.
+    let ended = timeout(HEAD_TIMEOUT / 2, first.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok());
+}
+
+#[tokio::test]
+async fn the_end_waits_for_answers_and_not_for_silent_clients() {
+    let mut admin = Admin::start().await;
+    let _silent = admin.connect().await;
+    assert_eq!(admin.get("/healthz").await.status, 200);
+    admin.stop().await;
+    assert!(TcpStream::connect(admin.address).await.is_err());
+}

@@ -1,0 +1,367 @@
+//! A node with one route to a server that always answers, and its admin listener.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use weir_config::Config;
+use weir_config::model::*;
+use weir_config::template::{Part, Template};
+use weir_core::Secret;
+use weir_gateway::Gateway;
+
+use super::*;
+use crate::serve::{Rejection, Revision};
+
+fn time() -> SystemTime {
+    UNIX_EPOCH + Duration::new(1_767_323_045, 6_000)
+}
+
+pub(super) fn revision(number: u64) -> Revision {
+    Revision {
+        number,
+        digest: format!("d{number}"),
+        since: time(),
+        file: PathBuf::from("/etc/weir/weir.yaml"),
+        environment: Some("staging".into()),
+        last_good: false,
+    }
+}
+
+pub(super) fn rejection() -> Rejection {
+    let diagnostics = json!([{ "message": "broken" }]);
+    Rejection {
+        at: time(),
+        text: "it is broken".into(),
+        diagnostics,
+    }
+}
+
+/// A value that no answer may show.
+pub(super) const CANARY: &str = "canary-7f3a";
+
+/// As from a reference.
+fn secret_rules() -> HeaderRules {
+    let part = Part::Secret(Secret::new(CANARY.into()));
+    let value = Template { parts: vec![part] };
+    HeaderRules {
+        set: vec![(http::HeaderName::from_static("x-account"), value)],
+        ..HeaderRules::default()
+    }
+}
+
+fn config(target: SocketAddr) -> Config {
+    let second = Duration::from_secs(1);
+    let target = Target {
+        host: target.ip().to_string(),
+        port: target.port(),
+        weight: 1,
+        zone: Some("a".into()),
+    };
+    let upstream = Upstream {
+        name: "catalog".into(),
+        targets: vec![target],
+        balance: Balance::RoundRobin,
+        tls: None,
+        http2: UpstreamHttp2::Never,
+        retry: Retry {
+            attempts: 0,
+            when: Vec::new(),
+            budget_percent: 20,
+        },
+        timeouts: UpstreamTimeouts {
+            connect: second,
+            first_byte: second,
+            idle: second,
+        },
+        pool: Pool {
+            max_idle: 1,
+            idle_timeout: second,
+        },
+    };
+    let route = Route {
+        name: "items".into(),
+        matcher: Match {
+            methods: vec![http::Method::GET],
+            ..Match::default()
+        },
+        policies: vec![0],
+        action: Action::Forward {
+            upstream: 0,
+            rewrite: None,
+            host: HostHeader::Preserve,
+        },
+        headers: HeaderPolicy {
+            request: HeaderRules::default(),
+            response: secret_rules(),
+        },
+    };
+    let tidy = Policy {
+        name: "tidy".into(),
+        kind: PolicyKind::Headers(HeaderPolicy {
+            request: secret_rules(),
+            response: HeaderRules::default(),
+        }),
+    };
+    Config {
+        environment: None,
+        workers: 1,
+        admin: weir_config::model::Admin {
+            address: ([127, 0, 0, 1], 0).into(),
+        },
+        data: PathBuf::new(),
+        listeners: vec![Listener {
+            address: ([127, 0, 0, 1], 0).into(),
+            tls: None,
+            proxy_protocol: false,
+            http2: false,
+        }],
+        upstreams: vec![upstream],
+        policies: vec![tidy],
+        routes: vec![route],
+        trusted_proxies: Vec::new(),
+        timeouts: ClientTimeouts {
+            handshake: second,
+            head: second,
+            idle: second,
+            body: second,
+            write: second,
+        },
+        limits: Limits {
+            head_bytes: 16_384,
+            headers: 100,
+            body_bytes: None,
+            connections: 100,
+            streams: 10,
+        },
+        encoded_slash: EncodedSlash::Reject,
+        log: Log {
+            format: LogFormat::Json,
+            level: LogLevel::Info,
+            output: LogOutput::Stderr,
+            access: false,
+        },
+        drain_timeout: second,
+    }
+}
+
+/// Answers every connection's request with `ok`.
+fn start_target() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+            let _ = stream.write_all(answer);
+        }
+    });
+    address
+}
+
+/// A running admin listener.
+pub(in crate::admin) struct Admin {
+    pub(in crate::admin) node: Arc<Node>,
+    pub(in crate::admin) address: SocketAddr,
+    pub(in crate::admin) target: SocketAddr,
+    reloads: Arc<AtomicUsize>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinSet<()>,
+    _script: JoinSet<()>,
+}
+
+impl Admin {
+    /// Reloads go as scripted: applied, unchanged, rejected, and then the process is ending.
+    pub(in crate::admin) async fn start() -> Self {
+        let target = start_target();
+        let (gateway, _records) =
+            Gateway::start(&Arc::new(config(target)), Vec::new()).expect("a data plane");
+        let (requests, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(1);
+        let node = Node::new(gateway, revision(1), requests);
+        let reloads = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&reloads);
+        let mut script = JoinSet::new();
+        script.spawn(async move {
+            let outcomes = [
+                Reloaded::Applied(revision(2)),
+                Reloaded::Unchanged(revision(2)),
+                Reloaded::Rejected(rejection()),
+            ];
+            for outcome in outcomes {
+                let Some(answer) = asked.recv().await else {
+                    return;
+                };
+                counted.fetch_add(1, Ordering::Relaxed);
+                let _ = answer.send(outcome);
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move {
+            let _ = stopped.await;
+        };
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(listener, Arc::clone(&node), Arc::default(), shutdown));
+        Self {
+            node,
+            address,
+            target,
+            reloads,
+            stop: Some(stop),
+            serving,
+            _script: script,
+        }
+    }
+
+    pub(super) fn reloads(&self) -> usize {
+        self.reloads.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("connected")
+    }
+
+    /// Sends a request that ends its connection.
+    pub(super) async fn send(&self, request: &str) -> Answer {
+        exchange(self.address, request).await
+    }
+
+    pub(in crate::admin) async fn get(&self, path: &str) -> Answer {
+        self.get_as(path, "*/*").await
+    }
+
+    pub(in crate::admin) async fn get_as(&self, path: &str, accept: &str) -> Answer {
+        let Self { address, .. } = self;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\nconnection: close\r\n\r\n"
+        );
+        self.send(&request).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+        let Self { address, .. } = self;
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        self.send(&request).await
+    }
+
+    /// Asks until the answer shows what must come to pass.
+    pub(in crate::admin) async fn until(
+        &self,
+        path: &str,
+        is_there: impl Fn(&Answer) -> bool,
+    ) -> Answer {
+        for _ in 0..10_000 {
+            let answer = self.get(path).await;
+            if is_there(&answer) {
+                return answer;
+            }
+        }
+        panic!("{path} never showed it");
+    }
+
+    /// Sends a request through the data plane and tells the status.
+    pub(in crate::admin) async fn traffic(&self, path: &str) -> u16 {
+        let (_, bound) = self.node.gateway.addresses()[0];
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n");
+        exchange(bound, &request).await.status
+    }
+
+    pub(super) async fn stop(&mut self) {
+        drop(self.stop.take());
+        self.serving
+            .join_next()
+            .await
+            .expect("a task")
+            .expect("no panic");
+    }
+}
+
+async fn exchange(address: SocketAddr, request: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    Answer::parse(&answer)
+}
+
+/// An answer, taken apart.
+pub(in crate::admin) struct Answer {
+    pub(in crate::admin) status: u16,
+    headers: Vec<(String, String)>,
+    pub(in crate::admin) body: String,
+}
+
+impl Answer {
+    fn parse(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let mut lines = head.lines();
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1))
+            .expect("a status");
+        let header = |line: &str| {
+            let (name, value) = line.split_once(": ").expect("a header");
+            (name.to_ascii_lowercase(), value.to_owned())
+        };
+        Self {
+            status: status.parse().expect("a number"),
+            headers: lines.map(header).collect(),
+            body: body.to_owned(),
+        }
+    }
+
+    pub(in crate::admin) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn summary(&self) -> (u16, &str) {
+        (self.status, &self.body)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+
+    pub(super) fn problem(&self) -> (u16, &'static str) {
+        const REASONS: [&str; 11] = [
+            "bad_host",
+            "host_not_allowed",
+            "cross_site",
+            "json_required",
+            "not_found",
+            "method_not_allowed",
+            "body_too_large",
+            "body_timeout",
+            "bad_body",
+            "ending",
+            "configuration_rejected",
+        ];
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status);
+        let reason = REASONS
+            .into_iter()
+            .find(|reason| problem["reason"] == *reason);
+        (self.status, reason.expect("a known reason"))
+    }
+}

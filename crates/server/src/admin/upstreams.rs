@@ -1,0 +1,92 @@
+//! `/v1/upstreams`: groups of servers and how each of them fares.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use weir_config::model::{self, Balance};
+use weir_gateway::metrics::{Counter, TargetCounters};
+use weir_gateway::{Target, UpstreamReport};
+
+use super::SharedState;
+
+#[derive(Serialize)]
+struct Upstreams<'a> {
+    upstreams: Vec<Upstream<'a>>,
+}
+
+#[derive(Serialize)]
+struct Upstream<'a> {
+    name: &'a str,
+    balance: &'static str,
+    targets: Vec<TargetStatus<'a>>,
+}
+
+#[derive(Serialize)]
+struct TargetStatus<'a> {
+    address: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<&'a str>,
+    weight: u32,
+    in_flight: u64,
+    requests: u64,
+    failed: u64,
+    connections: Connections,
+}
+
+#[derive(Serialize)]
+struct Connections {
+    made: u64,
+    reused: u64,
+    failed: u64,
+}
+
+pub(super) async fn list(State(shared): SharedState) -> Response {
+    let snapshot = shared.node.gateway.snapshot();
+    let configured = snapshot.config.upstreams.iter();
+    let upstreams = snapshot
+        .upstream_reports()
+        .zip(configured)
+        .map(|(report, config)| describe(&report, config));
+    super::json(&Upstreams {
+        upstreams: upstreams.collect(),
+    })
+}
+
+/// Reports and configuration have the same order.
+fn describe<'a>(report: &UpstreamReport<'a>, config: &'a model::Upstream) -> Upstream<'a> {
+    let balance = match config.balance {
+        Balance::RoundRobin => "round_robin",
+        Balance::LeastRequest => "least_request",
+    };
+    let targets = report.targets.iter().zip(&config.targets);
+    Upstream {
+        name: report.name,
+        balance,
+        targets: targets
+            .map(|(target, config)| describe_target(target, config))
+            .collect(),
+    }
+}
+
+fn describe_target<'a>(target: &'a Target, config: &'a model::Target) -> TargetStatus<'a> {
+    let sum = |counter: fn(&TargetCounters) -> &Counter| -> u64 {
+        target
+            .counters
+            .iter()
+            .map(|worker| counter(worker).get())
+            .sum()
+    };
+    TargetStatus {
+        address: &target.authority,
+        zone: config.zone.as_deref(),
+        weight: config.weight,
+        in_flight: sum(|counters| &counters.in_flight),
+        requests: sum(|counters| &counters.requests),
+        failed: sum(|counters| &counters.failed),
+        connections: Connections {
+            made: sum(|counters| &counters.connected),
+            reused: sum(|counters| &counters.reused),
+            failed: sum(|counters| &counters.connect_failed),
+        },
+    }
+}

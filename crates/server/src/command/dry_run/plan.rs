@@ -1,0 +1,351 @@
+//! What a route does with a request, worked out with the gateway's own functions.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::{HeaderName, HeaderValue};
+use serde::Serialize;
+use weir_config::Loaded;
+use weir_config::model::{
+    self, Action, Balance, Config, HeaderPolicy, HeaderRules, HostHeader, PolicyKind, Route,
+    Upstream,
+};
+use weir_config::template::{Part, Template, Variable};
+use weir_core::RequestId;
+use weir_gateway::hop::{self, ForwardingCache, ForwardingInfo};
+use weir_gateway::render::RenderContext;
+use weir_gateway::rewrite;
+use weir_gateway::router::{Captures, Router};
+
+use super::Request;
+
+/// Whom the request is taken to come from.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What happens to a request that a route takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Plan {
+    pub(super) route: String,
+    /// The route's place in the file, from 0.
+    pub(super) index: usize,
+    /// In the order in which they act.
+    pub(super) policies: Vec<Policy>,
+    pub(super) towards: Towards,
+    /// Header changes on the way to the upstream.
+    pub(super) request_headers: Vec<Change>,
+    /// Header changes on the way to the client.
+    pub(super) response_headers: Vec<Change>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Policy {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+}
+
+/// Where the answer comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Towards {
+    Upstream {
+        name: String,
+        balance: &'static str,
+        targets: Vec<String>,
+        /// Path and query as the target gets them.
+        path: String,
+        host: String,
+    },
+    Redirect {
+        status: u16,
+        location: String,
+    },
+    /// The address cannot be written with what the request holds.
+    Refusal {
+        status: u16,
+        reason: &'static str,
+    },
+}
+
+/// One header change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Change {
+    /// `remove`, `set` or `add`.
+    pub(super) operation: &'static str,
+    pub(super) name: String,
+    /// `None` with `remove`.
+    pub(super) value: Option<String>,
+    /// Who changes it.
+    pub(super) from: String,
+}
+
+impl Plan {
+    /// The plan of the route at `index`, which takes the request.
+    pub(super) fn new(index: usize, request: &Request, loaded: &Loaded) -> Self {
+        let config = &loaded.config;
+        let route = &config.routes[index];
+        let found = Router::compile(&config.routes).find(&request.route_request());
+        let captures = found.map(|found| found.captures).unwrap_or_default();
+        let context = context(request, config, route, &captures);
+        let policies: Vec<&model::Policy> = route
+            .policies
+            .iter()
+            .map(|policy| &config.policies[*policy])
+            .collect();
+        let writer = Writer { context: &context };
+
+        let towards = match &route.action {
+            Action::Forward {
+                upstream,
+                rewrite,
+                host,
+            } => {
+                let upstream = &config.upstreams[*upstream];
+                match forwarded_path(request, rewrite.as_ref(), &context) {
+                    Ok(path) => Towards::Upstream {
+                        name: upstream.name.clone(),
+                        balance: balance(upstream.balance),
+                        targets: upstream.targets.iter().map(target).collect(),
+                        path,
+                        host: host_sent(host, request, upstream),
+                    },
+                    Err(error) => Towards::Refusal {
+                        status: 400,
+                        reason: error.reason(),
+                    },
+                }
+            }
+            Action::Redirect { to, status } => match rewrite::location(to, &context) {
+                Ok(location) => Towards::Redirect {
+                    status: status.as_u16(),
+                    location: shown(&location),
+                },
+                Err(error) => Towards::Refusal {
+                    status: 400,
+                    reason: error.reason(),
+                },
+            },
+        };
+        let mut request_headers = Vec::new();
+        let mut response_headers = Vec::new();
+        // Only what reaches an upstream passes the header rules.
+        if matches!(towards, Towards::Upstream { .. }) {
+            request_headers = forwarding(request, config);
+            for (from, rules) in rules(&policies, route) {
+                writer.push_changes(&mut request_headers, &rules.request, &from);
+                writer.push_changes(&mut response_headers, &rules.response, &from);
+            }
+        }
+        Self {
+            route: route.name.clone(),
+            index,
+            policies: policies.iter().map(|policy| describe(policy)).collect(),
+            towards,
+            request_headers,
+            response_headers,
+        }
+    }
+}
+
+fn describe(policy: &model::Policy) -> Policy {
+    Policy {
+        name: policy.name.clone(),
+        kind: policy.kind.name(),
+    }
+}
+
+/// What Weir states about a request's origin to every upstream.
+fn forwarding(request: &Request, config: &Config) -> Vec<Change> {
+    let mut fields = request.fields.clone();
+    // A request with too many connection options is refused; nothing is to be shown for it.
+    let _ = hop::strip_hop_by_hop(&mut fields);
+    hop::rebuild_forwarding(
+        &mut fields,
+        &ForwardingInfo {
+            peer: PEER,
+            trusted: is_trusted(config),
+            scheme: request.scheme,
+            host: &request.authority,
+            received_version: http::Version::HTTP_11,
+        },
+        &mut ForwardingCache::default(),
+    );
+    let is_new = |(name, value): &(&HeaderName, &HeaderValue)| {
+        request.fields.get_all(name).all(|before| before != *value)
+    };
+    let set = |name: &str, value: String| Change {
+        operation: "set",
+        name: name.to_owned(),
+        value: Some(value),
+        from: "weir".to_owned(),
+    };
+    let mut changes: Vec<Change> = fields
+        .iter()
+        .filter(is_new)
+        .map(|(name, value)| set(name.as_str(), shown(value)))
+        .collect();
+    if !is_trusted(config) || !fields.contains(&REQUEST_ID) {
+        changes.push(set(REQUEST_ID.as_str(), "{request.id}".to_owned()));
+    }
+    changes
+}
+
+fn is_trusted(config: &Config) -> bool {
+    hop::is_trusted(PEER, &config.trusted_proxies)
+}
+
+/// Header rules in the order in which they act: the policies' as listed, then the route's own.
+fn rules<'a>(policies: &[&'a model::Policy], route: &'a Route) -> Vec<(String, &'a HeaderPolicy)> {
+    let mut rules: Vec<(String, &HeaderPolicy)> = policies
+        .iter()
+        .map(|policy| match &policy.kind {
+            PolicyKind::Headers(headers) => (format!("policy {}", policy.name), headers),
+        })
+        .collect();
+    rules.push((format!("route {}", route.name), &route.headers));
+    rules
+}
+
+/// The context of a request from this machine, without a client certificate.
+fn context<'a>(
+    request: &'a Request,
+    config: &'a Config,
+    route: &'a Route,
+    captures: &'a Captures,
+) -> RenderContext<'a> {
+    let upstream_name = match &route.action {
+        Action::Forward { upstream, .. } => config.upstreams[*upstream].name.as_str(),
+        Action::Redirect { .. } => "",
+    };
+    RenderContext {
+        client_address: hop::client_address(&request.fields, PEER, &config.trusted_proxies),
+        request_id: RequestId::generate(),
+        method: &request.method,
+        scheme: request.scheme,
+        host: &request.host,
+        path: &request.path,
+        query: request.query.as_deref(),
+        fields: &request.fields,
+        route_name: &route.name,
+        upstream_name,
+        captures: captures.named(&route.matcher.paths, &request.path),
+        tls_server_name: None,
+        tls_client_subject: None,
+        tls_client_fingerprint: None,
+    }
+}
+
+fn forwarded_path(
+    request: &Request,
+    rule: Option<&model::Rewrite>,
+    context: &RenderContext<'_>,
+) -> Result<String, rewrite::RewriteError> {
+    let mut path = String::new();
+    match (rule, &request.query) {
+        (Some(rule), _) => rewrite::rewrite(rule, context, &mut path)?,
+        (None, Some(query)) => path = format!("{}?{query}", request.path),
+        (None, None) => path.clone_from(&request.path),
+    }
+    Ok(path)
+}
+
+fn host_sent(host: &HostHeader, request: &Request, upstream: &Upstream) -> String {
+    match host {
+        HostHeader::Preserve if !request.authority.is_empty() => request.authority.clone(),
+        HostHeader::Literal(text) => text.clone(),
+        HostHeader::Preserve | HostHeader::Target => match upstream.targets.as_slice() {
+            [only] => authority(only),
+            _ => "the target's own".to_owned(),
+        },
+    }
+}
+
+fn balance(balance: Balance) -> &'static str {
+    match balance {
+        Balance::RoundRobin => "round robin",
+        Balance::LeastRequest => "least request",
+    }
+}
+
+fn authority(target: &model::Target) -> String {
+    let model::Target { host, port, .. } = target;
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// `127.0.0.1:9001`, or `127.0.0.1:9001 (weight 3, zone eu-1)`.
+fn target(target: &model::Target) -> String {
+    let weight = (target.weight != 1).then(|| format!("weight {}", target.weight));
+    let zone = target.zone.as_ref().map(|zone| format!("zone {zone}"));
+    let details: Vec<String> = weight.into_iter().chain(zone).collect();
+    if details.is_empty() {
+        return authority(target);
+    }
+    format!("{} ({})", authority(target), details.join(", "))
+}
+
+fn shown(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+/// Writes header values, but no secrets.
+struct Writer<'a> {
+    context: &'a RenderContext<'a>,
+}
+
+impl Writer<'_> {
+    fn push_changes(&self, changes: &mut Vec<Change>, rules: &HeaderRules, from: &str) {
+        let mut push = |operation, name: &HeaderName, value| {
+            let (name, from) = (name.as_str().to_owned(), from.to_owned());
+            changes.push(Change {
+                operation,
+                name,
+                value,
+                from,
+            });
+        };
+        for name in &rules.remove {
+            push("remove", name, None);
+        }
+        for (operation, rules) in [("set", &rules.set), ("add", &rules.add)] {
+            for (name, template) in rules {
+                push(operation, name, Some(self.value(name, template)));
+            }
+        }
+    }
+
+    fn value(&self, name: &HeaderName, template: &Template) -> String {
+        if is_sensitive(name) {
+            return "[redacted]".to_owned();
+        }
+        let mut value = String::new();
+        for part in &template.parts {
+            match part {
+                Part::Literal(text) => value.push_str(text),
+                Part::Secret(secret) => value.push_str(&secret.to_string()),
+                // A new one with each request.
+                Part::Variable(Variable::RequestId) => value.push_str("{request.id}"),
+                Part::Variable(variable) => self.context.with_value(variable, |bytes| {
+                    value.push_str(&String::from_utf8_lossy(bytes));
+                }),
+            }
+        }
+        value
+    }
+}
+
+/// Fields that usually carry secrets, even if they were written into the file.
+fn is_sensitive(name: &HeaderName) -> bool {
+    const MARKS: [&str; 7] = [
+        "authorization",
+        "cookie",
+        "key",
+        "password",
+        "secret",
+        "token",
+        "credential",
+    ];
+    MARKS.iter().any(|mark| name.as_str().contains(mark))
+}

@@ -1,0 +1,14 @@
+//! One file per command. Each takes its arguments and says with its exit code how it went:
+//! 0 done, 1 the answer is no, 2 (by the argument parser) not understood.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod dry_run;
+pub(crate) mod explain;
+pub(crate) mod reload;
+pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod upgrade;
+pub(crate) mod version;

@@ -1,0 +1,69 @@
+//! One JSON object on one line, written field by field without building a tree.
+
+use super::escape::json_string;
+use super::timestamp::Timestamp;
+
+/// An object under construction at the end of a buffer.
+pub(super) struct JsonLine<'a> {
+    line: &'a mut Vec<u8>,
+}
+
+impl<'a> JsonLine<'a> {
+    /// Begins with the fields that every line has.
+    pub(super) fn begin(line: &'a mut Vec<u8>, time: Timestamp, severity: &'static str) -> Self {
+        line.extend_from_slice(b"{\"timestamp\":\"");
+        time.write_rfc3339(line);
+        line.extend_from_slice(b"\",\"severity_text\":\"");
+        line.extend_from_slice(severity.as_bytes());
+        line.push(b'"');
+        Self { line }
+    }
+
+    /// A field whose value may come from outside.
+    pub(super) fn string(&mut self, key: &'static str, value: &[u8]) {
+        self.key(key);
+        json_string(self.line, value);
+    }
+
+    pub(super) fn number(&mut self, key: &'static str, value: impl itoa::Integer) {
+        self.key(key);
+        self.line
+            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// A duration in milliseconds with microseconds behind the point.
+    pub(super) fn milliseconds(&mut self, key: &'static str, duration: std::time::Duration) {
+        self.key(key);
+        let micros = duration.as_micros();
+        self.line
+            .extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
+        let rest = (micros % 1_000) as u16;
+        let digits = [
+            b'.',
+            digit(rest / 100),
+            digit(rest / 10 % 10),
+            digit(rest % 10),
+        ];
+        self.line.extend_from_slice(&digits);
+    }
+
+    /// Fields that are written already, each with a comma in front.
+    pub(super) fn append(&mut self, fields: &[u8]) {
+        self.line.extend_from_slice(fields);
+    }
+
+    /// Keys of this crate need no escapes.
+    fn key(&mut self, key: &'static str) {
+        self.line.extend_from_slice(b",\"");
+        self.line.extend_from_slice(key.as_bytes());
+        self.line.extend_from_slice(b"\":");
+    }
+
+    pub(super) fn end(self) {
+        self.line.extend_from_slice(b"}\n");
+    }
+}
+
+fn digit(number: u16) -> u8 {
+    b'0' + number as u8
+}

@@ -1,0 +1,261 @@
+//! Where lines go, and what happens when they cannot.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use weir_config::model::LogOutput;
+
+/// Bytes collected before they are written.
+const BATCH: usize = 64 * 1024;
+/// A pipe that takes nothing is tried this often, with this long in between.
+const PATIENCE: (u32, Duration) = (100, Duration::from_millis(5));
+
+/// What was lost on the way to the output.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    lost_lines: AtomicU64,
+    failed_writes: AtomicU64,
+}
+
+impl Counters {
+    /// Lines that were not written: because writing failed, or because too many waited.
+    pub(crate) fn lost_lines(&self) -> u64 {
+        self.lost_lines.load(Ordering::Relaxed)
+    }
+
+    /// Writes that failed.
+    pub(crate) fn failed_writes(&self) -> u64 {
+        self.failed_writes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lose(&self, lines: u64) {
+        self.lost_lines.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
+/// An opened output.
+pub(super) struct Output {
+    sink: Box<dyn Write + Send>,
+    /// Whether a person watches.
+    pub(super) is_terminal: bool,
+}
+
+impl Output {
+    /// Opens what the configuration names; files are created if need be, and appended to.
+    pub(super) fn open(output: &LogOutput) -> io::Result<Self> {
+        match output {
+            LogOutput::Stdout => Self::standard(io::stdout().as_fd(), io::stdout().is_terminal()),
+            LogOutput::Stderr => Self::standard(io::stderr().as_fd(), io::stderr().is_terminal()),
+            LogOutput::File(path) => {
+                let file = OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    .mode(0o640)
+                    .open(path)?;
+                Ok(Self {
+                    sink: Box::new(file),
+                    is_terminal: false,
+                })
+            }
+        }
+    }
+
+    /// A descriptor of our own: the standard library's handle has a buffer, which would keep parts
+    /// of lines back when a write fails.
+    fn standard(descriptor: BorrowedFd<'_>, is_terminal: bool) -> io::Result<Self> {
+        let file = File::from(descriptor.try_clone_to_owned()?);
+        Ok(Self {
+            sink: Box::new(file),
+            is_terminal,
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn to(sink: impl Write + Send + 'static) -> Self {
+        Self {
+            sink: Box::new(sink),
+            is_terminal: false,
+        }
+    }
+}
+
+/// Lines on their way to an output, in one reused buffer.
+pub(super) struct Batch {
+    output: Output,
+    lines: Vec<u8>,
+    /// The output ends within a line, because a write failed there.
+    is_torn: bool,
+    counters: Arc<Counters>,
+}
+
+impl Batch {
+    pub(super) fn new(output: Output, counters: Arc<Counters>) -> Self {
+        Self {
+            output,
+            lines: Vec::with_capacity(2 * BATCH),
+            is_torn: false,
+            counters,
+        }
+    }
+
+    /// Adds whole lines; writes if enough came together.
+    pub(super) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.lines);
+        if self.lines.len() >= BATCH {
+            self.write();
+        }
+    }
+
+    /// Writes what came together. What cannot be written is counted and forgotten: keeping it
+    /// would only move the loss, and the next batch finds out whether the fault is gone.
+    pub(super) fn write(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        if self.is_torn && write_all(&mut *self.output.sink, b"\n").is_ok() {
+            self.is_torn = false;
+        }
+        // While the tear is open, nothing may follow it.
+        let outcome = if self.is_torn {
+            Err(0)
+        } else {
+            write_all(&mut *self.output.sink, &self.lines)
+        };
+        if let Err(written) = outcome {
+            let rest = &self.lines[written..];
+            let lost = rest.iter().filter(|byte| **byte == b'\n').count();
+            self.is_torn |= written > 0 && self.lines[written - 1] != b'\n';
+            self.counters.lose(lost as u64);
+            self.counters.failed_writes.fetch_add(1, Ordering::Relaxed);
+        }
+        self.lines.clear();
+    }
+
+    /// Goes on with another output; what came together still goes to the former one.
+    pub(super) fn change(&mut self, output: Output) {
+        self.write();
+        self.output = output;
+        self.is_torn = false;
+    }
+}
+
+/// Tells how many bytes were written before the fault.
+fn write_all(sink: &mut dyn Write, bytes: &[u8]) -> Result<(), usize> {
+    let mut written = 0;
+    let mut refusals = 0;
+    while written < bytes.len() {
+        match sink.write(&bytes[written..]) {
+            Ok(0) => return Err(written),
+            Ok(count) => {
+                written += count;
+                refusals = 0;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Whoever shares our standard output may have set it to non-blocking.
+            Err(error) if error.kind() == ErrorKind::WouldBlock && refusals < PATIENCE.0 => {
+                refusals += 1;
+                thread::park_timeout(PATIENCE.1);
+            }
+            Err(_) => return Err(written),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Takes what is left of its room, and fails then.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Disk {
+        fn with_room(room: usize) -> Self {
+            Self(Arc::new(Mutex::new((Vec::new(), room))))
+        }
+
+        fn make_room(&self, room: usize) {
+            self.0.lock().expect("not poisoned").1 = room;
+        }
+
+        fn content(&self) -> String {
+            String::from_utf8(self.0.lock().expect("not poisoned").0.clone()).expect("UTF-8")
+        }
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut disk = self.0.lock().expect("not poisoned");
+            let count = bytes.len().min(disk.1);
+            if count == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            disk.0.extend_from_slice(&bytes[..count]);
+            disk.1 -= count;
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn write(batch: &mut Batch, text: &str) {
+        batch.add(|lines| lines.extend_from_slice(text.as_bytes()));
+        batch.write();
+    }
+
+    #[test]
+    fn a_full_disk_costs_lines_and_never_joins_two() {
+        let disk = Disk::with_room(9);
+        let counters = Arc::new(Counters::default());
+        let mut batch = Batch::new(Output::to(disk.clone()), Arc::clone(&counters));
+        write(&mut batch, "first\nsecond\nthird\n");
+        assert_eq!((counters.lost_lines(), counters.failed_writes()), (2, 1));
+        write(&mut batch, "fourth\n");
+        assert_eq!((counters.lost_lines(), counters.failed_writes()), (3, 2));
+        disk.make_room(100);
+        write(&mut batch, "fifth\n");
+        write(&mut batch, "sixth\n");
+        assert_eq!(disk.content(), "first\nsec\nfifth\nsixth\n");
+        assert_eq!((counters.lost_lines(), counters.failed_writes()), (3, 2));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_counted() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let counters = Arc::new(Counters::default());
+        let mut batch = Batch::new(Output::to(writer), Arc::clone(&counters));
+        write(&mut batch, "one\n");
+        assert_eq!((counters.lost_lines(), counters.failed_writes()), (1, 1));
+    }
+
+    #[test]
+    fn a_device_without_space_is_counted() {
+        let output = Output::open(&LogOutput::File("/dev/full".into())).expect("the device");
+        let counters = Arc::new(Counters::default());
+        let mut batch = Batch::new(output, Arc::clone(&counters));
+        write(&mut batch, "one\ntwo\n");
+        assert_eq!((counters.lost_lines(), counters.failed_writes()), (2, 1));
+    }
+
+    #[test]
+    fn a_batch_is_written_before_it_grows_large() {
+        let disk = Disk::with_room(10 * BATCH);
+        let mut batch = Batch::new(Output::to(disk.clone()), Arc::default());
+        for _ in 0..BATCH / 8 {
+            batch.add(|lines| lines.extend_from_slice(b"1234567\n"));
+        }
+        assert_eq!(disk.content().len(), BATCH);
+    }
+}

@@ -1,0 +1,146 @@
+//! The thread that owns the output: whatever is logged, it alone writes, so that lines are whole
+//! and no thread of the data plane ever waits for a disk or a pipe.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rtrb::Consumer;
+use weir_gateway::AccessRecord;
+
+use super::output::{Batch, Output};
+use super::{Form, access};
+
+/// How often the rings are looked at.
+const POLL: Duration = Duration::from_millis(20);
+/// At the end, how long workers that still run are listened to.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
+
+/// What the thread can be told.
+pub(super) enum Command {
+    /// Take records from these rings, too.
+    Follow(Vec<Consumer<AccessRecord>>),
+    /// Write in this form, and to another output if there is one.
+    Change(Form, Option<Output>),
+    /// Write what is pending, then answer.
+    #[cfg(test)]
+    Flush(Sender<()>),
+    /// Write everything until the workers have ended, answer and end.
+    Finish(Sender<()>),
+}
+
+/// The form in effect, for those who write lines and those who read records.
+pub(super) struct SharedForm(AtomicU8);
+
+impl SharedForm {
+    pub(super) fn new(form: Form) -> Self {
+        Self(AtomicU8::new(form as u8))
+    }
+
+    pub(super) fn get(&self) -> Form {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Form::Json,
+            1 => Form::Text,
+            _ => Form::Colored,
+        }
+    }
+
+    fn set(&self, form: Form) {
+        self.0.store(form as u8, Ordering::Relaxed);
+    }
+}
+
+/// The thread's state.
+pub(super) struct Writer {
+    pub(super) commands: Receiver<Command>,
+    /// Application messages, each one or more whole lines.
+    pub(super) messages: Receiver<Vec<u8>>,
+    pub(super) records: Vec<Consumer<AccessRecord>>,
+    pub(super) batch: Batch,
+    pub(super) form: Arc<SharedForm>,
+}
+
+impl Writer {
+    pub(super) fn run(mut self) {
+        loop {
+            self.collect();
+            match self.commands.try_recv() {
+                Ok(command) => {
+                    if self.obey(command).is_break() {
+                        return;
+                    }
+                }
+                Err(TryRecvError::Empty) => thread::park_timeout(POLL),
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Writes what has come in so far; what comes in meanwhile has its turn the next time.
+    fn collect(&mut self) {
+        let Self {
+            messages,
+            records,
+            batch,
+            form,
+            ..
+        } = self;
+        for message in messages.try_iter() {
+            batch.add(|lines| lines.extend_from_slice(&message));
+        }
+        let form = form.get();
+        for ring in records.iter_mut() {
+            for _ in 0..ring.slots() {
+                let Ok(record) = ring.pop() else { break };
+                batch.add(|lines| access::write(lines, &record, form));
+            }
+        }
+        batch.write();
+        // In this order: nothing is added to a ring that was abandoned.
+        records.retain(|ring| !(ring.is_abandoned() && ring.is_empty()));
+    }
+
+    fn obey(&mut self, command: Command) -> ControlFlow<()> {
+        match command {
+            Command::Follow(records) => self.records.extend(records),
+            Command::Change(form, output) => {
+                // What came in before belongs to the former form and output.
+                self.collect();
+                self.form.set(form);
+                if let Some(output) = output {
+                    self.batch.change(output);
+                }
+            }
+            #[cfg(test)]
+            Command::Flush(done) => {
+                self.collect();
+                let _ = done.send(());
+            }
+            Command::Finish(done) => {
+                self.finish();
+                // Whoever asked may have lost patience.
+                let _ = done.send(());
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn finish(&mut self) {
+        let end = Instant::now() + LAST_RECORDS;
+        loop {
+            self.collect();
+            if self.records.is_empty() || Instant::now() >= end {
+                break;
+            }
+            thread::park_timeout(POLL);
+        }
+        self.collect();
+    }
+}
+
+#[cfg(test)]
+mod tests;

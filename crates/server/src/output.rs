@@ -1,0 +1,138 @@
+//! What commands say: results to standard output, everything else to standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use weir_config::Report;
+
+use crate::cli::ColorChoice;
+
+/// Where and how a command writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    /// Whether results are for programs.
+    pub(crate) json: bool,
+    color_out: bool,
+    color_err: bool,
+}
+
+/// How a piece of text stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Headings and names.
+    Strong,
+    /// All is well.
+    Good,
+    /// Needs a look.
+    Warning,
+    /// Does not work.
+    Bad,
+    /// Beside the point.
+    Faint,
+}
+
+/// Whoever read standard output has left, as in `weir schema | head -1`: no fault of anybody.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output was closed")]
+struct Closed;
+
+impl Output {
+    /// Settles where colours are used; `NO_COLOR` (no-color.org) and a dumb terminal turn them off.
+    pub(crate) fn new(choice: ColorChoice, json: bool) -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_wanted =
+            !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let on = |is_terminal: bool| match choice {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => is_wanted && is_terminal,
+        };
+        Self {
+            json,
+            color_out: on(io::stdout().is_terminal()),
+            color_err: on(io::stderr().is_terminal()),
+        }
+    }
+
+    /// Writes to standard output.
+    pub(crate) fn print(&self, text: &str) -> anyhow::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let written = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
+        match written {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
+            Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
+        }
+    }
+
+    /// Writes a result for programs to standard output: indented JSON and a line break.
+    pub(crate) fn print_json(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string_pretty(value)?;
+        text.push('\n');
+        self.print(&text)
+    }
+
+    /// Writes to standard error. Nothing is to be done if even that fails.
+    pub(crate) fn note(&self, text: &str) {
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// Whether standard error takes colours.
+    pub(crate) fn note_color(&self) -> bool {
+        self.color_err
+    }
+
+    /// A text for standard output in a style.
+    pub(crate) fn style(&self, style: Style, text: &str) -> String {
+        if self.color_out {
+            painted(style, text)
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// A text for standard error in a style.
+    pub(crate) fn note_style(&self, style: Style, text: &str) -> String {
+        if self.color_err {
+            painted(style, text)
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// Says why a command failed, and how the process ends.
+    pub(crate) fn fail(&self, error: &anyhow::Error) -> ExitCode {
+        if error.is::<Closed>() {
+            return ExitCode::SUCCESS;
+        }
+        if let Some(report) = error.downcast_ref::<Report>() {
+            self.note(&report.render(self.color_err));
+        } else {
+            self.note(&format!(
+                "{} {error:#}\n",
+                self.note_style(Style::Bad, "error:")
+            ));
+        }
+        ExitCode::FAILURE
+    }
+}
+
+fn painted(style: Style, text: &str) -> String {
+    let code = match style {
+        Style::Strong => "1",
+        Style::Good => "32",
+        Style::Warning => "33",
+        Style::Bad => "1;31",
+        Style::Faint => "2",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// `1 route`, `2 routes`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}

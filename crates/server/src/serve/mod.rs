@@ -1,0 +1,14 @@
+//! The long-running process: start, reload, upgrade, drain.
+
+mod inherit;
+mod last_good;
+mod node;
+pub(crate) mod pid_file;
+mod reload;
+mod start;
+mod supervise;
+mod upgrade;
+mod watch;
+
+pub(crate) use node::{Node, Rejection, Reloaded, Revision, Stage};
+pub(crate) use start::{Ready, RunOptions, run};

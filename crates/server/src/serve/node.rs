@@ -1,0 +1,154 @@
+//! What runs: the data plane, the revision in effect, and how the last change went.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::{mpsc, oneshot};
+use weir_gateway::Gateway;
+
+/// A configuration that was put into effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Revision {
+    /// Counts up from 1 with each change that took effect since the process started.
+    pub(crate) number: u64,
+    /// Fingerprint of the configuration's text and of everything that it refers to.
+    pub(crate) digest: String,
+    /// When it took effect.
+    pub(crate) since: SystemTime,
+    /// Where it was read from.
+    pub(crate) file: PathBuf,
+    /// Environment whose overlay was applied.
+    pub(crate) environment: Option<String>,
+    /// Whether it is the last good revision from the data directory instead of the file.
+    pub(crate) last_good: bool,
+}
+
+/// A configuration that did not take effect.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejection {
+    /// When it was tried.
+    pub(crate) at: SystemTime,
+    /// What is wrong, for a person.
+    pub(crate) text: String,
+    /// The same for programs: an array of diagnostics, or of one object with `message`.
+    pub(crate) diagnostics: serde_json::Value,
+}
+
+/// How a reload went.
+#[derive(Clone, Debug)]
+pub(crate) enum Reloaded {
+    /// A new revision is in effect.
+    Applied(Revision),
+    /// The file says what is in effect already.
+    Unchanged(Revision),
+    /// The running revision stays.
+    Rejected(Rejection),
+}
+
+/// Where the process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// Not serving yet.
+    Starting = 0,
+    /// Serving.
+    Ready = 1,
+    /// Finishing what is under way.
+    Draining = 2,
+}
+
+/// The running process, shared by signals, the admin listener and the watcher.
+pub(crate) struct Node {
+    /// The data plane.
+    pub(crate) gateway: Gateway,
+    /// Reloads, by how they went.
+    pub(crate) reloads_applied: AtomicU64,
+    pub(crate) reloads_rejected: AtomicU64,
+    stage: AtomicU8,
+    changes: Mutex<Changes>,
+    requests: mpsc::Sender<oneshot::Sender<Reloaded>>,
+}
+
+struct Changes {
+    revision: Revision,
+    rejection: Option<Rejection>,
+}
+
+impl Node {
+    /// A node that is starting with this revision. Reload requests arrive at the other end of
+    /// `requests`.
+    pub(crate) fn new(
+        gateway: Gateway,
+        revision: Revision,
+        requests: mpsc::Sender<oneshot::Sender<Reloaded>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            gateway,
+            reloads_applied: AtomicU64::new(0),
+            reloads_rejected: AtomicU64::new(0),
+            stage: AtomicU8::new(Stage::Starting as u8),
+            changes: Mutex::new(Changes {
+                revision,
+                rejection: None,
+            }),
+            requests,
+        })
+    }
+
+    /// Where the process is in its life.
+    pub(crate) fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Relaxed) {
+            0 => Stage::Starting,
+            1 => Stage::Ready,
+            _ => Stage::Draining,
+        }
+    }
+
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
+    /// The revision in effect.
+    pub(crate) fn revision(&self) -> Revision {
+        self.changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .revision
+            .clone()
+    }
+
+    /// The last change that was refused, unless another took effect since.
+    pub(crate) fn rejection(&self) -> Option<Rejection> {
+        self.changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .rejection
+            .clone()
+    }
+
+    /// Notes how a reload went.
+    pub(crate) fn note(&self, outcome: &Reloaded) {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Reloaded::Applied(revision) => {
+                changes.revision = revision.clone();
+                changes.rejection = None;
+                self.reloads_applied.fetch_add(1, Ordering::Relaxed);
+            }
+            Reloaded::Unchanged(_) => changes.rejection = None,
+            Reloaded::Rejected(rejection) => {
+                changes.rejection = Some(rejection.clone());
+                self.reloads_rejected.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Reads the configuration anew and puts it into effect; `None` if the process is ending.
+    pub(crate) async fn reload(&self) -> Option<Reloaded> {
+        let (answer, outcome) = oneshot::channel();
+        self.requests.send(answer).await.ok()?;
+        outcome.await.ok()
+    }
+}

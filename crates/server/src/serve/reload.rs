@@ -1,0 +1,155 @@
+//! Putting a changed configuration into effect.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use serde_json::json;
+use weir_config::{LoadOptions, Loaded, Report};
+use weir_gateway::GatewayError;
+
+use super::last_good::LastGood;
+use super::watch::Watch;
+use super::{Node, Rejection, Reloaded, Revision};
+use crate::configuration;
+use crate::log::LogHandle;
+
+/// Reads the configuration again, as it was read at the start.
+pub(super) struct Reloader {
+    pub(super) file: PathBuf,
+    pub(super) options: LoadOptions,
+    /// Data directory in effect; it stays what it was at the start.
+    pub(super) data: PathBuf,
+    pub(super) log: LogHandle,
+    next: AtomicU64,
+}
+
+impl Reloader {
+    pub(super) fn new(file: PathBuf, options: LoadOptions, data: PathBuf, log: LogHandle) -> Self {
+        // The start was revision 1.
+        Self {
+            file,
+            options,
+            data,
+            log,
+            next: AtomicU64::new(2),
+        }
+    }
+
+    /// Loads, compiles and applies; the running revision stays if any of it fails. Also tells which
+    /// files the next change can come from.
+    pub(super) fn reload(&self, node: &Node, watch: &Watch) -> (Reloaded, Watch) {
+        let before = watch.again();
+        let (outcome, files) = match configuration::load(&self.file, &self.options) {
+            Ok(loaded) => {
+                let files = loaded.files.clone();
+                (self.apply(node, loaded), files)
+            }
+            Err(report) => (Reloaded::Rejected(rejected(&report)), report.files),
+        };
+        node.note(&outcome);
+        report(&outcome);
+        (outcome, Watch::after(&before, &files))
+    }
+
+    fn apply(&self, node: &Node, loaded: Loaded) -> Reloaded {
+        let running = node.revision();
+        if loaded.digest == running.digest && !running.last_good {
+            return Reloaded::Unchanged(running);
+        }
+        for warning in &loaded.warnings {
+            tracing::warn!(
+                code = warning.code,
+                line = warning.line,
+                "{}",
+                warning.message
+            );
+        }
+        let kept = LastGood::of(&self.file, &loaded);
+        warn_of_what_needs_a_restart(node, &loaded);
+        let config = Arc::new(loaded.config);
+        if let Err(error) = node.gateway.apply(Arc::clone(&config)) {
+            return Reloaded::Rejected(unusable(&error));
+        }
+        self.log.reconfigure(&config.log);
+        if let Err(error) = kept.save(&self.data) {
+            tracing::warn!("{error:#}");
+        }
+        Reloaded::Applied(Revision {
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            digest: kept.digest,
+            since: SystemTime::now(),
+            file: self.file.clone(),
+            environment: kept.environment,
+            last_good: false,
+        })
+    }
+}
+
+fn warn_of_what_needs_a_restart(node: &Node, loaded: &Loaded) {
+    let running = node.gateway.snapshot();
+    let changes = [
+        ("workers", running.config.workers != loaded.config.workers),
+        ("admin.address", running.config.admin != loaded.config.admin),
+        ("data", running.config.data != loaded.config.data),
+    ];
+    for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
+        tracing::warn!(
+            key,
+            "this change takes effect with the next start or `weir upgrade`"
+        );
+    }
+}
+
+/// What a refused load tells the operator.
+pub(super) fn rejected(report: &Report) -> Rejection {
+    Rejection {
+        at: SystemTime::now(),
+        text: report.render(false),
+        diagnostics: report
+            .diagnostics
+            .iter()
+            .map(|found| json!(found))
+            .collect(),
+    }
+}
+
+/// What a configuration without mistakes that this machine cannot run tells the operator: an address
+/// is taken, say.
+pub(super) fn unusable(error: &GatewayError) -> Rejection {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    let diagnostics = json!([{ "message": text }]);
+    Rejection {
+        at: SystemTime::now(),
+        text,
+        diagnostics,
+    }
+}
+
+fn report(outcome: &Reloaded) {
+    match outcome {
+        Reloaded::Applied(revision) => {
+            tracing::info!(
+                revision = revision.number,
+                digest = revision.digest,
+                "configuration applied"
+            );
+        }
+        Reloaded::Unchanged(revision) => {
+            tracing::info!(revision = revision.number, "configuration unchanged");
+        }
+        Reloaded::Rejected(rejection) => {
+            tracing::error!(
+                "configuration refused, the running revision stays\n{}",
+                rejection.text
+            );
+        }
+    }
+}

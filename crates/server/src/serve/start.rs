@@ -1,0 +1,224 @@
+//! From the command line to a serving process.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+use weir_config::{LoadOptions, Loaded};
+use weir_gateway::Gateway;
+
+use super::inherit::Inherited;
+use super::last_good::LastGood;
+use super::reload::{Reloader, rejected};
+use super::supervise::{Supervisor, supervise};
+use super::upgrade::Launch;
+use super::watch::Watch;
+use super::{Node, Rejection, Revision};
+use crate::configuration;
+use crate::log::LogHandle;
+
+/// Environment in which warnings refuse a configuration.
+const PRODUCTION: &str = "production";
+/// Threads for everything but traffic.
+const CONTROL_THREADS: usize = 2;
+
+/// What `weir run` was told.
+pub(crate) struct RunOptions {
+    /// The configuration file.
+    pub(crate) config: PathBuf,
+    /// Data directory that wins over the file's.
+    pub(crate) data: Option<PathBuf>,
+    /// Environment whose overlay is applied; `production` turns on the strict checks.
+    pub(crate) environment: Option<String>,
+    /// Start with the last good revision if the file is broken.
+    pub(crate) last_good: bool,
+    /// Whether warnings refuse the configuration.
+    pub(crate) strict: bool,
+    /// Called once when traffic is served.
+    pub(crate) on_ready: Option<Box<dyn FnOnce(Ready) + Send>>,
+}
+
+/// Where a process serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Ready {
+    /// Listeners, as bound.
+    pub(crate) listeners: Vec<SocketAddr>,
+    /// Admin listener, as bound.
+    pub(crate) admin: SocketAddr,
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
+    let launch = Launch::remember()?;
+    let mut inherited = Inherited::from_environment()?;
+    let load_options = LoadOptions {
+        environment: options.environment.clone(),
+        data: options.data.clone(),
+        strict: options.strict || options.environment.as_deref() == Some(PRODUCTION),
+        ..LoadOptions::default()
+    };
+    let Some(started) = load(&options, &load_options)? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let Started {
+        loaded,
+        watch,
+        rejection,
+    } = started;
+    let data = loaded.config.data.clone();
+    make_directory(&data)?;
+    let log = LogHandle::start(&loaded.config.log)?;
+    raise_file_limit();
+    let kept = LastGood::of(&options.config, &loaded);
+    let config = Arc::new(loaded.config);
+    let (gateway, records) = Gateway::start(&config, inherited.take_listeners())?;
+    log.follow(records);
+    let admin = match inherited.take_admin(config.admin.address) {
+        Some(listener) => listener,
+        None => listen(config.admin.address)?,
+    };
+    let revision = Revision {
+        number: 1,
+        digest: kept.digest.clone(),
+        since: SystemTime::now(),
+        file: options.config.clone(),
+        environment: kept.environment.clone(),
+        last_good: rejection.is_some(),
+    };
+    if rejection.is_none()
+        && let Err(error) = kept.save(&data)
+    {
+        tracing::warn!("{error:#}");
+    }
+    let (requests, reload_requests) = mpsc::channel(8);
+    let node = Node::new(gateway, revision, requests);
+    if let Some(rejection) = rejection {
+        node.note(&super::Reloaded::Rejected(rejection));
+    }
+    let supervisor = Supervisor {
+        node,
+        reloader: Reloader::new(options.config, load_options, data, log),
+        watch,
+        launch,
+        admin,
+        former: inherited.ready.take(),
+        reload_requests,
+        on_ready: options.on_ready,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("weir-control")
+        .enable_all()
+        .build()
+        .context("cannot start the control runtime")?;
+    let code = runtime.block_on(supervise(supervisor));
+    runtime.shutdown_background();
+    code
+}
+
+struct Started {
+    loaded: Loaded,
+    watch: Watch,
+    /// Why the file was not used.
+    rejection: Option<Rejection>,
+}
+
+/// Loads the file, or the last good revision if that was asked for. `None` if neither can be used;
+/// the reasons are on standard error then.
+fn load(options: &RunOptions, load_options: &LoadOptions) -> anyhow::Result<Option<Started>> {
+    let report = match configuration::load(&options.config, load_options) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprint(&warning.render(false));
+            }
+            let watch = Watch::of(&loaded.files);
+            return Ok(Some(Started {
+                loaded,
+                watch,
+                rejection: None,
+            }));
+        }
+        Err(report) => report,
+    };
+    eprint(&report.render(std::io::IsTerminal::is_terminal(&std::io::stderr())));
+    if !options.last_good {
+        return Ok(None);
+    }
+    let data = options.data.clone().unwrap_or_else(default_data);
+    let Some(kept) = LastGood::load(&data)? else {
+        eprint(&format!(
+            "there is no last good revision in {}\n",
+            data.display()
+        ));
+        return Ok(None);
+    };
+    let base = kept.file.parent().unwrap_or(Path::new("")).to_owned();
+    let name = format!("{} (last good)", kept.file.display());
+    match configuration::load_text(&kept.text, &name, &base, load_options) {
+        Ok(loaded) => {
+            eprint(&format!(
+                "starting with the last good revision of {}\n",
+                kept.file.display()
+            ));
+            let watch = Watch::of(&report.files);
+            Ok(Some(Started {
+                loaded,
+                watch,
+                rejection: Some(rejected(&report)),
+            }))
+        }
+        Err(second) => {
+            eprint("the last good revision cannot be used either:\n");
+            eprint(&second.render(false));
+            Ok(None)
+        }
+    }
+}
+
+/// Where the data is when the file, which is broken, cannot say.
+fn default_data() -> PathBuf {
+    PathBuf::from("./weir-data")
+}
+
+/// Before the log is set up, and for text that is laid out for a terminal.
+fn eprint(text: &str) {
+    use std::io::Write;
+    // Nobody is left to tell if this fails.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn make_directory(data: &Path) -> anyhow::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("cannot create the data directory {}", data.display()))
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on the admin address {address}"))?;
+    Ok(listener)
+}
+
+/// Every connection is a descriptor, mostly two. Distributions start services with a soft limit of
+/// 1,024 for the sake of programs that use `select`, and leave the rest to those that do not.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}

@@ -1,0 +1,202 @@
+//! The control loop: signals, reloads, upgrades and the end.
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinSet, block_in_place};
+
+use super::pid_file::PidFile;
+use super::reload::Reloader;
+use super::upgrade::{self, Launch};
+use super::watch::Watch;
+use super::{Node, Ready, Reloaded, Stage};
+use crate::admin;
+
+/// Everything that the control loop holds.
+pub(super) struct Supervisor {
+    pub(super) node: Arc<Node>,
+    pub(super) reloader: Reloader,
+    pub(super) watch: Watch,
+    pub(super) launch: Launch,
+    pub(super) admin: TcpListener,
+    /// A former process that waits to hear that this one serves.
+    pub(super) former: Option<UnixDatagram>,
+    pub(super) reload_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    pub(super) on_ready: Option<Box<dyn FnOnce(Ready) + Send>>,
+}
+
+/// Why the loop ended.
+enum End {
+    Signal,
+    /// This process serves now.
+    Successor(u32),
+}
+
+/// Serves until a signal or a successor ends it.
+pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<ExitCode> {
+    let node = Arc::clone(&supervisor.node);
+    let admin = supervisor
+        .admin
+        .try_clone()
+        .context("cannot duplicate the admin socket")?;
+    admin
+        .set_nonblocking(true)
+        .context("cannot use the admin socket")?;
+    let admin = tokio::net::TcpListener::from_std(admin).context("cannot use the admin socket")?;
+    let address = admin.local_addr().context("cannot use the admin socket")?;
+    let (stop_admin, mut admin_stopped) = watch::channel(false);
+    let lines = supervisor.reloader.log.counters();
+    let serving = admin::serve(admin, Arc::clone(&node), lines, async move {
+        let _ = admin_stopped.wait_for(|stopped| *stopped).await;
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serving);
+
+    // Before anybody is told this process' number: a signal without a listener would end it.
+    let mut signals = Signals::listen()?;
+    let pid_file = PidFile::write(&supervisor.reloader.data)?;
+    node.enter(Stage::Ready);
+    if let Some(former) = supervisor.former.take() {
+        upgrade::announce(&former)?;
+    }
+    notify(&[NotifyState::Ready]);
+    let ready = Ready {
+        listeners: node
+            .gateway
+            .addresses()
+            .into_iter()
+            .map(|(_, bound)| bound)
+            .collect(),
+        admin: address,
+    };
+    tracing::info!(listeners = ?ready.listeners, admin = %ready.admin, "serving");
+    if let Some(on_ready) = supervisor.on_ready.take() {
+        on_ready(ready);
+    }
+
+    let end = control(&mut supervisor, &mut signals).await;
+    node.enter(Stage::Draining);
+    match end {
+        End::Signal => notify(&[NotifyState::Stopping]),
+        End::Successor(id) => {
+            // Its answers, not ours, are what `/readyz` and `weir reload` should see.
+            let _ = stop_admin.send(true);
+            notify(&[NotifyState::MainPid(id)]);
+        }
+    }
+    drain(&node, matches!(end, End::Successor(_)), &mut signals).await;
+    let _ = stop_admin.send(true);
+    drop(pid_file);
+    supervisor.reloader.log.finish();
+    // Admin connections that are still open end with the process.
+    tasks.abort_all();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The signals that the control loop answers.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    reopen: Signal,
+    replace: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+            reopen: listen(SignalKind::user_defined1())?,
+            replace: listen(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return End::Signal,
+            _ = signals.interrupt.recv() => return End::Signal,
+            _ = signals.hang_up.recv() => drop(reload(supervisor)),
+            _ = signals.reopen.recv() => supervisor.reloader.log.reopen(),
+            () = supervisor.watch.changed() => drop(reload(supervisor)),
+            Some(answer) = supervisor.reload_requests.recv() => {
+                // Whoever asked may have left; the reload stands all the same.
+                let _ = answer.send(reload(supervisor));
+            }
+            _ = signals.replace.recv() => {
+                let gateway = &supervisor.node.gateway;
+                tracing::info!("starting a successor");
+                let Signals { terminate, interrupt, .. } = signals;
+                let told_to_end = async {
+                    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+                };
+                let Supervisor { launch, admin, .. } = supervisor;
+                match upgrade::hand_over(launch, gateway, admin, told_to_end).await {
+                    Ok(Some(id)) => {
+                        tracing::info!(successor = id, "successor serves");
+                        return End::Successor(id);
+                    }
+                    Ok(None) => return End::Signal,
+                    Err(error) => {
+                        tracing::error!("upgrade failed, this process goes on: {error:#}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn reload(supervisor: &mut Supervisor) -> Reloaded {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
+    let Supervisor {
+        node,
+        reloader,
+        watch,
+        ..
+    } = supervisor;
+    // Reading files and compiling would hold up the other tasks of this thread.
+    let (outcome, fresh) = block_in_place(|| reloader.reload(node, watch));
+    *watch = fresh;
+    notify(&[NotifyState::Ready]);
+    outcome
+}
+
+/// Lets requests under way end; a second signal cuts them.
+async fn drain(node: &Node, handed_over: bool, signals: &mut Signals) {
+    let within = node.gateway.snapshot().config.drain_timeout;
+    tracing::info!(
+        connections = node.gateway.connections(),
+        ?within,
+        "draining"
+    );
+    let cut = tokio::select! {
+        cut = node.gateway.drain(within, handed_over) => cut,
+        _ = signals.terminate.recv() => node.gateway.drain(Duration::ZERO, handed_over).await,
+        _ = signals.interrupt.recv() => node.gateway.drain(Duration::ZERO, handed_over).await,
+    };
+    if cut == 0 {
+        tracing::info!("drained");
+    } else {
+        tracing::warn!(connections = cut, "drained by cutting connections");
+    }
+}
+
+/// Tells the service manager, if there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "service manager not told");
+    }
+}

@@ -1,0 +1,93 @@
+//! `weir match`
+
+use super::Workspace;
+
+#[test]
+fn a_hit_shows_all_that_happens() {
+    let workspace = Workspace::good();
+    let ran = workspace.run(&[
+        "match",
+        "GET",
+        "http://API.example.com:8080/items/a%2db?x=1",
+    ]);
+    insta::assert_snapshot!("match-hit", ran.transcript());
+    let ran = workspace.run(&["match", "post", "/orders/42"]);
+    insta::assert_snapshot!("match-rewrite", ran.transcript());
+    let ran = workspace.run(&["match", "GET", "http://a.test/shop/cups"]);
+    insta::assert_snapshot!("match-redirect", ran.transcript());
+}
+
+#[test]
+fn a_miss_shows_what_comes_close() {
+    let workspace = Workspace::good();
+    let ran = workspace.run(&["match", "GET", "http://www.example.com/items/7"]);
+    insta::assert_snapshot!("match-miss", ran.transcript());
+    let ran = workspace.run(&["match", "DELETE", "/orders/42"]);
+    insta::assert_snapshot!("match-method", ran.transcript());
+}
+
+#[test]
+fn programs_get_the_same() {
+    let workspace = Workspace::good();
+    let hit = workspace.run(&[
+        "match",
+        "GET",
+        "/items/7",
+        "-H",
+        "Host: api.example.com",
+        "--json",
+    ]);
+    insta::assert_snapshot!("match-json", hit.transcript());
+    let miss = workspace.run(&["match", "GET", "/nowhere", "--json"]);
+    assert_eq!(miss.code, Some(1));
+    assert_eq!(miss.json()["routing"]["outcome"]["result"], "no_route");
+    assert!(miss.json()["plan"].is_null());
+}
+
+#[test]
+fn a_path_that_the_gateway_refuses_is_refused() {
+    let ran = Workspace::good().run(&["match", "GET", "http://api.example.com/items/..%2fadmin"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stdout
+            .starts_with("refused with 400 (path_encoded_slash)"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn what_is_no_request_is_a_mistake_of_usage() {
+    let workspace = Workspace::good();
+    for arguments in [
+        ["match", "GET", "example.com/items"].as_slice(),
+        &["match", "G T", "/items"],
+        &["match", "GET", "/items", "-H", "no colon"],
+        &["match", "GET"],
+    ] {
+        assert_eq!(workspace.run(arguments).code, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let workspace = Workspace::new();
+    let headers = "x-order: '{path.id}', x-account: 'env:ACCOUNT', authorization: 'env:BEARER'";
+    workspace.write(
+        "weir.yaml",
+        &super::GOOD.replace("x-order: '{path.id}'", headers),
+    );
+    for format in ["--json", "--color=never"] {
+        let output = workspace
+            .command(&["match", "POST", "/orders/42", format])
+            .env("ACCOUNT", "canary-4711")
+            .env("BEARER", "Bearer canary-4712")
+            .output()
+            .unwrap();
+        let ran = super::Ran::from(output);
+        assert_eq!(ran.code, Some(0), "{}", ran.transcript());
+        assert!(!ran.transcript().contains("canary"), "{}", ran.transcript());
+        assert!(ran.stdout.contains("x-account"), "{}", ran.transcript());
+        assert!(ran.stdout.contains("[redacted]"), "{}", ran.transcript());
+    }
+}

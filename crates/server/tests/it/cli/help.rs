@@ -1,0 +1,121 @@
+//! Help texts, and that every example in them works.
+
+use std::process::Command;
+
+use super::{Ran, Workspace};
+
+const COMMANDS: [&str; 11] = [
+    "run",
+    "demo",
+    "check",
+    "match",
+    "explain",
+    "schema",
+    "doctor",
+    "reload",
+    "upgrade",
+    "completions",
+    "version",
+];
+
+#[test]
+fn help_is_as_it_was_reviewed() {
+    let workspace = Workspace::new();
+    insta::assert_snapshot!("help", workspace.run(&["--help"]).transcript());
+    for command in COMMANDS {
+        let ran = workspace.run(&["help", command]);
+        insta::assert_snapshot!(format!("help-{command}"), ran.transcript());
+    }
+}
+
+/// Examples are lines that are indented by four and begin with `weir`.
+fn examples(help: &str) -> Vec<String> {
+    help.lines()
+        .filter_map(|line| line.strip_prefix("    weir "))
+        // Of the overview, the words in the second column are no arguments.
+        .map(|line| {
+            format!(
+                "weir {}",
+                line.split("   ").next().unwrap_or_default().trim_end()
+            )
+        })
+        .collect()
+}
+
+fn shell(workspace: &Workspace, line: &str) -> Ran {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_weir"));
+    let path = std::env::join_paths([binary.parent().unwrap().to_owned()].into_iter().chain(
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()),
+    ));
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).env("PATH", path.unwrap());
+    workspace.isolate(&mut command);
+    Ran::from(command.output().unwrap())
+}
+
+#[test]
+fn every_example_works() {
+    let workspace = Workspace::good();
+    workspace.write("staging.yaml", super::GOOD);
+    // Commands that serve or talk to what serves must at least be understood, and then fail here.
+    let fails = [
+        "weir run",
+        "weir demo",
+        "weir reload",
+        "weir upgrade",
+        "weir doctor",
+    ];
+    let mut seen = 0;
+    for command in COMMANDS {
+        let help = workspace.run(&["help", command]).stdout;
+        for example in examples(&help) {
+            seen += 1;
+            let needs_more = fails.iter().any(|start| example.starts_with(start));
+            let line = match example.as_str() {
+                // Would start to serve: it is understood if only the configuration is missing.
+                run if run.starts_with("weir run") => format!("cd / && {run}"),
+                // Has its own test.
+                demo if demo.starts_with("weir demo") => format!("{demo} --help"),
+                line => line.to_owned(),
+            };
+            let ran = shell(&workspace, &line);
+            match needs_more {
+                true => assert!(
+                    matches!(ran.code, Some(0 | 1)),
+                    "{line}\n{}",
+                    ran.transcript()
+                ),
+                false => assert_eq!(ran.code, Some(0), "{line}\n{}", ran.transcript()),
+            }
+        }
+    }
+    assert!(seen > COMMANDS.len(), "examples were not recognised");
+}
+
+#[test]
+fn without_a_command_the_help_is_shown() {
+    let ran = Workspace::new().run(&[]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("Usage: weir"), "{}", ran.transcript());
+}
+
+#[test]
+fn a_misspelled_command_has_a_suggestion() {
+    let ran = Workspace::new().run(&["chekc"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("'check'"), "{}", ran.transcript());
+}
+
+#[test]
+fn both_ways_to_the_version_agree() {
+    let workspace = Workspace::new();
+    let version = env!("CARGO_PKG_VERSION");
+    let long = workspace.run(&["version"]).stdout;
+    assert!(long.starts_with(&format!("weir {version}")), "{long}");
+    let short = workspace.run(&["--version"]).stdout;
+    assert!(long.starts_with(short.trim_end()), "{long} and {short}");
+    assert_eq!(
+        workspace.run(&["version", "--json"]).json()["version"],
+        version
+    );
+}

@@ -1,0 +1,85 @@
+//! What the tests stand on: a running Weir, peers on both sides of it, and clients.
+
+mod curl;
+mod http2;
+mod load;
+mod pki;
+mod process;
+mod servers;
+mod upstream;
+mod weir;
+mod wire;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use curl::{Curl, curl, curl_fed};
+pub use http2::{H2Client, block_on};
+pub use load::Load;
+pub use pki::Authority;
+pub use process::{memory, tool};
+pub use servers::{Httpbin, JsonServer, Nginx, NodeScript};
+pub use upstream::{Upstream, answer};
+pub use weir::{Setup, Weir, forward};
+pub use wire::{Message, Wire};
+
+/// Longest wait for anything that should happen at once.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Polls until the condition holds; fails with the sentence when it never does.
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    wait_within(PATIENCE, what, condition);
+}
+
+/// The same within a time of one's own.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "polls from the outside; there is no event to wait for"
+)]
+pub fn wait_within(patience: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + patience;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A port nobody listens on, below the range that the system hands out by itself, so that no
+/// outgoing connection takes it before its server does.
+pub fn free_port() -> u16 {
+    const FIRST: u16 = 18_000;
+    const RANGE: u16 = 14_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Processes that run at the same time begin at different places.
+    let start = (std::process::id().wrapping_mul(173) % u32::from(RANGE)) as u16;
+    for _ in 0..RANGE {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + (start.wrapping_add(step)) % RANGE;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+/// Keeps measuring tests from running beside each other.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bytes that differ from place to place, so that a lost or doubled piece shows.
+pub fn pattern(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut bytes = Vec::with_capacity(length + 4);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}

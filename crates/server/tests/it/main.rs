@@ -1,0 +1,21 @@
+//! End-to-end tests: the real binary, with a configuration file, between real clients and servers.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on ends; nothing here is anybody's interface"
+)]
+
+mod harness;
+
+mod architecture;
+mod cli;
+mod docs;
+mod drain;
+mod http2;
+mod limits;
+mod proxy;
+mod reload;
+mod routing;
+mod tls;
+mod upgrade;

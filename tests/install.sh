@@ -1,0 +1,66 @@
+#!/bin/bash
+# Installs what the end-to-end tests talk to: Debian packages, a Python venv and a Node server.
+# Does nothing where all is there already. Python and Node packages go to $WEIR_TEST_TOOLS
+# (default ~/.cache/weir): venv/bin/gunicorn, node/node_modules/.bin/json-server.
+set -euo pipefail
+
+here="$(cd "$(dirname "$0")" && pwd)"
+tools="${WEIR_TEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}"
+mkdir -p "$tools"
+
+# One installation at a time: two checkouts may share $tools.
+exec 9>"$tools/.lock"
+flock 9
+
+install_debian_packages() {
+    local missing=() entry
+    # command:package
+    for entry in nginx:nginx haproxy:haproxy wrk:wrk h2load:nghttp2-client curl:curl \
+        openssl:openssl node:nodejs npm:npm; do
+        PATH="$PATH:/usr/sbin" command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
+    done
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+    [ ${#missing[@]} -gt 0 ] || return 0
+
+    if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+        echo "tests/install.sh: missing: ${missing[*]}; install these packages, or run this script as root on Debian" >&2
+        exit 1
+    fi
+    apt-get update -q
+    # The packages' own services must not start: the tests run each server on ports of their own.
+    local policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' > "$policy"
+        chmod +x "$policy"
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+}
+
+# install_once STAMP INPUT… -- COMMAND…: runs the command unless it ran before with these inputs.
+install_once() {
+    local stamp="$1" inputs=() sum
+    shift
+    while [ "$1" != -- ]; do inputs+=("$1"); shift; done
+    shift
+    sum="$(cat "${inputs[@]}" | sha256sum)"
+    [ "$(cat "$stamp" 2>/dev/null || true)" = "$sum" ] && return 0
+    "$@"
+    echo "$sum" > "$stamp"
+}
+
+install_python_packages() {
+    python3 -m venv --clear "$tools/venv"
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+}
+
+install_node_packages() {
+    rm -rf "$tools/node"
+    mkdir -p "$tools/node"
+    cp "$here/node/package.json" "$here/node/package-lock.json" "$tools/node/"
+    npm ci --prefix "$tools/node" --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+install_debian_packages
+install_once "$tools/venv.stamp" "$here/requirements.txt" -- install_python_packages
+install_once "$tools/node.stamp" "$here/node/package-lock.json" -- install_node_packages
