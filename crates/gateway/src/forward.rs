@@ -70,7 +70,16 @@ pub(crate) async fn forward(
         };
         record.attempt(InFlight::begin(pool));
         pool.counters().requests.add(1);
-        let outcome = attempt(pool, &wanted, body, interim, timer, deadlines).await;
+        let outcome = attempt(
+            pool,
+            &wanted,
+            body,
+            interim,
+            timer,
+            deadlines,
+            &mut record.connecting,
+        )
+        .await;
         body = match outcome {
             Ok((response, exchange)) => {
                 record.upstream_answered();

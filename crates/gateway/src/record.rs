@@ -54,6 +54,8 @@ pub struct AccessRecord {
     pub attempts: u32,
     /// From the head's arrival to the last byte of the answer.
     pub duration: Duration,
+    /// What it took to connect to that target (name, TCP and TLS); `None` on a kept connection.
+    pub upstream_connect: Option<Duration>,
     /// From the head's arrival to the response head from the target.
     pub upstream_head: Option<Duration>,
     /// Why the answer was made here or cut short.
@@ -85,6 +87,8 @@ pub(crate) struct Recorder {
     /// The attempt under way, or the one that answered.
     in_flight: Option<InFlight>,
     attempts: u32,
+    /// What it took to connect to the last target tried, if no kept connection was at hand.
+    pub(crate) connecting: Option<Duration>,
     upstream_head: Option<Duration>,
     reason: Option<&'static str>,
     cause: Option<&'static str>,
@@ -119,6 +123,7 @@ impl Recorder {
             upstream: None,
             in_flight: None,
             attempts: 0,
+            connecting: None,
             upstream_head: None,
             reason: None,
             cause: None,
@@ -141,6 +146,7 @@ impl Recorder {
     /// Another attempt begins.
     pub(crate) fn attempt(&mut self, in_flight: InFlight) {
         self.in_flight = Some(in_flight);
+        self.connecting = None;
         self.attempts += 1;
     }
 
@@ -234,6 +240,7 @@ impl Recorder {
             target: in_flight.map(|in_flight| in_flight.pool().target.authority.clone()),
             attempts: self.attempts,
             duration,
+            upstream_connect: self.connecting,
             upstream_head: self.upstream_head,
             reason: self.reason,
             cause: self.cause,

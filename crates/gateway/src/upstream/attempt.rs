@@ -44,7 +44,8 @@ pub(crate) struct Deadlines {
     pub(crate) body: Duration,
 }
 
-/// Sends a request and waits for the response's head.
+/// Sends a request and waits for the response's head. `connecting` is set to what a new connection
+/// took, if one was made.
 pub(crate) async fn attempt(
     pool: &Rc<Pool>,
     head: &ForwardHead<'_>,
@@ -52,13 +53,14 @@ pub(crate) async fn attempt(
     interim: &Interim,
     timer: &Timer,
     deadlines: Deadlines,
+    connecting: &mut Option<Duration>,
 ) -> Result<(ResponseHead, Attempt), Attempted> {
     let failed = |failure, body| Attempted {
         failure,
         body,
         stale: false,
     };
-    let acquired = match acquire(pool, timer, deadlines.upstream.connect).await {
+    let acquired = match acquire(pool, timer, deadlines.upstream.connect, connecting).await {
         Ok(acquired) => acquired,
         Err(failure) => return Err(failed(failure, Some(body))),
     };

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
@@ -40,17 +40,21 @@ pub(super) enum Acquired {
     Http2(http2::Sender),
 }
 
-/// An idle connection, or a new one made within `limit`.
+/// An idle connection, or a new one made within `limit`; `connecting` then tells how long that took.
 pub(super) async fn acquire(
     pool: &Rc<Pool>,
     timer: &Timer,
     limit: Duration,
+    connecting: &mut Option<Duration>,
 ) -> Result<Acquired, Failure> {
     // HTTP/1.1 is the common case and needs no wait at all.
     if let Some(connection) = pool.take() {
         return Ok(Acquired::Http1(connection));
     }
-    match timer.limit(limit, open(pool)).await {
+    let started = Instant::now();
+    let opened = timer.limit(limit, open(pool)).await;
+    *connecting = Some(started.elapsed());
+    match opened {
         Ok(Ok(acquired)) => Ok(acquired),
         Ok(Err(failure)) => {
             pool.counters().connect_failed.add(1);

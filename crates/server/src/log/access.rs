@@ -60,6 +60,9 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
         json.number("weir.attempts", record.attempts);
     }
     json.milliseconds("duration_ms", record.duration);
+    if let Some(connect) = record.upstream_connect {
+        json.milliseconds("upstream_connect_ms", connect);
+    }
     if let Some(head) = record.upstream_head {
         json.milliseconds("upstream_duration_ms", head);
     }

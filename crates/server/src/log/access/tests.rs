@@ -29,6 +29,7 @@ pub(in crate::log) fn record() -> AccessRecord {
         target: Some(ByteString::from_static("127.0.0.1:9001")),
         attempts: 1,
         duration: Duration::from_micros(1_204),
+        upstream_connect: Some(Duration::from_micros(150)),
         upstream_head: Some(Duration::from_nanos(980_999)),
         reason: None,
         cause: None,
@@ -71,6 +72,7 @@ fn a_request_has_all_its_attributes() {
         "weir.target": "127.0.0.1:9001",
         "weir.attempts": 1,
         "duration_ms": 1.204,
+        "upstream_connect_ms": 0.150,
         "upstream_duration_ms": 0.980,
     });
     assert_eq!(parsed(&record), expected);
@@ -87,6 +89,7 @@ fn what_is_not_known_is_left_out() {
         upstream: None,
         target: None,
         attempts: 0,
+        upstream_connect: None,
         upstream_head: None,
         reason: Some("malformed_request"),
         cause: Some("a \"bare\" line feed"),
@@ -102,6 +105,7 @@ fn what_is_not_known_is_left_out() {
         "weir.upstream",
         "weir.target",
         "weir.attempts",
+        "upstream_connect_ms",
         "upstream_duration_ms",
     ];
     for key in absent {
