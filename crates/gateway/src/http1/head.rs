@@ -223,7 +223,10 @@ pub(crate) fn is_authority(authority: &str) -> bool {
             .strip_suffix(']')
             .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()),
         None => {
+            // Servers disagree on names with an empty label.
             !host.is_empty()
+                && !host.starts_with('.')
+                && !host.contains("..")
                 && host.bytes().all(|byte| {
                     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
                 })
