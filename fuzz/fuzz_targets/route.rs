@@ -39,10 +39,10 @@ fuzz_target!(|data: &[u8]| {
     ) else {
         return;
     };
-    if !host
-        .bytes()
-        .all(|byte| byte.is_ascii_lowercase() || b".-0123456789".contains(&byte))
-    {
+    // What the HTTP parsers let pass: no upper case, no empty label, no root's dot.
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || b".-0123456789".contains(&byte);
+    let has_labels = host.is_empty() || host.split('.').all(|label| !label.is_empty());
+    if !host.bytes().all(is_letter) || !has_labels {
         return;
     }
     let routes: Vec<Route> = lines.iter().filter_map(|line| route(line)).collect();
