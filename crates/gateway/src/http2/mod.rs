@@ -2,6 +2,9 @@
 //! deadlines, bounds and the mapping to our messages are ours.
 
 mod client;
+mod prefixed;
+mod receive;
+mod send;
 mod server;
 
 use crate::body::Frame;
@@ -10,7 +13,9 @@ use crate::fields::Fields;
 use crate::http1::may_be_trailer;
 
 pub(crate) use client::{Exchange, Sender, connect};
-pub(crate) use server::{InterimSender, RequestBody, serve};
+pub(crate) use receive::RequestBody;
+pub(crate) use send::InterimSender;
+pub(crate) use server::serve;
 
 /// What is left of trailers when the fields are dropped that have no place behind a body.
 fn trailers(map: http::HeaderMap) -> Option<Result<Frame, Failure>> {
