@@ -9,12 +9,15 @@ mod client;
 mod decoder;
 mod encode;
 mod head;
+mod io;
+mod respond;
 mod server;
 
 pub(crate) use client::{Connection, Exchange};
 pub(crate) use decoder::may_be_trailer;
 pub(crate) use head::{content_length, is_authority, split_authority};
-pub(crate) use server::{InterimSender, RequestBody, serve};
+pub(crate) use io::{InterimSender, RequestBody};
+pub(crate) use server::serve;
 
 /// For [`crate::fuzzing`].
 #[cfg(feature = "fuzzing")]

@@ -1,0 +1,198 @@
+//! The two directions of a client's connection, and the request body in one of them.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use http::StatusCode;
+use tokio::io::AsyncWrite;
+
+use super::decoder::{Decoded, Decoder};
+use super::encode;
+use crate::body::{Body, Frame};
+use crate::buffers::Buffers;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::output::Output;
+use crate::record::Meter;
+use crate::stream::Stream;
+
+/// Room for a head; more is made as it is needed.
+pub(super) const HEAD_READ: usize = 8 * 1024;
+/// Room for a piece of a body.
+const BODY_READ: usize = 64 * 1024;
+
+/// The connection, shared by the loop that answers and the body that is read from it. Both live in
+/// one task, so that a borrow never meets another.
+#[derive(Debug)]
+pub(crate) struct Io {
+    pub(super) stream: Stream,
+    buffers: Rc<Buffers>,
+    pub(super) input: BytesMut,
+    pub(super) output: Output,
+    /// Of the current request's body.
+    pub(super) decoder: Decoder,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    owes_continue: bool,
+    /// The last read was pending: nothing is buffered underneath, readiness can be awaited bare.
+    drained: bool,
+}
+
+impl Io {
+    /// A connection of which `input` was read already.
+    pub(super) fn new(stream: Stream, input: BytesMut, buffers: Rc<Buffers>) -> Self {
+        Self {
+            stream,
+            buffers,
+            input,
+            output: Output::default(),
+            decoder: Decoder::Done,
+            owes_continue: false,
+            drained: false,
+        }
+    }
+
+    /// Reads more. While nothing is there, the buffer is given back: idle connections hold none.
+    pub(super) fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
+        if self.drained {
+            ready!(self.stream.poll_readable(context))?;
+        }
+        if self.input.capacity() == 0 {
+            self.input = self.buffers.take();
+        }
+        self.input.reserve(room);
+        let read = self.stream.poll_fill(context, &mut self.input);
+        self.drained = read.is_pending();
+        if self.drained && self.input.is_empty() {
+            self.buffers.give(std::mem::take(&mut self.input), false);
+        }
+        read
+    }
+
+    pub(super) fn poll_flush(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: &mut bool,
+    ) -> Poll<io::Result<()>> {
+        self.output.poll_flush(&mut self.stream, context, progress)
+    }
+
+    /// Ready when the client is gone while its answer is being prepared. What it sends ahead is
+    /// kept, up to a bound: after that it is not read, and its end is noticed when it is written to.
+    pub(super) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.decoder.is_done() {
+            return Poll::Pending;
+        }
+        while self.input.len() < HEAD_READ {
+            match ready!(self.poll_fill(context, HEAD_READ)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// A request's body on its connection.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    io: Rc<RefCell<Io>>,
+    /// Bytes that may still come.
+    allowance: u64,
+    meter: Meter,
+}
+
+impl RequestBody {
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.io.borrow().decoder.remaining()
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame, Failure>>> {
+        let io = &mut *self.io.borrow_mut();
+        if std::mem::take(&mut io.owes_continue) && io.input.is_empty() {
+            encode::interim(io.output.gather(), StatusCode::CONTINUE, &Fields::new());
+        }
+        if !io.output.is_empty()
+            && matches!(io.poll_flush(context, &mut false), Poll::Ready(Err(_)))
+        {
+            return Poll::Ready(Some(Err(Failure::ClientClosed)));
+        }
+        loop {
+            match io.decoder.decode(&mut io.input) {
+                Ok(Decoded::Frame(Frame::Data(bytes))) => {
+                    let length = bytes.len() as u64;
+                    if length > self.allowance {
+                        return Poll::Ready(Some(Err(Failure::BodyTooLarge)));
+                    }
+                    self.allowance -= length;
+                    self.meter.set(self.meter.get() + length);
+                    return Poll::Ready(Some(Ok(Frame::Data(bytes))));
+                }
+                Ok(Decoded::Frame(trailers)) => return Poll::Ready(Some(Ok(trailers))),
+                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::More) => {}
+                Err(bad) => return Poll::Ready(Some(Err(Failure::Malformed(bad.0)))),
+            }
+            match ready!(io.poll_fill(context, BODY_READ)) {
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(Failure::ClientClosed))),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// Sends interim responses to the client.
+#[derive(Debug)]
+pub(crate) struct InterimSender(pub(super) Rc<RefCell<Io>>);
+
+impl InterimSender {
+    pub(crate) fn send(&self, status: StatusCode, fields: &Fields) {
+        encode::interim(self.0.borrow_mut().output.gather(), status, fields);
+    }
+}
+
+/// The body of the request whose head was just read, if it has one, and what counts it.
+pub(super) fn take_body(
+    client: &Client,
+    io: &Rc<RefCell<Io>>,
+    decoder: Decoder,
+    expects_continue: bool,
+) -> (Body, Option<Meter>) {
+    let mut shared = io.borrow_mut();
+    let has_body = !decoder.is_done();
+    shared.decoder = decoder;
+    shared.owes_continue = has_body && expects_continue;
+    if !has_body {
+        return (Body::Empty, None);
+    }
+    let allowance = client
+        .worker
+        .snapshot()
+        .limits
+        .body_bytes
+        .unwrap_or(u64::MAX);
+    let meter = Meter::default();
+    let body = RequestBody {
+        io: Rc::clone(io),
+        allowance,
+        meter: Rc::clone(&meter),
+    };
+    (Body::Http1Request(body), Some(meter))
+}
+
+/// Ends the sending side.
+pub(super) fn poll_shutdown(io: &RefCell<Io>, context: &mut Context<'_>) -> Poll<()> {
+    let io = &mut *io.borrow_mut();
+    Pin::new(&mut io.stream).poll_shutdown(context).map(|_| ())
+}
