@@ -204,7 +204,8 @@ fn authorities_are_split_behind_an_ipv6_address() {
         assert!(is_authority(valid), "{valid}");
     }
     for invalid in [
-        "", ":80", "a:b", "a b", "a@b", "[::1", "::1", "a:80:80", "[]", "a\u{7f}",
+        "", ":80", ".", ".a", "a..b", "a:+1", "a:b", "a b", "a@b", "[::1", "::1", "a:80:80", "[]",
+        "a\u{7f}",
     ] {
         assert!(!is_authority(invalid), "{invalid}");
     }
