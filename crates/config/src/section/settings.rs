@@ -76,7 +76,7 @@ pub(super) static LIMITS: Record = Record {
             "headers",
             Shape::Integer {
                 least: 1,
-                most: 10_000,
+                most: 256,
             },
             "Number of header fields.",
         )
