@@ -5,7 +5,7 @@ use weir_config::model::{HostHeader, Retry, RetryCondition};
 
 use crate::body::Body;
 use crate::failure::Failure;
-use crate::message::RequestHead;
+use crate::message::{RequestHead, Version};
 use crate::record::Recorder;
 use crate::request::{Answer, Interim};
 use crate::snapshot::LocalSnapshot;
@@ -67,6 +67,7 @@ pub(crate) async fn forward(
             fields: &head.fields,
             content_length: head.content_length,
             expects_continue: head.expects_continue,
+            reads_ahead: head.version < Version::Http2,
         };
         record.attempt(InFlight::begin(pool));
         pool.counters().requests.add(1);

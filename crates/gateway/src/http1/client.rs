@@ -116,7 +116,7 @@ impl Exchange {
         let mut output = Output::default();
         output.prepare(pool.buffers());
         // Responses of one target are alike: one that filled the buffer promises another.
-        let large = pool.answers_large();
+        let large = head.reads_ahead && pool.answers_large();
         let input = if large {
             pool.buffers().take_large()
         } else {

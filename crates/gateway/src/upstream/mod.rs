@@ -36,6 +36,9 @@ pub(crate) struct ForwardHead<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) content_length: Option<u64>,
     pub(crate) expects_continue: bool,
+    /// Whether much of the response may be read before the client is known to take it. An HTTP/1
+    /// client waits for one response at a time; an HTTP/2 client could leave a hundred lying.
+    pub(crate) reads_ahead: bool,
 }
 
 /// A head from a target.

@@ -10,6 +10,8 @@
 )]
 
 mod differential;
+#[path = "../common/ending.rs"]
+mod ending;
 mod framing;
 mod harness;
 mod headers;

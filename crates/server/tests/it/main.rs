@@ -6,6 +6,8 @@
     reason = "a test that cannot go on ends; nothing here is anybody's interface"
 )]
 
+#[path = "../common/ending.rs"]
+mod ending;
 mod harness;
 
 mod architecture;

@@ -108,8 +108,7 @@ pub(crate) fn assert_serves(address: SocketAddr) {
 impl Drop for Weir {
     fn drop(&mut self) {
         let ended_by_itself = self.child.try_wait().ok().flatten();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        crate::ending::end(&mut self.child);
         if std::thread::panicking() {
             eprintln!("weir: {:?} {}", ended_by_itself, self.standard_error());
         } else {

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait_until;
+use crate::ending;
 
 /// A child whose output goes to files.
 pub struct Process {
@@ -90,8 +91,7 @@ impl Drop for Process {
             eprintln!("--- {}\n{}", self.stdout.display(), tail(self.stdout()));
             eprintln!("--- {}\n{}", self.stderr.display(), tail(self.stderr()));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        ending::end(&mut self.child);
     }
 }
 
