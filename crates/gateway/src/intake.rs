@@ -63,7 +63,7 @@ fn normalise(snapshot: &LocalSnapshot, head: &RequestHead) -> Result<ByteString,
 }
 
 fn check_size(snapshot: &LocalSnapshot, head: &RequestHead) -> Result<(), Failure> {
-    let allowed = snapshot.limits.body_bytes.unwrap_or(u64::MAX);
+    let allowed = snapshot.most_body_bytes();
     if head.content_length.is_some_and(|length| length > allowed) {
         return Err(Failure::BodyTooLarge);
     }

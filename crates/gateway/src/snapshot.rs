@@ -313,6 +313,11 @@ pub struct UpstreamReport<'a> {
 }
 
 impl Snapshot {
+    /// Bytes that a request's body may have.
+    pub(crate) fn most_body_bytes(&self) -> u64 {
+        self.limits.body_bytes.unwrap_or(u64::MAX)
+    }
+
     /// Counters of all routes, last those of requests without one.
     pub fn route_reports(&self) -> impl Iterator<Item = RouteReport<'_>> {
         let unrouted = RouteReport {

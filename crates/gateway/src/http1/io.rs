@@ -176,12 +176,7 @@ pub(super) fn take_body(
     if !has_body {
         return (Body::Empty, None);
     }
-    let allowance = client
-        .worker
-        .snapshot()
-        .limits
-        .body_bytes
-        .unwrap_or(u64::MAX);
+    let allowance = client.worker.snapshot().most_body_bytes();
     let meter = Meter::default();
     let body = RequestBody {
         io: Rc::clone(io),
