@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rustls_pki_types::UnixTime;
@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::http1;
 use crate::http2;
 use crate::proxy_protocol;
+use crate::snapshot::Listener;
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::tls::{Alpn, TlsFacts};
@@ -27,40 +28,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What an HTTP/2 client with prior knowledge says first (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Accepts until it is told to stop.
-pub(crate) async fn run(
-    worker: Rc<Worker>,
-    address: SocketAddr,
-    socket: std::net::TcpListener,
-    mut stop: oneshot::Receiver<Backlog>,
-) {
-    let listener = match TcpListener::from_std(socket) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%address, %error, "listening socket cannot be used");
-            return;
-        }
-    };
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            told = &mut stop => {
-                if told == Ok(Backlog::Serve) {
-                    accept_waiting(&worker, address, &listener);
-                }
-                return;
-            }
-        };
-        match accepted {
-            Ok((stream, peer)) => admit(&worker, address, stream, peer),
-            Err(error) if is_about_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%address, %error, "cannot accept connections");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
+/// How often it is said that connections cannot be accepted.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// What becomes of connections that wait to be accepted when a listener ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +40,50 @@ pub(crate) enum Backlog {
     Leave,
 }
 
-fn accept_waiting(worker: &Rc<Worker>, address: SocketAddr, listener: &TcpListener) {
-    let context = &mut Context::from_waker(Waker::noop());
-    while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(context) {
-        admit(worker, address, stream, peer);
+/// Accepts until it is told to stop.
+pub(crate) async fn run(
+    worker: Rc<Worker>,
+    address: SocketAddr,
+    socket: std::net::TcpListener,
+    mut stop: oneshot::Receiver<Backlog>,
+) {
+    let socket = match TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!(%address, %error, "listening socket cannot be used");
+            return;
+        }
+    };
+    let Some(settings) = worker.snapshot().listeners.get(&address).cloned() else {
+        return;
+    };
+    let mut acceptor = Acceptor {
+        worker,
+        address,
+        settings,
+    };
+    let mut complained: Option<Instant> = None;
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            told = &mut stop => {
+                if told == Ok(Backlog::Serve) {
+                    acceptor.take_waiting(&socket);
+                }
+                return;
+            }
+        };
+        match accepted {
+            Ok((stream, peer)) => acceptor.admit(stream, peer),
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                if complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+                    tracing::warn!(%address, %error, "cannot accept connections");
+                    complained = Some(Instant::now());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
     }
 }
 
@@ -99,35 +108,68 @@ impl Drop for Open {
     }
 }
 
-fn admit(worker: &Rc<Worker>, address: SocketAddr, stream: TcpStream, peer: SocketAddr) {
-    // The one number that workers share; touched per connection, not per request.
-    let open = worker.shared.connections.fetch_add(1, Ordering::Relaxed);
-    worker.open.set(worker.open.get() + 1);
-    worker.counters.open.set(worker.open.get());
-    let guard = Open(Rc::clone(worker));
-    if open >= worker.snapshot().limits.connections {
-        worker.counters.refused.add(1);
-        return;
-    }
-    worker.counters.accepted.add(1);
-    // Answers are written whole; waiting to merge them would only delay them.
-    let _ = stream.set_nodelay(true);
-    let worker = Rc::clone(worker);
-    tokio::task::spawn_local(async move {
-        let _guard = guard;
-        serve(worker, address, stream, peer).await;
-    });
+/// Takes up the connections of one listener.
+struct Acceptor {
+    worker: Rc<Worker>,
+    address: SocketAddr,
+    /// As last known: connections that were accepted while a revision took the listener away are
+    /// served as they would have been a moment before.
+    settings: Arc<Listener>,
 }
 
-async fn serve(worker: Rc<Worker>, address: SocketAddr, stream: TcpStream, peer: SocketAddr) {
-    let snapshot = worker.snapshot();
-    let Some(listener) = snapshot.listeners.get(&address) else {
-        return;
-    };
-    let (proxy_protocol, offers_http2) = (listener.proxy_protocol, listener.http2);
-    let tls = listener.tls.clone();
-    let (handshake, first_byte) = (snapshot.timeouts.handshake, snapshot.timeouts.head);
-    drop(snapshot);
+impl Acceptor {
+    fn take_waiting(&mut self, socket: &TcpListener) {
+        let context = &mut Context::from_waker(Waker::noop());
+        while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(context) {
+            self.admit(stream, peer);
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let worker = &self.worker;
+        // The one number that workers share; touched per connection, not per request.
+        let open = worker.shared.connections.fetch_add(1, Ordering::Relaxed);
+        worker.open.set(worker.open.get() + 1);
+        worker.counters.open.set(worker.open.get());
+        let guard = Open(Rc::clone(worker));
+        let snapshot = worker.snapshot();
+        if open >= snapshot.limits.connections {
+            worker.counters.refused.add(1);
+            return;
+        }
+        worker.counters.accepted.add(1);
+        // Answers are written whole; waiting to merge them would only delay them.
+        let _ = stream.set_nodelay(true);
+        if let Some(settings) = snapshot.listeners.get(&self.address) {
+            self.settings = Arc::clone(settings);
+        }
+        let serving = serve(
+            Rc::clone(worker),
+            self.address,
+            Arc::clone(&self.settings),
+            stream,
+            peer,
+        );
+        tokio::task::spawn_local(async move {
+            let _guard = guard;
+            serving.await;
+        });
+    }
+}
+
+async fn serve(
+    worker: Rc<Worker>,
+    address: SocketAddr,
+    settings: Arc<Listener>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let (proxy_protocol, offers_http2) = (settings.proxy_protocol, settings.http2);
+    let tls = settings.tls.clone();
+    // Not held while the connection lasts: the revision that they are of may end before.
+    drop(settings);
+    let timeouts = worker.snapshot().timeouts;
+    let (handshake, first_byte) = (timeouts.handshake, timeouts.head);
     if tls.is_none() && !proxy_protocol && !offers_http2 {
         let client = Client::new(worker, peer, address, None);
         return http1::serve(client, Stream::Tcp(stream), BytesMut::new()).await;

@@ -53,6 +53,15 @@ impl Body {
         self.length() == Some(0)
     }
 
+    /// Whether the request was sent on, while its response was read, since this was asked last.
+    pub(crate) fn take_upload_progress(&mut self) -> bool {
+        match self {
+            Self::Http1Response(exchange) => exchange.take_upload_progress(),
+            Self::Http2Response(exchange) => exchange.take_upload_progress(),
+            _ => false,
+        }
+    }
+
     /// The next piece; `None` is the proper end.
     pub(crate) fn poll_frame(
         &mut self,

@@ -10,7 +10,7 @@ use crate::record::Recorder;
 use crate::request::{Answer, Interim};
 use crate::snapshot::LocalSnapshot;
 use crate::timer::Timer;
-use crate::upstream::{Attempted, Deadlines, ForwardHead, InFlight, LocalUpstream, attempt};
+use crate::upstream::{Attempted, Deadlines, Fate, ForwardHead, InFlight, LocalUpstream, attempt};
 
 /// How often a request is sent anew because a kept connection turned out to have ended. That says
 /// nothing about the target, so it is no repeat in the configuration's sense.
@@ -100,15 +100,15 @@ pub(crate) async fn forward(
             Err(Attempted {
                 failure,
                 body: Some(untouched),
-                stale,
-            }) if retries.failure_is_retried(failure, stale) => untouched,
+                fate,
+            }) if retries.failure_is_retried(failure, fate) => untouched,
             Err(Attempted { failure, .. }) => {
                 pool.counters().failed.add(1);
                 return Err(failure);
             }
         };
-        pool.counters().failed.add(1);
         if retries.has_moved_on {
+            pool.counters().failed.add(1);
             retries.avoid = Some(at);
             record.retried();
         }
@@ -147,11 +147,12 @@ impl<'a> Retries<'a> {
         self.is_idempotent && is_untouched && self.repeat(RetryCondition::Status(status))
     }
 
-    fn failure_is_retried(&mut self, failure: Failure, stale: bool) -> bool {
-        if !self.is_idempotent && !failure.is_before_sending() {
+    fn failure_is_retried(&mut self, failure: Failure, fate: Fate) -> bool {
+        let had_no_effect = failure.is_before_sending() || fate == Fate::Refused;
+        if !self.is_idempotent && !had_no_effect {
             return false;
         }
-        if stale && self.stale < MOST_STALE {
+        if fate != Fate::Unknown && self.stale < MOST_STALE {
             self.stale += 1;
             self.has_moved_on = false;
             return true;
@@ -208,13 +209,13 @@ mod tests {
             "the body is gone"
         );
         assert!(
-            !get.failure_is_retried(Failure::UpstreamReset, false),
+            !get.failure_is_retried(Failure::UpstreamReset, Fate::Unknown),
             "resets are not listed"
         );
         assert!(get.answer_is_retried(UNAVAILABLE, true));
-        assert!(get.failure_is_retried(Failure::Connect, false));
+        assert!(get.failure_is_retried(Failure::Connect, Fate::Unknown));
         assert!(
-            !get.failure_is_retried(Failure::Connect, false),
+            !get.failure_is_retried(Failure::Connect, Fate::Unknown),
             "both attempts are used"
         );
 
@@ -224,11 +225,11 @@ mod tests {
             "it had an effect, perhaps"
         );
         assert!(
-            !post.failure_is_retried(Failure::UpstreamReset, true),
+            !post.failure_is_retried(Failure::UpstreamReset, Fate::Stale),
             "it was sent, perhaps"
         );
         assert!(
-            post.failure_is_retried(Failure::ConnectTimeout, false),
+            post.failure_is_retried(Failure::ConnectTimeout, Fate::Unknown),
             "nothing was sent"
         );
     }
@@ -238,9 +239,9 @@ mod tests {
         let local = LocalUpstream::new(Vec::new(), 0);
         let rules = rules(&[]);
         let mut get = Retries::new(&rules, &local, &Method::GET);
-        assert!(get.failure_is_retried(Failure::UpstreamReset, true) && !get.has_moved_on);
-        assert!(get.failure_is_retried(Failure::UpstreamReset, true));
-        assert!(!get.failure_is_retried(Failure::UpstreamReset, true));
+        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale) && !get.has_moved_on);
+        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
+        assert!(!get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
     }
 
     #[test]
@@ -253,7 +254,7 @@ mod tests {
         let made = (0..100)
             .filter(|_| {
                 let mut get = Retries::new(&rules, &local, &Method::GET);
-                get.failure_is_retried(Failure::Connect, false)
+                get.failure_is_retried(Failure::Connect, Fate::Unknown)
             })
             .count();
         assert_eq!(made, 10, "the reserve, and nothing earned");

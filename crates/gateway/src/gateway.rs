@@ -57,7 +57,8 @@ pub struct Socket {
 struct Thread {
     commands: UnboundedSender<Command>,
     counters: Arc<WorkerCounters>,
-    join: Option<JoinHandle<io::Result<()>>>,
+    /// Taken by whoever waits for the thread.
+    join: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
 /// The running data plane.
@@ -94,6 +95,7 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             generation: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
         });
         let mut workers = Vec::with_capacity(count);
         let mut records = Vec::with_capacity(count);
@@ -110,7 +112,8 @@ impl Gateway {
                 sockets: BTreeMap::new(),
             }),
         };
-        gateway.listen(&mut gateway.control(), sockets)?;
+        gateway.listen(duplicates(&sockets)?);
+        gateway.control().sockets = sockets;
         Ok((gateway, records))
     }
 
@@ -120,24 +123,16 @@ impl Gateway {
     }
 
     /// Hands sockets to the workers, spread evenly.
-    fn listen(
-        &self,
-        control: &mut Control,
-        sockets: BTreeMap<SocketAddr, Vec<TcpListener>>,
-    ) -> Result<(), GatewayError> {
-        for (address, listeners) in sockets {
-            for (index, listener) in listeners.iter().enumerate() {
-                let duplicate = listener
-                    .try_clone()
-                    .map_err(|source| GatewayError::Listen { address, source })?;
-                self.tell(
-                    index % self.workers.len(),
-                    Command::Listen(address, duplicate),
-                );
-            }
-            control.sockets.insert(address, listeners);
+    fn listen(&self, sockets: Vec<Socket>) {
+        let mut next = BTreeMap::new();
+        for Socket { address, listener } in sockets {
+            let worker = next.entry(address).or_insert(0);
+            self.tell(
+                *worker % self.workers.len(),
+                Command::Listen(address, listener),
+            );
+            *worker += 1;
         }
-        Ok(())
     }
 
     fn tell(&self, worker: usize, command: Command) {
@@ -163,12 +158,14 @@ impl Gateway {
             .collect();
         let mut added = BTreeMap::new();
         listen::complete(&mut added, &missing, self.workers.len())?;
+        let handed = duplicates(&added)?;
         let snapshot = control.compiler.compile(config)?;
         self.shared.snapshot.store(Arc::new(snapshot));
         self.shared.generation.fetch_add(1, Ordering::Release);
         // Workers without traffic take up the new revision, too, and let go of the old one.
         self.tell_all(|| Command::Refresh);
-        self.listen(&mut control, added)?;
+        self.listen(handed);
+        control.sockets.extend(added);
         let gone: Vec<SocketAddr> = control
             .sockets
             .keys()
@@ -209,18 +206,8 @@ impl Gateway {
     }
 
     /// Copies of the listening sockets, for a new process to go on with.
-    pub fn sockets(&self) -> io::Result<Vec<Socket>> {
-        let control = self.control();
-        let mut sockets = Vec::new();
-        for (address, listeners) in &control.sockets {
-            for listener in listeners {
-                sockets.push(Socket {
-                    address: *address,
-                    listener: listener.try_clone()?,
-                });
-            }
-        }
-        Ok(sockets)
+    pub fn sockets(&self) -> Result<Vec<Socket>, GatewayError> {
+        duplicates(&self.control().sockets)
     }
 
     /// Stops accepting, lets requests under way end, and asks clients to leave with their next
@@ -243,7 +230,9 @@ impl Gateway {
         let mut interval = tokio::time::interval(DRAIN_LOOK);
         loop {
             let now = interval.tick().await;
-            if self.connections() == 0 || now >= end {
+            // Before all have closed, connections may still come from what waited to be accepted.
+            let is_closed = self.shared.closed.load(Ordering::Acquire) >= self.workers.len();
+            if (is_closed && self.connections() == 0) || now >= end {
                 break;
             }
             if !closing && now >= close {
@@ -256,15 +245,36 @@ impl Gateway {
         left
     }
 
-    /// Waits until all workers ended.
-    pub fn join(mut self) {
+    /// Ends the workers at once and waits until they have ended; their last records are in the rings
+    /// then.
+    pub fn join(&self) {
         self.tell_all(|| Command::Stop);
-        for worker in &mut self.workers {
-            if let Some(Err(_)) = worker.join.take().map(JoinHandle::join) {
+        for worker in &self.workers {
+            let join = worker
+                .join
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let Some(Err(_)) = join.map(JoinHandle::join) {
                 tracing::error!("a data-plane thread ended in a panic");
             }
         }
     }
+}
+
+/// The same sockets for somebody else to use.
+fn duplicates(
+    sockets: &BTreeMap<SocketAddr, Vec<TcpListener>>,
+) -> Result<Vec<Socket>, GatewayError> {
+    let pairs = sockets
+        .iter()
+        .flat_map(|(address, listeners)| listeners.iter().map(|listener| (*address, listener)));
+    pairs
+        .map(|(address, listener)| match listener.try_clone() {
+            Ok(listener) => Ok(Socket { address, listener }),
+            Err(source) => Err(GatewayError::Listen { address, source }),
+        })
+        .collect()
 }
 
 fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
@@ -292,6 +302,6 @@ fn start_worker(
     Ok(Thread {
         commands: sender,
         counters,
-        join: Some(join),
+        join: Mutex::new(Some(join)),
     })
 }

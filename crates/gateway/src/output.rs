@@ -28,6 +28,8 @@ pub(crate) struct Output {
     gathered: BytesMut,
     /// Bytes in `queue`.
     queued: usize,
+    /// The stream holds records (TLS) that its socket did not take yet.
+    held: bool,
 }
 
 impl Output {
@@ -70,6 +72,11 @@ impl Output {
         self.len() == 0
     }
 
+    /// Whether everything was handed to the system, not only to the stream.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.is_empty() && !self.held
+    }
+
     /// Gives back memory that is not needed while nothing is written.
     pub(crate) fn release(&mut self, buffers: &Buffers) {
         if self.is_empty() && self.gathered.capacity() > 0 {
@@ -104,10 +111,13 @@ impl Output {
             self.advance(written);
         }
         // TCP has nothing to flush; TLS may hold records that the socket did not take yet.
-        match stream {
-            Stream::Tcp(_) => Poll::Ready(Ok(())),
-            Stream::Tls(tls) => Pin::new(&mut **tls).poll_flush(context),
-        }
+        let Stream::Tls(tls) = stream else {
+            return Poll::Ready(Ok(()));
+        };
+        let flushed = Pin::new(&mut **tls).poll_flush(context);
+        *progress |= self.held && flushed.is_ready();
+        self.held = flushed.is_pending();
+        flushed
     }
 
     /// Takes out everything in order.

@@ -226,10 +226,15 @@ impl Recorder {
             client: self.client_address,
             version: self.version,
             scheme: self.client.scheme(),
-            host: std::mem::take(&mut self.host),
             method: self.method.take(),
-            path: std::mem::take(&mut self.path),
-            user_agent: self.user_agent.take(),
+            // Copied: they are slices of the head's buffer, which a record that waits to be written
+            // must not keep.
+            host: ByteString::from(&*self.host),
+            path: ByteString::from(&*self.path),
+            user_agent: self
+                .user_agent
+                .take()
+                .and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()),
             status,
             received,
             sent: self.sent,

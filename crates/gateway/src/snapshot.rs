@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub(crate) router: Router,
     pub(crate) routes: Vec<Route>,
     pub(crate) upstreams: Vec<Upstream>,
-    pub(crate) listeners: HashMap<SocketAddr, Listener>,
+    pub(crate) listeners: HashMap<SocketAddr, Arc<Listener>>,
     pub(crate) timeouts: model::ClientTimeouts,
     pub(crate) limits: model::Limits,
     pub(crate) encoded_slash: model::EncodedSlash,
@@ -109,7 +109,7 @@ impl Compiler {
     pub(crate) fn compile(&mut self, config: Arc<Config>) -> Result<Snapshot, TlsError> {
         let mut listeners = HashMap::new();
         for listener in &config.listeners {
-            listeners.insert(listener.address, self.listener(listener)?);
+            listeners.insert(listener.address, Arc::new(self.listener(listener)?));
         }
         let mut targets = HashMap::new();
         let mut upstreams = Vec::with_capacity(config.upstreams.len());

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,29 +28,14 @@ impl Stream {
         }
     }
 
-    /// Reads what is there into the spare capacity of `buffer`; 0 is the end of the stream.
+    /// Reads what is there into the spare capacity of `buffer`; 0 is the end of the stream. Under TLS an
+    /// end without `close_notify` is an error: somebody may have cut the stream (RFC 9112 §9.8).
     pub(crate) fn poll_fill(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => tokio_util::io::poll_read_buf(Pin::new(stream), context, buffer),
-            Self::Tls(stream) => {
-                // A peer that closes the TCP connection without close_notify (RFC 8446 §6.1) has
-                // ended the stream all the same: message framing tells whether that was too early.
-                match ready!(tokio_util::io::poll_read_buf(
-                    Pin::new(stream),
-                    context,
-                    buffer
-                )) {
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                        Poll::Ready(Ok(0))
-                    }
-                    other => Poll::Ready(other),
-                }
-            }
-        }
+        tokio_util::io::poll_read_buf(Pin::new(self), context, buffer)
     }
 
     /// The TCP connection underneath.

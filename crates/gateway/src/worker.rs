@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::accept::{self, Backlog};
 use crate::buffers::Buffers;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) generation: AtomicU64,
     /// Open client connections of the process.
     pub(crate) connections: AtomicUsize,
+    /// Workers that accept nothing more, and have taken up what waited to be accepted.
+    pub(crate) closed: AtomicUsize,
 }
 
 /// What a worker can be told.
@@ -149,6 +152,20 @@ fn format_date(now: SystemTime) -> [u8; 29] {
     date
 }
 
+/// A listener that accepts.
+struct Accepting {
+    stop: oneshot::Sender<Backlog>,
+    task: JoinHandle<()>,
+}
+
+impl Accepting {
+    /// Waits until nothing more is accepted; that takes a moment only.
+    async fn stop(self, backlog: Backlog) {
+        let _ = self.stop.send(backlog);
+        let _ = self.task.await;
+    }
+}
+
 /// What a worker starts with.
 pub(crate) struct Start {
     pub(crate) index: usize,
@@ -204,25 +221,29 @@ async fn serve(start: Start) {
     });
     tokio::task::spawn_local(timers.run());
     tokio::task::spawn_local(Rc::clone(&worker).keep_house());
-    let mut listeners: HashMap<SocketAddr, Vec<oneshot::Sender<Backlog>>> = HashMap::new();
+    let mut listeners: HashMap<SocketAddr, Vec<Accepting>> = HashMap::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen(address, socket) => {
                 let (stop, stopped) = oneshot::channel();
                 let accepting = accept::run(Rc::clone(&worker), address, socket, stopped);
-                tokio::task::spawn_local(accepting);
-                listeners.entry(address).or_default().push(stop);
+                let task = tokio::task::spawn_local(accepting);
+                listeners
+                    .entry(address)
+                    .or_default()
+                    .push(Accepting { stop, task });
             }
             Command::Unlisten(address) => {
-                for stop in listeners.remove(&address).into_iter().flatten() {
-                    let _ = stop.send(Backlog::Serve);
+                for accepting in listeners.remove(&address).into_iter().flatten() {
+                    accepting.stop(Backlog::Serve).await;
                 }
             }
             Command::Refresh => drop(worker.snapshot()),
             Command::Drain(backlog) => {
-                for stop in listeners.drain().flat_map(|(_, stops)| stops) {
-                    let _ = stop.send(backlog);
+                for accepting in listeners.drain().flat_map(|(_, accepting)| accepting) {
+                    accepting.stop(backlog).await;
                 }
+                worker.shared.closed.fetch_add(1, Ordering::Release);
                 worker.enter(Phase::Draining);
             }
             Command::Close => worker.enter(Phase::Closing),

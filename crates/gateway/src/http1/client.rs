@@ -86,6 +86,8 @@ pub(crate) struct Exchange {
     decoder: Decoder,
     keep_alive: bool,
     received: bool,
+    /// Whether the upload moved on behind the response's head.
+    uploaded: bool,
 }
 
 impl Exchange {
@@ -148,6 +150,7 @@ impl Exchange {
             decoder: Decoder::Done,
             keep_alive: false,
             received: false,
+            uploaded: false,
         }
     }
 
@@ -163,7 +166,7 @@ impl Exchange {
 
     /// Whether the upload waits for the target to take what was sent, and not for the client.
     pub(crate) fn is_held_up(&self) -> bool {
-        !self.output.is_empty()
+        !self.output.is_flushed()
     }
 
     /// Whether the target was asked to agree to the body and did not answer yet.
@@ -186,6 +189,11 @@ impl Exchange {
                 .connection
                 .as_ref()
                 .is_some_and(|connection| connection.reused)
+    }
+
+    /// Whether the upload moved on behind the response's head, since this was asked last.
+    pub(crate) fn take_upload_progress(&mut self) -> bool {
+        std::mem::take(&mut self.uploaded)
     }
 
     /// Whether nothing was taken from the request body.
@@ -263,10 +271,13 @@ impl Exchange {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame, Failure>>> {
-        if self.is_uploading()
-            && let Poll::Ready(Err(failure)) = self.poll_upload(context, &mut false)
-        {
-            return Poll::Ready(Some(Err(failure)));
+        if self.is_uploading() {
+            let mut progress = false;
+            let upload = self.poll_upload(context, &mut progress);
+            self.uploaded |= progress;
+            if let Poll::Ready(Err(failure)) = upload {
+                return Poll::Ready(Some(Err(failure)));
+            }
         }
         loop {
             match self.decoder.decode(&mut self.input) {
@@ -343,9 +354,9 @@ impl Exchange {
                     self.upload = Upload::Flushing;
                     break;
                 }
-                self.touched = true;
                 match self.request_body.poll_frame(context) {
                     Poll::Ready(Some(frame)) => {
+                        self.touched = true;
                         let frame = frame?;
                         if matches!(frame, Frame::Trailers(_)) {
                             // They carry the body's end with them.

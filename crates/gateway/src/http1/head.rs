@@ -107,7 +107,7 @@ pub(crate) fn parse_request(
         request.path.unwrap_or_default(),
         &method,
         version,
-        reader.host.as_ref(),
+        reader.host.take(),
         reader.hosts,
     )?;
     let head = RequestHead {
@@ -149,7 +149,7 @@ fn target(
     target: &str,
     method: &Method,
     version: Version,
-    host: Option<&HeaderValue>,
+    host: Option<Bytes>,
     hosts: usize,
 ) -> Result<Target, Failure> {
     if hosts > 1 || (hosts == 0 && version == Version::Http11) {
@@ -162,7 +162,7 @@ fn target(
         return Err(Failure::MethodNotForwarded);
     }
     let host = match host {
-        Some(value) => ByteString::try_from(value.as_bytes())
+        Some(value) => ByteString::try_from(value)
             .map_err(|_| Failure::Malformed("The Host field is not valid."))?,
         None => ByteString::new(),
     };
@@ -255,7 +255,7 @@ pub(crate) fn split_authority(authority: &str) -> (&str, Option<&str>) {
 struct FieldReader<'a> {
     bytes: &'a Bytes,
     fields: Fields,
-    host: Option<HeaderValue>,
+    host: Option<Bytes>,
     hosts: usize,
     content_length: Option<u64>,
     lengths: usize,
@@ -288,7 +288,7 @@ impl<'a> FieldReader<'a> {
         match header.name.len() {
             4 if header.name.eq_ignore_ascii_case("host") => {
                 self.hosts += 1;
-                self.host = Some(self.value(header)?);
+                self.host = Some(self.bytes.slice_ref(header.value));
             }
             6 if header.name.eq_ignore_ascii_case("expect") => {
                 if !header.value.eq_ignore_ascii_case(b"100-continue") {

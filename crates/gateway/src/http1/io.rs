@@ -68,7 +68,11 @@ impl Io {
         if self.input.capacity() == 0 {
             self.input = self.buffers.take();
         }
-        self.input.reserve(room);
+        // Not for each read: with pieces of a body still on their way, every call would take another
+        // buffer and leave the rest of the last one unused.
+        if self.input.capacity() - self.input.len() < room.min(HEAD_READ) {
+            self.input.reserve(room);
+        }
         let read = self.stream.poll_fill(context, &mut self.input);
         self.drained = read.is_pending();
         if self.drained && self.input.is_empty() {

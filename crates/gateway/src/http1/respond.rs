@@ -27,7 +27,7 @@ pub(super) async fn respond(
     keep_alive: bool,
 ) -> Result<bool, Failure> {
     let Response {
-        head,
+        mut head,
         mut body,
         mut record,
         idle,
@@ -38,6 +38,10 @@ pub(super) async fn respond(
         (true, None, Version::Http10) => Framing::Close,
         (true, None, _) => Framing::Chunked,
     };
+    if framing == Framing::Length && head.content_length.is_none() {
+        // Over HTTP/2 a body can be known to be empty without a stated length.
+        head.content_length = body.length();
+    }
     let keep_alive = keep_alive
         && framing != Framing::Close
         && client.worker.phase() == Phase::Serving
@@ -94,6 +98,8 @@ pub(super) async fn respond(
                     }
                 }
             }
+            // A client that is still sending is alive, however long the target's answer rests.
+            progress |= body.take_upload_progress();
             let mut io = io.borrow_mut();
             match io.poll_flush(context, &mut progress) {
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientClosed)),
@@ -106,7 +112,7 @@ pub(super) async fn respond(
                 }
                 Poll::Pending => {}
             }
-            let (allowed, failure) = if io.output.is_empty() {
+            let (allowed, failure) = if io.output.is_flushed() {
                 (idle, Failure::UpstreamStalled)
             } else {
                 (write_timeout, Failure::WriteTimeout)

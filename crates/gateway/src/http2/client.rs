@@ -15,11 +15,13 @@ use crate::fields::Fields;
 use crate::http1::content_length;
 use crate::message::ResponseHead;
 use crate::stream::Stream;
-use crate::upstream::{ForwardHead, Received};
+use crate::upstream::{ForwardHead, Received, Share};
 
-/// Response bytes that a target may have in flight: per stream and per connection.
-const STREAM_WINDOW: u32 = 512 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Response bytes that a target may have in flight, per stream.
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// As large as the protocol allows: the streams' windows are the bound. A smaller one would be used up
+/// by a few clients that do not read, to the harm of all others behind the same connection.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// Largest response head.
 const MOST_HEAD: u32 = 64 * 1024;
 
@@ -56,6 +58,10 @@ pub(crate) struct Exchange {
     touched: bool,
     /// The target said that it did not process the request (RFC 9113 §8.7).
     refused: bool,
+    /// Whether the upload moved on behind the response's head.
+    uploaded: bool,
+    /// Counts the exchange on its connection.
+    share: Share,
 }
 
 #[derive(Debug)]
@@ -67,9 +73,9 @@ struct Upload {
 }
 
 impl Exchange {
-    /// Sends the head; `sender` must be ready.
+    /// Sends the head.
     pub(crate) fn start(
-        sender: &mut Sender,
+        mut share: Share,
         head: &ForwardHead<'_>,
         body: Body,
     ) -> Result<Self, (Failure, Body)> {
@@ -77,7 +83,7 @@ impl Exchange {
             return Err((Failure::Malformed("The request target is not valid."), body));
         };
         let end = body.is_end();
-        let Ok((response, stream)) = sender.send_request(request, end) else {
+        let Ok((response, stream)) = share.sender().send_request(request, end) else {
             return Err((Failure::UpstreamReset, body));
         };
         let upload = (!end).then_some(Upload {
@@ -94,6 +100,8 @@ impl Exchange {
             data_ended: false,
             touched: false,
             refused: false,
+            uploaded: false,
+            share,
         })
     }
 
@@ -130,8 +138,19 @@ impl Exchange {
         }
     }
 
-    pub(crate) fn was_stale(&self) -> bool {
+    /// Whether the target said that it did not process the request.
+    pub(crate) fn was_refused(&self) -> bool {
         self.refused
+    }
+
+    /// The connection answers no more: new requests should not go there.
+    pub(crate) fn give_up_connection(&self) {
+        self.share.give_up();
+    }
+
+    /// Whether the upload moved on behind the response's head, since this was asked last.
+    pub(crate) fn take_upload_progress(&mut self) -> bool {
+        std::mem::take(&mut self.uploaded)
     }
 
     /// Whether nothing was taken from the request body.
@@ -203,7 +222,10 @@ impl Exchange {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame, Failure>>> {
-        if let Poll::Ready(Err(failure)) = self.poll_upload(context, &mut false) {
+        let mut progress = false;
+        let upload = self.poll_upload(context, &mut progress);
+        self.uploaded |= progress;
+        if let Poll::Ready(Err(failure)) = upload {
             return Poll::Ready(Some(Err(failure)));
         }
         let Some(receive) = &mut self.receive else {
@@ -219,12 +241,10 @@ impl Exchange {
                     let _ = receive.flow_control().release_capacity(bytes.len());
                     return Poll::Ready(Some(Ok(Frame::Data(bytes))));
                 }
-                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => {
-                    // RFC 9113 §8.1: a complete response, and no interest in the rest of the request.
-                    self.data_ended = true;
-                    return Poll::Ready(None);
-                }
                 Some(Err(_)) => return Poll::Ready(Some(Err(Failure::UpstreamReset))),
+                None if self.length.is_some_and(|left| left > 0) => {
+                    return Poll::Ready(Some(Err(Failure::UpstreamReset)));
+                }
                 None => self.data_ended = true,
             }
         }
@@ -250,8 +270,10 @@ impl Exchange {
         if upload.awaits_continue {
             return Poll::Pending;
         }
-        self.touched = true;
-        let ended = ready!(upload.poll(context, progress));
+        let mut took = false;
+        let ended = upload.poll(context, progress, &mut took);
+        self.touched |= took;
+        let ended = ready!(ended);
         self.upload = None;
         Poll::Ready(ended)
     }
@@ -262,10 +284,13 @@ impl Upload {
         &mut self,
         context: &mut Context<'_>,
         progress: &mut bool,
+        took: &mut bool,
     ) -> Poll<Result<(), Failure>> {
         loop {
             if self.pending.is_empty() {
-                match ready!(self.body.poll_frame(context)) {
+                let frame = ready!(self.body.poll_frame(context));
+                *took |= frame.is_some();
+                match frame {
                     Some(Ok(Frame::Data(bytes))) => self.pending = bytes,
                     Some(Ok(Frame::Trailers(fields))) => {
                         let _ = self.stream.send_trailers(fields.into());

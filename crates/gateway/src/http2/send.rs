@@ -87,6 +87,7 @@ pub(super) async fn send(
                 Poll::Pending => break,
             }
         }
+        progress |= body.take_upload_progress();
         if stream.poll_reset(context).is_ready() {
             return Poll::Ready(Err(Failure::ClientClosed));
         }

@@ -19,6 +19,9 @@ use crate::timer::Timer;
 /// How long a target may take to agree to a body (RFC 9110 §10.1.1) before it is sent anyway.
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
+/// Interim responses that are passed on for one request.
+const MOST_INTERIMS: u32 = 32;
+
 /// An exchange over either protocol.
 #[derive(Debug)]
 pub(crate) enum Attempt {
@@ -32,8 +35,19 @@ pub(crate) struct Attempted {
     pub(crate) failure: Failure,
     /// The request's body, if nothing was taken from it.
     pub(crate) body: Option<Body>,
-    /// The target most likely never saw the request: a kept connection had ended.
-    pub(crate) stale: bool,
+    /// What is known about how far the request came.
+    pub(crate) fate: Fate,
+}
+
+/// How far a request came that got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The target may have processed it.
+    Unknown,
+    /// A kept connection had ended: most likely the target never saw it.
+    Stale,
+    /// The target says that it did not process it (RFC 9113 §8.7).
+    Refused,
 }
 
 /// Deadlines of an attempt.
@@ -58,7 +72,7 @@ pub(crate) async fn attempt(
     let failed = |failure, body| Attempted {
         failure,
         body,
-        stale: false,
+        fate: Fate::Unknown,
     };
     let acquired = match acquire(pool, timer, deadlines.upstream.connect, connecting).await {
         Ok(acquired) => acquired,
@@ -69,7 +83,7 @@ pub(crate) async fn attempt(
             let exchange = http1::Exchange::start(connection, Rc::clone(pool), head, body);
             Attempt::Http1(Box::new(exchange))
         }
-        Acquired::Http2(mut sender) => match http2::Exchange::start(&mut sender, head, body) {
+        Acquired::Http2(share) => match http2::Exchange::start(share, head, body) {
             Ok(exchange) => Attempt::Http2(Box::new(exchange)),
             Err((failure, body)) => return Err(failed(failure, Some(body))),
         },
@@ -77,11 +91,11 @@ pub(crate) async fn attempt(
     match response_head(&mut exchange, interim, timer, deadlines).await {
         Ok(head) => Ok((head, exchange)),
         Err(failure) => {
-            let stale = exchange.was_stale() && failure == Failure::UpstreamReset;
+            let fate = exchange.fate(failure);
             Err(Attempted {
                 failure,
                 body: exchange.into_untouched_body(),
-                stale,
+                fate,
             })
         }
     }
@@ -94,14 +108,19 @@ async fn response_head(
     deadlines: Deadlines,
 ) -> Result<ResponseHead, Failure> {
     let mut waiting_for = None;
+    let mut interims = 0;
     std::future::poll_fn(|context| {
         loop {
             let mut progress = false;
             match exchange.poll_head(context, &mut progress) {
                 Poll::Ready(Ok(Received::Final(head))) => return Poll::Ready(Ok(head)),
                 Poll::Ready(Ok(Received::Interim(status, fields))) => {
-                    interim.send(status, &fields);
-                    waiting_for = None;
+                    // They do not move the deadline, and there is an end to them: a target could go on
+                    // for ever.
+                    interims += 1;
+                    if interims <= MOST_INTERIMS {
+                        interim.send(status, &fields);
+                    }
                     continue;
                 }
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
@@ -125,7 +144,8 @@ async fn response_head(
                 )
             };
             let moved_on = waiting_for != Some(phase);
-            if moved_on || (progress && phase != Waiting::Head) {
+            let is_moving = progress && matches!(phase, Waiting::Upload | Waiting::Body);
+            if moved_on || is_moving {
                 waiting_for = Some(phase);
                 timer.set(allowed);
             }
@@ -193,10 +213,18 @@ impl Attempt {
         }
     }
 
-    fn was_stale(&self) -> bool {
+    fn fate(&self, failure: Failure) -> Fate {
         match self {
-            Self::Http1(exchange) => exchange.was_stale(),
-            Self::Http2(exchange) => exchange.was_stale(),
+            Self::Http2(exchange) if failure == Failure::UpstreamTimeout => {
+                // Silence may mean that the path to the target is gone, which nobody else would
+                // notice: others should not wait for it, too.
+                exchange.give_up_connection();
+                Fate::Unknown
+            }
+            _ if failure != Failure::UpstreamReset => Fate::Unknown,
+            Self::Http1(exchange) if exchange.was_stale() => Fate::Stale,
+            Self::Http2(exchange) if exchange.was_refused() => Fate::Refused,
+            Self::Http1(_) | Self::Http2(_) => Fate::Unknown,
         }
     }
 

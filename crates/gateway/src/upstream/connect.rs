@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 use weir_config::model::UpstreamHttp2;
 
-use super::{Pool, RESOLVED_FOR, TargetName};
+use super::shared::{Picked, Share};
+use super::{Pool, RESOLVED_FOR, TargetName, UNRESOLVED_FOR};
 use crate::failure::Failure;
 use crate::http1;
 use crate::http2;
@@ -37,7 +38,7 @@ impl std::fmt::Debug for Connector {
 /// A way to start an exchange.
 pub(super) enum Acquired {
     Http1(http1::Connection),
-    Http2(http2::Sender),
+    Http2(Share),
 }
 
 /// An idle connection, or a new one made within `limit`; `connecting` then tells how long that took.
@@ -68,25 +69,34 @@ pub(super) async fn acquire(
 }
 
 async fn open(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
-    let connector = &pool.target.connector;
-    let may_share = match connector.http2 {
+    let may_share = match pool.target.connector.http2 {
         UpstreamHttp2::Never => false,
         UpstreamHttp2::Always => true,
-        UpstreamHttp2::Negotiate => pool.http2.borrow().is_some(),
+        UpstreamHttp2::Negotiate => !pool.http2.is_empty(),
     };
     if !may_share {
         return establish(pool).await;
     }
+    if let Some(share) = shared(pool).await {
+        return Ok(Acquired::Http2(share));
+    }
     let _turn = pool.connecting.lock().await;
-    let shared = pool.http2.borrow().clone();
-    if let Some(sender) = shared {
-        if let Ok(sender) = sender.ready().await {
-            pool.counters().reused.add(1);
-            return Ok(Acquired::Http2(sender));
-        }
-        *pool.http2.borrow_mut() = None;
+    // Whoever had the turn before may have made what is needed.
+    if let Some(share) = shared(pool).await {
+        return Ok(Acquired::Http2(share));
     }
     establish(pool).await
+}
+
+async fn shared(pool: &Pool) -> Option<Share> {
+    while let Picked::Share(mut share) = pool.http2.pick() {
+        if share.ready().await.is_ok() {
+            pool.counters().reused.add(1);
+            return Some(share);
+        }
+        share.give_up();
+    }
+    None
 }
 
 async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
@@ -113,21 +123,24 @@ async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
     if !speaks_http2 {
         return Ok(Acquired::Http1(http1::Connection::new(stream)));
     }
-    let sender = http2::connect(stream).await?;
-    *pool.http2.borrow_mut() = Some(sender.clone());
-    sender
-        .ready()
-        .await
-        .map(Acquired::Http2)
-        .map_err(|_| Failure::Connect)
+    let mut share = pool.http2.add(http2::connect(stream).await?);
+    share.ready().await.map_err(|_| Failure::Connect)?;
+    Ok(Acquired::Http2(share))
 }
 
 async fn connect_tcp(pool: &Pool) -> Result<TcpStream, Failure> {
     if let Some(address) = pool.target.address {
         return dial(address).await;
     }
+    let mut addresses = resolve(pool).await?;
+    // Each connection begins with another address: one that swallows everything uses up the time of
+    // a connection, but not of the next one.
+    let first = pool.next_address.get();
+    pool.next_address.set(first.wrapping_add(1));
+    let count = addresses.len();
+    addresses.rotate_left(first % count.max(1));
     let mut last = Failure::Resolve;
-    for address in resolve(pool).await? {
+    for address in addresses {
         match dial(address).await {
             Ok(stream) => return Ok(stream),
             Err(failure) => last = failure,
@@ -149,31 +162,43 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
 }
 
 async fn resolve(pool: &Pool) -> Result<Vec<SocketAddr>, Failure> {
-    {
-        let resolved = pool.resolved.borrow();
-        if pool.now() < resolved.1 {
-            return Ok(resolved.0.clone());
-        }
+    if let Some(known) = believed(pool) {
+        return known;
+    }
+    let _turn = pool.resolving.lock().await;
+    if let Some(known) = believed(pool) {
+        return known;
     }
     let target = &pool.target;
     let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
-    let addresses: Vec<_> = match found {
-        Ok(addresses) => addresses.collect(),
-        Err(error) => {
+    let found = found
+        .map(Iterator::collect::<Vec<_>>)
+        .unwrap_or_else(|error| {
             tracing::debug!(host = %target.host, %error, "target's name cannot be resolved");
             Vec::new()
-        }
-    };
-    if addresses.is_empty() {
-        // Better the addresses of a moment ago than none.
-        let known = pool.resolved.borrow().0.clone();
-        return if known.is_empty() {
-            Err(Failure::Resolve)
-        } else {
-            Ok(known)
-        };
+        });
+    let mut resolved = pool.resolved.borrow_mut();
+    if found.is_empty() {
+        // Better the addresses of a moment ago than none; and a name that cannot be resolved is not
+        // asked for by every request.
+        resolved.1 = pool.now() + UNRESOLVED_FOR.as_millis() as u64;
+    } else {
+        *resolved = (found, pool.now() + RESOLVED_FOR.as_millis() as u64);
     }
-    let until = pool.now() + RESOLVED_FOR.as_millis() as u64;
-    *pool.resolved.borrow_mut() = (addresses.clone(), until);
-    Ok(addresses)
+    drop(resolved);
+    believed(pool).unwrap_or(Err(Failure::Resolve))
+}
+
+/// What is known of a name, if that is recent enough.
+fn believed(pool: &Pool) -> Option<Result<Vec<SocketAddr>, Failure>> {
+    let resolved = pool.resolved.borrow();
+    if pool.now() >= resolved.1 {
+        return None;
+    }
+    let addresses = resolved.0.clone();
+    Some(if addresses.is_empty() {
+        Err(Failure::Resolve)
+    } else {
+        Ok(addresses)
+    })
 }

@@ -4,6 +4,7 @@ mod attempt;
 mod balance;
 mod connect;
 mod pool;
+mod shared;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use crate::fields::Fields;
 use crate::message::ResponseHead;
 use crate::metrics::TargetCounters;
 
-pub(crate) use attempt::{Attempted, Deadlines, attempt};
+pub(crate) use attempt::{Attempted, Deadlines, Fate, attempt};
 pub(crate) use balance::{LocalUpstream, schedule};
 pub(crate) use connect::Connector;
 pub(crate) use pool::{InFlight, Pool};
+pub(crate) use shared::Share;
 
 /// A request's head as it goes to a target.
 #[derive(Debug)]
@@ -76,3 +78,5 @@ pub(crate) type TargetName = ServerName<'static>;
 
 /// How long a resolved name is believed.
 pub(crate) const RESOLVED_FOR: Duration = Duration::from_secs(5);
+/// How long a name that could not be resolved is not asked for again.
+pub(crate) const UNRESOLVED_FOR: Duration = Duration::from_secs(1);

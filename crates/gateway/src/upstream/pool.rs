@@ -9,9 +9,9 @@ use std::task::{Context, Waker};
 use weir_config::model;
 
 use super::Target;
+use super::shared::SharedConnections;
 use crate::buffers::Buffers;
 use crate::http1;
-use crate::http2;
 use crate::metrics::TargetCounters;
 use crate::timer::Timers;
 
@@ -23,12 +23,16 @@ pub(crate) struct Pool {
     buffers: Rc<Buffers>,
     settings: Cell<model::Pool>,
     idle: RefCell<Vec<Idle>>,
-    /// The HTTP/2 connection, if the target speaks that; it carries all exchanges.
-    pub(super) http2: RefCell<Option<http2::Sender>>,
+    /// HTTP/2 connections, if the target speaks that.
+    pub(super) http2: SharedConnections,
     /// Held while an HTTP/2 connection is being made, so that one is made and not one per request.
     pub(super) connecting: tokio::sync::Mutex<()>,
     /// Addresses of a named target and until when (worker's milliseconds) they are believed.
     pub(super) resolved: RefCell<(Vec<SocketAddr>, u64)>,
+    /// Held while a name is looked up, so that it is looked up once and not once per request.
+    pub(super) resolving: tokio::sync::Mutex<()>,
+    /// Which of the addresses comes first next time.
+    pub(super) next_address: Cell<usize>,
     in_flight: Cell<u32>,
     answers_large: Cell<bool>,
 }
@@ -59,9 +63,11 @@ impl Pool {
             buffers,
             settings: Cell::new(settings),
             idle: RefCell::default(),
-            http2: RefCell::default(),
+            http2: SharedConnections::default(),
+            resolving: tokio::sync::Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             resolved: RefCell::default(),
+            next_address: Cell::new(worker),
             in_flight: Cell::new(0),
             answers_large: Cell::new(false),
         })
@@ -127,18 +133,13 @@ impl Pool {
         self.idle.borrow_mut().retain_mut(|idle| {
             now.saturating_sub(idle.since) < timeout && idle.connection.is_fresh(context)
         });
-        let mut http2 = self.http2.borrow_mut();
-        if let Some(sender) = &mut *http2
-            && matches!(sender.poll_ready(context), std::task::Poll::Ready(Err(_)))
-        {
-            *http2 = None;
-        }
+        self.http2.prune(context);
     }
 
     /// Closes every idle connection: the target is not part of the configuration any more.
     pub(crate) fn clear(&self) {
         self.idle.borrow_mut().clear();
-        *self.http2.borrow_mut() = None;
+        self.http2.clear();
         self.settings.set(model::Pool {
             max_idle: 0,
             ..self.settings.get()

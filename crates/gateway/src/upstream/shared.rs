@@ -1,0 +1,126 @@
+//! HTTP/2 connections to one target, each shared by many exchanges.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::http2::Sender;
+
+/// Most connections to one target, per worker. One more is made when the target's limit of streams
+/// is reached on all others, so that slow exchanges of one client do not hold up everybody's.
+const MOST_CONNECTIONS: usize = 8;
+
+#[derive(Debug)]
+struct Connection {
+    sender: Sender,
+    /// Exchanges under way.
+    exchanges: Cell<usize>,
+    /// It did not answer in time: what is under way may end, nothing new is sent.
+    given_up: Cell<bool>,
+}
+
+/// The connections of one worker to one target.
+#[derive(Debug, Default)]
+pub(super) struct SharedConnections(RefCell<Vec<Rc<Connection>>>);
+
+/// What [`SharedConnections::pick`] found.
+pub(super) enum Picked {
+    Share(Share),
+    /// There is none, or all are full and another one may be made.
+    None,
+}
+
+impl SharedConnections {
+    /// A place on the connection with the fewest exchanges.
+    pub(super) fn pick(&self) -> Picked {
+        let connections = self.0.borrow();
+        let usable = connections
+            .iter()
+            .filter(|connection| !connection.given_up.get());
+        let Some(best) = usable.min_by_key(|connection| connection.exchanges.get()) else {
+            return Picked::None;
+        };
+        let is_full = best.exchanges.get() >= best.sender.current_max_send_streams();
+        if is_full && connections.len() < MOST_CONNECTIONS {
+            return Picked::None;
+        }
+        Picked::Share(Share::of(best))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// Keeps a new connection, and takes the first place on it.
+    pub(super) fn add(&self, sender: Sender) -> Share {
+        let connection = Rc::new(Connection {
+            sender,
+            exchanges: Cell::new(0),
+            given_up: Cell::new(false),
+        });
+        let share = Share::of(&connection);
+        let mut connections = self.0.borrow_mut();
+        if connections.len() < MOST_CONNECTIONS {
+            connections.push(connection);
+        }
+        share
+    }
+
+    /// Lets go of connections that ended or were given up, and of spare ones without exchanges.
+    pub(super) fn prune(&self, context: &mut Context<'_>) {
+        let mut connections = self.0.borrow_mut();
+        let mut spare = 0;
+        connections.retain(|connection| {
+            let ended = matches!(
+                connection.sender.clone().poll_ready(context),
+                Poll::Ready(Err(_))
+            );
+            let idle = connection.exchanges.get() == 0;
+            spare += usize::from(idle);
+            !ended && !connection.given_up.get() && (!idle || spare <= 1)
+        });
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+}
+
+/// A place on a shared connection; it is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    connection: Rc<Connection>,
+    sender: Sender,
+}
+
+impl Share {
+    fn of(connection: &Rc<Connection>) -> Self {
+        connection.exchanges.set(connection.exchanges.get() + 1);
+        Self {
+            connection: Rc::clone(connection),
+            sender: connection.sender.clone(),
+        }
+    }
+
+    pub(crate) fn sender(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
+
+    /// Waits until a request can be sent; an error means that the connection ended.
+    pub(super) async fn ready(&mut self) -> Result<(), h2::Error> {
+        std::future::poll_fn(|context| self.sender.poll_ready(context)).await
+    }
+
+    /// Nothing new is to be sent on this connection.
+    pub(crate) fn give_up(&self) {
+        self.connection.given_up.set(true);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.connection
+            .exchanges
+            .set(self.connection.exchanges.get() - 1);
+    }
+}
