@@ -15,6 +15,7 @@ mod cli;
 mod docs;
 mod drain;
 mod http2;
+mod http2_targets;
 mod limits;
 mod proxy;
 mod reload;
