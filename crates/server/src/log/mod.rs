@@ -149,24 +149,31 @@ impl LogHandle {
         self.tell(Command::Follow(records));
     }
 
-    /// Takes up changed settings. If the new output cannot be opened, the former one stays, and
-    /// says so.
-    pub(crate) fn reconfigure(&self, settings: &Log) {
+    /// Opens what changed settings write to; nothing is changed yet.
+    pub(crate) fn prepare(&self, settings: &Log) -> anyhow::Result<Prepared> {
+        let is_changed = lock(&self.0.current).output != settings.output;
+        let opened = if is_changed {
+            Some(open(&settings.output)?)
+        } else {
+            None
+        };
+        Ok(Prepared {
+            settings: settings.clone(),
+            opened,
+        })
+    }
+
+    /// Takes up settings that were prepared.
+    pub(crate) fn commit(&self, prepared: Prepared) {
+        let Prepared { settings, opened } = prepared;
         if let Some(filter) = &*lock(&self.0.filter) {
             // It fails only when the process ends.
             let _ = filter.reload(application::filter(settings.level));
         }
         let mut current = lock(&self.0.current);
-        let mut opened = None;
-        if current.output != settings.output {
-            match open(&settings.output) {
-                Ok(output) => {
-                    current.output = settings.output.clone();
-                    current.is_terminal = output.is_terminal;
-                    opened = Some(output);
-                }
-                Err(error) => tracing::error!("the log goes on where it was: {error:#}"),
-            }
+        if let Some(output) = &opened {
+            current.output = settings.output;
+            current.is_terminal = output.is_terminal;
         }
         current.format = settings.format;
         self.tell(Command::Change(
@@ -219,6 +226,12 @@ impl LogHandle {
         let _ = self.0.commands.send(command);
         self.0.thread.unpark();
     }
+}
+
+/// Settings whose output is open already.
+pub(crate) struct Prepared {
+    settings: Log,
+    opened: Option<Output>,
 }
 
 fn open(output: &LogOutput) -> anyhow::Result<Output> {

@@ -100,13 +100,18 @@ fn a_rotated_file_is_opened_anew_and_loses_nothing() {
     assert_eq!(log.counters().lost_lines(), 0);
 }
 
+fn reconfigure(log: &LogHandle, settings: &Log) -> anyhow::Result<()> {
+    log.commit(log.prepare(settings)?);
+    Ok(())
+}
+
 #[test]
 fn a_reload_changes_form_and_output() {
     let directory = Directory::new("reload");
     let (first, second) = (directory.file("first.log"), directory.file("second.log"));
     let (log, mut ring) = start(&settings(LogFormat::Json, &first));
     push(&mut ring, 200);
-    log.reconfigure(&settings(LogFormat::Text, &second));
+    reconfigure(&log, &settings(LogFormat::Text, &second)).unwrap();
     log.flush();
     push(&mut ring, 201);
     log.flush();
@@ -120,15 +125,11 @@ fn an_output_that_cannot_be_opened_leaves_the_former_one() {
     let directory = Directory::new("missing");
     let file = directory.file("access.log");
     let (log, mut ring) = start(&settings(LogFormat::Json, &file));
-    log.reconfigure(&settings(
-        LogFormat::Json,
-        &directory.file("no/such/directory.log"),
-    ));
+    let missing = settings(LogFormat::Json, &directory.file("no/such/directory.log"));
+    let error = reconfigure(&log, &missing).expect_err("refused");
     push(&mut ring, 200);
     log.flush();
     assert_eq!(statuses(&file), [200]);
-    let missing = settings(LogFormat::Json, &directory.file("no/such/directory.log"));
-    let error = LogHandle::write_to(&missing).err().expect("refused");
     assert!(
         error.to_string().starts_with("cannot open the log file "),
         "{error}"

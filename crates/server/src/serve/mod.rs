@@ -1,5 +1,6 @@
 //! The long-running process: start, reload, upgrade, drain.
 
+mod descriptors;
 mod inherit;
 mod last_good;
 mod node;

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use weir_config::{LoadOptions, Loaded, Report};
-use weir_gateway::GatewayError;
 
+use super::descriptors;
 use super::last_good::LastGood;
 use super::watch::Watch;
 use super::{Node, Rejection, Reloaded, Revision};
@@ -68,11 +68,17 @@ impl Reloader {
         }
         let kept = LastGood::of(&self.file, &loaded);
         warn_of_what_needs_a_restart(node, &loaded);
-        let config = Arc::new(loaded.config);
-        if let Err(error) = node.gateway.apply(Arc::clone(&config)) {
+        let mut config = loaded.config;
+        descriptors::fit(&mut config);
+        // Whatever can fail comes before anything takes effect.
+        let log = match self.log.prepare(&config.log) {
+            Ok(log) => log,
+            Err(error) => return Reloaded::Rejected(unusable(error.as_ref())),
+        };
+        if let Err(error) = node.gateway.apply(Arc::new(config)) {
             return Reloaded::Rejected(unusable(&error));
         }
-        self.log.reconfigure(&config.log);
+        self.log.commit(log);
         if let Err(error) = kept.save(&self.data) {
             tracing::warn!("{error:#}");
         }
@@ -117,9 +123,9 @@ pub(super) fn rejected(report: &Report) -> Rejection {
 
 /// What a configuration without mistakes that this machine cannot run tells the operator: an address
 /// is taken, say.
-pub(super) fn unusable(error: &GatewayError) -> Rejection {
+pub(super) fn unusable(error: &(dyn std::error::Error + 'static)) -> Rejection {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");
         text.push_str(&cause.to_string());

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use weir_config::{LoadOptions, Loaded};
 use weir_gateway::Gateway;
 
+use super::descriptors;
 use super::inherit::Inherited;
 use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
@@ -66,14 +67,15 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let Started {
-        loaded,
+        mut loaded,
         watch,
         rejection,
     } = started;
     let data = loaded.config.data.clone();
     make_directory(&data)?;
     let log = LogHandle::start(&loaded.config.log)?;
-    raise_file_limit();
+    descriptors::raise_limit();
+    descriptors::fit(&mut loaded.config);
     let kept = LastGood::of(&options.config, &loaded);
     let config = Arc::new(loaded.config);
     let (gateway, records) = Gateway::start(&config, inherited.take_listeners())?;
@@ -204,21 +206,4 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address)
         .with_context(|| format!("cannot listen on the admin address {address}"))?;
     Ok(listener)
-}
-
-/// Every connection is a descriptor, mostly two. Distributions start services with a soft limit of
-/// 1,024 for the sake of programs that use `select`, and leave the rest to those that do not.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return;
-    }
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,9 +92,12 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
             notify(&[NotifyState::MainPid(id)]);
         }
     }
-    drain(&node, matches!(end, End::Successor(_)), &mut signals).await;
+    let handed_over = matches!(end, End::Successor(_));
+    drain(&mut supervisor, handed_over, &mut signals).await;
     let _ = stop_admin.send(true);
     drop(pid_file);
+    // Their last records are in the rings then.
+    block_in_place(|| node.gateway.join());
     supervisor.reloader.log.finish();
     // Admin connections that are still open end with the process.
     tasks.abort_all();
@@ -175,17 +179,21 @@ fn reload(supervisor: &mut Supervisor) -> Reloaded {
 }
 
 /// Lets requests under way end; a second signal cuts them.
-async fn drain(node: &Node, handed_over: bool, signals: &mut Signals) {
-    let within = node.gateway.snapshot().config.drain_timeout;
-    tracing::info!(
-        connections = node.gateway.connections(),
-        ?within,
-        "draining"
-    );
-    let cut = tokio::select! {
-        cut = node.gateway.drain(within, handed_over) => cut,
-        _ = signals.terminate.recv() => node.gateway.drain(Duration::ZERO, handed_over).await,
-        _ = signals.interrupt.recv() => node.gateway.drain(Duration::ZERO, handed_over).await,
+async fn drain(supervisor: &mut Supervisor, handed_over: bool, signals: &mut Signals) {
+    // Whoever asks for a reload now is told that the process ends.
+    supervisor.reload_requests.close();
+    while supervisor.reload_requests.try_recv().is_ok() {}
+    let gateway = &supervisor.node.gateway;
+    let within = gateway.snapshot().config.drain_timeout;
+    tracing::info!(connections = gateway.connections(), ?within, "draining");
+    let mut draining = pin!(gateway.drain(within, handed_over));
+    let cut = loop {
+        tokio::select! {
+            cut = &mut draining => break cut,
+            _ = signals.reopen.recv() => supervisor.reloader.log.reopen(),
+            _ = signals.terminate.recv() => break gateway.drain(Duration::ZERO, handed_over).await,
+            _ = signals.interrupt.recv() => break gateway.drain(Duration::ZERO, handed_over).await,
+        }
     };
     if cut == 0 {
         tracing::info!("drained");
