@@ -189,6 +189,7 @@ fn the_server_sees_the_normalised_path() {
         ("/%61%2D%7e", "/a-~"),
         ("/%c3%bc", "/%C3%BC"),
         ("/a%20b", "/a%20b"),
+        ("/ü?q=é", "/%C3%BC?q=%C3%A9"),
         ("http://other.test/x/../y?z=../", "/y?z=../"),
     ] {
         assert_eq!(bench.target("a", target), seen, "{target}");
