@@ -13,6 +13,7 @@ use crate::message::RequestHead;
 use crate::path;
 use crate::record::Recorder;
 use crate::snapshot::LocalSnapshot;
+use crate::transform;
 
 /// What was asked for.
 pub(crate) struct Understood {
@@ -33,17 +34,20 @@ pub(crate) fn understand(
     head: &mut RequestHead,
     record: &mut Recorder,
 ) -> Result<Understood, Failure> {
-    let path = normalise(snapshot, head)?;
-    record.path = path.clone();
-    normalise_query(head)?;
-    check_size(snapshot, head)?;
     // Most often nobody is trusted, and nothing is to be looked at.
     let is_trusted = !snapshot.trusted_proxies.is_empty()
         && hop::is_trusted(client.peer.ip(), &snapshot.trusted_proxies);
     if is_trusted {
         record.client_address =
             hop::client_address(&head.fields, client.peer.ip(), &snapshot.trusted_proxies);
+        if let Some(id) = transform::stated_request_id(&head.fields) {
+            record.id = id;
+        }
     }
+    let path = normalise(snapshot, head)?;
+    record.path = path.clone();
+    normalise_query(head)?;
+    check_size(snapshot, head)?;
     Ok(Understood {
         path,
         host: host_of(&head.authority),

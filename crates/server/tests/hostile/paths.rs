@@ -246,6 +246,10 @@ const KNOWN: [(&[u8], Option<&str>); 66] = [
     (b"/a?x=%2f..%2f", Some("/a?x=%2f..%2f")),
     (b"/a?", Some("/a?")),
     (b"/a?x?y", Some("/a?x?y")),
+    (b"/a?x=\xc3\xa9", Some("/a?x=%C3%A9")),
+    (b"/a?x=\xc3", None),
+    (b"/a?x=\xc0\xae", None),
+    (b"/a?x=\xc2\x85", None),
     (b"/a?x=\x7f", None),
     (b"/a?x=\x01", None),
 ];
