@@ -87,7 +87,7 @@ pub(super) fn parse_node(node: &[u8]) -> Option<IpAddr> {
 /// one (§6.2, §6.3), is not an address.
 fn forwarded_nodes(value: &[u8]) -> Option<Nodes> {
     let elements = read_elements(value)?;
-    Some(elements.iter().map(|element| element.node()).collect())
+    Some(elements.iter().map(Element::node).collect())
 }
 
 /// One element of `Forwarded` (RFC 7239 §4), without quotes.
