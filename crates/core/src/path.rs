@@ -170,6 +170,31 @@ pub fn check_query(query: &str) -> Result<(), PathError> {
     Ok(())
 }
 
+/// Brings a query (without `?`) into the form in which it is matched and forwarded: what lies outside
+/// of ASCII is escaped, as browsers do (RFC 3987 §3.1) and as [`normalise`] does with a path. All else
+/// stays as it is, or is refused: see [`check_query`].
+///
+/// Borrows when there is nothing to change.
+pub fn normalise_query(query: &str) -> Result<Cow<'_, str>, PathError> {
+    if query.is_ascii() {
+        check_query(query)?;
+        return Ok(Cow::Borrowed(query));
+    }
+    if query.chars().any(char::is_control) {
+        return Err(PathError::ControlCharacter);
+    }
+    let mut escaped = String::with_capacity(query.len() * 2);
+    for byte in query.bytes() {
+        if byte.is_ascii() {
+            escaped.push(char::from(byte));
+        } else {
+            push_escape(byte, &mut escaped);
+        }
+    }
+    check_query(&escaped)?;
+    Ok(Cow::Owned(escaped))
+}
+
 /// Bytes that stay as they are wherever they stand: `pchar` without `%` (RFC 3986 §3.3).
 const PLAIN: [bool; 256] = {
     let mut table = [false; 256];

@@ -20,6 +20,19 @@ impl RequestId {
         Self(fastrand::u128(1..))
     }
 
+    /// Reads the text form, in either case; `None` for what is not 32 hexadecimal digits, and for zero.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        if text.len() != Self::TEXT_LENGTH {
+            return None;
+        }
+        let mut value = 0;
+        for byte in text {
+            let digit = char::from(*byte).to_digit(16)?;
+            value = value << 4 | u128::from(digit);
+        }
+        (value != 0).then_some(Self(value))
+    }
+
     /// The text form without allocating.
     pub fn to_text(self) -> [u8; Self::TEXT_LENGTH] {
         let mut text = [0; Self::TEXT_LENGTH];
@@ -52,5 +65,25 @@ mod tests {
         let id = RequestId(0x0a_f3);
         assert_eq!(id.to_string(), "00000000000000000000000000000af3");
         assert_eq!(id.to_text().as_slice(), id.to_string().as_bytes());
+    }
+
+    #[test]
+    fn only_the_text_form_is_read() {
+        let id = RequestId::generate();
+        assert_eq!(RequestId::parse(&id.to_text()), Some(id));
+        let upper = id.to_string().to_ascii_uppercase();
+        assert_eq!(RequestId::parse(upper.as_bytes()), Some(id));
+        for text in [
+            "",
+            "af3",
+            "0000000000000000000000000000000",
+            "00000000000000000000000000000000",
+            "0000000000000000000000000000000g",
+            "+0000000000000000000000000000af3",
+            "000000000000000000000000000000af3",
+            "2e021b01-8efa-ab89-dcac-96b5934d",
+        ] {
+            assert_eq!(RequestId::parse(text.as_bytes()), None, "{text}");
+        }
     }
 }

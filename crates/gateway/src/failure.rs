@@ -125,7 +125,9 @@ impl Failure {
             Self::Malformed(rule) => rule,
             Self::HeadTooLarge => "The request line and header fields are larger than allowed.",
             Self::BodyTooLarge => "The request body is larger than allowed.",
-            Self::BadPath(_) => "The path is not valid: it could be read in more than one way.",
+            Self::BadPath(_) => {
+                "The path or query is not valid: it could be read in more than one way."
+            }
             Self::UnknownCoding => "The only transfer coding understood here is chunked.",
             Self::UnknownVersion => "This HTTP version is not spoken here.",
             Self::MethodNotForwarded => "This method is not forwarded.",

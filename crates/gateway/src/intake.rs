@@ -13,6 +13,7 @@ use crate::message::RequestHead;
 use crate::path;
 use crate::record::Recorder;
 use crate::snapshot::LocalSnapshot;
+use crate::transform;
 
 /// What was asked for.
 pub(crate) struct Understood {
@@ -24,26 +25,29 @@ pub(crate) struct Understood {
     pub(crate) is_trusted: bool,
 }
 
-/// Settles path, host and client address, and refuses what is too large or has two readings.
+/// Settles path, query, host and client address, and refuses what is too large or has two readings.
+///
+/// The protocol plays no part: what HTTP/1 and HTTP/2 clients ask for is read by the same rules.
 pub(crate) fn understand(
     client: &Client,
     snapshot: &LocalSnapshot,
-    head: &RequestHead,
+    head: &mut RequestHead,
     record: &mut Recorder,
 ) -> Result<Understood, Failure> {
-    let path = normalise(snapshot, head)?;
-    record.path = path.clone();
-    if let Some(query) = &head.query {
-        weir_core::path::check_query(query).map_err(|error| Failure::BadPath(error.reason()))?;
-    }
-    check_size(snapshot, head)?;
     // Most often nobody is trusted, and nothing is to be looked at.
     let is_trusted = !snapshot.trusted_proxies.is_empty()
         && hop::is_trusted(client.peer.ip(), &snapshot.trusted_proxies);
     if is_trusted {
         record.client_address =
             hop::client_address(&head.fields, client.peer.ip(), &snapshot.trusted_proxies);
+        if let Some(id) = transform::stated_request_id(&head.fields) {
+            record.id = id;
+        }
     }
+    let path = normalise(snapshot, head)?;
+    record.path = path.clone();
+    normalise_query(head)?;
+    check_size(snapshot, head)?;
     Ok(Understood {
         path,
         host: host_of(&head.authority),
@@ -60,6 +64,19 @@ fn normalise(snapshot: &LocalSnapshot, head: &RequestHead) -> Result<ByteString,
         Ok(Cow::Owned(path)) => Ok(ByteString::from(path)),
         Err(error) => Err(Failure::BadPath(error.reason())),
     }
+}
+
+/// Puts the query into the form in which it is matched, rendered and forwarded.
+fn normalise_query(head: &mut RequestHead) -> Result<(), Failure> {
+    let Some(query) = &head.query else {
+        return Ok(());
+    };
+    match weir_core::path::normalise_query(query) {
+        Ok(Cow::Borrowed(_)) => {}
+        Ok(Cow::Owned(query)) => head.query = Some(ByteString::from(query)),
+        Err(error) => return Err(Failure::BadPath(error.reason())),
+    }
+    Ok(())
 }
 
 fn check_size(snapshot: &LocalSnapshot, head: &RequestHead) -> Result<(), Failure> {
@@ -90,7 +107,34 @@ fn host_of(authority: &ByteString) -> ByteString {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
+    use crate::message::Version;
+
+    #[test]
+    fn a_query_has_one_spelling_whatever_the_protocol() {
+        for version in [Version::Http11, Version::Http2] {
+            let normalised = |query: Option<&str>| {
+                let mut head = RequestHead {
+                    method: Method::GET,
+                    version,
+                    authority: ByteString::new(),
+                    path: ByteString::from("/"),
+                    query: query.map(ByteString::from),
+                    content_length: None,
+                    expects_continue: false,
+                    fields: crate::Fields::new(),
+                };
+                normalise_query(&mut head).map(|()| head.query.map(|query| query.to_string()))
+            };
+            assert_eq!(normalised(None), Ok(None));
+            assert_eq!(normalised(Some("a=b")), Ok(Some("a=b".to_owned())));
+            assert_eq!(normalised(Some("q=é")), Ok(Some("q=%C3%A9".to_owned())));
+            let refused = normalised(Some("q=é#"));
+            assert_eq!(refused, Err(Failure::BadPath("path_delimiter")));
+        }
+    }
 
     #[test]
     fn one_host_has_one_spelling() {

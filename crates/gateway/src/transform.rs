@@ -8,6 +8,7 @@ use http::header::{LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue, StatusCode};
 use weir_config::model::Rewrite;
 use weir_config::template::Template;
+use weir_core::RequestId;
 
 use crate::body::Body;
 use crate::client::Client;
@@ -26,6 +27,17 @@ use crate::snapshot::{LocalSnapshot, Route};
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How often a request may pass through Weir: a chain of gateways is legitimate, a loop is not.
 const MOST_PASSES: usize = 8;
+
+/// The identifier that a request states, if it is one and of Weir's own form.
+pub(crate) fn stated_request_id(fields: &Fields) -> Option<RequestId> {
+    let name = REQUEST_ID;
+    let mut values = fields.get_all(&name);
+    let value = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
+    RequestId::parse(value.as_bytes())
+}
 
 /// A request that found its route.
 pub(crate) struct Matched<'a> {
@@ -84,9 +96,11 @@ impl<'a> Matched<'a> {
             },
             &mut self.client.forwarding.borrow_mut(),
         );
-        if (!is_trusted || !head.fields.contains(&REQUEST_ID))
-            && let Ok(id) = HeaderValue::from_bytes(&record.id.to_text())
-        {
+        // A trusted proxy's identifier is the record's as well, unless it has another form.
+        let is_foreign = is_trusted
+            && head.fields.contains(&REQUEST_ID)
+            && stated_request_id(&head.fields).is_none();
+        if !is_foreign && let Ok(id) = HeaderValue::from_bytes(&record.id.to_text()) {
             head.fields.set(REQUEST_ID, id);
         }
         let mut scratch = Vec::new();

@@ -163,6 +163,29 @@ fn a_query_that_would_end_the_request_line_is_refused() {
     }
 }
 
+#[test]
+fn a_query_is_escaped_as_a_path_is() {
+    for (query, expected) in [
+        ("q=é", Ok("q=%C3%A9")),
+        ("€=%e2&a=[x]|?/", Ok("%E2%82%AC=%e2&a=[x]|?/")),
+        ("\u{10ffff}", Ok("%F4%8F%BF%BF")),
+        ("a=%zz", Ok("a=%zz")),
+        ("", Ok("")),
+        ("é#", Err(PathError::Delimiter)),
+        ("é x", Err(PathError::ControlCharacter)),
+        ("é\0", Err(PathError::ControlCharacter)),
+        ("\u{85}", Err(PathError::ControlCharacter)),
+        ("a b", Err(PathError::ControlCharacter)),
+    ] {
+        let found = normalise_query(query);
+        assert_eq!(found.as_deref(), expected.as_ref().copied(), "{query:?}");
+        if let Ok(found) = found {
+            let again = normalise_query(&found).expect("a normalised query");
+            assert!(matches!(again, Cow::Borrowed(_)), "{query:?}");
+        }
+    }
+}
+
 /// Text made of the pieces that path tricks are made of.
 fn random_path(random: &mut fastrand::Rng) -> String {
     const PIECES: [&str; 34] = [

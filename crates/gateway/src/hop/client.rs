@@ -70,7 +70,7 @@ fn walk(
 
 /// An address, with a port if need be: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`,
 /// `[2001:db8::1]:80`.
-fn parse_node(node: &[u8]) -> Option<IpAddr> {
+pub(super) fn parse_node(node: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(node.trim_ascii()).ok()?;
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_canonical());
@@ -86,25 +86,51 @@ fn parse_node(node: &[u8]) -> Option<IpAddr> {
 /// The `for` of each element (RFC 7239 §4). An element without one, or with an obfuscated or unknown
 /// one (§6.2, §6.3), is not an address.
 fn forwarded_nodes(value: &[u8]) -> Option<Nodes> {
-    let mut nodes = Nodes::new();
-    for element in split_unquoted(value, b',')? {
-        let mut node = None;
-        for pair in split_unquoted(element, b';')? {
+    let elements = read_elements(value)?;
+    Some(elements.iter().map(Element::node).collect())
+}
+
+/// One element of `Forwarded` (RFC 7239 §4), without quotes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Element<'a> {
+    node: Option<&'a [u8]>,
+    pub(super) host: Option<&'a [u8]>,
+    pub(super) proto: Option<&'a [u8]>,
+}
+
+impl Element<'_> {
+    pub(super) fn node(&self) -> Option<IpAddr> {
+        parse_node(self.node?)
+    }
+}
+
+/// The elements of one `Forwarded` from left to right; `None` for a value that cannot be read.
+pub(super) fn read_elements(value: &[u8]) -> Option<SmallVec<[Element<'_>; 2]>> {
+    let mut elements = SmallVec::new();
+    for text in split_unquoted(value, b',')? {
+        let mut element = Element::default();
+        for pair in split_unquoted(text, b';')? {
             let Some(equals) = memchr::memchr(b'=', pair) else {
                 continue;
             };
             let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-            if name.eq_ignore_ascii_case(b"for") {
-                // Twice in one element is no element (§4): two readers would take different ones.
-                if node.is_some() {
-                    return None;
-                }
-                node = Some(parse_node(unquote(value)));
+            let place = if name.eq_ignore_ascii_case(b"for") {
+                &mut element.node
+            } else if name.eq_ignore_ascii_case(b"host") {
+                &mut element.host
+            } else if name.eq_ignore_ascii_case(b"proto") {
+                &mut element.proto
+            } else {
+                continue;
+            };
+            // Twice in one element is no element (§4): two readers would take different ones.
+            if place.replace(unquote(value)).is_some() {
+                return None;
             }
         }
-        nodes.push(node.flatten());
+        elements.push(element);
     }
-    Some(nodes)
+    Some(elements)
 }
 
 /// Splits outside of quoted strings; `None` if one is not closed. No address needs a backslash, so a

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::header::{FORWARDED, VIA};
 use http::{HeaderName, HeaderValue, Version};
 
+use super::client::{parse_node, read_elements};
 use crate::Fields;
 use crate::render::{Text, push_address};
 
@@ -34,7 +35,8 @@ pub struct ForwardingInfo<'a> {
 /// Rewrites the fields that state where a request came from.
 ///
 /// What an untrusted peer states is dropped, and the fields begin anew; a trusted peer's lists are
-/// continued, and its `X-Forwarded-Proto` and `X-Forwarded-Host` stand. Spellings with underscores
+/// continued, and its `X-Forwarded-Proto` and `X-Forwarded-Host` stand. What it states in one of the
+/// two forms only, `Forwarded` or `X-Forwarded-*`, is stated in the other as well. Spellings with underscores
 /// (`x_forwarded_for`) are dropped from either: no proxy writes them.
 ///
 /// `cache` belongs to the connection: what is stated about an untrusted peer changes only with the
@@ -90,7 +92,7 @@ impl Statement {
         push_address(info.peer, &mut text);
         let address = HeaderValue::from_bytes(&text).ok();
         text.clear();
-        push_element(info, &mut text);
+        push_element(info.peer, info.host, info.scheme, &mut text);
         let is_stated = !info.host.is_empty();
         Self {
             peer: info.peer,
@@ -118,24 +120,144 @@ impl Statement {
     }
 }
 
-/// Continues what a trusted peer states.
+/// Continues what a trusted peer states. Most proxies write one of the two forms only: back ends that
+/// read the other have to find the same there, and not Weir's view of the proxy.
 fn continue_statement(fields: &mut Fields, info: &ForwardingInfo<'_>) {
     let mut text = Text::new();
+    let has_forwarded = fields.contains(&FORWARDED);
+    let (mut proto, mut host) = (None, None);
+    if has_forwarded {
+        (proto, host) = origin_of_forwarded(fields);
+        if !fields.contains(&X_FORWARDED_FOR) {
+            push_forwarded_addresses(fields, &mut text);
+            if let Ok(value) = HeaderValue::from_bytes(&text) {
+                fields.append(X_FORWARDED_FOR, value);
+            }
+        }
+    }
     write_list(fields, X_FORWARDED_FOR, &mut text, |text| {
         push_address(info.peer, text);
     });
     if !fields.contains(&X_FORWARDED_PROTO) {
-        fields.append(X_FORWARDED_PROTO, HeaderValue::from_static(info.scheme));
+        let own = || HeaderValue::from_static(info.scheme);
+        fields.append(X_FORWARDED_PROTO, proto.unwrap_or_else(own));
     }
     if !fields.contains(&X_FORWARDED_HOST)
-        && !info.host.is_empty()
-        && let Ok(host) = HeaderValue::from_str(info.host)
+        && let Some(host) = host.or_else(|| {
+            let host = HeaderValue::from_str(info.host).ok();
+            host.filter(|host| !host.is_empty())
+        })
     {
         fields.append(X_FORWARDED_HOST, host);
     }
-    write_list(fields, FORWARDED, &mut text, |text| {
-        push_element(info, text);
-    });
+    if has_forwarded {
+        write_list(fields, FORWARDED, &mut text, |text| {
+            push_element(info.peer, info.host, info.scheme, text);
+        });
+        return;
+    }
+    text.clear();
+    push_elements(fields, &mut text);
+    if let Ok(value) = HeaderValue::from_bytes(&text) {
+        fields.append(FORWARDED, value);
+    }
+}
+
+/// `proto` and `host` of the first element of `Forwarded`: what the client asked for.
+fn origin_of_forwarded(fields: &Fields) -> (Option<HeaderValue>, Option<HeaderValue>) {
+    let first = fields.get(&FORWARDED);
+    let elements = first.and_then(|value| read_elements(value.as_bytes()));
+    let Some(element) = elements.and_then(|elements| elements.first().copied()) else {
+        return (None, None);
+    };
+    let sound = |text: Option<&[u8]>, is_sound: fn(&[u8]) -> bool| {
+        let text = text.filter(|text| is_sound(text))?;
+        HeaderValue::from_bytes(text).ok()
+    };
+    (
+        sound(element.proto, is_scheme),
+        sound(element.host, is_host),
+    )
+}
+
+/// The addresses of `Forwarded` as `X-Forwarded-For` lists them.
+fn push_forwarded_addresses(fields: &Fields, text: &mut Text) {
+    text.clear();
+    let mut list = AddressList::default();
+    for value in fields.get_all(&FORWARDED) {
+        let Some(elements) = read_elements(value.as_bytes()) else {
+            list.separate(None, text);
+            continue;
+        };
+        for element in elements {
+            if let Some(address) = list.separate(element.node(), text) {
+                push_address(address, text);
+            }
+        }
+    }
+}
+
+/// One element for each address of `X-Forwarded-For`, with what the client asked for in the first.
+fn push_elements(fields: &Fields, text: &mut Text) {
+    let first_of = |name, is_sound: fn(&[u8]) -> bool| {
+        let value = fields.get(&name)?.as_bytes();
+        let first = value.split(|byte| *byte == b',').next()?.trim_ascii();
+        let first = std::str::from_utf8(first).ok()?;
+        is_sound(first.as_bytes()).then_some(first)
+    };
+    let mut host = first_of(X_FORWARDED_HOST, is_host);
+    let mut proto = first_of(X_FORWARDED_PROTO, is_scheme);
+    let mut list = AddressList {
+        before: "for=",
+        ..AddressList::default()
+    };
+    for value in fields.get_all(&X_FORWARDED_FOR) {
+        for member in value.as_bytes().split(|byte| *byte == b',') {
+            if let Some(address) = list.separate(parse_node(member), text) {
+                push_node(address, text);
+            }
+            push_origin(host.take().unwrap_or_default(), proto.take(), text);
+        }
+    }
+}
+
+/// Writes what stands in front of the addresses of a list, and `unknown` (RFC 7239 §6.2) for what is
+/// no address. A row of those is one, so that a list of commas does not grow on the way.
+#[derive(Default)]
+struct AddressList {
+    before: &'static str,
+    ends_unknown: bool,
+}
+
+impl AddressList {
+    /// Returns the address, which is to be written then.
+    fn separate(&mut self, address: Option<IpAddr>, text: &mut Text) -> Option<IpAddr> {
+        let is_repeated = self.ends_unknown && address.is_none();
+        self.ends_unknown = address.is_none();
+        if is_repeated {
+            return None;
+        }
+        if !text.is_empty() {
+            text.extend_from_slice(b", ");
+        }
+        text.extend_from_slice(self.before.as_bytes());
+        if address.is_none() {
+            text.extend_from_slice(b"unknown");
+        }
+        address
+    }
+}
+
+/// RFC 3986 §3.1.
+fn is_scheme(text: &[u8]) -> bool {
+    let is_inner = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    text.first().is_some_and(u8::is_ascii_alphabetic) && text.iter().all(is_inner)
+}
+
+/// Whether a host that a proxy states can stand in either form with one reading.
+fn is_host(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b",;\"\\".contains(byte);
+    !text.is_empty() && text.iter().all(is_plain)
 }
 
 /// Appends Weir to `Via` (RFC 9110 §7.6.3); for requests [`rebuild_forwarding`] does it.
@@ -203,18 +325,26 @@ fn write_list(
 }
 
 /// `for=192.0.2.1;host=example.com;proto=https` (RFC 7239 §4, §6).
-fn push_element(info: &ForwardingInfo<'_>, text: &mut Text) {
+fn push_element(peer: IpAddr, host: &str, scheme: &str, text: &mut Text) {
     text.extend_from_slice(b"for=");
-    if info.peer.to_canonical().is_ipv6() {
-        text.extend_from_slice(b"\"[");
-        push_address(info.peer, text);
-        text.extend_from_slice(b"]\"");
-    } else {
-        push_address(info.peer, text);
+    push_node(peer, text);
+    push_origin(host, Some(scheme), text);
+}
+
+/// An IPv6 address has brackets and is quoted (RFC 7239 §6).
+fn push_node(address: IpAddr, text: &mut Text) {
+    let is_ipv6 = address.to_canonical().is_ipv6();
+    text.extend_from_slice(if is_ipv6 { b"\"[" } else { b"" });
+    push_address(address, text);
+    text.extend_from_slice(if is_ipv6 { b"]\"" } else { b"" });
+}
+
+fn push_origin(host: &str, scheme: Option<&str>, text: &mut Text) {
+    push_host(host, text);
+    if let Some(scheme) = scheme {
+        text.extend_from_slice(b";proto=");
+        text.extend_from_slice(scheme.as_bytes());
     }
-    push_host(info.host, text);
-    text.extend_from_slice(b";proto=");
-    text.extend_from_slice(info.scheme.as_bytes());
 }
 
 /// A host with a port, or with brackets, is no token and has to be quoted.

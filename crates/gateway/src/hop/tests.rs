@@ -231,6 +231,107 @@ fn a_trusted_peers_lists_are_continued() {
 }
 
 #[test]
+fn both_forms_of_a_trusted_peers_statement_agree() {
+    let last = "for=127.0.0.1;host=inner.test;proto=http";
+    // What the proxy sent, then X-Forwarded-For, -Proto, -Host and Forwarded of the result.
+    for (sent, expected) in [
+        (
+            &[
+                ("x-forwarded-for", "203.0.113.9, 2001:db8::1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "shop.example"),
+            ][..],
+            [
+                "203.0.113.9, 2001:db8::1, 127.0.0.1",
+                "https",
+                "shop.example",
+                "for=203.0.113.9;host=shop.example;proto=https, for=\"[2001:db8::1]\", for=127.0.0.1",
+            ],
+        ),
+        (
+            &[("x-forwarded-proto", "https")],
+            [
+                "127.0.0.1",
+                "https",
+                "inner.test",
+                "for=127.0.0.1;host=inner.test;proto=https",
+            ],
+        ),
+        (
+            &[
+                ("x-forwarded-for", "a, b,, 203.0.113.9:80"),
+                ("x-forwarded-proto", "ht;tp"),
+                ("x-forwarded-host", "a\";for=1, b"),
+            ],
+            [
+                "a, b,, 203.0.113.9:80, 127.0.0.1",
+                "ht;tp",
+                "a\";for=1, b",
+                "for=unknown, for=203.0.113.9, for=127.0.0.1",
+            ],
+        ),
+        (
+            &[(
+                "forwarded",
+                "For=\"[2001:db8::1]:4711\";proto=https;host=\"shop.example:8443\", for=_hidden",
+            )],
+            [
+                "2001:db8::1, unknown, 127.0.0.1",
+                "https",
+                "shop.example:8443",
+                &format!(
+                    "For=\"[2001:db8::1]:4711\";proto=https;host=\"shop.example:8443\", for=_hidden, {last}"
+                ),
+            ],
+        ),
+        (
+            &[("forwarded", "proto=\"a b\";host=\"a,b\"")],
+            [
+                "unknown, 127.0.0.1",
+                "http",
+                "inner.test",
+                &format!("proto=\"a b\";host=\"a,b\", {last}"),
+            ],
+        ),
+        (
+            &[
+                ("x-forwarded-for", "198.51.100.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "a.test"),
+                ("forwarded", "for=203.0.113.9;host=b.test"),
+            ],
+            [
+                "198.51.100.1, 127.0.0.1",
+                "https",
+                "a.test",
+                &format!("for=203.0.113.9;host=b.test, {last}"),
+            ],
+        ),
+    ] {
+        let mut message = fields(sent);
+        let info = ForwardingInfo {
+            scheme: "http",
+            host: "inner.test",
+            ..info("127.0.0.1", true)
+        };
+        rebuild_forwarding(&mut message, &info, &mut ForwardingCache::default());
+        let found = [
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-forwarded-host",
+            "forwarded",
+        ]
+        .map(|name| {
+            let name = HeaderName::from_static(name);
+            let values: Vec<_> = message.get_all(&name).collect();
+            assert_eq!(values.len(), 1, "{name} after {sent:?}");
+            values[0].to_str().expect("ASCII").to_owned()
+        });
+        assert_eq!(found, expected, "after {sent:?}");
+    }
+}
+
+#[test]
 fn hosts_are_quoted_where_rfc_7239_asks_for_it() {
     for (host, expected) in [
         ("example.com", "for=192.0.2.7;host=example.com;proto=http"),

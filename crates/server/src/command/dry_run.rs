@@ -3,6 +3,7 @@
 mod plan;
 mod target;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,8 +14,8 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::json;
 use weir_config::model::{Config, EncodedSlash};
 use weir_core::path::Rules;
-use weir_gateway::Fields;
 use weir_gateway::router::{Explanation, Outcome, RouteRequest, Router};
+use weir_gateway::{Failure, Fields};
 
 use self::plan::{Change, Plan, Towards};
 use self::target::Target;
@@ -28,7 +29,8 @@ use crate::output::{Output, Style};
 /// takes the request, the nearest ones are shown with what keeps them from it. Nothing is sent.
 ///
 /// The request is taken to come from this machine. Values that come from references (`env:`,
-/// `file:`) are shown as `[redacted]`. The exit status is 1 if no route takes the request.
+/// `file:`) are shown as `[redacted]`. The exit status is 1 if no route takes the request, or
+/// if it is refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,17 +48,8 @@ pub(crate) struct Arguments {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// The methods of RFC 9110 in any case: curl, too, is told `-X get` by hand.
+/// As it stands: methods are case-sensitive (RFC 9110 §9.1), and so is the gateway.
 fn parse_method(text: &str) -> Result<Method, String> {
-    let upper = text.to_ascii_uppercase();
-    let known = [
-        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-    ];
-    let text = if known.contains(&upper.as_str()) {
-        &upper
-    } else {
-        text
-    };
     text.parse().map_err(|_| "not a method".to_owned())
 }
 
@@ -122,10 +115,11 @@ pub(crate) fn run(
         };
         output.print(&text)?;
     }
-    Ok(if plan.is_some() {
-        ExitCode::SUCCESS
-    } else {
+    let is_refused = |plan: &Plan| matches!(plan.towards, Towards::Refusal { .. });
+    Ok(if plan.as_ref().is_none_or(is_refused) {
         ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     })
 }
 
@@ -161,26 +155,34 @@ fn request(arguments: &Arguments, config: &Config) -> Result<Request, weir_core:
         ..Rules::default()
     };
     let path = weir_core::path::normalise(&url.path, rules)?.into_owned();
+    let query = url.query.as_deref().map(weir_core::path::normalise_query);
+    let query = query.transpose()?.map(Cow::into_owned);
     Ok(Request {
         method: method.clone(),
         scheme: url.scheme,
         host: target::host_of(&authority),
         authority,
         path,
-        query: url.query.clone(),
+        query,
         fields,
     })
 }
 
-/// The gateway answers such a path with 400 before it looks for a route.
+/// The gateway answers such a path or query with 400 before it looks for a route.
 fn refuse(error: &weir_core::path::PathError, output: &Output) -> anyhow::Result<ExitCode> {
+    let cause = error.reason();
+    let reason = Failure::BadPath(cause).reason();
     if output.json {
-        let refused =
-            json!({ "status": 400, "reason": error.reason(), "message": error.to_string() });
+        let refused = json!({
+            "status": 400,
+            "reason": reason,
+            "cause": cause,
+            "message": error.to_string(),
+        });
         output.print_json(&json!({ "refused": refused }))?;
     } else {
         let head = output.style(Style::Bad, "refused");
-        output.print(&format!("{head} with 400 ({}): {error}\n", error.reason()))?;
+        output.print(&format!("{head} with 400 {reason} ({cause}): {error}\n"))?;
     }
     Ok(ExitCode::FAILURE)
 }
@@ -225,7 +227,11 @@ fn render(request: &Request, explanation: &Explanation, plan: &Plan, output: &Ou
         Towards::Redirect { status, location } => {
             line("redirects", &format!("{status} to {location}"));
         }
-        Towards::Refusal { status, reason } => line("refuses", &format!("{status}: {reason}")),
+        Towards::Refusal {
+            status,
+            reason,
+            cause,
+        } => line("refuses", &format!("{status}: {reason} ({cause})")),
     }
     for change in &plan.request_headers {
         line("to upstream", &render_change(change));
@@ -255,7 +261,8 @@ fn render_change(change: &Change) -> String {
     } = change;
     match value {
         Some(value) => format!("{operation} {name}: {value} ({from})"),
-        None => format!("{operation} {name} ({from})"),
+        None if *operation == "remove" => format!("{operation} {name} ({from})"),
+        None => format!("{operation} {name}: not sent ({from})"),
     }
 }
 

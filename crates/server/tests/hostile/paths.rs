@@ -181,7 +181,7 @@ fn spellings() -> Vec<Vec<u8>> {
 }
 
 /// Paths with their one right outcome: `None` is refused, else the target that arrives.
-const KNOWN: [(&[u8], Option<&str>); 66] = [
+const KNOWN: [(&[u8], Option<&str>); 70] = [
     (b"/", Some("/")),
     (b"/a/./b/../c", Some("/a/c")),
     (b"/a//b", Some("/a/b")),
@@ -246,6 +246,10 @@ const KNOWN: [(&[u8], Option<&str>); 66] = [
     (b"/a?x=%2f..%2f", Some("/a?x=%2f..%2f")),
     (b"/a?", Some("/a?")),
     (b"/a?x?y", Some("/a?x?y")),
+    (b"/a?x=\xc3\xa9", Some("/a?x=%C3%A9")),
+    (b"/a?x=\xc3", None),
+    (b"/a?x=\xc0\xae", None),
+    (b"/a?x=\xc2\x85", None),
     (b"/a?x=\x7f", None),
     (b"/a?x=\x01", None),
 ];

@@ -189,6 +189,7 @@ fn the_server_sees_the_normalised_path() {
         ("/%61%2D%7e", "/a-~"),
         ("/%c3%bc", "/%C3%BC"),
         ("/a%20b", "/a%20b"),
+        ("/ü?q=é", "/%C3%BC?q=%C3%A9"),
         ("http://other.test/x/../y?z=../", "/y?z=../"),
     ] {
         assert_eq!(bench.target("a", target), seen, "{target}");
@@ -393,6 +394,43 @@ fn a_trusted_proxy_is_believed_and_nobody_else() {
     assert!(seen.contains("\nx-client: 127.0.0.1\n"), "{seen}");
     assert!(seen.contains("\nx-forwarded-for: 127.0.0.1\n"), "{seen}");
     assert!(seen.contains("\nx-forwarded-proto: http\n"), "{seen}");
+}
+
+#[test]
+fn a_trusted_proxys_request_id_is_everybodys() {
+    let own = "0af7651916cd43dd8448eb211c80319c";
+    let routes = "upstreams:\n  up: { targets: [\"$UP\"] }\nroutes:\n\
+                  \x20 - { name: a, match: { path: /a }, upstream: up }\n";
+    let upstream = Upstream::echo();
+    let routes = routes.replace("$UP", &upstream.address.to_string());
+    let ask = |weir: &Weir, target: &str, id: &str| {
+        let mut wire = Wire::connect(weir.http());
+        wire.send(format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nX-Request-Id: {id}\r\n\r\n"
+        ));
+        wire.response("GET")
+    };
+    let weir = Weir::start(&format!("trusted_proxies: [127.0.0.0/8]\n{routes}"));
+    let line = format!("\nx-request-id: {own}\n");
+    for id in [own, &own.to_ascii_uppercase()] {
+        let seen = ask(&weir, "/a", id).text();
+        assert!(seen.contains(&line), "{seen}");
+        for target in ["/missing", "/a?\u{85}"] {
+            let answer = ask(&weir, target, id);
+            assert_eq!(answer.get("x-request-id"), Some(own));
+            assert_eq!(answer.json()["request_id"], own);
+        }
+    }
+    // Of another form it is passed on, but it is not Weir's.
+    let seen = ask(&weir, "/a", "edge-7").text();
+    assert!(seen.contains("\nx-request-id: edge-7\n"), "{seen}");
+    let missing = ask(&weir, "/missing", "edge-7");
+    assert_ne!(missing.get("x-request-id"), Some("edge-7"));
+
+    let weir = Weir::start(&routes);
+    let seen = ask(&weir, "/a", own).text();
+    assert!(!seen.contains(own), "{seen}");
+    assert_ne!(ask(&weir, "/missing", own).get("x-request-id"), Some(own));
 }
 
 #[test]

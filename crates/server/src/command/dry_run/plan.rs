@@ -11,6 +11,7 @@ use weir_config::model::{
 };
 use weir_config::template::{Part, Template, Variable};
 use weir_core::RequestId;
+use weir_gateway::Failure;
 use weir_gateway::hop::{self, ForwardingCache, ForwardingInfo};
 use weir_gateway::render::RenderContext;
 use weir_gateway::rewrite;
@@ -62,7 +63,10 @@ pub(super) enum Towards {
     /// The address cannot be written with what the request holds.
     Refusal {
         status: u16,
+        /// The word of the problem answer and the log.
         reason: &'static str,
+        /// What the log adds.
+        cause: &'static str,
     },
 }
 
@@ -72,7 +76,7 @@ pub(super) struct Change {
     /// `remove`, `set` or `add`.
     pub(super) operation: &'static str,
     pub(super) name: String,
-    /// `None` with `remove`.
+    /// `None` with `remove`, and for a value that is not sent.
     pub(super) value: Option<String>,
     /// Who changes it.
     pub(super) from: String,
@@ -108,10 +112,7 @@ impl Plan {
                         path,
                         host: host_sent(host, request, upstream),
                     },
-                    Err(error) => Towards::Refusal {
-                        status: 400,
-                        reason: error.reason(),
-                    },
+                    Err(error) => refusal(error),
                 }
             }
             Action::Redirect { to, status } => match rewrite::location(to, &context) {
@@ -119,19 +120,20 @@ impl Plan {
                     status: status.as_u16(),
                     location: shown(&location),
                 },
-                Err(error) => Towards::Refusal {
-                    status: 400,
-                    reason: error.reason(),
-                },
+                Err(error) => refusal(error),
             },
         };
         let mut request_headers = Vec::new();
         let mut response_headers = Vec::new();
-        // Only what reaches an upstream passes the header rules.
         if matches!(towards, Towards::Upstream { .. }) {
             request_headers = forwarding(request, config);
             for (from, rules) in rules(&policies, route) {
                 writer.push_changes(&mut request_headers, &rules.request, &from);
+            }
+        }
+        // A refusal passes no rules.
+        if !matches!(towards, Towards::Refusal { .. }) {
+            for (from, rules) in rules(&policies, route) {
                 writer.push_changes(&mut response_headers, &rules.response, &from);
             }
         }
@@ -143,6 +145,16 @@ impl Plan {
             request_headers,
             response_headers,
         }
+    }
+}
+
+fn refusal(error: rewrite::RewriteError) -> Towards {
+    let cause = error.reason();
+    let failure = Failure::BadPath(cause);
+    Towards::Refusal {
+        status: failure.status().as_u16(),
+        reason: failure.reason(),
+        cause,
     }
 }
 
@@ -311,15 +323,13 @@ impl Writer<'_> {
         }
         for (operation, rules) in [("set", &rules.set), ("add", &rules.add)] {
             for (name, template) in rules {
-                push(operation, name, Some(self.value(name, template)));
+                push(operation, name, self.value(name, template));
             }
         }
     }
 
-    fn value(&self, name: &HeaderName, template: &Template) -> String {
-        if is_sensitive(name) {
-            return "[redacted]".to_owned();
-        }
+    /// `None` if nothing is sent: variables came out empty, or as what is no field value.
+    fn value(&self, name: &HeaderName, template: &Template) -> Option<String> {
         let mut value = String::new();
         for part in &template.parts {
             match part {
@@ -332,7 +342,19 @@ impl Writer<'_> {
                 }),
             }
         }
-        value
+        let is_fixed = template.as_literal().is_some();
+        if !is_fixed {
+            let sent = value.trim_ascii();
+            if sent.is_empty() || HeaderValue::from_bytes(sent.as_bytes()).is_err() {
+                return None;
+            }
+            value = sent.to_owned();
+        }
+        Some(if is_sensitive(name) {
+            "[redacted]".to_owned()
+        } else {
+            value
+        })
     }
 }
 

@@ -11,7 +11,7 @@ fn a_hit_shows_all_that_happens() {
         "http://API.example.com:8080/items/a%2db?x=1",
     ]);
     insta::assert_snapshot!("match-hit", ran.transcript());
-    let ran = workspace.run(&["match", "post", "/orders/42"]);
+    let ran = workspace.run(&["match", "POST", "/orders/42"]);
     insta::assert_snapshot!("match-rewrite", ran.transcript());
     let ran = workspace.run(&["match", "GET", "http://a.test/shop/cups"]);
     insta::assert_snapshot!("match-redirect", ran.transcript());
@@ -50,10 +50,74 @@ fn a_path_that_the_gateway_refuses_is_refused() {
     assert_eq!(ran.code, Some(1));
     assert!(
         ran.stdout
-            .starts_with("refused with 400 (path_encoded_slash)"),
+            .starts_with("refused with 400 bad_path (path_encoded_slash)"),
         "{}",
         ran.stdout
     );
+}
+
+#[test]
+fn methods_are_taken_as_they_stand() {
+    let ran = Workspace::good().run(&["match", "post", "/orders/42"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stdout.contains("405"), "{}", ran.transcript());
+}
+
+#[test]
+fn queries_are_read_as_the_gateway_does() {
+    let workspace = Workspace::good();
+    let ran = workspace.run(&["match", "POST", "/orders/42?q=é"]);
+    let sends = "sends       POST /v2/orders/42?q=%C3%A9\n";
+    assert!(ran.stdout.contains(sends), "{}", ran.transcript());
+    let ran = workspace.run(&["match", "POST", "/orders/42?q= "]);
+    assert_eq!(ran.code, Some(1), "{}", ran.transcript());
+    assert!(ran.stdout.contains("bad_path (path_control_character)"));
+}
+
+#[test]
+fn a_rewrite_that_fails_is_a_refusal() {
+    let workspace = Workspace::new();
+    let rewrite = "rewrite: { path: '/v2/{request.header.x-part}' }";
+    workspace.write(
+        "weir.yaml",
+        &super::GOOD.replace("rewrite: { path: '/v2/orders/{path.id}' }", rewrite),
+    );
+    let arguments = ["match", "POST", "/orders/42", "-H", "x-part: .."];
+    let ran = workspace.run(&arguments);
+    assert_eq!(ran.code, Some(1), "{}", ran.transcript());
+    let refuses = "refuses     400: bad_path (rewrite_path)\n";
+    assert!(ran.stdout.contains(refuses), "{}", ran.transcript());
+    let ran = workspace.run(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(ran.code, Some(1));
+    let refusal = &ran.json()["plan"]["towards"]["refusal"];
+    assert_eq!(refusal["reason"], "bad_path");
+    assert_eq!(refusal["cause"], "rewrite_path");
+}
+
+#[test]
+fn an_empty_value_is_shown_as_not_sent() {
+    let workspace = Workspace::new();
+    workspace.write(
+        "weir.yaml",
+        &super::GOOD.replace("x-order: '{path.id}'", "x-order: '{request.query}'"),
+    );
+    let ran = workspace.run(&["match", "POST", "/orders/42"]);
+    let line = "to upstream add x-order: not sent (route order)\n";
+    assert!(ran.stdout.contains(line), "{}", ran.transcript());
+}
+
+#[test]
+fn a_redirect_passes_the_rules_for_answers() {
+    let workspace = Workspace::new();
+    let ruled = "match: { path: /shop/* }\n    policies: [identify]";
+    workspace.write(
+        "weir.yaml",
+        &super::GOOD.replace("match: { path: /shop/* }", ruled),
+    );
+    let ran = workspace.run(&["match", "GET", "/shop/cups"]);
+    let line = "to client   set x-served-by: weir (policy identify)\n";
+    assert!(ran.stdout.contains(line), "{}", ran.transcript());
+    assert!(!ran.stdout.contains("to upstream"), "{}", ran.transcript());
 }
 
 #[test]
