@@ -17,6 +17,9 @@ use crate::{overlay, section, suggest, value, yaml};
 
 /// Largest configuration file.
 const LARGEST: u64 = 16 << 20;
+/// Warnings that stay warnings under strict loading: they come with time or from the machine, and a
+/// configuration that was good must not be refused by the next restart because of them.
+const ADVICE: [&str; 2] = [codes::CERTIFICATE_EXPIRES, codes::KEY_FILE_EXPOSED];
 /// Environments that are checked besides the selected one: each costs a pass over the whole.
 const OTHERS_CHECKED: usize = 32;
 
@@ -119,7 +122,10 @@ pub fn load_text(
     } = context;
     findings.extend(decoded);
     if options.strict {
-        for finding in &mut findings {
+        let refused = findings
+            .iter_mut()
+            .filter(|finding| !ADVICE.contains(&finding.code));
+        for finding in refused {
             finding.severity = Severity::Error;
         }
     }
