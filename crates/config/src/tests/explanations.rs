@@ -61,7 +61,7 @@ fn every_fixed_example_loads_without_a_warning() {
 }
 
 #[test]
-fn strict_loading_turns_every_warning_into_an_error() {
+fn strict_loading_turns_warnings_into_errors_but_those_that_come_with_time() {
     let folder = Folder::new();
     let mut warnings = 0;
     for explanation in explanations() {
@@ -84,7 +84,8 @@ fn strict_loading_turns_every_warning_into_an_error() {
                 .filter(|diagnostic| diagnostic.code == code);
             found.any(|diagnostic| diagnostic.severity == Severity::Error)
         };
-        assert!(is_error(explanation.code), "{report}");
+        let is_advice = ["WR0307", "WR0309"].contains(&explanation.code);
+        assert_eq!(is_error(explanation.code), !is_advice, "{report}");
     }
     assert_eq!(warnings, 10);
 }
