@@ -22,7 +22,9 @@ use crate::output::Output;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
+    // A variable that is set to nothing, as Compose files do, is not set.
+    cli.global.environment = cli.global.environment.filter(|name| !name.is_empty());
     let output = Output::new(cli.global.color, cli.global.json);
     match dispatch(cli, &output) {
         Ok(code) => code,
