@@ -176,7 +176,7 @@ async fn serve(
     }
     let timer = worker.timers.register();
     let opened = timer
-        .limit(handshake, open(stream, peer, proxy_protocol, tls))
+        .limit(handshake, Box::pin(open(stream, peer, proxy_protocol, tls)))
         .await;
     let Ok(Some((stream, peer, facts))) = opened else {
         worker.counters.handshakes_failed.add(1);

@@ -53,7 +53,8 @@ pub(super) async fn acquire(
         return Ok(Acquired::Http1(connection));
     }
     let started = Instant::now();
-    let opened = timer.limit(limit, open(pool)).await;
+    // Boxed: handshakes are large and rare, and would make every connection's task as large.
+    let opened = timer.limit(limit, Box::pin(open(pool))).await;
     *connecting = Some(started.elapsed());
     match opened {
         Ok(Ok(acquired)) => Ok(acquired),
