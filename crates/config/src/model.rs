@@ -15,12 +15,25 @@ use weir_core::Secret;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::template::Template;
 
+mod balance;
+mod discovery;
+mod health;
+mod overload;
+mod resilience;
+mod traffic;
 mod upstream;
 
-pub use upstream::{
-    Balance, Pool, Retry, RetryCondition, Target, Upstream, UpstreamHttp2, UpstreamTimeouts,
-    UpstreamTls,
+pub use balance::{Balance, HashKey, StickyCookie, Zones};
+pub use discovery::{
+    ConsulSource, Discovery, DiscoverySource, DnsRecord, DnsSource, KubernetesSource,
 };
+pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
+pub use overload::{Bans, MinimumRate, Overload, Priority};
+pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
+pub use traffic::{
+    Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
+};
+pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -33,6 +46,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where revisions and, later, the lake are kept.
     pub data: PathBuf,
+    /// Availability zone of this node.
+    pub zone: Option<String>,
     /// Addresses that accept traffic; no two share an address.
     pub listeners: Vec<Listener>,
     /// Groups of servers, sorted by name.
@@ -47,6 +62,8 @@ pub struct Config {
     pub timeouts: ClientTimeouts,
     /// Bounds on what a client may send or hold.
     pub limits: Limits,
+    /// Bounds on the process as a whole.
+    pub overload: Overload,
     /// What happens to `%2F` in a path.
     pub encoded_slash: EncodedSlash,
     /// Logs.
@@ -244,6 +261,8 @@ pub struct Route {
     pub action: Action,
     /// Header changes of this route alone; they act after the policies'.
     pub headers: HeaderPolicy,
+    /// Which requests are refused first under overload.
+    pub priority: Priority,
 }
 
 /// What a route does with a request.
@@ -251,8 +270,10 @@ pub struct Route {
 pub enum Action {
     /// Sends it to an upstream.
     Forward {
-        /// Index into [`Config::upstreams`].
-        upstream: usize,
+        /// Where to.
+        to: Destination,
+        /// Where copies go.
+        mirror: Option<Mirror>,
         /// Change of the path.
         rewrite: Option<Rewrite>,
         /// What to send as `Host`.
@@ -342,6 +363,10 @@ pub struct Limits {
     pub body_bytes: Option<u64>,
     /// Open client connections of the whole process; more are refused at once.
     pub connections: usize,
+    /// Open connections of one client address; `None` is unbounded.
+    pub connections_per_address: Option<usize>,
+    /// Slowest body or answer that is put up with; `None` puts up with every one.
+    pub minimum_rate: Option<MinimumRate>,
     /// Concurrent HTTP/2 streams of one connection.
     pub streams: u32,
 }

@@ -82,6 +82,7 @@ fn route(shape: Shape, index: usize) -> Result<Route, PatternError> {
             status: StatusCode::FOUND,
         },
         headers: HeaderPolicy::default(),
+        priority: weir_config::model::Priority::Normal,
     })
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn forward(
     let mut retries = Retries::new(&upstream.retry, local, &head.method);
     loop {
         let at = local
-            .pick(upstream.balance, &upstream.schedule, retries.avoid)
+            .pick(&upstream.balance, &upstream.schedule, retries.avoid)
             .ok_or(Failure::NoTarget)?;
         let pool = &local.pools[at];
         let authority = match forward.host {
@@ -190,6 +190,7 @@ mod tests {
             attempts: 2,
             when: when.to_vec(),
             budget_percent: 20,
+            backoff: std::time::Duration::ZERO,
         }
     }
 

@@ -11,6 +11,7 @@ use weir_config::model::Action;
 use crate::body::Body;
 use crate::client::Client;
 use crate::deny::{self, Denial};
+use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::forward::{self, Forward};
 use crate::hop;
@@ -157,10 +158,11 @@ async fn live(
     let (upstream, rewrite, host) = match &route.action {
         Action::Redirect { to, status } => return Ok(matched.redirect(to, *status, head, record)?),
         Action::Forward {
-            upstream,
-            rewrite,
-            host,
-        } => (*upstream, rewrite.as_ref(), host),
+            to, rewrite, host, ..
+        } => {
+            let upstream = to.upstreams().next().ok_or(Failure::NoTarget)?;
+            (upstream, rewrite.as_ref(), host)
+        }
     };
     record.upstream = Some(upstream);
 

@@ -208,7 +208,7 @@ impl Compiler {
             name: Arc::from(upstream.name.as_str()),
             targets: compiled,
             schedule: schedule(&weights),
-            balance: upstream.balance,
+            balance: upstream.balance.clone(),
             retry: upstream.retry.clone(),
             timeouts: upstream.timeouts,
             pool: upstream.pool,

@@ -2,25 +2,40 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-
-use super::{Certificate, Material, TlsVersion};
+use super::{
+    Balance, Breaker, Certificate, Concurrency, Discovery, Health, Hedge, Material, Retry,
+    StickyCookie, TlsVersion, UpstreamTimeouts, Zones,
+};
 
 /// A group of servers that answer alike.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// Unique name.
     pub name: String,
-    /// At least one.
+    /// At least one; none if they are discovered.
     pub targets: Vec<Target>,
+    /// Where the targets come from, if not from the file.
+    pub discovery: Option<Discovery>,
     /// How a target is picked.
     pub balance: Balance,
+    /// Cookie by which a client comes back to its target, whatever `balance` says.
+    pub sticky: Option<StickyCookie>,
+    /// Which targets are near.
+    pub zones: Zones,
+    /// Which targets take traffic.
+    pub health: Health,
+    /// When the upstream as a whole is not asked.
+    pub breaker: Option<Breaker>,
+    /// How much it may be asked at a time.
+    pub concurrency: Option<Concurrency>,
     /// TLS towards the targets; `None` is plain TCP.
     pub tls: Option<UpstreamTls>,
     /// Which HTTP version to speak.
     pub http2: UpstreamHttp2,
     /// What to do when a target cannot be reached or answers badly.
     pub retry: Retry,
+    /// A second attempt before the first one failed.
+    pub hedge: Option<Hedge>,
     /// Deadlines per phase.
     pub timeouts: UpstreamTimeouts,
     /// Connection pool bounds.
@@ -36,17 +51,8 @@ pub struct Target {
     pub port: u16,
     /// Share of the traffic relative to its siblings; 0 takes none.
     pub weight: u32,
-    /// Availability zone, shown to the operator.
+    /// Availability zone.
     pub zone: Option<String>,
-}
-
-/// Load-balancing algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    /// Weighted round robin, spread smoothly.
-    RoundRobin,
-    /// Fewest requests in flight of two random candidates, weighted.
-    LeastRequest,
 }
 
 /// TLS towards targets.
@@ -71,40 +77,6 @@ pub enum UpstreamHttp2 {
     Always,
     /// What ALPN agrees on, HTTP/1.1 on plain TCP: the default.
     Negotiate,
-}
-
-/// Repeats of a failed attempt. Only requests whose repetition is safe are repeated: nothing was
-/// sent yet, or the method is idempotent (RFC 9110 §9.2.2) and the body is still at hand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// Further attempts after the first; 0 turns repeats off.
-    pub attempts: u32,
-    /// Failures that are worth another attempt.
-    pub when: Vec<RetryCondition>,
-    /// Repeats allowed as a share of requests, in percent.
-    pub budget_percent: u32,
-}
-
-/// A failure that may be repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryCondition {
-    /// No connection could be made.
-    Connect,
-    /// The connection ended before a response head arrived.
-    Reset,
-    /// This status came back (500–599).
-    Status(StatusCode),
-}
-
-/// Deadlines towards a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpstreamTimeouts {
-    /// TCP and TLS handshake together.
-    pub connect: Duration,
-    /// From the request being sent to the response's head.
-    pub first_byte: Duration,
-    /// Longest silence while a body is moving, in either direction.
-    pub idle: Duration,
 }
 
 /// Idle connections kept per worker and target.

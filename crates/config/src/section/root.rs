@@ -8,7 +8,7 @@ use super::{listener, policy, route, settings, upstream};
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
 use crate::diagnostic::Finding;
-use crate::model::Config;
+use crate::model::{Config, Overload};
 use crate::node::Node;
 use crate::shape::{Record, Shape, field};
 use crate::value::address;
@@ -138,6 +138,7 @@ pub(crate) fn decode(
         workers,
         admin: admin?,
         data,
+        zone: None,
         listeners: listeners
             .into_iter()
             .map(|(listener, _)| listener)
@@ -148,6 +149,11 @@ pub(crate) fn decode(
         trusted_proxies,
         timeouts: timeouts?,
         limits: limits?,
+        overload: Overload {
+            delay: None,
+            memory: None,
+            bans: None,
+        },
         encoded_slash: encoded_slash?,
         log: log?,
         drain_timeout,

@@ -10,7 +10,9 @@ use super::matcher::{self, MATCH};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Action, HeaderPolicy, HostHeader, Match, Rewrite, Route};
+use crate::model::{
+    Action, Destination, HeaderPolicy, HostHeader, Match, Priority, Rewrite, Route,
+};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -197,6 +199,7 @@ fn build(
         policies,
         action: action?,
         headers: headers?,
+        priority: Priority::Normal,
     })
 }
 
@@ -282,7 +285,8 @@ fn decode_action(
         return Some(Action::Redirect { to, status });
     }
     Some(Action::Forward {
-        upstream: upstream?,
+        to: Destination::Upstream(upstream?),
+        mirror: None,
         rewrite,
         host: host?,
     })

@@ -217,6 +217,8 @@ pub(super) fn decode_limits(context: &mut Context<'_>, cursor: &Cursor<'_>) -> O
         headers: object.get("headers")?.number(context),
         body_bytes: object.get("body_bytes").map(|cursor| cursor.size(context)),
         connections: object.get("connections")?.number(context),
+        connections_per_address: None,
+        minimum_rate: None,
         streams: object.get("streams")?.number(context),
     })
 }

@@ -1,13 +1,15 @@
 //! `upstreams`: groups of servers that answer alike.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use super::listener::{VERSIONS, decode_authorities, decode_certificate, decode_version};
 use crate::codes;
 use crate::decode::{Context, Cursor, Mode, Named, Object};
 use crate::model::{
-    Balance, Pool, Retry, RetryCondition, Target, Upstream, UpstreamHttp2, UpstreamTimeouts,
-    UpstreamTls,
+    Balance, Health, Pool, Retry, RetryCondition, Target, Upstream, UpstreamHttp2,
+    UpstreamTimeouts, UpstreamTls, Zones,
 };
 use crate::node::Node;
 use crate::reference::Reference;
@@ -256,10 +258,25 @@ pub(super) fn decode(context: &mut Context<'_>, entry: &Named<'_>) -> Option<Ups
     Some(Upstream {
         name: entry.name.to_owned(),
         targets: targets?,
+        discovery: None,
         balance,
+        sticky: None,
+        zones: Zones {
+            prefer_own: true,
+            overflow_below_percent: 70,
+        },
+        health: Health {
+            active: None,
+            passive: None,
+            slow_start: Duration::ZERO,
+            panic_threshold_percent: 50,
+        },
+        breaker: None,
+        concurrency: None,
         tls,
         http2,
         retry: retry?,
+        hedge: None,
         timeouts: timeouts?,
         pool: pool?,
     })
@@ -369,6 +386,7 @@ fn decode_retry(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Retry>
         attempts,
         when,
         budget_percent,
+        backoff: Duration::from_millis(25),
     })
 }
 
@@ -397,6 +415,7 @@ fn decode_timeouts(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Ups
         connect: object.get("connect")?.duration(context),
         first_byte: object.get("first_byte")?.duration(context),
         idle: object.get("idle")?.duration(context),
+        total: None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{BASE, loaded, options};
 use crate::decode::{Context, Mode};
-use crate::model::Action;
+use crate::model::{Action, Destination};
 use crate::node::{Node, Value};
 use crate::reference::Materials;
 use crate::shape::{Presence, Shape, default_of, records};
@@ -74,7 +74,10 @@ fn the_default_configuration_runs_as_it_is() {
     assert_eq!(config.upstreams[0].targets[0].port, 9001);
     assert!(matches!(
         config.routes[0].action,
-        Action::Forward { upstream: 0, .. }
+        Action::Forward {
+            to: Destination::Upstream(0),
+            ..
+        }
     ));
 }
 

@@ -115,7 +115,10 @@ routes:
     );
 
     let upstream_of = |route: usize| match &loaded.config.routes[route].action {
-        Action::Forward { upstream, .. } => loaded.config.upstreams[*upstream].name.as_str(),
+        Action::Forward { to, .. } => to
+            .upstreams()
+            .next()
+            .map_or("", |at| loaded.config.upstreams[at].name.as_str()),
         Action::Redirect { .. } => panic!(),
     };
     assert_eq!((upstream_of(0), upstream_of(1)), ("b", "a"));

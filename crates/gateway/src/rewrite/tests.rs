@@ -28,6 +28,7 @@ fn with_request<T>(
             status: StatusCode::FOUND,
         },
         headers: HeaderPolicy::default(),
+        priority: weir_config::model::Priority::Normal,
     };
     let rules = Rules {
         keep_encoded_slash: true,

@@ -38,6 +38,7 @@ fn route(name: &str, words: &str) -> Route {
             status: StatusCode::FOUND,
         },
         headers: HeaderPolicy::default(),
+        priority: weir_config::model::Priority::Normal,
     }
 }
 

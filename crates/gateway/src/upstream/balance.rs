@@ -34,7 +34,7 @@ impl LocalUpstream {
     /// The target for a request, another than `avoid` if there is one.
     pub(crate) fn pick(
         &self,
-        balance: Balance,
+        balance: &Balance,
         schedule: &[u16],
         avoid: Option<usize>,
     ) -> Option<usize> {
@@ -46,7 +46,9 @@ impl LocalUpstream {
         }
         match balance {
             Balance::RoundRobin => self.round_robin(schedule, avoid),
-            Balance::LeastRequest => Some(self.least_request(schedule, avoid)),
+            Balance::LeastRequest | Balance::PeakEwma | Balance::ConsistentHash(_) => {
+                Some(self.least_request(schedule, avoid))
+            }
         }
     }
 

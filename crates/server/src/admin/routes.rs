@@ -114,7 +114,10 @@ pub(super) async fn list(State(shared): SharedState) -> Response {
 
 fn describe<'a>(config: &'a Config, route: &'a model::Route, served: Served) -> Route<'a> {
     let (upstream, redirect) = match &route.action {
-        Action::Forward { upstream, .. } => (Some(config.upstreams[*upstream].name.as_str()), None),
+        Action::Forward { to, .. } => {
+            let first = to.upstreams().next();
+            (first.map(|at| config.upstreams[at].name.as_str()), None)
+        }
         Action::Redirect { to, status } => (
             None,
             Some(Redirect {

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
-use weir_config::model::{self, Balance};
+use weir_config::model;
 use weir_gateway::metrics::{Counter, TargetCounters};
 use weir_gateway::{Target, UpstreamReport};
 
@@ -54,14 +54,10 @@ pub(super) async fn list(State(shared): SharedState) -> Response {
 
 /// Reports and configuration have the same order.
 fn describe<'a>(report: &UpstreamReport<'a>, config: &'a model::Upstream) -> Upstream<'a> {
-    let balance = match config.balance {
-        Balance::RoundRobin => "round_robin",
-        Balance::LeastRequest => "least_request",
-    };
     let targets = report.targets.iter().zip(&config.targets);
     Upstream {
         name: report.name,
-        balance,
+        balance: config.balance.name(),
         targets: targets
             .map(|(target, config)| describe_target(target, config))
             .collect(),

@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use weir_config::Config;
-use weir_config::model::*;
+use weir_config::model::{HeaderRules, PolicyKind};
 use weir_config::template::{Part, Template};
+use weir_config::{Config, LoadOptions};
 use weir_core::Secret;
 use weir_gateway::Gateway;
 
@@ -55,98 +55,28 @@ fn secret_rules() -> HeaderRules {
 }
 
 fn config(target: SocketAddr) -> Config {
-    let second = Duration::from_secs(1);
-    let target = Target {
-        host: target.ip().to_string(),
-        port: target.port(),
-        weight: 1,
-        zone: Some("a".into()),
-    };
-    let upstream = Upstream {
-        name: "catalog".into(),
-        targets: vec![target],
-        balance: Balance::RoundRobin,
-        tls: None,
-        http2: UpstreamHttp2::Never,
-        retry: Retry {
-            attempts: 0,
-            when: Vec::new(),
-            budget_percent: 20,
-        },
-        timeouts: UpstreamTimeouts {
-            connect: second,
-            first_byte: second,
-            idle: second,
-        },
-        pool: Pool {
-            max_idle: 1,
-            idle_timeout: second,
-        },
-    };
-    let route = Route {
-        name: "items".into(),
-        matcher: Match {
-            methods: vec![http::Method::GET],
-            ..Match::default()
-        },
-        policies: vec![0],
-        action: Action::Forward {
-            upstream: 0,
-            rewrite: None,
-            host: HostHeader::Preserve,
-        },
-        headers: HeaderPolicy {
-            request: HeaderRules::default(),
-            response: secret_rules(),
-        },
-    };
-    let tidy = Policy {
-        name: "tidy".into(),
-        kind: PolicyKind::Headers(HeaderPolicy {
-            request: secret_rules(),
-            response: HeaderRules::default(),
-        }),
-    };
-    Config {
-        environment: None,
-        workers: 1,
-        admin: weir_config::model::Admin {
-            address: ([127, 0, 0, 1], 0).into(),
-        },
-        data: PathBuf::new(),
-        listeners: vec![Listener {
-            address: ([127, 0, 0, 1], 0).into(),
-            tls: None,
-            proxy_protocol: false,
-            http2: false,
-        }],
-        upstreams: vec![upstream],
-        policies: vec![tidy],
-        routes: vec![route],
-        trusted_proxies: Vec::new(),
-        timeouts: ClientTimeouts {
-            handshake: second,
-            head: second,
-            idle: second,
-            body: second,
-            write: second,
-        },
-        limits: Limits {
-            head_bytes: 16_384,
-            headers: 100,
-            body_bytes: None,
-            connections: 100,
-            streams: 10,
-        },
-        encoded_slash: EncodedSlash::Reject,
-        log: Log {
-            format: LogFormat::Json,
-            level: LogLevel::Info,
-            output: LogOutput::Stderr,
-            access: false,
-        },
-        drain_timeout: second,
-    }
+    let text = format!(
+        "
+workers: 1
+admin: {{ address: 127.0.0.1:0 }}
+listeners: [{{ address: 127.0.0.1:0, http2: false }}]
+upstreams:
+  catalog: {{ targets: [{{ address: '{target}', zone: a }}], http2: false }}
+policies:
+  tidy: {{ headers: {{}} }}
+routes:
+  - {{ name: items, match: {{ methods: GET }}, policies: [tidy], upstream: catalog }}
+log: {{ access: false }}
+drain_timeout: 1s
+"
+    );
+    let base = std::path::Path::new("");
+    let loaded = weir_config::load_text(&text, "weir.yaml", base, &LoadOptions::default());
+    let mut config = loaded.expect("a configuration").config;
+    let PolicyKind::Headers(tidy) = &mut config.policies[0].kind;
+    tidy.request = secret_rules();
+    config.routes[0].headers.response = secret_rules();
+    config
 }
 
 /// Answers every connection's request with `ok`.

@@ -99,15 +99,13 @@ impl Plan {
 
         let towards = match &route.action {
             Action::Forward {
-                upstream,
-                rewrite,
-                host,
+                to, rewrite, host, ..
             } => {
-                let upstream = &config.upstreams[*upstream];
+                let upstream = &config.upstreams[first_upstream(to)];
                 match forwarded_path(request, rewrite.as_ref(), &context) {
                     Ok(path) => Towards::Upstream {
                         name: upstream.name.clone(),
-                        balance: balance(upstream.balance),
+                        balance: balance(&upstream.balance),
                         targets: upstream.targets.iter().map(target).collect(),
                         path,
                         host: host_sent(host, request, upstream),
@@ -225,7 +223,7 @@ fn context<'a>(
     captures: &'a Captures,
 ) -> RenderContext<'a> {
     let upstream_name = match &route.action {
-        Action::Forward { upstream, .. } => config.upstreams[*upstream].name.as_str(),
+        Action::Forward { to, .. } => config.upstreams[first_upstream(to)].name.as_str(),
         Action::Redirect { .. } => "",
     };
     RenderContext {
@@ -271,10 +269,16 @@ fn host_sent(host: &HostHeader, request: &Request, upstream: &Upstream) -> Strin
     }
 }
 
-fn balance(balance: Balance) -> &'static str {
+fn first_upstream(to: &model::Destination) -> usize {
+    to.upstreams().next().unwrap_or_default()
+}
+
+fn balance(balance: &Balance) -> &'static str {
     match balance {
         Balance::RoundRobin => "round robin",
         Balance::LeastRequest => "least request",
+        Balance::PeakEwma => "peak EWMA",
+        Balance::ConsistentHash(_) => "consistent hash",
     }
 }
 

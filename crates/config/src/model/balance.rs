@@ -1,0 +1,63 @@
+//! How one of an upstream's targets is picked.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+/// Load-balancing algorithm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// Weighted round robin, spread smoothly.
+    RoundRobin,
+    /// Fewest requests in flight of two random candidates, weighted.
+    LeastRequest,
+    /// Lowest latency of two random candidates, weighted: a moving average that jumps up at once and
+    /// comes down slowly, times the requests in flight.
+    PeakEwma,
+    /// The same key goes to the same target (Maglev).
+    ConsistentHash(HashKey),
+}
+
+impl Balance {
+    /// The word under which the file knows it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastRequest => "least_request",
+            Self::PeakEwma => "peak_ewma",
+            Self::ConsistentHash(_) => "consistent_hash",
+        }
+    }
+}
+
+/// What of a request decides where it goes. A request without it is placed at random.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address; behind trusted proxies the one that they name.
+    Address,
+    /// The normalised path, without the query.
+    Path,
+    /// The first value of this header.
+    Header(HeaderName),
+    /// The value of this cookie.
+    Cookie(String),
+}
+
+/// A cookie that Weir sets, so that a client comes back to where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StickyCookie {
+    /// The cookie's name.
+    pub name: String,
+    /// `Max-Age`; without it the cookie ends with the browser's session.
+    pub max_age: Option<Duration>,
+}
+
+/// Which targets are near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Zones {
+    /// Whether targets of this node's own zone come first.
+    pub prefer_own: bool,
+    /// Share of the own zone's weight that must be healthy for it to take all traffic, in percent;
+    /// below it the rest goes to other zones in proportion.
+    pub overflow_below_percent: u32,
+}
