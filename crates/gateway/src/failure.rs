@@ -162,6 +162,21 @@ impl Failure {
         }
     }
 
+    /// Whether it is the target that failed, not the client or this gateway.
+    pub const fn is_the_targets(self) -> bool {
+        matches!(
+            self,
+            Self::Resolve
+                | Self::Connect
+                | Self::ConnectTimeout
+                | Self::UpstreamTls
+                | Self::UpstreamReset
+                | Self::UpstreamTimeout
+                | Self::UpstreamStalled
+                | Self::UpstreamMalformed(_)
+        )
+    }
+
     /// Whether nothing of the request can have had an effect on the target.
     pub const fn is_before_sending(self) -> bool {
         matches!(

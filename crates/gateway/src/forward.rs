@@ -1,23 +1,29 @@
 //! Sends a request to a target, and to another one where that is safe and allowed.
 
-use http::Method;
-use weir_config::model::{HostHeader, Retry, RetryCondition};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use weir_config::model::HostHeader;
 
 use crate::body::Body;
+use crate::client::Client;
+use crate::control::Notice;
 use crate::failure::Failure;
 use crate::message::{RequestHead, Version};
 use crate::record::Recorder;
 use crate::request::{Answer, Interim};
-use crate::snapshot::LocalSnapshot;
+use crate::retry::Retries;
+use crate::snapshot::{LocalSnapshot, Upstream};
 use crate::timer::Timer;
-use crate::upstream::{Attempted, Deadlines, Fate, ForwardHead, InFlight, LocalUpstream, attempt};
+use crate::upstream::{Attempted, Deadlines, ForwardHead, InFlight, Member, View, Wish, attempt};
 
-/// How often a request is sent anew because a kept connection turned out to have ended. That says
-/// nothing about the target, so it is no repeat in the configuration's sense.
-const MOST_STALE: u32 = 2;
+/// Bodies up to this length arrive with their head, or nearly so: the time to the answer is the
+/// target's. With longer ones it is mostly the client's.
+const SHORT_BODY: u64 = 16 * 1024;
 
 /// What is sent where.
 pub(crate) struct Forward<'a> {
+    pub(crate) client: &'a Rc<Client>,
     pub(crate) snapshot: &'a LocalSnapshot,
     /// Index of the upstream.
     pub(crate) upstream: usize,
@@ -38,37 +44,24 @@ pub(crate) async fn forward(
     record: &mut Recorder,
 ) -> Result<Answer, Failure> {
     let upstream = &forward.snapshot.upstreams[forward.upstream];
+    let model = upstream.model();
     let local = &forward.snapshot.local[forward.upstream];
+    let pools = &forward.client.worker.pools;
     let deadlines = Deadlines {
-        upstream: upstream.timeouts,
+        upstream: model.timeouts,
         body: forward.snapshot.timeouts.body,
     };
-    let (path, query) = match forward.rewritten {
-        Some(rewritten) => (rewritten, None),
-        None => (forward.path, head.query.as_deref()),
-    };
-    let mut retries = Retries::new(&upstream.retry, local, &head.method);
+    let is_short = body.length().is_some_and(|length| length <= SHORT_BODY);
+    let mut wish = Wish::default();
+    let mut retries = Retries::new(&model.retry, &local.budget, &head.method);
     loop {
-        let at = local
-            .pick(&upstream.balance, &upstream.schedule, retries.avoid)
+        // Anew for every attempt: what was just found out about a target counts.
+        let view = forward.snapshot.view(forward.upstream, pools);
+        let at = view
+            .pick(local, &model.balance, &wish)
             .ok_or(Failure::NoTarget)?;
-        let pool = &local.pools[at];
-        let authority = match forward.host {
-            HostHeader::Preserve if !head.authority.is_empty() => &*head.authority,
-            HostHeader::Literal(text) => text,
-            HostHeader::Preserve | HostHeader::Target => &*pool.target.authority,
-        };
-        let wanted = ForwardHead {
-            method: &head.method,
-            path,
-            query,
-            scheme: upstream.scheme(),
-            authority,
-            fields: &head.fields,
-            content_length: head.content_length,
-            expects_continue: head.expects_continue,
-            reads_ahead: head.version < Version::Http2,
-        };
+        let (member, pool) = (&view.plan.members[at], &view.pools[at]);
+        let wanted = forward.head(upstream, &view, at, head);
         record.attempt(InFlight::begin(pool));
         pool.counters().requests.add(1);
         let outcome = attempt(
@@ -83,10 +76,14 @@ pub(crate) async fn forward(
         .await;
         body = match outcome {
             Ok((response, exchange)) => {
-                record.upstream_answered();
+                let took = record.upstream_answered();
+                if is_short {
+                    pool.observe(took);
+                }
+                forward.judge(upstream, member, Ok(response.status.as_u16()));
                 let is_untouched = exchange.is_untouched();
                 if !retries.answer_is_retried(response.status, is_untouched) {
-                    let idle = upstream.timeouts.idle;
+                    let idle = model.timeouts.idle;
                     return Ok(Answer {
                         head: response,
                         body: exchange.into_body(),
@@ -99,165 +96,83 @@ pub(crate) async fn forward(
             }
             Err(Attempted {
                 failure,
-                body: Some(untouched),
+                body: untouched,
                 fate,
-            }) if retries.failure_is_retried(failure, fate) => untouched,
-            Err(Attempted { failure, .. }) => {
-                pool.counters().failed.add(1);
-                return Err(failure);
+            }) => {
+                let is_retried = untouched.is_some() && retries.failure_is_retried(failure, fate);
+                // A kept connection that had ended says nothing about the target.
+                if !is_retried || retries.has_moved_on {
+                    forward.judge(upstream, member, Err(failure));
+                }
+                match untouched {
+                    Some(untouched) if is_retried => untouched,
+                    _ => {
+                        pool.counters().failed.add(1);
+                        return Err(failure);
+                    }
+                }
             }
         };
         if retries.has_moved_on {
             pool.counters().failed.add(1);
-            retries.avoid = Some(at);
+            wish.tried.push(member.target.identity);
             record.retried();
         }
     }
 }
 
-/// Decides about repeats. Only what is safe is repeated: nothing was sent yet, or the method is
-/// idempotent (RFC 9110 §9.2.2) and the body is still at hand.
-struct Retries<'a> {
-    rules: &'a Retry,
-    local: &'a LocalUpstream,
-    is_idempotent: bool,
-    made: u32,
-    stale: u32,
-    /// Whether the last decision was for a repeat that counts.
-    has_moved_on: bool,
-    /// The target that failed last.
-    avoid: Option<usize>,
-}
-
-impl<'a> Retries<'a> {
-    fn new(rules: &'a Retry, local: &'a LocalUpstream, method: &Method) -> Self {
-        local.earn(rules.budget_percent);
-        Self {
-            rules,
-            local,
-            is_idempotent: method.is_idempotent(),
-            made: 0,
-            stale: 0,
-            has_moved_on: false,
-            avoid: None,
-        }
-    }
-
-    fn answer_is_retried(&mut self, status: http::StatusCode, is_untouched: bool) -> bool {
-        self.is_idempotent && is_untouched && self.repeat(RetryCondition::Status(status))
-    }
-
-    fn failure_is_retried(&mut self, failure: Failure, fate: Fate) -> bool {
-        let had_no_effect = failure.is_before_sending() || fate == Fate::Refused;
-        if !self.is_idempotent && !had_no_effect {
-            return false;
-        }
-        if fate != Fate::Unknown && self.stale < MOST_STALE {
-            self.stale += 1;
-            self.has_moved_on = false;
-            return true;
-        }
-        condition(failure).is_some_and(|condition| self.repeat(condition))
-    }
-
-    fn repeat(&mut self, condition: RetryCondition) -> bool {
-        let allowed = self.rules.when.contains(&condition)
-            && self.made < self.rules.attempts
-            && self.local.spend();
-        self.made += u32::from(allowed);
-        self.has_moved_on = allowed;
-        allowed
-    }
-}
-
-fn condition(failure: Failure) -> Option<RetryCondition> {
-    match failure {
-        Failure::Resolve | Failure::Connect | Failure::ConnectTimeout | Failure::UpstreamTls => {
-            Some(RetryCondition::Connect)
-        }
-        Failure::UpstreamReset => Some(RetryCondition::Reset),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::StatusCode;
-
-    fn rules(when: &[RetryCondition]) -> Retry {
-        Retry {
-            attempts: 2,
-            when: when.to_vec(),
-            budget_percent: 20,
-            backoff: std::time::Duration::ZERO,
-        }
-    }
-
-    const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
-
-    #[test]
-    fn only_what_is_configured_and_safe_is_repeated() {
-        let local = LocalUpstream::new(Vec::new(), 0);
-        let rules = rules(&[RetryCondition::Connect, RetryCondition::Status(UNAVAILABLE)]);
-        let mut get = Retries::new(&rules, &local, &Method::GET);
-        assert!(
-            !get.answer_is_retried(StatusCode::BAD_GATEWAY, true),
-            "another status"
-        );
-        assert!(
-            !get.answer_is_retried(UNAVAILABLE, false),
-            "the body is gone"
-        );
-        assert!(
-            !get.failure_is_retried(Failure::UpstreamReset, Fate::Unknown),
-            "resets are not listed"
-        );
-        assert!(get.answer_is_retried(UNAVAILABLE, true));
-        assert!(get.failure_is_retried(Failure::Connect, Fate::Unknown));
-        assert!(
-            !get.failure_is_retried(Failure::Connect, Fate::Unknown),
-            "both attempts are used"
-        );
-
-        let mut post = Retries::new(&rules, &local, &Method::POST);
-        assert!(
-            !post.answer_is_retried(UNAVAILABLE, true),
-            "it had an effect, perhaps"
-        );
-        assert!(
-            !post.failure_is_retried(Failure::UpstreamReset, Fate::Stale),
-            "it was sent, perhaps"
-        );
-        assert!(
-            post.failure_is_retried(Failure::ConnectTimeout, Fate::Unknown),
-            "nothing was sent"
-        );
-    }
-
-    #[test]
-    fn a_connection_that_ended_while_idle_is_not_counted_but_bounded() {
-        let local = LocalUpstream::new(Vec::new(), 0);
-        let rules = rules(&[]);
-        let mut get = Retries::new(&rules, &local, &Method::GET);
-        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale) && !get.has_moved_on);
-        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
-        assert!(!get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
-    }
-
-    #[test]
-    fn repeats_end_with_their_budget() {
-        let local = LocalUpstream::new(Vec::new(), 0);
-        let rules = Retry {
-            budget_percent: 0,
-            ..rules(&[RetryCondition::Connect])
+impl Forward<'_> {
+    fn head<'a>(
+        &'a self,
+        upstream: &Upstream,
+        view: &'a View,
+        at: usize,
+        head: &'a RequestHead,
+    ) -> ForwardHead<'a> {
+        let (path, query) = match self.rewritten {
+            Some(rewritten) => (rewritten, None),
+            None => (self.path, head.query.as_deref()),
         };
-        let made = (0..100)
-            .filter(|_| {
-                let mut get = Retries::new(&rules, &local, &Method::GET);
-                get.failure_is_retried(Failure::Connect, Fate::Unknown)
-            })
-            .count();
-        assert_eq!(made, 10, "the reserve, and nothing earned");
+        let authority = match self.host {
+            HostHeader::Preserve if !head.authority.is_empty() => &*head.authority,
+            HostHeader::Literal(text) => text,
+            HostHeader::Preserve | HostHeader::Target => &*view.pools[at].target.authority,
+        };
+        ForwardHead {
+            method: &head.method,
+            path,
+            query,
+            scheme: upstream.settings.speech.scheme(),
+            authority,
+            fields: &head.fields,
+            content_length: head.content_length,
+            expects_continue: head.expects_continue,
+            reads_ahead: head.version < Version::Http2,
+        }
+    }
+
+    /// Passive health: what came of an attempt counts for or against the target.
+    fn judge(&self, upstream: &Upstream, member: &Member, outcome: Result<u16, Failure>) {
+        let Some(passive) = &upstream.model().health.passive else {
+            return;
+        };
+        let is_good = match outcome {
+            Ok(status) => !passive.statuses.contains(&status),
+            Err(failure) if !failure.is_the_targets() => return,
+            Err(_) => false,
+        };
+        if is_good {
+            member.state.succeeded();
+            return;
+        }
+        let failures = member.state.failed();
+        let most = passive.consecutive_failures;
+        if most > 0 && failures.is_multiple_of(most) {
+            // Rare: the supervisor decides what follows.
+            let _ = self.client.worker.shared.control.send(Notice::Failing {
+                cluster: Arc::clone(&upstream.cluster),
+                identity: member.target.identity,
+            });
+        }
     }
 }

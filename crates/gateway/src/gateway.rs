@@ -6,18 +6,20 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use weir_config::Config;
 
 use crate::accept::Backlog;
+use crate::control::{Control, Notice};
 use crate::listen;
 use crate::metrics::WorkerCounters;
 use crate::record::AccessRecord;
 use crate::snapshot::{Compiler, Snapshot};
 use crate::tls::TlsError;
+use crate::upstream::Targets;
 use crate::worker::{self, Command, Shared, Start};
 
 /// Access records that may wait for the log's writer, per worker.
@@ -65,11 +67,14 @@ struct Thread {
 pub struct Gateway {
     shared: Arc<Shared>,
     workers: Vec<Thread>,
-    control: Mutex<Control>,
+    targets: Arc<Targets>,
+    revisions: Mutex<Revisions>,
+    /// Taken by whoever waits for its end.
+    control: Mutex<Option<Control>>,
 }
 
 /// What changes with a revision. Behind one lock: revisions come one at a time.
-struct Control {
+struct Revisions {
     compiler: Compiler,
     /// Kept beside the workers' own handles, so that they can be handed to a new process.
     sockets: BTreeMap<SocketAddr, Vec<TcpListener>>,
@@ -87,6 +92,7 @@ impl Gateway {
         let count = config.workers.max(1);
         let mut compiler = Compiler::new(count);
         let snapshot = compiler.compile(Arc::clone(config))?;
+        let control = Control::start().map_err(GatewayError::Thread)?;
         let mut sockets = listen::adopt(inherited);
         let wanted: HashSet<SocketAddr> = addresses(config).collect();
         sockets.retain(|address, _| wanted.contains(address));
@@ -96,6 +102,7 @@ impl Gateway {
             generation: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
+            control: control.notices(),
         });
         let mut workers = Vec::with_capacity(count);
         let mut records = Vec::with_capacity(count);
@@ -107,19 +114,32 @@ impl Gateway {
         let gateway = Self {
             shared,
             workers,
-            control: Mutex::new(Control {
+            targets: Arc::clone(&compiler.targets),
+            revisions: Mutex::new(Revisions {
                 compiler,
                 sockets: BTreeMap::new(),
             }),
+            control: Mutex::new(Some(control)),
         };
         gateway.listen(duplicates(&sockets)?);
-        gateway.control().sockets = sockets;
+        let mut revisions = gateway.revisions();
+        revisions.sockets = sockets;
+        gateway.supervise(&revisions.compiler);
+        drop(revisions);
         Ok((gateway, records))
     }
 
-    fn control(&self) -> MutexGuard<'_, Control> {
+    fn revisions(&self) -> MutexGuard<'_, Revisions> {
         // A panic between two steps of a change leaves nothing half done that a reader could see.
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+        self.revisions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the supervisor which upstreams there are.
+    fn supervise(&self, compiler: &Compiler) {
+        let clusters = compiler.clusters.values().map(Arc::clone).collect();
+        let _ = self.shared.control.send(Notice::Upstreams(clusters));
     }
 
     /// Hands sockets to the workers, spread evenly.
@@ -149,34 +169,45 @@ impl Gateway {
     /// Puts a configuration into effect: all of it or nothing. Requests under way end with the
     /// configuration that they began with. The number of workers stays what it was at the start.
     pub fn apply(&self, config: Arc<Config>) -> Result<(), GatewayError> {
-        let mut control = self.control();
+        let mut revisions = self.revisions();
         let wanted: HashSet<SocketAddr> = addresses(&config).collect();
         let missing: HashSet<SocketAddr> = wanted
             .iter()
-            .filter(|at| !control.sockets.contains_key(at))
+            .filter(|at| !revisions.sockets.contains_key(at))
             .copied()
             .collect();
         let mut added = BTreeMap::new();
         listen::complete(&mut added, &missing, self.workers.len())?;
         let handed = duplicates(&added)?;
-        let snapshot = control.compiler.compile(config)?;
+        let snapshot = revisions.compiler.compile(config)?;
+        self.supervise(&revisions.compiler);
         self.shared.snapshot.store(Arc::new(snapshot));
         self.shared.generation.fetch_add(1, Ordering::Release);
         // Workers without traffic take up the new revision, too, and let go of the old one.
         self.tell_all(|| Command::Refresh);
         self.listen(handed);
-        control.sockets.extend(added);
-        let gone: Vec<SocketAddr> = control
+        revisions.sockets.extend(added);
+        let gone: Vec<SocketAddr> = revisions
             .sockets
             .keys()
             .filter(|at| !wanted.contains(at))
             .copied()
             .collect();
         for address in gone {
-            control.sockets.remove(&address);
+            revisions.sockets.remove(&address);
             self.tell_all(|| Command::Unlisten(address));
         }
         Ok(())
+    }
+
+    /// Replaces an upstream's targets by those that a discovery found. Targets that stay keep their
+    /// connections, counters and health; requests under way end where they are. An upstream that is
+    /// not there, or lists its targets itself, stays as it is.
+    pub fn discovered(&self, upstream: &str, found: Vec<weir_config::model::Target>) {
+        let cluster = self.revisions().compiler.clusters.get(upstream).cloned();
+        if let Some(cluster) = cluster {
+            cluster.discovered(found, &self.targets, Instant::now());
+        }
     }
 
     /// What runs now.
@@ -196,9 +227,9 @@ impl Gateway {
 
     /// Addresses listened on: as configured, and as bound.
     pub fn addresses(&self) -> Vec<(SocketAddr, SocketAddr)> {
-        let control = self.control();
+        let revisions = self.revisions();
         let bound = |listeners: &Vec<TcpListener>| listeners.first()?.local_addr().ok();
-        control
+        revisions
             .sockets
             .iter()
             .filter_map(|(address, listeners)| Some((*address, bound(listeners)?)))
@@ -207,7 +238,7 @@ impl Gateway {
 
     /// Copies of the listening sockets, for a new process to go on with.
     pub fn sockets(&self) -> Result<Vec<Socket>, GatewayError> {
-        duplicates(&self.control().sockets)
+        duplicates(&self.revisions().sockets)
     }
 
     /// Stops accepting, lets requests under way end, and asks clients to leave with their next
@@ -223,7 +254,7 @@ impl Gateway {
             Backlog::Serve
         };
         self.tell_all(|| Command::Drain(backlog));
-        self.control().sockets.clear();
+        self.revisions().sockets.clear();
         let end = tokio::time::Instant::now() + within;
         let close = tokio::time::Instant::now() + within / 2;
         let mut closing = false;
@@ -249,6 +280,14 @@ impl Gateway {
     /// then.
     pub fn join(&self) {
         self.tell_all(|| Command::Stop);
+        let control = self
+            .control
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(control) = control {
+            control.join();
+        }
         for worker in &self.workers {
             let join = worker
                 .join

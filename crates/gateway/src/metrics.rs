@@ -104,6 +104,13 @@ pub struct TargetCounters {
     pub failed: Counter,
     /// Attempts under way now.
     pub in_flight: Counter,
+    /// Mean time to the response's head of late, in nanoseconds; 0 before the first response.
+    pub latency_nanos: Counter,
+}
+
+/// One set of counters for each worker.
+pub(crate) fn per_worker<T: Default>(workers: usize) -> std::sync::Arc<[T]> {
+    (0..workers).map(|_| T::default()).collect()
 }
 
 /// What is counted for a worker as a whole.

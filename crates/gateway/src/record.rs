@@ -72,6 +72,8 @@ pub(crate) struct Recorder {
     client: Rc<Client>,
     pub(crate) snapshot: Rc<LocalSnapshot>,
     started: Instant,
+    /// When the last attempt began.
+    attempted: Instant,
     pub(crate) id: RequestId,
     pub(crate) client_address: IpAddr,
     version: Version,
@@ -104,11 +106,13 @@ impl Recorder {
         method: Option<Method>,
         path: ByteString,
     ) -> Box<Self> {
+        let started = Instant::now();
         // Boxed: it travels with the request through a dozen hands.
         Box::new(Self {
             client: Rc::clone(client),
             snapshot: Rc::clone(snapshot),
-            started: Instant::now(),
+            started,
+            attempted: started,
             id: RequestId::generate(),
             client_address: client.peer.ip(),
             version,
@@ -147,6 +151,10 @@ impl Recorder {
     pub(crate) fn attempt(&mut self, in_flight: InFlight) {
         self.in_flight = Some(in_flight);
         self.connecting = None;
+        // The first one begins with the request, near enough: the clock is not asked again.
+        if self.attempts > 0 {
+            self.attempted = Instant::now();
+        }
         self.attempts += 1;
     }
 
@@ -155,9 +163,11 @@ impl Recorder {
         self.client.worker.counters.retries.add(1);
     }
 
-    /// The response's head came back from the target.
-    pub(crate) fn upstream_answered(&mut self) {
-        self.upstream_head = Some(self.started.elapsed());
+    /// The response's head came back from the target; tells how long the attempt took.
+    pub(crate) fn upstream_answered(&mut self) -> Duration {
+        let now = Instant::now();
+        self.upstream_head = Some(now.duration_since(self.started));
+        now.duration_since(self.attempted)
     }
 
     /// The answer's status is settled.

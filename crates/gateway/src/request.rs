@@ -172,6 +172,7 @@ async fn live(
 
     // 11. Forward: pick a target, with deadlines, and another one where that is safe.
     let forward = Forward {
+        client,
         snapshot,
         upstream,
         rewritten: rewritten.as_deref(),

@@ -5,21 +5,19 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use bytestring::ByteString;
 use http::HeaderValue;
 use ipnet::IpNet;
 use weir_config::model::{self, Action, Config};
 use weir_config::pattern::PathPattern;
 
-use crate::buffers::Buffers;
 use crate::header_rules::{HeaderRules, Side};
-use crate::metrics::{RouteCounters, TargetCounters};
+use crate::metrics::{RouteCounters, per_worker};
 use crate::router::Router;
-use crate::timer::Timers;
 use crate::tls::{self, TlsContext, TlsError};
-use crate::upstream::{Connector, LocalUpstream, Pool, Target, schedule};
+use crate::upstream::cluster::{Cluster, Settings};
+use crate::upstream::{LocalUpstream, Member, Pools, Targets, View};
 
 /// A compiled configuration; immutable, shared by all workers.
 pub struct Snapshot {
@@ -51,19 +49,15 @@ pub(crate) struct Route {
 
 pub(crate) struct Upstream {
     pub(crate) name: Arc<str>,
-    pub(crate) targets: Vec<Arc<Target>>,
-    /// Indices into `targets`, in weighted order.
-    pub(crate) schedule: Vec<u16>,
-    pub(crate) balance: model::Balance,
-    pub(crate) retry: model::Retry,
-    pub(crate) timeouts: model::UpstreamTimeouts,
-    pool: model::Pool,
-    scheme: &'static str,
+    pub(crate) settings: Arc<Settings>,
+    /// What outlives the revision.
+    pub(crate) cluster: Arc<Cluster>,
 }
 
 impl Upstream {
-    pub(crate) fn scheme(&self) -> &'static str {
-        self.scheme
+    /// What the configuration says.
+    pub(crate) fn model(&self) -> &model::Upstream {
+        self.settings.model()
     }
 }
 
@@ -74,21 +68,12 @@ pub(crate) struct Listener {
     pub(crate) http2: bool,
 }
 
-/// What makes two targets one and the same, so that connections and counters survive a reload.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct TargetKey {
-    host: String,
-    port: u16,
-    http2: u8,
-    tls: Option<tls::Fingerprint>,
-}
-
 /// Compiles configurations and remembers what outlives each of them.
 pub(crate) struct Compiler {
     workers: usize,
     tls: TlsContext,
-    identities: AtomicU64,
-    targets: HashMap<TargetKey, Arc<Target>>,
+    pub(crate) targets: Arc<Targets>,
+    pub(crate) clusters: HashMap<Arc<str>, Arc<Cluster>>,
     routes: HashMap<Arc<str>, Arc<[RouteCounters]>>,
     unrouted: Arc<[RouteCounters]>,
 }
@@ -98,8 +83,8 @@ impl Compiler {
         Self {
             workers,
             tls: TlsContext::new(),
-            identities: AtomicU64::new(0),
-            targets: HashMap::new(),
+            targets: Arc::new(Targets::new(workers)),
+            clusters: HashMap::new(),
             routes: HashMap::new(),
             unrouted: per_worker(workers),
         }
@@ -111,11 +96,12 @@ impl Compiler {
         for listener in &config.listeners {
             listeners.insert(listener.address, Arc::new(self.listener(listener)?));
         }
-        let mut targets = HashMap::new();
-        let mut upstreams = Vec::with_capacity(config.upstreams.len());
-        for upstream in &config.upstreams {
-            upstreams.push(self.upstream(upstream, &mut targets)?);
+        let mut compiled = Vec::with_capacity(config.upstreams.len());
+        for index in 0..config.upstreams.len() {
+            let settings = Settings::compile(&config, index, &self.targets)?;
+            compiled.push(Arc::new(settings));
         }
+        let upstreams = self.upstreams(compiled);
         let mut counters = HashMap::new();
         let routes = config
             .routes
@@ -135,7 +121,6 @@ impl Compiler {
             unrouted: Arc::clone(&self.unrouted),
             config,
         };
-        self.targets = targets;
         self.routes = counters;
         Ok(snapshot)
     }
@@ -158,88 +143,29 @@ impl Compiler {
         })
     }
 
-    fn upstream(
-        &self,
-        upstream: &model::Upstream,
-        targets: &mut HashMap<TargetKey, Arc<Target>>,
-    ) -> Result<Upstream, TlsError> {
-        let tls = match &upstream.tls {
-            Some(tls) => Some((
-                tls,
-                tls::client_config(tls, upstream.http2)?,
-                tls::fingerprint::upstream(tls, upstream.http2),
-            )),
-            None => None,
-        };
-        let mut compiled = Vec::with_capacity(upstream.targets.len());
-        for target in &upstream.targets {
-            let key = TargetKey {
-                host: target.host.clone(),
-                port: target.port,
-                http2: upstream.http2 as u8,
-                tls: tls.as_ref().map(|(_, _, fingerprint)| *fingerprint),
-            };
-            let known = targets.get(&key).or_else(|| self.targets.get(&key));
-            let target = match known {
-                Some(target) => Arc::clone(target),
-                None => {
-                    let connector = Connector {
-                        tls: match &tls {
-                            Some((settings, config, _)) => Some((
-                                Arc::clone(config),
-                                tls::server_name(settings, &target.host)?,
-                            )),
-                            None => None,
-                        },
-                        http2: upstream.http2,
-                    };
-                    Arc::new(self.target(target, connector))
+    /// Takes up what was compiled: from here on new targets take traffic, also of requests that still
+    /// go by the former revision.
+    fn upstreams(&mut self, compiled: Vec<Arc<Settings>>) -> Vec<Upstream> {
+        let now = Instant::now();
+        let mut clusters = HashMap::with_capacity(compiled.len());
+        let mut upstreams = Vec::with_capacity(compiled.len());
+        for settings in compiled {
+            let cluster = match self.clusters.get(settings.model().name.as_str()) {
+                Some(known) => {
+                    known.configure(Arc::clone(&settings), &self.targets, now);
+                    Arc::clone(known)
                 }
+                None => Cluster::new(Arc::clone(&settings), now),
             };
-            targets.insert(key, Arc::clone(&target));
-            compiled.push(target);
+            clusters.insert(Arc::clone(&cluster.name), Arc::clone(&cluster));
+            upstreams.push(Upstream {
+                name: Arc::clone(&cluster.name),
+                settings,
+                cluster,
+            });
         }
-        let weights: Vec<u32> = upstream
-            .targets
-            .iter()
-            .map(|target| target.weight)
-            .collect();
-        Ok(Upstream {
-            name: Arc::from(upstream.name.as_str()),
-            targets: compiled,
-            schedule: schedule(&weights),
-            balance: upstream.balance.clone(),
-            retry: upstream.retry.clone(),
-            timeouts: upstream.timeouts,
-            pool: upstream.pool,
-            scheme: if upstream.tls.is_some() {
-                "https"
-            } else {
-                "http"
-            },
-        })
-    }
-
-    fn target(&self, target: &model::Target, connector: Connector) -> Target {
-        let authority = if target.host.contains(':') {
-            format!("[{}]:{}", target.host, target.port)
-        } else {
-            format!("{}:{}", target.host, target.port)
-        };
-        Target {
-            identity: self.identities.fetch_add(1, Ordering::Relaxed),
-            address: target
-                .host
-                .parse()
-                .ok()
-                .map(|ip| SocketAddr::new(ip, target.port)),
-            host: target.host.clone(),
-            port: target.port,
-            authority: ByteString::from(authority),
-            zone: target.zone.clone(),
-            counters: per_worker::<TargetCounters>(self.workers),
-            connector,
-        }
+        self.clusters = clusters;
+        upstreams
     }
 
     fn route(
@@ -281,10 +207,6 @@ impl Compiler {
     }
 }
 
-fn per_worker<T: Default>(workers: usize) -> Arc<[T]> {
-    (0..workers).map(|_| T::default()).collect()
-}
-
 fn hsts_value(hsts: model::Hsts) -> HeaderValue {
     let mut text = format!("max-age={}", hsts.max_age.as_secs());
     if hsts.include_subdomains {
@@ -308,8 +230,10 @@ pub struct RouteReport<'a> {
 pub struct UpstreamReport<'a> {
     /// The upstream's name.
     pub name: &'a str,
-    /// Its targets, in the configuration's order.
-    pub targets: &'a [Arc<Target>],
+    /// Its targets as of now, in the order of the configuration or the discovery.
+    pub members: Vec<Member>,
+    /// Whether so little of it is healthy that health is ignored.
+    pub is_panicking: bool,
 }
 
 impl Snapshot {
@@ -337,7 +261,8 @@ impl Snapshot {
     pub fn upstream_reports(&self) -> impl Iterator<Item = UpstreamReport<'_>> {
         self.upstreams.iter().map(|upstream| UpstreamReport {
             name: &upstream.name,
-            targets: &upstream.targets,
+            members: upstream.cluster.plan().members.clone(),
+            is_panicking: upstream.cluster.plan().is_panicking,
         })
     }
 }
@@ -347,7 +272,7 @@ pub(crate) struct LocalSnapshot {
     shared: Arc<Snapshot>,
     pub(crate) generation: u64,
     /// In the order of [`Snapshot::upstreams`].
-    pub(crate) local: Vec<LocalUpstream>,
+    pub(crate) local: Vec<Rc<LocalUpstream>>,
 }
 
 impl Deref for LocalSnapshot {
@@ -359,44 +284,32 @@ impl Deref for LocalSnapshot {
 }
 
 impl LocalSnapshot {
-    /// Takes over the pools of targets that both revisions have, and closes the others.
+    /// Takes over the views of upstreams that both revisions have.
     pub(crate) fn new(
         shared: Arc<Snapshot>,
         generation: u64,
         previous: Option<&Self>,
-        worker: usize,
-        timers: &Rc<Timers>,
-        buffers: &Rc<Buffers>,
+        pools: &Pools,
     ) -> Self {
-        let mut known: HashMap<u64, &Rc<Pool>> = previous
+        let known: HashMap<*const Cluster, &Rc<LocalUpstream>> = previous
             .into_iter()
-            .flat_map(Self::pools)
-            .map(|pool| (pool.target.identity, pool))
+            .flat_map(|previous| &previous.local)
+            .map(|local| (Arc::as_ptr(&local.cluster), local))
             .collect();
-        let mut made: HashMap<u64, Rc<Pool>> = HashMap::new();
         let mut local = Vec::with_capacity(shared.upstreams.len());
         for upstream in &shared.upstreams {
-            let mut pools = Vec::with_capacity(upstream.targets.len());
-            for target in &upstream.targets {
-                let pool = made.entry(target.identity).or_insert_with(|| {
-                    match known.remove(&target.identity) {
-                        Some(pool) => Rc::clone(pool),
-                        None => Pool::new(
-                            Arc::clone(target),
-                            worker,
-                            Rc::clone(timers),
-                            Rc::clone(buffers),
-                            upstream.pool,
-                        ),
-                    }
-                });
-                pool.configure(upstream.pool);
-                pools.push(Rc::clone(pool));
-            }
-            local.push(LocalUpstream::new(pools, worker));
-        }
-        for gone in known.values() {
-            gone.clear();
+            let settings = upstream.model().pool;
+            local.push(match known.get(&Arc::as_ptr(&upstream.cluster)) {
+                Some(local) => {
+                    // The settings may be new although the plan is not.
+                    local.renew(pools, settings);
+                    Rc::clone(local)
+                }
+                None => {
+                    let cluster = Arc::clone(&upstream.cluster);
+                    Rc::new(LocalUpstream::new(cluster, pools, settings))
+                }
+            });
         }
         Self {
             shared,
@@ -405,8 +318,16 @@ impl LocalSnapshot {
         }
     }
 
-    pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<Pool>> {
-        self.local.iter().flat_map(|upstream| &upstream.pools)
+    /// The newest targets of an upstream with the worker's connections to them.
+    pub(crate) fn view(&self, upstream: usize, pools: &Pools) -> Rc<View> {
+        self.local[upstream].view(pools, self.upstreams[upstream].model().pool)
+    }
+
+    /// Takes up new plans of all upstreams, so that idle workers let go of old ones.
+    pub(crate) fn refresh_views(&self, pools: &Pools) {
+        for upstream in 0..self.local.len() {
+            drop(self.view(upstream, pools));
+        }
     }
 
     pub(crate) fn route_counters(&self, route: Option<usize>, worker: usize) -> &RouteCounters {

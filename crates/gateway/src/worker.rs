@@ -9,16 +9,18 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::accept::{self, Backlog};
 use crate::buffers::Buffers;
+use crate::control::Notice;
 use crate::metrics::WorkerCounters;
 use crate::record::AccessRecord;
 use crate::snapshot::{LocalSnapshot, Snapshot};
 use crate::timer::{RESOLUTION, Timers};
+use crate::upstream::Pools;
 
 /// How often pools are looked through for connections that are of no use any more.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicUsize,
     /// Workers that accept nothing more, and have taken up what waited to be accepted.
     pub(crate) closed: AtomicUsize,
+    /// The supervisor of upstreams.
+    pub(crate) control: UnboundedSender<Notice>,
 }
 
 /// What a worker can be told.
@@ -65,6 +69,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) timers: Rc<Timers>,
     pub(crate) buffers: Rc<Buffers>,
+    pub(crate) pools: Pools,
     pub(crate) shared: Arc<Shared>,
     pub(crate) counters: Arc<WorkerCounters>,
     phase: Cell<Phase>,
@@ -90,9 +95,7 @@ impl Worker {
             shared,
             generation,
             Some(&self.current.borrow()),
-            self.index,
-            &self.timers,
-            &self.buffers,
+            &self.pools,
         );
         *self.current.borrow_mut() = Rc::new(fresh);
     }
@@ -135,9 +138,8 @@ impl Worker {
             }
             if self.timers.now() >= pruned + PRUNE_EVERY.as_millis() as u64 {
                 pruned = self.timers.now();
-                for pool in self.snapshot().pools() {
-                    pool.prune();
-                }
+                self.snapshot().refresh_views(&self.pools);
+                self.pools.prune();
             }
         }
     }
@@ -198,19 +200,14 @@ async fn serve(start: Start) {
     } = start;
     let timers = Timers::new();
     let buffers = Buffers::new();
+    let pools = Pools::new(index, Rc::clone(&timers), Rc::clone(&buffers));
     let generation = shared.generation.load(Ordering::Acquire);
-    let first = LocalSnapshot::new(
-        shared.snapshot.load_full(),
-        generation,
-        None,
-        index,
-        &timers,
-        &buffers,
-    );
+    let first = LocalSnapshot::new(shared.snapshot.load_full(), generation, None, &pools);
     let worker = Rc::new(Worker {
         index,
         timers: Rc::clone(&timers),
         buffers,
+        pools,
         shared,
         counters,
         phase: Cell::new(Phase::Serving),

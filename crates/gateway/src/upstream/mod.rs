@@ -1,28 +1,35 @@
 //! The way to targets: picking one, connecting, and exchanging a request for a response.
 
 mod attempt;
-mod balance;
+pub(crate) mod cluster;
 mod connect;
+mod latency;
+mod local;
+mod member;
+mod pick;
+mod plan;
 mod pool;
+mod pools;
 mod shared;
+mod target;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytestring::ByteString;
 use http::{Method, StatusCode};
 use rustls_pki_types::ServerName;
 
 use crate::fields::Fields;
 use crate::message::ResponseHead;
-use crate::metrics::TargetCounters;
 
 pub(crate) use attempt::{Attempted, Deadlines, Fate, attempt};
-pub(crate) use balance::{LocalUpstream, schedule};
 pub(crate) use connect::Connector;
+pub(crate) use local::{LocalUpstream, View, Wish};
+pub use member::{Member, MemberState, Standing};
 pub(crate) use pool::{InFlight, Pool};
+pub(crate) use pools::Pools;
 pub(crate) use shared::Share;
+pub use target::Target;
+pub(crate) use target::Targets;
 
 /// A request's head as it goes to a target.
 #[derive(Debug)]
@@ -50,27 +57,6 @@ pub(crate) enum Received {
     Interim(StatusCode, Fields),
     /// The response; its body is the exchange itself.
     Final(ResponseHead),
-}
-
-/// One server, as the whole process knows it; it outlives the revision that named it first.
-#[derive(Debug)]
-pub struct Target {
-    /// Number that no other combination of address and protocol settings has in this process.
-    pub identity: u64,
-    /// Address, if the configuration states one rather than a name.
-    pub address: Option<SocketAddr>,
-    /// Name or address, IPv6 without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// `host:port`, as it stands in `Host` and in logs.
-    pub authority: ByteString,
-    /// Availability zone.
-    pub zone: Option<String>,
-    /// Counters, one set per worker.
-    pub counters: Arc<[TargetCounters]>,
-    /// TLS and protocol towards it.
-    pub(crate) connector: Connector,
 }
 
 /// The name that a target's certificate must carry.

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use weir_config::model;
 
 use super::Target;
+use super::latency::Latency;
 use super::shared::SharedConnections;
 use crate::buffers::Buffers;
 use crate::http1;
@@ -34,6 +36,7 @@ pub(crate) struct Pool {
     /// Which of the addresses comes first next time.
     pub(super) next_address: Cell<usize>,
     in_flight: Cell<u32>,
+    latency: Cell<Latency>,
     answers_large: Cell<bool>,
 }
 
@@ -69,6 +72,7 @@ impl Pool {
             resolved: RefCell::default(),
             next_address: Cell::new(worker),
             in_flight: Cell::new(0),
+            latency: Cell::default(),
             answers_large: Cell::new(false),
         })
     }
@@ -136,14 +140,22 @@ impl Pool {
         self.http2.prune(context);
     }
 
-    /// Closes every idle connection: the target is not part of the configuration any more.
-    pub(crate) fn clear(&self) {
-        self.idle.borrow_mut().clear();
-        self.http2.clear();
-        self.settings.set(model::Pool {
-            max_idle: 0,
-            ..self.settings.get()
-        });
+    /// Mean time to the response's head in nanoseconds; 0 if nothing is known.
+    pub(crate) fn mean_latency(&self) -> f64 {
+        self.latency.get().mean(self.timers.now())
+    }
+
+    /// The same, but the worst of late.
+    pub(crate) fn peak_latency(&self) -> f64 {
+        self.latency.get().peak(self.timers.now())
+    }
+
+    /// Learns how long a response's head took.
+    pub(crate) fn observe(&self, took: Duration) {
+        let now = self.timers.now();
+        let latency = self.latency.get().with(took, now);
+        self.latency.set(latency);
+        self.counters().latency_nanos.set(latency.mean(now) as u64);
     }
 
     /// Requests under way, by this worker.

@@ -80,10 +80,6 @@ impl SharedConnections {
             !ended && !connection.given_up.get() && (!idle || spare <= 1)
         });
     }
-
-    pub(super) fn clear(&self) {
-        self.0.borrow_mut().clear();
-    }
 }
 
 /// A place on a shared connection; it is free again when this is dropped.

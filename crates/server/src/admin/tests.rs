@@ -231,6 +231,7 @@ async fn routes_and_upstreams_count_what_was_served() {
         "upstreams": [{
             "name": "catalog",
             "balance": "round_robin",
+            "panic": false,
             "targets": [{
                 "address": admin.target.to_string(),
                 "zone": "a",

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::Serialize;
 use weir_config::model;
 use weir_gateway::metrics::{Counter, TargetCounters};
-use weir_gateway::{Target, UpstreamReport};
+use weir_gateway::{Member, UpstreamReport};
 
 use super::SharedState;
 
@@ -18,6 +18,8 @@ struct Upstreams<'a> {
 struct Upstream<'a> {
     name: &'a str,
     balance: &'static str,
+    #[serde(rename = "panic")]
+    is_panicking: bool,
     targets: Vec<TargetStatus<'a>>,
 }
 
@@ -43,28 +45,28 @@ struct Connections {
 pub(super) async fn list(State(shared): SharedState) -> Response {
     let snapshot = shared.node.gateway.snapshot();
     let configured = snapshot.config.upstreams.iter();
-    let upstreams = snapshot
-        .upstream_reports()
+    let reports: Vec<UpstreamReport<'_>> = snapshot.upstream_reports().collect();
+    let upstreams = reports
+        .iter()
         .zip(configured)
-        .map(|(report, config)| describe(&report, config));
+        .map(|(report, config)| describe(report, config));
     super::json(&Upstreams {
         upstreams: upstreams.collect(),
     })
 }
 
 /// Reports and configuration have the same order.
-fn describe<'a>(report: &UpstreamReport<'a>, config: &'a model::Upstream) -> Upstream<'a> {
-    let targets = report.targets.iter().zip(&config.targets);
+fn describe<'a>(report: &'a UpstreamReport<'a>, config: &'a model::Upstream) -> Upstream<'a> {
     Upstream {
         name: report.name,
         balance: config.balance.name(),
-        targets: targets
-            .map(|(target, config)| describe_target(target, config))
-            .collect(),
+        is_panicking: report.is_panicking,
+        targets: report.members.iter().map(describe_target).collect(),
     }
 }
 
-fn describe_target<'a>(target: &'a Target, config: &'a model::Target) -> TargetStatus<'a> {
+fn describe_target(member: &Member) -> TargetStatus<'_> {
+    let target = &member.target;
     let sum = |counter: fn(&TargetCounters) -> &Counter| -> u64 {
         target
             .counters
@@ -74,8 +76,8 @@ fn describe_target<'a>(target: &'a Target, config: &'a model::Target) -> TargetS
     };
     TargetStatus {
         address: &target.authority,
-        zone: config.zone.as_deref(),
-        weight: config.weight,
+        zone: member.zone.as_deref(),
+        weight: member.weight,
         in_flight: sum(|counters| &counters.in_flight),
         requests: sum(|counters| &counters.requests),
         failed: sum(|counters| &counters.failed),

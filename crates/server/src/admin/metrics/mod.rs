@@ -7,6 +7,7 @@ mod exposition;
 mod process;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -225,13 +226,13 @@ fn upstreams(exposition: &mut Exposition, snapshot: &Snapshot) {
 type Select = fn(&TargetCounters) -> &Counter;
 
 /// A server that an upstream lists twice is one target, and one series.
-fn targets(snapshot: &Snapshot) -> Vec<(&str, &Target)> {
+fn targets(snapshot: &Snapshot) -> Vec<(&str, Arc<Target>)> {
     let mut seen = HashSet::new();
     let mut targets = Vec::new();
     for upstream in snapshot.upstream_reports() {
-        for target in upstream.targets {
-            if seen.insert((upstream.name, target.identity)) {
-                targets.push((upstream.name, &**target));
+        for member in upstream.members {
+            if seen.insert((upstream.name, member.target.identity)) {
+                targets.push((upstream.name, member.target));
             }
         }
     }

@@ -1,0 +1,90 @@
+//! The data plane's own supervisor: one thread beside the workers that watches upstreams and changes
+//! what the workers choose from. Workers never wait for it.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::upstream::cluster::Cluster;
+
+/// How often time alone is looked at: slow starts, ejections that end.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the supervisor is told.
+pub(crate) enum Notice {
+    /// These upstreams are configured now.
+    Upstreams(Vec<Arc<Cluster>>),
+    /// As many requests in a row as the passive check allows failed at a target.
+    Failing {
+        cluster: Arc<Cluster>,
+        /// Of the target.
+        identity: u64,
+    },
+    /// The data plane ends.
+    Stop,
+}
+
+/// The running supervisor.
+pub(crate) struct Control {
+    notices: UnboundedSender<Notice>,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Control {
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let (notices, receiver) = unbounded_channel();
+        let thread = std::thread::Builder::new()
+            .name("weir-control".to_owned())
+            .spawn(move || run(receiver))?;
+        Ok(Self { notices, thread })
+    }
+
+    /// Where workers and revisions send what happens.
+    pub(crate) fn notices(&self) -> UnboundedSender<Notice> {
+        self.notices.clone()
+    }
+
+    /// Ends the thread and waits for it.
+    pub(crate) fn join(self) {
+        let _ = self.notices.send(Notice::Stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the supervisor of upstreams ended in a panic");
+        }
+    }
+}
+
+fn run(mut notices: UnboundedReceiver<Notice>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, supervise(&mut notices));
+    Ok(())
+}
+
+async fn supervise(notices: &mut UnboundedReceiver<Notice>) {
+    let mut clusters: Vec<Arc<Cluster>> = Vec::new();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let notice = tokio::select! {
+            notice = notices.recv() => notice,
+            _ = tick.tick() => {
+                let now = Instant::now();
+                for cluster in &clusters {
+                    cluster.advance(now);
+                }
+                continue;
+            }
+        };
+        match notice {
+            Some(Notice::Upstreams(configured)) => clusters = configured,
+            Some(Notice::Failing { cluster, identity }) => {
+                tracing::debug!(upstream = %cluster.name, identity, "target fails");
+            }
+            Some(Notice::Stop) | None => return,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Whether an attempt is repeated.
+
+use std::cell::Cell;
+
+use http::Method;
+use weir_config::model::{Retry, RetryCondition};
+
+use crate::failure::Failure;
+use crate::upstream::Fate;
+
+/// How often a request is sent anew because a kept connection turned out to have ended. That says
+/// nothing about the target, so it is no repeat in the configuration's sense.
+const MOST_STALE: u32 = 2;
+
+/// Decides about repeats. Only what is safe is repeated: nothing was sent yet, or the method is
+/// idempotent (RFC 9110 §9.2.2) and the body is still at hand.
+pub(crate) struct Retries<'a> {
+    rules: &'a Retry,
+    budget: &'a Budget,
+    is_idempotent: bool,
+    made: u32,
+    stale: u32,
+    /// Whether the last decision was for a repeat that counts.
+    pub(crate) has_moved_on: bool,
+}
+
+impl<'a> Retries<'a> {
+    pub(crate) fn new(rules: &'a Retry, budget: &'a Budget, method: &Method) -> Self {
+        budget.earn(rules.budget_percent);
+        Self {
+            rules,
+            budget,
+            is_idempotent: method.is_idempotent(),
+            made: 0,
+            stale: 0,
+            has_moved_on: false,
+        }
+    }
+
+    pub(crate) fn answer_is_retried(
+        &mut self,
+        status: http::StatusCode,
+        is_untouched: bool,
+    ) -> bool {
+        self.is_idempotent && is_untouched && self.repeat(RetryCondition::Status(status))
+    }
+
+    pub(crate) fn failure_is_retried(&mut self, failure: Failure, fate: Fate) -> bool {
+        let had_no_effect = failure.is_before_sending() || fate == Fate::Refused;
+        if !self.is_idempotent && !had_no_effect {
+            return false;
+        }
+        if fate != Fate::Unknown && self.stale < MOST_STALE {
+            self.stale += 1;
+            self.has_moved_on = false;
+            return true;
+        }
+        condition(failure).is_some_and(|condition| self.repeat(condition))
+    }
+
+    fn repeat(&mut self, condition: RetryCondition) -> bool {
+        let allowed = self.rules.when.contains(&condition)
+            && self.made < self.rules.attempts
+            && self.budget.spend();
+        self.made += u32::from(allowed);
+        self.has_moved_on = allowed;
+        allowed
+    }
+}
+
+/// Repeats that one worker may make for one upstream: each request earns a part of one.
+#[derive(Debug)]
+pub(crate) struct Budget(Cell<f32>);
+
+/// Repeats that are allowed before any was earned, and the most that can be saved up.
+const RESERVE: f32 = 10.0;
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Cell::new(RESERVE))
+    }
+}
+
+impl Budget {
+    /// Counts a request towards the repeats that it earns.
+    pub(crate) fn earn(&self, percent: u32) {
+        let earned = self.0.get() + percent as f32 / 100.0;
+        self.0.set(earned.min(RESERVE));
+    }
+
+    /// Spends one repeat, if there is one.
+    pub(crate) fn spend(&self) -> bool {
+        let left = self.0.get() - 1.0;
+        if left < 0.0 {
+            return false;
+        }
+        self.0.set(left);
+        true
+    }
+}
+
+fn condition(failure: Failure) -> Option<RetryCondition> {
+    match failure {
+        Failure::Resolve | Failure::Connect | Failure::ConnectTimeout | Failure::UpstreamTls => {
+            Some(RetryCondition::Connect)
+        }
+        Failure::UpstreamReset => Some(RetryCondition::Reset),
+        Failure::UpstreamTimeout => Some(RetryCondition::Timeout),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    fn rules(when: &[RetryCondition]) -> Retry {
+        Retry {
+            attempts: 2,
+            when: when.to_vec(),
+            budget_percent: 20,
+            backoff: std::time::Duration::ZERO,
+        }
+    }
+
+    const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+    #[test]
+    fn only_what_is_configured_and_safe_is_repeated() {
+        let budget = Budget::default();
+        let rules = rules(&[RetryCondition::Connect, RetryCondition::Status(UNAVAILABLE)]);
+        let mut get = Retries::new(&rules, &budget, &Method::GET);
+        assert!(
+            !get.answer_is_retried(StatusCode::BAD_GATEWAY, true),
+            "another status"
+        );
+        assert!(
+            !get.answer_is_retried(UNAVAILABLE, false),
+            "the body is gone"
+        );
+        assert!(
+            !get.failure_is_retried(Failure::UpstreamReset, Fate::Unknown),
+            "resets are not listed"
+        );
+        assert!(get.answer_is_retried(UNAVAILABLE, true));
+        assert!(get.failure_is_retried(Failure::Connect, Fate::Unknown));
+        assert!(
+            !get.failure_is_retried(Failure::Connect, Fate::Unknown),
+            "both attempts are used"
+        );
+
+        let mut post = Retries::new(&rules, &budget, &Method::POST);
+        assert!(
+            !post.answer_is_retried(UNAVAILABLE, true),
+            "it had an effect, perhaps"
+        );
+        assert!(
+            !post.failure_is_retried(Failure::UpstreamReset, Fate::Stale),
+            "it was sent, perhaps"
+        );
+        assert!(
+            post.failure_is_retried(Failure::ConnectTimeout, Fate::Unknown),
+            "nothing was sent"
+        );
+    }
+
+    #[test]
+    fn a_connection_that_ended_while_idle_is_not_counted_but_bounded() {
+        let budget = Budget::default();
+        let rules = rules(&[]);
+        let mut get = Retries::new(&rules, &budget, &Method::GET);
+        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale) && !get.has_moved_on);
+        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
+        assert!(!get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
+    }
+
+    #[test]
+    fn repeats_end_with_their_budget() {
+        let budget = Budget::default();
+        let rules = Retry {
+            budget_percent: 0,
+            ..rules(&[RetryCondition::Connect])
+        };
+        let made = (0..100)
+            .filter(|_| {
+                let mut get = Retries::new(&rules, &budget, &Method::GET);
+                get.failure_is_retried(Failure::Connect, Fate::Unknown)
+            })
+            .count();
+        assert_eq!(made, 10, "the reserve, and nothing earned");
+    }
+}
