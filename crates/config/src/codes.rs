@@ -75,6 +75,7 @@ codes! {
     EMPTY_LIST "WR0119" "a list with too few items"
     RESERVED_HEADER "WR0120" "a header that rules may not change"
     BAD_TEXT "WR0121" "an invalid text"
+    BAD_COOKIE_NAME "WR0122" "an invalid cookie name"
 
     // How parts fit together.
     UNKNOWN_UPSTREAM "WR0201" "a route names an unknown upstream"
@@ -88,6 +89,7 @@ codes! {
     UNKNOWN_ENVIRONMENT "WR0209" "an unknown environment"
     NOTHING_TO_REMOVE "WR0210" "an environment removes what is not there"
     LISTED_TWICE "WR0211" "an item is listed twice"
+    UNKNOWN_BACKEND "WR0212" "a pin names an upstream that its split lacks"
 
     // References and what they lead to.
     NOT_A_REFERENCE "WR0301" "a reference is needed"
@@ -99,6 +101,7 @@ codes! {
     CERTIFICATE_EXPIRES "WR0307" "a certificate expires soon"
     BAD_PRIVATE_KEY "WR0308" "an invalid private key"
     KEY_FILE_EXPOSED "WR0309" "a private key that others may read"
+    FILE_ABSENT "WR0310" "a file that is not there yet"
 
     // What this version does not do.
     NOT_ENFORCED "WR0401" "this version cannot enforce it"
@@ -112,4 +115,6 @@ codes! {
     OLD_TLS "WR0506" "TLS 1.2 is accepted"
     TEXT_LOG "WR0507" "logs are written as text"
     RELATIVE_DATA "WR0508" "the data directory depends on the working directory"
+    CUT_SHORT "WR0509" "a duration that another one cuts short"
+    WITHOUT_EFFECT "WR0510" "a setting without effect"
 }

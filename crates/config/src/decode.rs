@@ -8,6 +8,7 @@ mod cursor;
 mod material;
 mod object;
 mod path;
+mod switch;
 
 pub(crate) use context::{Context, Mode};
 pub(crate) use cursor::{Cursor, Named};

@@ -19,7 +19,11 @@ use crate::{overlay, section, suggest, value, yaml};
 const LARGEST: u64 = 16 << 20;
 /// Warnings that stay warnings under strict loading: they come with time or from the machine, and a
 /// configuration that was good must not be refused by the next restart because of them.
-const ADVICE: [&str; 2] = [codes::CERTIFICATE_EXPIRES, codes::KEY_FILE_EXPOSED];
+const ADVICE: [&str; 3] = [
+    codes::CERTIFICATE_EXPIRES,
+    codes::KEY_FILE_EXPOSED,
+    codes::FILE_ABSENT,
+];
 /// Environments that are checked besides the selected one: each costs a pass over the whole.
 const OTHERS_CHECKED: usize = 32;
 

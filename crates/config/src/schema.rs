@@ -114,7 +114,7 @@ impl Printer {
                     { "type": "string", "pattern": SIZE_PATTERN, "examples": ["32KiB", "10MB"] },
                 ],
             }),
-            Shape::Percentage => json!({
+            Shape::Percentage { .. } => json!({
                 "type": "string",
                 "pattern": PERCENTAGE_PATTERN,
                 "examples": ["20%"],

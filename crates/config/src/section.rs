@@ -1,13 +1,24 @@
 //! The sections of the configuration: each file holds a section's tables and its decoder.
 
+mod action;
+mod balance;
+mod breaker;
 mod check;
+mod discovery;
 mod headers;
+mod health;
 mod listener;
 mod matcher;
+mod mirror;
+mod overload;
 mod policy;
+mod registry;
+mod retry;
 mod root;
 mod route;
 mod settings;
+mod split;
+mod target;
 mod upstream;
 
 pub(crate) use root::{ROOT, decode};

@@ -78,7 +78,9 @@ pub(crate) enum Shape {
         least: u64,
         most: u64,
     },
-    Percentage,
+    Percentage {
+        zero: bool,
+    },
     Choice(&'static [Choice]),
     /// One of these numbers.
     Number(&'static [u16]),
@@ -154,7 +156,7 @@ impl Shape {
             Self::Integer { .. } => "a number".into(),
             Self::Duration { .. } => "a duration such as `30s`".into(),
             Self::Size { .. } => "a size such as `32KiB`".into(),
-            Self::Percentage => "a percentage such as `20%`".into(),
+            Self::Percentage { .. } => "a percentage such as `20%`".into(),
             Self::Choice(choices) => {
                 let names: Vec<String> = choices
                     .iter()

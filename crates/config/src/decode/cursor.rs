@@ -156,7 +156,10 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn percentage(&self, context: &mut Context<'_>) -> u32 {
-        self.parse(context, quantity::percentage)
+        let Shape::Percentage { zero } = *self.shape else {
+            return self.mismatch().unwrap_or_default();
+        };
+        self.parse(context, |text| quantity::percentage(text, zero))
             .unwrap_or_default()
     }
 

@@ -1,10 +1,16 @@
 //! Values that may or must be references.
 
+use std::path::PathBuf;
+
+use weir_core::Secret;
+
 use super::{Context, Cursor, Mode};
 use crate::codes;
 use crate::diagnostic::Finding;
 use crate::model::Material;
 use crate::reference::Reference;
+use crate::suggest::quote;
+use crate::value::text;
 
 impl Cursor<'_> {
     /// What a reference leads to; `None` after a report, or if references are not resolved.
@@ -29,6 +35,49 @@ impl Cursor<'_> {
             }
             Some(Ok(reference)) => self.resolve(context, &reference),
         }
+    }
+
+    /// A secret, which must be a reference; `None` as for [`material`](Self::material).
+    pub(crate) fn secret(&self, context: &mut Context<'_>) -> Option<Secret<String>> {
+        let text = self.text(context)?;
+        let Some(reference) = Reference::parse(text) else {
+            context.hidden.push(self.node.span);
+            let finding = self
+                .error(
+                    codes::NOT_A_REFERENCE,
+                    "a secret is not written into the file",
+                )
+                .help("refer to it: `env:NAME` or `file:PATH`");
+            context.report(finding);
+            return None;
+        };
+        match reference {
+            Ok(reference) => self.referenced_text(context, &reference, "a token", |text| {
+                text::token(text).map(Secret::new)
+            }),
+            Err(fault) => {
+                self.report_fault(context, text, fault);
+                None
+            }
+        }
+    }
+
+    /// A file that is read later, and again and again: it need not be there yet, and it is none of
+    /// those whose change is a change of the configuration.
+    pub(crate) fn later_file(&self, context: &mut Context<'_>) -> Option<PathBuf> {
+        let path = self.parse(context, text::file_path)?;
+        let path = context.materials.resolve(&path);
+        if context.mode == Mode::Full && !path.exists() {
+            let message = format!(
+                "there is no file {} yet",
+                quote(&path.display().to_string())
+            );
+            let finding = self
+                .warning(codes::FILE_ABSENT, message)
+                .help("relative paths start at the configuration file's directory");
+            context.report(finding);
+        }
+        Some(path)
     }
 
     /// Reads a reference; `None` after a report, or if references are not resolved.
@@ -90,5 +139,5 @@ impl Cursor<'_> {
 }
 
 fn shown(text: &str) -> String {
-    crate::suggest::quote(text).trim_matches('`').to_owned()
+    quote(text).trim_matches('`').to_owned()
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::headers::CaptureUse;
 use crate::codes;
-use crate::decode::{Context, Named, Object};
+use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
 use crate::model::Listener;
 use crate::source::Span;
@@ -60,6 +60,34 @@ fn mark_used(names: &mut [(String, bool)], name: &str) -> Option<usize> {
         .ok()?;
     names[index].1 = true;
     Some(index)
+}
+
+/// The index of an upstream; reports that there is none of this name.
+pub(super) fn find_upstream(
+    context: &mut Context<'_>,
+    declared: &mut Declared,
+    name: &str,
+    place: impl FnOnce(Finding) -> Finding,
+) -> Option<usize> {
+    let index = declared.use_upstream(name);
+    if index.is_none() {
+        let help = context.suggest(name, declared.upstream_names(), "upstreams");
+        let message = format!("there is no upstream {}", quote(name));
+        context.report(place(Finding::error(codes::UNKNOWN_UPSTREAM, message)).help(help));
+    }
+    index
+}
+
+/// The index of the upstream that a value names.
+pub(super) fn decode_upstream(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    declared: &mut Declared,
+) -> Option<usize> {
+    let name = cursor.text(context)?;
+    find_upstream(context, declared, name, |finding| {
+        finding.at(cursor.span()).path(cursor.path.to_string())
+    })
 }
 
 /// Warns of upstreams and policies that no route uses.

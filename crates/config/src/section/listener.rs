@@ -7,7 +7,6 @@ use crate::diagnostic::Finding;
 use crate::model::{
     Certificate, ClientCertificate, Hsts, Listener, ListenerTls, Material, Source, TlsVersion,
 };
-use crate::node::Node;
 use crate::shape::{Choice, Record, Shape, choice, field};
 use crate::source::Span;
 use crate::value::address::{self, LISTEN};
@@ -121,8 +120,6 @@ static HSTS: Record = Record {
         .default("false"),
     ],
 };
-
-static HSTS_SHAPE: Shape = Shape::Record(&HSTS);
 
 pub(super) static VERSIONS: [Choice; 2] = [
     choice("1.2", "RFC 5246, for old clients."),
@@ -292,19 +289,14 @@ fn decode_client(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Clien
 }
 
 fn decode_hsts(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Hsts> {
-    let cursor = cursor.alternative(context)?;
-    let all_defaults = Node::mapping(cursor.node.span, Vec::new());
-    let object = match cursor.shape {
-        Shape::Boolean if !cursor.boolean(context)? => return None,
-        Shape::Boolean => Object::open(context, &cursor.with(&all_defaults, &HSTS_SHAPE))?,
-        _ => Object::open(context, &cursor)?,
-    };
-    Some(Hsts {
-        max_age: object.get("max_age")?.duration(context),
-        include_subdomains: object
-            .get("include_subdomains")?
-            .boolean(context)
-            .unwrap_or_default(),
-        preload: object.get("preload")?.boolean(context).unwrap_or_default(),
+    cursor.switched(context, |context, object| {
+        Some(Hsts {
+            max_age: object.get("max_age")?.duration(context),
+            include_subdomains: object
+                .get("include_subdomains")?
+                .boolean(context)
+                .unwrap_or_default(),
+            preload: object.get("preload")?.boolean(context).unwrap_or_default(),
+        })
     })
 }

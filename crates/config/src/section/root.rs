@@ -4,15 +4,17 @@ use std::num::NonZeroUsize;
 use std::path::{Path as FilePath, PathBuf};
 
 use super::check::{self, Declared};
+use super::overload::{self, OVERLOAD};
 use super::{listener, policy, route, settings, upstream};
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
 use crate::diagnostic::Finding;
-use crate::model::{Config, Overload};
+use crate::model::Config;
 use crate::node::Node;
+use crate::reference::Reference;
 use crate::shape::{Record, Shape, field};
 use crate::value::address;
-use crate::value::text::{DIRECTORY, NAME, free};
+use crate::value::text::{DIRECTORY, NAME, ZONE, free};
 
 pub(crate) static ROOT: Record = Record {
     name: "configuration",
@@ -30,6 +32,11 @@ pub(crate) static ROOT: Record = Record {
             "Directory for what Weir keeps. A relative path starts at the working directory. `--data-dir` and `WEIR_DATA` win over it.",
         )
         .default("./weir-data"),
+        field(
+            "zone",
+            Shape::Text(&ZONE),
+            "Availability zone of this node, or a reference to it. Upstreams prefer servers of the same zone.",
+        ),
         field(
             "listeners",
             Shape::List { items: &Shape::Record(&listener::LISTENER), least: 1 },
@@ -63,6 +70,8 @@ pub(crate) static ROOT: Record = Record {
         field("timeouts", Shape::Record(&settings::TIMEOUTS), "Deadlines towards clients.")
             .default("{}"),
         field("limits", Shape::Record(&settings::LIMITS), "Bounds on what a client may send or hold.")
+            .default("{}"),
+        field("overload", Shape::Record(&OVERLOAD), "Bounds on the process as a whole.")
             .default("{}"),
         field("paths", Shape::Record(&settings::PATHS), "How request paths are read.").default("{}"),
         field("log", Shape::Record(&settings::LOG), "Logs.").default("{}"),
@@ -106,10 +115,12 @@ pub(crate) fn decode(
     let policies_cursor = object.get("policies")?;
     let policy_entries = named(context, &policies_cursor);
 
+    let zone = decode_zone(context, &object);
+
     let mut declared = Declared::new(&upstream_entries, &policy_entries);
     let upstreams = upstream_entries
         .iter()
-        .filter_map(|entry| upstream::decode(context, entry))
+        .filter_map(|entry| upstream::decode(context, entry, zone.is_some()))
         .collect();
     let mut policies = Vec::with_capacity(policy_entries.len());
     for (index, entry) in policy_entries.iter().enumerate() {
@@ -129,6 +140,7 @@ pub(crate) fn decode(
         settings::decode_trusted_proxies(context, &object.get("trusted_proxies")?);
     let timeouts = settings::decode_timeouts(context, &object.get("timeouts")?);
     let limits = settings::decode_limits(context, &object.get("limits")?);
+    let overload = overload::decode(context, &object.get("overload")?);
     let encoded_slash = settings::decode_paths(context, &object.get("paths")?);
     let log = settings::decode_log(context, &object.get("log")?);
     let drain_timeout = object.get("drain_timeout")?.duration(context);
@@ -138,7 +150,7 @@ pub(crate) fn decode(
         workers,
         admin: admin?,
         data,
-        zone: None,
+        zone,
         listeners: listeners
             .into_iter()
             .map(|(listener, _)| listener)
@@ -149,11 +161,7 @@ pub(crate) fn decode(
         trusted_proxies,
         timeouts: timeouts?,
         limits: limits?,
-        overload: Overload {
-            delay: None,
-            memory: None,
-            bans: None,
-        },
+        overload: overload?,
         encoded_slash: encoded_slash?,
         log: log?,
         drain_timeout,
@@ -174,6 +182,21 @@ fn decode_workers(context: &mut Context<'_>, object: &Object<'_>) -> usize {
     match object.written("workers") {
         Some(cursor) => cursor.number(context),
         None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+    }
+}
+
+fn decode_zone(context: &mut Context<'_>, object: &Object<'_>) -> Option<String> {
+    let cursor = object.written("zone")?;
+    let text = cursor.text(context)?;
+    match Reference::parse(text) {
+        Some(Ok(reference)) => {
+            cursor.referenced_text(context, &reference, "a zone", |text| free(text).ok())
+        }
+        Some(Err(fault)) => {
+            cursor.report_fault(context, text, fault);
+            None
+        }
+        None => cursor.parse(context, free),
     }
 }
 

@@ -2,28 +2,27 @@
 
 use std::collections::HashMap;
 
-use http::StatusCode;
-
+use super::action::{self, REDIRECT, REWRITE};
 use super::check::Declared;
-use super::headers::{self, CaptureUse, HEADERS, note_captures};
+use super::headers::{self, CaptureUse, HEADERS};
 use super::matcher::{self, MATCH};
+use super::mirror::MIRROR;
+use super::overload::{self, PRIORITIES};
+use super::split::SPLIT;
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{
-    Action, Destination, HeaderPolicy, HostHeader, Match, Priority, Rewrite, Route,
-};
+use crate::model::{Action, HeaderPolicy, Match, Priority, Route};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
 use crate::suggest::quote;
-use crate::template::Template;
-use crate::value::http::{self as grammar, HOST_HEADER, PATH_PREFIX, TEMPLATE};
+use crate::value::http::HOST_HEADER;
 use crate::value::text::{self, NAME};
 
 pub(super) static ROUTE: Record = Record {
     name: "route",
-    about: "Which requests are answered how: with `upstream` or with `redirect`.",
+    about: "Which requests are answered how: with `upstream`, `split` or `redirect`.",
     fields: &[
         field("name", Shape::Text(&NAME), "Unique name, shown in logs and metrics.").required(),
         field("match", Shape::Record(&MATCH), "Which requests it takes. Default: every request.")
@@ -35,7 +34,9 @@ pub(super) static ROUTE: Record = Record {
         )
         .default("[]"),
         field("upstream", Shape::Text(&NAME), "Name of the upstream that answers."),
+        field("split", Shape::Record(&SPLIT), "Shares of the requests for several upstreams."),
         field("redirect", Shape::Record(&REDIRECT), "Answers with a redirect instead."),
+        field("mirror", Shape::Record(&MIRROR), "Copies of requests for another upstream. Default: none."),
         field("rewrite", Shape::Record(&REWRITE), "Changes the path before it is forwarded."),
         field(
             "host",
@@ -49,39 +50,12 @@ pub(super) static ROUTE: Record = Record {
             "Header changes of this route alone, after those of its policies.",
         )
         .default("{}"),
-    ],
-};
-
-static REDIRECT: Record = Record {
-    name: "redirect",
-    about: "A redirect.",
-    fields: &[
         field(
-            "to",
-            Shape::Text(&TEMPLATE),
-            "Where to, absolute or relative: a template.",
+            "priority",
+            Shape::Choice(&PRIORITIES),
+            "Which requests are refused first under overload.",
         )
-        .required(),
-        field("status", Shape::Number(&STATUSES), "Status code.").default("302"),
-    ],
-};
-
-static STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
-
-static REWRITE: Record = Record {
-    name: "rewrite",
-    about: "A change of the path: exactly one of these. The query is kept unless the template writes its own.",
-    fields: &[
-        field(
-            "prefix",
-            Shape::Text(&PATH_PREFIX),
-            "Replaces the literal part of the path pattern in front of its first capture or `*`.",
-        ),
-        field(
-            "path",
-            Shape::Text(&TEMPLATE),
-            "Writes the path anew: a template.",
-        ),
+        .default("normal"),
     ],
 };
 
@@ -165,10 +139,11 @@ fn decode(
 
     let mut uses = Vec::new();
     let policies = decode_policies(context, &object, declared, known_paths);
-    let action = decode_action(context, &object, declared, &mut uses);
+    let action = action::decode(context, &object, declared, &mut uses);
     let headers = object
         .get("headers")
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
+    let priority = overload::decode_priority(context, &object.get("priority")?);
     if let Some(matcher) = known_paths {
         report_unknown_captures(context, matcher, &uses);
     }
@@ -176,7 +151,7 @@ fn decode(
     let match_span = object
         .written("match")
         .map_or(name_span, |_| object.key_span("match"));
-    let route = build(name.clone(), matcher, policies, action, headers);
+    let route = build(name.clone(), matcher, policies, action, headers, priority);
     Some(Decoded {
         name,
         name_span,
@@ -192,6 +167,7 @@ fn build(
     policies: Vec<usize>,
     action: Option<Action>,
     headers: Option<HeaderPolicy>,
+    priority: Priority,
 ) -> Option<Route> {
     Some(Route {
         name: name?,
@@ -199,7 +175,7 @@ fn build(
         policies,
         action: action?,
         headers: headers?,
-        priority: Priority::Normal,
+        priority,
     })
 }
 
@@ -242,116 +218,6 @@ fn decode_policies(
             .path(path.clone())
     });
     indices
-}
-
-fn decode_action(
-    context: &mut Context<'_>,
-    object: &Object<'_>,
-    declared: &mut Declared,
-    uses: &mut Vec<CaptureUse>,
-) -> Option<Action> {
-    let chosen = object.one_of(context, &["upstream", "redirect"]);
-    if chosen.is_none() && !object.has_unknown() {
-        let finding = Finding::error(codes::NOTHING_CHOSEN, "the route does not say what to do")
-            .help("write `upstream` to forward, or `redirect`");
-        object.report(context, object.node.head(), finding);
-    }
-    let upstream = object.written("upstream").and_then(|cursor| {
-        let name = cursor.text(context)?;
-        let index = declared.use_upstream(name);
-        if index.is_none() {
-            let help = context.suggest(name, declared.upstream_names(), "upstreams");
-            let message = format!("there is no upstream {}", quote(name));
-            context.report(cursor.error(codes::UNKNOWN_UPSTREAM, message).help(help));
-        }
-        index
-    });
-    let redirect = object
-        .written("redirect")
-        .and_then(|cursor| decode_redirect(context, &cursor, uses));
-    let rewrite = object
-        .written("rewrite")
-        .and_then(|cursor| decode_rewrite(context, &cursor, uses));
-    let host = object
-        .get("host")
-        .and_then(|cursor| decode_host(context, &cursor));
-    if chosen == Some("redirect") {
-        for key in ["rewrite", "host"] {
-            if object.written(key).is_some() {
-                object.report_conflict(context, "redirect", key);
-            }
-        }
-        let (to, status) = redirect?;
-        return Some(Action::Redirect { to, status });
-    }
-    Some(Action::Forward {
-        to: Destination::Upstream(upstream?),
-        mirror: None,
-        rewrite,
-        host: host?,
-    })
-}
-
-fn decode_redirect(
-    context: &mut Context<'_>,
-    cursor: &Cursor<'_>,
-    uses: &mut Vec<CaptureUse>,
-) -> Option<(Template, StatusCode)> {
-    let object = Object::open(context, cursor)?;
-    let status = decode_status(context, &object.get("status")?);
-    let to_cursor = object.written("to")?;
-    let to = to_cursor.parse(context, grammar::location_template)?;
-    note_captures(&to_cursor, &to, uses);
-    Some((to, status?))
-}
-
-fn decode_status(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<StatusCode> {
-    let text = cursor.text(context)?;
-    let status = text
-        .parse::<u16>()
-        .ok()
-        .filter(|status| STATUSES.contains(status));
-    if status.is_none() {
-        let message = format!("{} is not a status of a redirect", quote(text));
-        let finding = cursor.error(codes::BAD_CHOICE, message).help(
-            "301 and 308 are permanent, 302 and 307 are not; 307 and 308 keep the method; 303 makes it GET",
-        );
-        context.report(finding);
-    }
-    StatusCode::from_u16(status?).ok()
-}
-
-fn decode_rewrite(
-    context: &mut Context<'_>,
-    cursor: &Cursor<'_>,
-    uses: &mut Vec<CaptureUse>,
-) -> Option<Rewrite> {
-    let object = Object::open(context, cursor)?;
-    let Some(kind) = object.one_of(context, &["prefix", "path"]) else {
-        if object.node.entries().is_empty() {
-            let finding = Finding::error(codes::NOTHING_CHOSEN, "the rewrite says nothing")
-                .help("write `prefix` or `path`");
-            object.report(context, cursor.span(), finding);
-        }
-        return None;
-    };
-    let value = object.written(kind)?;
-    if kind == "prefix" {
-        return value
-            .parse(context, grammar::path_prefix)
-            .map(Rewrite::Prefix);
-    }
-    let template = value.parse(context, grammar::path_template)?;
-    note_captures(&value, &template, uses);
-    Some(Rewrite::Path(template))
-}
-
-fn decode_host(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<HostHeader> {
-    cursor.parse(context, |text| match text {
-        "preserve" => Ok(HostHeader::Preserve),
-        "target" => Ok(HostHeader::Target),
-        _ => grammar::host_text(text).map(HostHeader::Literal),
-    })
 }
 
 fn report_unknown_captures(context: &mut Context<'_>, matcher: &Match, uses: &[CaptureUse]) {

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use super::overload::{MINIMUM_RATE, decode_minimum_rate};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::model::{
@@ -98,6 +99,20 @@ pub(super) static LIMITS: Record = Record {
             "Open client connections of the whole process. More are refused at once.",
         )
         .default("65536"),
+        field(
+            "connections_per_address",
+            Shape::Integer {
+                least: 1,
+                most: 10_000_000,
+            },
+            "Open connections of one client address. Default: unbounded.",
+        ),
+        field(
+            "minimum_rate",
+            MINIMUM_RATE,
+            "Slowest body or answer that is put up with. `false` puts up with every one.",
+        )
+        .default("{}"),
         field(
             "streams",
             Shape::Integer {
@@ -217,8 +232,10 @@ pub(super) fn decode_limits(context: &mut Context<'_>, cursor: &Cursor<'_>) -> O
         headers: object.get("headers")?.number(context),
         body_bytes: object.get("body_bytes").map(|cursor| cursor.size(context)),
         connections: object.get("connections")?.number(context),
-        connections_per_address: None,
-        minimum_rate: None,
+        connections_per_address: object
+            .written("connections_per_address")
+            .map(|cursor| cursor.number(context)),
+        minimum_rate: decode_minimum_rate(context, &object.get("minimum_rate")?),
         streams: object.get("streams")?.number(context),
     })
 }

@@ -1,42 +1,67 @@
 //! `upstreams`: groups of servers that answer alike.
 
-use std::time::Duration;
-
-use http::StatusCode;
-
+use super::balance::{self, BALANCES, STICKY, ZONES};
+use super::breaker::{self, BREAKER, CONCURRENCY};
+use super::discovery::{self, DISCOVERY};
+use super::health::{self, HEALTH};
 use super::listener::{VERSIONS, decode_authorities, decode_certificate, decode_version};
+use super::retry::{self, HEDGE, RETRY, UPSTREAM_TIMEOUTS};
+use super::target;
 use crate::codes;
-use crate::decode::{Context, Cursor, Mode, Named, Object};
-use crate::model::{
-    Balance, Health, Pool, Retry, RetryCondition, Target, Upstream, UpstreamHttp2,
-    UpstreamTimeouts, UpstreamTls, Zones,
-};
-use crate::node::Node;
-use crate::reference::Reference;
-use crate::shape::{Choice, Record, Shape, choice, field};
-use crate::value::address::{self, TARGET};
-use crate::value::quantity;
-use crate::value::text::{self, FREE, MATERIAL, SERVER_NAME};
+use crate::decode::{Context, Cursor, Named, Object};
+use crate::diagnostic::Finding;
+use crate::model::{Pool, Upstream, UpstreamHttp2, UpstreamTls};
+use crate::shape::{Record, Shape, field};
+use crate::value::text::{self, MATERIAL, SERVER_NAME};
 
 pub(super) static UPSTREAM: Record = Record {
     name: "upstream",
-    about: "A group of servers that answer alike.",
+    about: "A group of servers that answer alike: either `targets` or `discovery` says which.",
     fields: &[
         field(
             "targets",
-            Shape::List {
-                items: &Shape::Either(&[Shape::Text(&TARGET), Shape::Record(&TARGET_RECORD)]),
-                least: 1,
-            },
+            target::TARGETS,
             "The servers, as `host:port` or with settings of their own.",
-        )
-        .required(),
+        ),
+        field(
+            "discovery",
+            Shape::Record(&DISCOVERY),
+            "Where the servers are found instead.",
+        ),
         field(
             "balance",
             Shape::Choice(&BALANCES),
             "How a server is picked.",
         )
         .default("round_robin"),
+        field(
+            "hash",
+            balance::HASH,
+            "With `consistent_hash`: what decides where a request goes. Default: `address`.",
+        ),
+        field(
+            "sticky",
+            Shape::Record(&STICKY),
+            "Brings a client back to its server by a cookie, whatever `balance` says.",
+        ),
+        field("zones", Shape::Record(&ZONES), "Which servers are near.").default("{}"),
+        field(
+            "health",
+            Shape::Record(&HEALTH),
+            "Which servers take traffic.",
+        )
+        .default("{}"),
+        field(
+            "breaker",
+            Shape::Either(&[Shape::Boolean, Shape::Record(&BREAKER)]),
+            "When the upstream as a whole is not asked. `true` takes the defaults of its settings.",
+        )
+        .default("false"),
+        field(
+            "concurrency",
+            Shape::Record(&CONCURRENCY),
+            "How much the upstream is asked at a time. Default: unbounded.",
+        ),
         field(
             "tls",
             Shape::Either(&[Shape::Boolean, Shape::Record(&UPSTREAM_TLS)]),
@@ -55,65 +80,19 @@ pub(super) static UPSTREAM: Record = Record {
         )
         .default("{}"),
         field(
+            "hedge",
+            Shape::Record(&HEDGE),
+            "A second attempt before the first one failed. Default: none.",
+        ),
+        field(
             "timeouts",
             Shape::Record(&UPSTREAM_TIMEOUTS),
             "Deadlines towards the servers.",
         )
         .default("{}"),
         field("pool", Shape::Record(&POOL), "Idle connections.").default("{}"),
-        field(
-            "health",
-            Shape::Anything,
-            "Active and passive health checks.",
-        )
-        .refused(),
     ],
 };
-
-static TARGET_RECORD: Record = Record {
-    name: "target",
-    about: "One server of an upstream.",
-    fields: &[
-        field(
-            "address",
-            Shape::Text(&TARGET),
-            "Host and port, or `env:NAME`.",
-        )
-        .required(),
-        field(
-            "weight",
-            Shape::Integer {
-                least: 0,
-                most: 1_000_000,
-            },
-            "Share of the traffic relative to the other servers. 0 takes none.",
-        )
-        .default("1"),
-        field(
-            "zone",
-            Shape::Text(&FREE),
-            "Availability zone, shown to the operator.",
-        ),
-    ],
-};
-
-static BALANCES: [Choice; 4] = [
-    choice("round_robin", "Weighted round robin, spread smoothly."),
-    choice(
-        "least_request",
-        "Fewest requests in flight of two random candidates, weighted.",
-    ),
-    Choice {
-        text: "peak_ewma",
-        about: "Lowest latency.",
-        refused: true,
-    },
-    Choice {
-        text: "consistent_hash",
-        about: "By a key of the request.",
-        refused: true,
-    },
-];
 
 static UPSTREAM_TLS: Record = Record {
     name: "upstream_tls",
@@ -148,67 +127,6 @@ static UPSTREAM_TLS: Record = Record {
     ],
 };
 
-static UPSTREAM_TLS_SHAPE: Shape = Shape::Record(&UPSTREAM_TLS);
-
-static RETRY: Record = Record {
-    name: "retry",
-    about: "Repeats of failed attempts.",
-    fields: &[
-        field(
-            "attempts",
-            Shape::Integer { least: 0, most: 10 },
-            "Further attempts after the first. 0 turns repeats off.",
-        )
-        .default("1"),
-        field(
-            "when",
-            Shape::List {
-                items: &Shape::Either(&[
-                    Shape::Choice(&CONDITIONS),
-                    Shape::Integer {
-                        least: 500,
-                        most: 599,
-                    },
-                ]),
-                least: 1,
-            },
-            "Failures worth another attempt: `connect`, `reset`, or a status from 500 to 599.",
-        )
-        .default("[connect, reset]"),
-        field(
-            "budget",
-            Shape::Percentage,
-            "Repeats allowed as a share of all requests.",
-        )
-        .default("20%"),
-    ],
-};
-
-static CONDITIONS: [Choice; 2] = [
-    choice("connect", "No connection could be made."),
-    choice(
-        "reset",
-        "The connection ended before a response head arrived.",
-    ),
-];
-
-const DEADLINE: Shape = Shape::Duration { zero: false };
-
-static UPSTREAM_TIMEOUTS: Record = Record {
-    name: "upstream_timeouts",
-    about: "Deadlines towards the servers of an upstream.",
-    fields: &[
-        field("connect", DEADLINE, "For TCP and TLS handshake together.").default("2s"),
-        field(
-            "first_byte",
-            DEADLINE,
-            "From the request being sent to the response's head.",
-        )
-        .default("15s"),
-        field("idle", DEADLINE, "Longest silence while a body is moving.").default("60s"),
-    ],
-};
-
 static POOL: Record = Record {
     name: "pool",
     about: "Idle connections kept per worker and server.",
@@ -227,22 +145,44 @@ static POOL: Record = Record {
         // only where requests are rarer than one in 4 s.
         field(
             "idle_timeout",
-            DEADLINE,
+            Shape::Duration { zero: false },
             "How long an idle connection is kept. Keep it below the servers' own idle timeout.",
         )
         .default("4s"),
     ],
 };
 
-pub(super) fn decode(context: &mut Context<'_>, entry: &Named<'_>) -> Option<Upstream> {
+/// Reads one entry of `upstreams`. `has_zone`: whether this node's zone is known.
+pub(super) fn decode(
+    context: &mut Context<'_>,
+    entry: &Named<'_>,
+    has_zone: bool,
+) -> Option<Upstream> {
     let object = Object::open(context, &entry.value)?;
+    let chosen = object.one_of(context, &["targets", "discovery"]);
+    if chosen.is_none() && !object.has_unknown() {
+        let finding = Finding::error(codes::NOTHING_CHOSEN, "the upstream has no servers")
+            .help("write `targets` to list them, or `discovery` to find them");
+        let has_keys = !object.node.entries().is_empty();
+        let span = if has_keys {
+            object.node.head()
+        } else {
+            entry.name_span
+        };
+        object.report(context, span, finding);
+    }
     let targets = object
         .written("targets")
-        .map(|cursor| decode_targets(context, &cursor));
-    let balance = match object.get("balance")?.choice(context) {
-        Some("least_request") => Balance::LeastRequest,
-        _ => Balance::RoundRobin,
-    };
+        .map(|cursor| target::decode(context, &cursor));
+    let discovery = object
+        .written("discovery")
+        .and_then(|cursor| discovery::decode(context, &cursor));
+    let balance = balance::decode(context, &object);
+    let sticky = object
+        .written("sticky")
+        .and_then(|cursor| balance::decode_sticky(context, &cursor));
+    let zones = balance::decode_zones(context, &object.get("zones")?, has_zone);
+    let health = health::decode(context, &object.get("health")?);
     let tls = decode_tls(context, &object.get("tls")?);
     let http2 = match object
         .written("http2")
@@ -252,170 +192,52 @@ pub(super) fn decode(context: &mut Context<'_>, entry: &Named<'_>) -> Option<Ups
         Some(false) => UpstreamHttp2::Never,
         None => UpstreamHttp2::Negotiate,
     };
-    let retry = decode_retry(context, &object.get("retry")?);
-    let timeouts = decode_timeouts(context, &object.get("timeouts")?);
+    let retry = retry::decode_retry(context, &object.get("retry")?);
+    let timeouts = retry::decode_timeouts(context, &object.get("timeouts")?);
+    let hedge = object.written("hedge").and_then(|cursor| {
+        retry::decode_hedge(context, &cursor, retry.as_ref(), timeouts.as_ref())
+    });
+    let breaker = breaker::decode_breaker(context, &object.get("breaker")?, timeouts.as_ref());
+    let concurrency = object
+        .written("concurrency")
+        .and_then(|cursor| breaker::decode_concurrency(context, &cursor, timeouts.as_ref()));
     let pool = decode_pool(context, &object.get("pool")?);
     Some(Upstream {
         name: entry.name.to_owned(),
-        targets: targets?,
-        discovery: None,
-        balance,
-        sticky: None,
-        zones: Zones {
-            prefer_own: true,
-            overflow_below_percent: 70,
-        },
-        health: Health {
-            active: None,
-            passive: None,
-            slow_start: Duration::ZERO,
-            panic_threshold_percent: 50,
-        },
-        breaker: None,
-        concurrency: None,
+        targets: targets.unwrap_or_default(),
+        discovery,
+        balance: balance?,
+        sticky,
+        zones: zones?,
+        health: health?,
+        breaker,
+        concurrency,
         tls,
         http2,
         retry: retry?,
-        hedge: None,
+        hedge,
         timeouts: timeouts?,
         pool: pool?,
     })
 }
 
-fn decode_targets(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Vec<Target> {
-    let items = cursor.items(context);
-    let mut targets = Vec::with_capacity(items.len());
-    for item in &items {
-        targets.extend(decode_target(context, item));
-    }
-    let is_complete = !targets.is_empty() && targets.len() == items.len();
-    if is_complete && targets.iter().all(|target| target.weight == 0) {
-        let finding = cursor
-            .error(
-                codes::EMPTY_LIST,
-                "no target takes traffic: every weight is 0",
-            )
-            .help("give at least one target a weight");
-        context.report(finding);
-    }
-    targets
-}
-
-fn decode_target(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Target> {
-    let cursor = cursor.alternative(context)?;
-    if matches!(cursor.shape, Shape::Text(_)) {
-        let (host, port) = decode_address(context, &cursor)?;
-        return Some(Target {
-            host,
-            port,
-            weight: 1,
-            zone: None,
-        });
-    }
-    let object = Object::open(context, &cursor)?;
-    let address = object
-        .written("address")
-        .and_then(|cursor| decode_address(context, &cursor));
-    let weight = object.get("weight")?.number(context);
-    let zone = object
-        .written("zone")
-        .and_then(|cursor| cursor.parse(context, text::free));
-    let (host, port) = address?;
-    Some(Target {
-        host,
-        port,
-        weight,
-        zone,
-    })
-}
-
-fn decode_address(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<(String, u16)> {
-    let text = cursor.text(context)?;
-    match Reference::parse(text) {
-        Some(Ok(reference @ Reference::Environment(_))) => {
-            if context.mode == Mode::Form {
-                return Some((String::new(), 0));
-            }
-            cursor.referenced_text(context, &reference, "a host and a port", |text| {
-                address::target(text).ok()
-            })
-        }
-        Some(Err(fault)) => {
-            cursor.report_fault(context, text, fault);
-            None
-        }
-        Some(Ok(Reference::File(_))) | None => cursor.parse(context, address::target),
-    }
-}
-
 fn decode_tls(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<UpstreamTls> {
-    let cursor = cursor.alternative(context)?;
-    let all_defaults = Node::mapping(cursor.node.span, Vec::new());
-    let object = match cursor.shape {
-        Shape::Boolean if !cursor.boolean(context)? => return None,
-        Shape::Boolean => Object::open(context, &cursor.with(&all_defaults, &UPSTREAM_TLS_SHAPE))?,
-        _ => Object::open(context, &cursor)?,
-    };
-    let presents = object.written("certificate").is_some() || object.written("key").is_some();
-    Some(UpstreamTls {
-        server_name: object
-            .written("server_name")
-            .and_then(|cursor| cursor.parse(context, text::server_name)),
-        authorities: object
-            .written("authorities")
-            .and_then(|cursor| decode_authorities(context, &cursor)),
-        certificate: if presents {
-            decode_certificate(context, &object)
-        } else {
-            None
-        },
-        minimum_version: decode_version(context, &object.get("min_version")?),
-    })
-}
-
-fn decode_retry(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Retry> {
-    let object = Object::open(context, cursor)?;
-    let attempts = object.get("attempts")?.number(context);
-    let when_cursor = object.get("when")?;
-    let mut when = Vec::new();
-    for item in when_cursor.items(context) {
-        when.extend(decode_condition(context, &item));
-    }
-    let budget_percent = object.get("budget")?.percentage(context);
-    Some(Retry {
-        attempts,
-        when,
-        budget_percent,
-        backoff: Duration::from_millis(25),
-    })
-}
-
-fn decode_condition(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<RetryCondition> {
-    let text = cursor.text(context)?;
-    match text {
-        "connect" => return Some(RetryCondition::Connect),
-        "reset" => return Some(RetryCondition::Reset),
-        _ => {}
-    }
-    let status = quantity::integer(text, 500, 599)
-        .ok()
-        .and_then(|number| u16::try_from(number).ok())
-        .and_then(|number| StatusCode::from_u16(number).ok());
-    if status.is_none() {
-        let help = context.suggest(text, ["connect", "reset"], "conditions beside 500 to 599");
-        let message = format!("{} is not a reason to repeat", crate::suggest::quote(text));
-        context.report(cursor.error(codes::BAD_CHOICE, message).help(help));
-    }
-    status.map(RetryCondition::Status)
-}
-
-fn decode_timeouts(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<UpstreamTimeouts> {
-    let object = Object::open(context, cursor)?;
-    Some(UpstreamTimeouts {
-        connect: object.get("connect")?.duration(context),
-        first_byte: object.get("first_byte")?.duration(context),
-        idle: object.get("idle")?.duration(context),
-        total: None,
+    cursor.switched(context, |context, object| {
+        let presents = object.written("certificate").is_some() || object.written("key").is_some();
+        Some(UpstreamTls {
+            server_name: object
+                .written("server_name")
+                .and_then(|cursor| cursor.parse(context, text::server_name)),
+            authorities: object
+                .written("authorities")
+                .and_then(|cursor| decode_authorities(context, &cursor)),
+            certificate: if presents {
+                decode_certificate(context, object)
+            } else {
+                None
+            },
+            minimum_version: decode_version(context, &object.get("min_version")?),
+        })
     })
 }
 

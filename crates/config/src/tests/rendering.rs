@@ -15,7 +15,7 @@ upstreams:
   catalog:
     targets: [127.0.0.1:9001, http://127.0.0.1:9002]
     balance: least-request
-    health: { active: { path: /healthz } }
+    health: { active: { path: healthz, interval: 1s, timeout: 5s } }
     timeouts: { connect: 2, first_byte: 15sec }
 policies:
   customers: { jwt: { issuer: https://issuer.test } }

@@ -40,6 +40,30 @@ pub(crate) static NETWORK: Text = Text {
     loose: false,
 };
 
+/// A server of DNS.
+pub(crate) static SERVER: Text = Text {
+    what: "an IP address and a port such as `127.0.0.1:53`",
+    pattern: Some(r"^([0-9.]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$"),
+    examples: &["127.0.0.1:53", "[::1]:53"],
+    loose: false,
+};
+
+/// A name that DNS is asked for.
+pub(crate) static DOMAIN: Text = Text {
+    what: "a name such as `catalog.example.com`",
+    pattern: Some("^[A-Za-z0-9._-]+$"),
+    examples: &["catalog.example.com", "_http._tcp.catalog.internal"],
+    loose: false,
+};
+
+/// The scheme, host and port of an HTTP server.
+pub(crate) static ORIGIN: Text = Text {
+    what: "`http://host:port` or `https://host:port`",
+    pattern: Some(r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$"),
+    examples: &["http://127.0.0.1:8500", "https://10.0.0.1:6443"],
+    loose: false,
+};
+
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, Fault> {
     if let Ok(address) = text.parse() {
         return Ok(address);
@@ -124,6 +148,62 @@ pub(crate) fn target(text: &str) -> Result<(String, u16), Fault> {
         );
     }
     Ok((host.to_ascii_lowercase(), number))
+}
+
+/// A server to ask: names would have to be looked up to look up names.
+pub(crate) fn server(text: &str) -> Result<SocketAddr, Fault> {
+    let address = text.parse::<SocketAddr>().ok();
+    if let Some(address) = address.filter(|address| address.port() > 0) {
+        return Ok(address);
+    }
+    let message = format!("{} is not an IP address and a port", quote(text));
+    let fault = Fault::new(codes::BAD_ADDRESS, message);
+    Err(match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => fault.help(format!("add a port: `{address}:53`")),
+        Ok(IpAddr::V6(address)) => fault.help(format!("add a port: `[{address}]:53`")),
+        Err(_) => fault.help("write it as `127.0.0.1:53` or `[::1]:53`"),
+    })
+}
+
+/// A name of DNS, in lowercase; a dot at its end says that it is complete.
+pub(crate) fn domain(text: &str) -> Result<String, Fault> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if is_host(name) && name.parse::<IpAddr>().is_err() {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let message = format!("{} is not a name that DNS is asked for", quote(text));
+    Err(Fault::new(codes::BAD_HOST, message)
+        .help("write the name alone; addresses stand under `targets`"))
+}
+
+/// `scheme://host:port`, in lowercase and with its port.
+pub(crate) fn origin(text: &str) -> Result<String, Fault> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => 0,
+    };
+    let has_port = rest.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
+    let authority = if has_port {
+        rest.to_owned()
+    } else {
+        format!("{rest}:{default_port}")
+    };
+    match target(&authority) {
+        Ok(_) if default_port > 0 => Ok(format!("{scheme}://{}", authority.to_ascii_lowercase())),
+        // A password in it would be shown.
+        _ if text.contains('@') => Err(Fault::new(
+            codes::BAD_ADDRESS,
+            "the address of a server has no user and password",
+        )),
+        _ => {
+            let message = format!("{} is not the address of an HTTP server", quote(text));
+            Err(Fault::new(codes::BAD_ADDRESS, message)
+                .help("write `http://host:port` or `https://host:port`, without a path"))
+        }
+    }
 }
 
 pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {

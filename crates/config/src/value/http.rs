@@ -1,11 +1,12 @@
 //! Parts of HTTP messages.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use ::http::uri::Authority;
 use ::http::{HeaderName, HeaderValue, Method};
 
-use super::Fault;
+use super::{Fault, quantity};
 use crate::codes;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::shape::Text;
@@ -71,6 +72,27 @@ pub(crate) static HOST_HEADER: Text = Text {
     pattern: Some("^[^/@\\s]+$"),
     examples: &["preserve", "target", "catalog.internal"],
     loose: false,
+};
+
+pub(crate) static COOKIE_NAME: Text = Text {
+    what: "the name of a cookie",
+    pattern: Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
+    examples: &["canary", "weir-target"],
+    loose: true,
+};
+
+pub(crate) static REQUEST_TARGET: Text = Text {
+    what: "a path such as `/healthz`",
+    pattern: Some("^/[^#\\s]*$"),
+    examples: &["/healthz", "/health?full=1"],
+    loose: false,
+};
+
+pub(crate) static STATUS_RANGE: Text = Text {
+    what: "a status such as `204` or a range such as `200-399`",
+    pattern: Some("^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"),
+    examples: &["204", "200-399"],
+    loose: true,
 };
 
 pub(crate) fn method(text: &str) -> Result<Method, Fault> {
@@ -194,6 +216,59 @@ pub(crate) fn path_prefix(text: &str) -> Result<String, Fault> {
         return Err(fault("a path has no `.` or `..` segments".into()));
     }
     Ok(text.to_owned())
+}
+
+/// A path, perhaps with a query, as it is sent.
+pub(crate) fn request_target(text: &str) -> Result<String, Fault> {
+    let fault = |message: String| Fault::new(codes::BAD_PATH, message);
+    if !text.starts_with('/') {
+        return Err(fault(format!("{} does not begin with `/`", quote(text))).at(0));
+    }
+    let wrong = |character: char| !character.is_ascii_graphic() || matches!(character, '#' | '\\');
+    if let Some(at) = text.find(wrong) {
+        let message = "a path has visible ASCII characters without `#` and `\\`";
+        return Err(fault(message.into())
+            .help("percent-encode all others")
+            .at(at));
+    }
+    Ok(text.to_owned())
+}
+
+/// The name of a cookie (RFC 6265 §4.1.1).
+pub(crate) fn cookie_name(text: &str) -> Result<String, Fault> {
+    let at = text.find(|character| !is_token(character));
+    if !text.is_empty() && at.is_none() {
+        return Ok(text.to_owned());
+    }
+    let message = format!("{} is not the name of a cookie", quote(text));
+    let fault = Fault::new(codes::BAD_COOKIE_NAME, message)
+        .help("a name is letters, digits, `-` and `_`, without spaces, `=` or `;`");
+    Err(match at {
+        Some(at) => fault.at(at),
+        None => fault,
+    })
+}
+
+/// `204` or `200-399`.
+pub(crate) fn status_range(text: &str) -> Result<RangeInclusive<u16>, Fault> {
+    let status = |text: &str| {
+        let number = quantity::integer(text, 100, 599).ok()?;
+        u16::try_from(number).ok()
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (status(first), status(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(first..=last),
+        (Some(first), Some(last)) => {
+            let message = format!("there is no status in {}", quote(text));
+            Err(Fault::new(codes::BAD_NUMBER, message)
+                .help(format!("write the smaller one first: `{last}-{first}`")))
+        }
+        _ => {
+            let message = format!("{} is no status and no range of them", quote(text));
+            Err(Fault::new(codes::BAD_NUMBER, message)
+                .help("write a number from 100 to 599, or two of them as in `200-399`"))
+        }
+    }
 }
 
 /// A host, perhaps with a port, as it is sent.

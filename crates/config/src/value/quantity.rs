@@ -84,13 +84,14 @@ pub(crate) fn size(text: &str, least: u64, most: u64) -> Result<u64, Fault> {
 }
 
 /// `20%`
-pub(crate) fn percentage(text: &str) -> Result<u32, Fault> {
+pub(crate) fn percentage(text: &str, zero: bool) -> Result<u32, Fault> {
+    let least = u32::from(!zero);
     let number = text.strip_suffix('%').and_then(whole_number);
     number
         .and_then(|number| u32::try_from(number).ok())
-        .filter(|number| *number <= 100)
+        .filter(|number| (least..=100).contains(number))
         .ok_or_else(|| {
-            let message = format!("{} is not a percentage from 0% to 100%", quote(text));
+            let message = format!("{} is not a percentage from {least}% to 100%", quote(text));
             Fault::new(codes::BAD_PERCENTAGE, message).help("write a whole number and `%`: 20%")
         })
 }

@@ -63,9 +63,9 @@ fn sizes_know_both_kinds_of_units() {
 
 #[test]
 fn percentages_and_numbers_are_plain_decimals() {
-    assert_eq!(percentage("20%").unwrap(), 20);
+    assert_eq!(percentage("20%", true).unwrap(), 20);
     for wrong in ["20", "%", "101%", "2.5%", "-1%", "020%"] {
-        assert!(percentage(wrong).is_err(), "{wrong}");
+        assert!(percentage(wrong, true).is_err(), "{wrong}");
     }
     assert_eq!(integer("0", 0, 10).unwrap(), 0);
     for wrong in ["", "010", "0x10", "1_000", "1e3", "+1", "-1", "11", "1.0"] {

@@ -29,6 +29,38 @@ pub(crate) static DIRECTORY: Text = Text {
     loose: false,
 };
 
+/// A file that is read again and again.
+pub(crate) static FILE: Text = Text {
+    what: "the path of a file",
+    pattern: None,
+    examples: &["targets.yaml", "/run/weir/targets.json"],
+    loose: false,
+};
+
+/// A value that the file does not show.
+pub(crate) static SECRET: Text = Text {
+    what: "a reference: `env:NAME` or `file:PATH`",
+    pattern: Some("^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$"),
+    examples: &["env:CONSUL_TOKEN", "file:secrets/token"],
+    loose: false,
+};
+
+/// An availability zone.
+pub(crate) static ZONE: Text = Text {
+    what: "a zone such as `eu-1`, or `env:NAME`",
+    pattern: None,
+    examples: &["eu-1", "env:ZONE"],
+    loose: true,
+};
+
+/// A service or namespace of Kubernetes.
+pub(crate) static KUBERNETES_NAME: Text = Text {
+    what: "a name of Kubernetes",
+    pattern: Some("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
+    examples: &["catalog"],
+    loose: true,
+};
+
 /// TLS material.
 pub(crate) static MATERIAL: Text = Text {
     what: "a reference: `file:PATH` or `env:NAME`",
@@ -93,4 +125,35 @@ pub(crate) fn server_name(text: &str) -> Result<String, Fault> {
     }
     let message = format!("{} is not a host name", quote(text));
     Err(Fault::new(codes::BAD_HOST, message).help("write the name that the certificate carries"))
+}
+
+/// A token that travels in a header: visible ASCII without white space.
+pub(crate) fn token(text: &str) -> Option<String> {
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (!text.is_empty() && is_visible).then(|| text.to_owned())
+}
+
+/// The path of a file, written without `file:`.
+pub(crate) fn file_path(text: &str) -> Result<String, Fault> {
+    let fault = |message: String| Fault::new(codes::BAD_TEXT, message);
+    if let Some(path) = text.strip_prefix("file:") {
+        let message = "the path of a file is written without `file:`";
+        return Err(fault(message.into()).help(format!("write {}", quote(path))));
+    }
+    if text.trim() != text || text.ends_with('/') {
+        return Err(fault(format!("{} is not the path of a file", quote(text))));
+    }
+    free(text)
+}
+
+/// A name of Kubernetes (RFC 1123 §2.1): it becomes part of a request's path.
+pub(crate) fn kubernetes_name(text: &str) -> Result<String, Fault> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let has_ends = !text.starts_with('-') && !text.ends_with('-');
+    if (1..=63).contains(&text.len()) && has_ends && text.bytes().all(is_allowed) {
+        return Ok(text.to_owned());
+    }
+    let message = format!("{} is not a name of Kubernetes", quote(text));
+    Err(Fault::new(codes::BAD_NAME, message)
+        .help("write up to 63 lowercase letters, digits and `-`, not at the ends"))
 }
