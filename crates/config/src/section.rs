@@ -18,7 +18,7 @@ mod root;
 mod route;
 mod settings;
 mod split;
-mod target;
+pub(crate) mod target;
 mod upstream;
 
 pub(crate) use root::{ROOT, decode};

@@ -1,15 +1,19 @@
 //! Tests of the crate as a whole; those of a part stand beside it.
 
 mod defaults;
+mod discovery;
 mod documentation;
 mod environments;
 mod explanations;
 mod hostile;
 mod meaning;
 mod mistakes;
+mod overload;
 mod rendering;
 mod schema;
 mod secrets;
+mod split;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -45,7 +45,7 @@ impl Cursor<'_> {
             let finding = self
                 .error(
                     codes::NOT_A_REFERENCE,
-                    "a secret is not written into the file",
+                    "a secret must not stand in the file",
                 )
                 .help("refer to it: `env:NAME` or `file:PATH`");
             context.report(finding);

@@ -1,6 +1,6 @@
 //! `breaker` and `concurrency` of an upstream: when it is not asked, and how much at a time.
 
-use super::retry::report_cut_short;
+use super::retry::check_cut_short;
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::model::{Breaker, Concurrency, UpstreamTimeouts};
@@ -92,9 +92,8 @@ pub(super) fn decode_breaker(
             error_rate_percent: object.get("error_rate")?.percentage(context),
             slow_call: slow_call.map(|cursor| {
                 let slow = cursor.duration(context);
-                if timeouts.is_some_and(|timeouts| slow >= timeouts.first_byte) {
-                    report_cut_short(context, &cursor, "`timeouts.first_byte`");
-                }
+                let first_byte = timeouts.map(|timeouts| timeouts.first_byte);
+                check_cut_short(context, &cursor, slow, first_byte, "`timeouts.first_byte`");
                 slow
             }),
             slow_rate_percent: object.get("slow_rate")?.percentage(context),
@@ -113,11 +112,10 @@ pub(super) fn decode_concurrency(
 ) -> Option<Concurrency> {
     let object = Object::open(context, cursor)?;
     let queue = object.written("queue").map(|cursor| cursor.number(context));
-    let wait_cursor = object.get("wait")?;
-    let wait = wait_cursor.duration(context);
+    let wait = object.get("wait")?.duration(context);
     let total = timeouts.and_then(|timeouts| timeouts.total);
-    if object.written("wait").is_some() && total.is_some_and(|total| wait >= total) {
-        report_cut_short(context, &wait_cursor, "`timeouts.total`");
+    if let Some(cursor) = object.written("wait") {
+        check_cut_short(context, &cursor, wait, total, "`timeouts.total`");
     }
     let limit = object.written("limit")?.number(context);
     Some(Concurrency {

@@ -185,11 +185,7 @@ fn decode_dns(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<DnsSourc
     let most_ttl = object.get("max_ttl")?.duration(context);
     if least_ttl > most_ttl && most_ttl > Duration::ZERO {
         let finding = Finding::error(codes::BAD_DURATION, "`min_ttl` is longer than `max_ttl`")
-            .help(format!(
-                "they are {}s and {}s: exchange them, or write both",
-                least_ttl.as_secs_f32(),
-                most_ttl.as_secs_f32()
-            ));
+            .help("write both, `min_ttl` not longer than `max_ttl`");
         let written = object.written("min_ttl").or(object.written("max_ttl"));
         object.report(
             context,

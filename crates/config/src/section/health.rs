@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::retry::report_cut_short;
+use super::retry::check_cut_short;
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
@@ -182,10 +182,8 @@ fn decode_active(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Activ
     let probe = decode_probe(context, &object);
     let interval = object.get("interval")?.duration(context);
     let timeout = object.get("timeout")?.duration(context);
-    // A duration with a mistake stands in as zero.
-    let is_cut_short = timeout > interval && !interval.is_zero();
-    if let Some(cursor) = object.written("timeout").filter(|_| is_cut_short) {
-        report_cut_short(context, &cursor, "`interval`");
+    if let Some(cursor) = object.written("timeout").filter(|_| timeout > interval) {
+        check_cut_short(context, &cursor, timeout, Some(interval), "`interval`");
     }
     Some(ActiveCheck {
         probe: probe?,
@@ -203,7 +201,9 @@ fn decode_probe(context: &mut Context<'_>, object: &Object<'_>) -> Option<Probe>
         .and_then(|cursor| cursor.boolean(context));
     let path = object.written("path");
     if path.is_none() && tcp != Some(true) {
-        if !object.has_unknown() {
+        // A `tcp` that is no boolean has been reported.
+        let is_reported = object.written("tcp").is_some() && tcp.is_none();
+        if !object.has_unknown() && !is_reported {
             let finding = Finding::error(codes::NOTHING_CHOSEN, "the check asks nothing")
                 .help("write `path` to ask over HTTP, or `tcp: true` to only connect");
             object.report(context, object.node.head(), finding);

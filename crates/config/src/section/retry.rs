@@ -1,5 +1,7 @@
 //! `retry`, `hedge` and `timeouts` of an upstream: how long an attempt may take and what follows it.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::codes;
@@ -145,14 +147,26 @@ pub(super) fn decode_timeouts(
     cursor: &Cursor<'_>,
 ) -> Option<UpstreamTimeouts> {
     let object = Object::open(context, cursor)?;
-    Some(UpstreamTimeouts {
+    let timeouts = UpstreamTimeouts {
         connect: object.get("connect")?.duration(context),
         first_byte: object.get("first_byte")?.duration(context),
         idle: object.get("idle")?.duration(context),
         total: object
             .written("total")
             .map(|cursor| cursor.duration(context)),
-    })
+    };
+    // What is not written may well be longer.
+    let phases = [
+        ("connect", timeouts.connect),
+        ("first_byte", timeouts.first_byte),
+    ];
+    for (key, duration) in phases {
+        let is_longer = timeouts.total.is_some_and(|total| duration > total);
+        if let Some(cursor) = object.written(key).filter(|_| is_longer) {
+            check_cut_short(context, &cursor, duration, timeouts.total, "`total`");
+        }
+    }
+    Some(timeouts)
 }
 
 pub(super) fn decode_hedge(
@@ -165,9 +179,14 @@ pub(super) fn decode_hedge(
     let attempts = object.get("attempts")?.number(context);
     let after_cursor = object.written("after")?;
     let after = after_cursor.duration(context);
-    if timeouts.is_some_and(|timeouts| after >= timeouts.first_byte) {
-        report_cut_short(context, &after_cursor, "`timeouts.first_byte`");
-    }
+    let first_byte = timeouts.map(|timeouts| timeouts.first_byte);
+    check_cut_short(
+        context,
+        &after_cursor,
+        after,
+        first_byte,
+        "`timeouts.first_byte`",
+    );
     if retry.is_some_and(|retry| retry.budget_percent == 0) {
         let finding = cursor
             .warning(
@@ -180,11 +199,20 @@ pub(super) fn decode_hedge(
     Some(Hedge { after, attempts })
 }
 
-/// Warns of a duration that never passes because another one ends first.
-pub(super) fn report_cut_short(context: &mut Context<'_>, cursor: &Cursor<'_>, by: &str) {
-    let message = format!("{by} cuts this short");
+/// Warns of a duration that never passes because another one, if there is one, ends first.
+pub(super) fn check_cut_short(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    duration: Duration,
+    by: Option<Duration>,
+    by_name: &str,
+) {
+    // A duration with a mistake stands in as zero.
+    if by.is_none_or(|by| by.is_zero() || duration < by) {
+        return;
+    }
     let finding = cursor
-        .warning(codes::CUT_SHORT, message)
+        .warning(codes::CUT_SHORT, format!("{by_name} cuts this short"))
         .help("make this one shorter, or the other one longer");
     context.report(finding);
 }

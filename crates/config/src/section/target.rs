@@ -8,7 +8,8 @@ use crate::shape::{Record, Shape, field};
 use crate::value::address::{self, TARGET};
 use crate::value::text::{self, FREE};
 
-pub(super) const TARGETS: Shape = Shape::List {
+/// A list of servers.
+pub(crate) const TARGETS: Shape = Shape::List {
     items: &Shape::Either(&[Shape::Text(&TARGET), Shape::Record(&TARGET_RECORD)]),
     least: 1,
 };
@@ -36,7 +37,7 @@ static TARGET_RECORD: Record = Record {
     ],
 };
 
-pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Vec<Target> {
+pub(crate) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Vec<Target> {
     let items = cursor.items(context);
     let mut targets = Vec::with_capacity(items.len());
     for item in &items {

@@ -36,6 +36,33 @@ limits:
 }
 
 #[test]
+fn mistakes_of_upstreams_and_splits() {
+    let text = "\
+listeners: [{ address: 127.0.0.1:8080 }]
+upstreams:
+  catalog:
+    targets: [127.0.0.1:9001]
+    discovery: { consul: { service: catalog, token: canary-7f3a } }
+    hash: { cookie: my session }
+    zones: { prefer_own: true }
+    health: { active: { path: /healthz, tcp: true, status: [299-200] } }
+    hedge: { after: 20s }
+  next:
+    discovery: { dns: { name: next.internal, record: srv, port: 80, min_ttl: 10m } }
+  shadow: { balance: peak-ewma }
+routes:
+  - name: items
+    split:
+      upstreams: { catalog: 0, nxt: 0 }
+      pin: [{ header: x-canary, upstream: next }, { upstream: catalog }]
+      guard: { then: roll_back }
+    mirror: { upstream: shadows, share: 150% }
+overload: { delay: true, bans: { statuses: [200] } }
+";
+    insta::assert_snapshot!(refused(text).render(false));
+}
+
+#[test]
 fn tabs_and_wide_characters_keep_the_caret_in_place() {
     let text = "listeners: [{address: 127.0.0.1:1}]\n\
         log: {\tlevel: laut }\n\

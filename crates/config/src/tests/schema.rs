@@ -69,7 +69,7 @@ fn what_loads_is_valid_under_the_schema() {
 fn mistakes_of_form_are_invalid_under_the_schema() {
     let of_form = [
         "WR0101", "WR0102", "WR0103", "WR0104", "WR0105", "WR0106", "WR0107", "WR0108", "WR0109",
-        "WR0111", "WR0114", "WR0116", "WR0118", "WR0119", "WR0301", "WR0401",
+        "WR0111", "WR0114", "WR0116", "WR0118", "WR0119", "WR0122", "WR0301", "WR0401",
     ];
     for code in of_form {
         let page = crate::explain(code).unwrap().text;
@@ -125,6 +125,14 @@ fn the_schema_never_refuses_what_loads() {
         "listeners: [{address: 127.0.0.1:1}]\nlimits: {head_bytes: 4096, body_bytes: 0}\n",
         "listeners: [{address: 127.0.0.1:1}]\nroutes: [{name: 1, match: {headers: {a: 2}, query: \
          {b: true}, methods: GET}, redirect: {to: /}}]\n",
+        "listeners: [{address: 127.0.0.1:1}]\nzone: 1\nlimits: {minimum_rate: {bytes: 1KiB}}\noverload: \
+         {delay: false, bans: true}\nupstreams: {a: {targets: ['a:1'], balance: consistent_hash, hash: \
+         {cookie: 1}, sticky: {cookie: 2}, health: {active: {path: /, status: [204, 300-399]}, passive: \
+         false}, breaker: true}, b: {discovery: {file: targets.yaml}}, c: {discovery: {consul: {service: \
+         1, address: 'https://[::1]/'}}}, d: {discovery: {kubernetes: {service: 1, port: 8080}}}}\nroutes: \
+         [{name: a, split: {upstreams: {a: 0, b: 1}, pin: [{cookie: 1, value: 2, upstream: a}], sticky: \
+         path}, mirror: {upstream: c, share: 0%, body_bytes: 0}}, {name: b, match: {path: /b}, upstream: \
+         d}]\n",
         "listeners: [{address: '127.0.0.1:1'}]\nroutes: [{name: a, redirect: {to: /}, headers: \
          {request: {set: {x-a: 1.5}}}}]\n",
     ] {
