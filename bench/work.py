@@ -35,6 +35,8 @@ class Row:
     path: str = SMALL_PATH
     routes: bool = False
     idle: bool = False
+    # Weir with all that watches over upstreams and load; the others as in the first row.
+    guarded: bool = False
 
     @property
     def tls(self):
@@ -59,6 +61,7 @@ ROWS = [
     Row("large-tls", "HTTP/1.1 over TLS 1.3, 64 KiB body", "h1+tls", LARGE_BODY, LARGE_PATH),
     Row("large-h2", "HTTP/2 over TLS 1.3, 64 KiB body", "h2+tls", LARGE_BODY, LARGE_PATH),
     Row("routes", f"HTTP/1.1, small JSON, {ROUTES:,} routes", "h1", routes=True),
+    Row("guarded", "HTTP/1.1, small JSON, Weir alone with health checks, breaker, limits, split", "h1", guarded=True),
     Row("idle", f"HTTP/1.1, small JSON, beside {IDLE_CONNECTIONS:,} idle connections", "h1", idle=True),
 ]
 

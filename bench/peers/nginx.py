@@ -74,6 +74,7 @@ def prepare_upstream(binary, port, directory):
     etag off;
     server {{
         listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.2:{port} backlog=4096;
         location / {{
             default_type application/json;
             return 200 '{json}';

@@ -8,6 +8,29 @@ from work import route_prefixes
 
 TITLE = "Weir"
 
+# All that watches over upstreams and load, with its defaults where it has some.
+GUARDED_UPSTREAMS = """
+  origin: &guarded
+    targets: [127.0.0.1:PORT, 127.0.0.2:PORT]
+    balance: least_request
+    health: { active: { path: / }, passive: { failure_rate: 50% }, slow_start: 10s }
+    breaker: true
+    concurrency: { limit: 1024 }
+    hedge: { after: 1s }
+    timeouts: { total: 30s }
+  next: *guarded
+"""
+GUARDED_ROUTE = """
+  - name: all
+    match: { path: /* }
+    split: { upstreams: { origin: 90, next: 10 }, guard: { error_rate: 5%, latency: 500ms } }
+    priority: high
+"""
+GUARDS = """
+limits: { connections_per_address: 10000 }
+overload: { memory: 1GiB, bans: true }
+"""
+
 
 def find(arguments):
     return str(arguments.weir.resolve()) if arguments.weir.is_file() else None
@@ -24,9 +47,16 @@ def prepare(binary, scenario):
             f"  - {{ name: route-{number}, match: {{ path: '{prefix}*' }}, upstream: origin }}\n"
             for number, prefix in enumerate(route_prefixes())
         )
+    elif scenario.row.guarded:
+        routes = GUARDED_ROUTE
     else:
         routes = "  - { name: all, match: { path: /* }, upstream: origin }\n"
     tls = scenario.certificate
+    upstreams = f"""  origin:
+    targets: [127.0.0.1:{scenario.upstream_port}]
+"""
+    if scenario.row.guarded:
+        upstreams = GUARDED_UPSTREAMS.replace("PORT", str(scenario.upstream_port))
     path = Path(scenario.directory) / "weir.yaml"
     path.write_text(f"""
 workers: 1
@@ -36,8 +66,8 @@ listeners:
   - {{ address: 127.0.0.1:{scenario.plain_port} }}
   - {{ address: 127.0.0.1:{scenario.tls_port}, tls: {{ certificate: "file:{tls.chain}", key: "file:{tls.key}" }} }}
 upstreams:
-  origin:
-    targets: [127.0.0.1:{scenario.upstream_port}]
+{upstreams}
+{GUARDS if scenario.row.guarded else ""}
 routes:
 {routes}""")
     command = [binary, "run", "-c", str(path), "--data-dir", str(scenario.directory / "data")]
