@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    check, completions, demo, doctor, dry_run, explain, reload, run, schema, upgrade, version,
+    check, completions, demo, doctor, dry_run, explain, reload, run, schema, upgrade, upstreams,
+    version,
 };
 
 /// API gateway in one binary.
@@ -133,6 +134,7 @@ pub(crate) enum Command {
     Explain(explain::Arguments),
     Schema(schema::Arguments),
     Doctor(doctor::Arguments),
+    Upstreams(upstreams::Arguments),
     Reload(reload::Arguments),
     Upgrade(upgrade::Arguments),
     Completions(completions::Arguments),

@@ -42,6 +42,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Schema(arguments) => command::schema::run(&arguments, output),
         Command::Match(arguments) => command::dry_run::run(&global, &arguments, output),
         Command::Doctor(_) => command::doctor::run(&global, output),
+        Command::Upstreams(arguments) => command::upstreams::run(&global, &arguments, output),
         Command::Reload(arguments) => command::reload::run(&global, &arguments, output),
         Command::Upgrade(arguments) => command::upgrade::run(&global, &arguments, output),
         Command::Completions(arguments) => command::completions::run(&arguments, output),

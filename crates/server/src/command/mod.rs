@@ -11,4 +11,5 @@ pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod upgrade;
+pub(crate) mod upstreams;
 pub(crate) mod version;

@@ -63,7 +63,8 @@ pub(crate) fn run(
     })
 }
 
-fn configured_admin(global: &Global) -> anyhow::Result<SocketAddr> {
+/// Where the running Weir's admin listener is, as far as the configuration tells.
+pub(super) fn configured_admin(global: &Global) -> anyhow::Result<SocketAddr> {
     if let Ok(loaded) = weir_config::load(&global.config, &global.lenient()) {
         return Ok(loaded.config.admin.address);
     }

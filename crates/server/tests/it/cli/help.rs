@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "demo",
     "check",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 11] = [
     "explain",
     "schema",
     "doctor",
+    "upstreams",
     "reload",
     "upgrade",
     "completions",
@@ -63,6 +64,7 @@ fn every_example_works() {
         "weir demo",
         "weir reload",
         "weir upgrade",
+        "weir upstreams",
         "weir doctor",
     ];
     let mut seen = 0;
