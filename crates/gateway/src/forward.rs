@@ -92,7 +92,7 @@ pub(crate) async fn forward(
                 }
                 exchange
                     .into_untouched_body()
-                    .ok_or(Failure::UpstreamReset)?
+                    .ok_or(Failure::UpstreamReset("the body is gone"))?
             }
             Err(Attempted {
                 failure,

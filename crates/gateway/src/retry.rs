@@ -101,10 +101,11 @@ impl Budget {
 
 fn condition(failure: Failure) -> Option<RetryCondition> {
     match failure {
-        Failure::Resolve | Failure::Connect | Failure::ConnectTimeout | Failure::UpstreamTls => {
-            Some(RetryCondition::Connect)
-        }
-        Failure::UpstreamReset => Some(RetryCondition::Reset),
+        Failure::Resolve
+        | Failure::Connect(_)
+        | Failure::ConnectTimeout
+        | Failure::UpstreamTls(_) => Some(RetryCondition::Connect),
+        Failure::UpstreamReset(_) => Some(RetryCondition::Reset),
         Failure::UpstreamTimeout => Some(RetryCondition::Timeout),
         _ => None,
     }
@@ -124,6 +125,8 @@ mod tests {
         }
     }
 
+    const CONNECT: Failure = Failure::Connect("");
+    const RESET: Failure = Failure::UpstreamReset("");
     const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
     #[test]
@@ -140,13 +143,13 @@ mod tests {
             "the body is gone"
         );
         assert!(
-            !get.failure_is_retried(Failure::UpstreamReset, Fate::Unknown),
+            !get.failure_is_retried(RESET, Fate::Unknown),
             "resets are not listed"
         );
         assert!(get.answer_is_retried(UNAVAILABLE, true));
-        assert!(get.failure_is_retried(Failure::Connect, Fate::Unknown));
+        assert!(get.failure_is_retried(CONNECT, Fate::Unknown));
         assert!(
-            !get.failure_is_retried(Failure::Connect, Fate::Unknown),
+            !get.failure_is_retried(CONNECT, Fate::Unknown),
             "both attempts are used"
         );
 
@@ -156,7 +159,7 @@ mod tests {
             "it had an effect, perhaps"
         );
         assert!(
-            !post.failure_is_retried(Failure::UpstreamReset, Fate::Stale),
+            !post.failure_is_retried(RESET, Fate::Stale),
             "it was sent, perhaps"
         );
         assert!(
@@ -170,9 +173,9 @@ mod tests {
         let budget = Budget::default();
         let rules = rules(&[]);
         let mut get = Retries::new(&rules, &budget, &Method::GET);
-        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale) && !get.has_moved_on);
-        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
-        assert!(!get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
+        assert!(get.failure_is_retried(RESET, Fate::Stale) && !get.has_moved_on);
+        assert!(get.failure_is_retried(RESET, Fate::Stale));
+        assert!(!get.failure_is_retried(RESET, Fate::Stale));
     }
 
     #[test]
@@ -185,7 +188,7 @@ mod tests {
         let made = (0..100)
             .filter(|_| {
                 let mut get = Retries::new(&rules, &budget, &Method::GET);
-                get.failure_is_retried(Failure::Connect, Fate::Unknown)
+                get.failure_is_retried(CONNECT, Fate::Unknown)
             })
             .count();
         assert_eq!(made, 10, "the reserve, and nothing earned");

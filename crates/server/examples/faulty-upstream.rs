@@ -90,7 +90,11 @@ fn obey(line: &str, servers: &[Faulty]) -> Result<(), String> {
             let behaviour: Behaviour = name.trim().parse()?;
             let only = match which {
                 "" => None,
-                number => Some(number.parse::<usize>().map_err(|_| format!("no number: {number}"))?),
+                number => Some(
+                    number
+                        .parse::<usize>()
+                        .map_err(|_| format!("no number: {number}"))?,
+                ),
             };
             for (at, server) in servers.iter().enumerate() {
                 if only.is_none_or(|only| only == at + 1) {

@@ -221,7 +221,7 @@ impl Attempt {
                 exchange.give_up_connection();
                 Fate::Unknown
             }
-            _ if failure != Failure::UpstreamReset => Fate::Unknown,
+            _ if !matches!(failure, Failure::UpstreamReset(_)) => Fate::Unknown,
             Self::Http1(exchange) if exchange.was_stale() => Fate::Stale,
             Self::Http2(exchange) if exchange.was_refused() => Fate::Refused,
             Self::Http1(_) | Self::Http2(_) => Fate::Unknown,

@@ -175,7 +175,10 @@ impl FromStr for Behaviour {
             Self::SlowHead(_) => number(argument).map(milliseconds).map(Self::SlowHead),
             Self::MalformedHead(_) => match number(argument)? {
                 at if at < malformed::COUNT => Ok(Self::MalformedHead(at)),
-                at => Err(format!("only {} malformed heads, not {at}", malformed::COUNT)),
+                at => Err(format!(
+                    "only {} malformed heads, not {at}",
+                    malformed::COUNT
+                )),
             },
             _ => Err(format!("{name} takes no argument")),
         }

@@ -9,7 +9,8 @@ use super::connection::Line;
 use super::{Answer, Behaviour, State, malformed};
 
 /// Enough to be slow with, and its body.
-const SLOW: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Filler: aaaaaaaaaaaaaaaaaaaaaaaaa\r\n\r\nok";
+const SLOW: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Filler: aaaaaaaaaaaaaaaaaaaaaaaaa\r\n\r\nok";
 const BEGUN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
 const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 

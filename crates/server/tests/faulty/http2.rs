@@ -215,7 +215,10 @@ async fn endless(mut respond: SendResponse<Bytes>, state: &State) {
         let Some(Ok(capacity)) = capacity else {
             return state.client_left();
         };
-        if stream.send_data(Bytes::from(vec![b'x'; capacity]), false).is_err() {
+        if stream
+            .send_data(Bytes::from(vec![b'x'; capacity]), false)
+            .is_err()
+        {
             return state.client_left();
         }
     }
@@ -223,7 +226,9 @@ async fn endless(mut respond: SendResponse<Bytes>, state: &State) {
 
 /// A frame (§4.1).
 fn frame(kind: u8, flags: u8, id: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let length = u32::try_from(payload.len())
+        .unwrap_or(u32::MAX)
+        .to_be_bytes();
     let mut bytes = length[1..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(id.to_be_bytes());

@@ -23,8 +23,8 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 pub use behaviour::{Answer, Behaviour, all};
-pub use certificates::NAME;
 use certificates::Certificates;
+pub use certificates::NAME;
 use door::Door;
 pub use malformed::COUNT as MALFORMED;
 
