@@ -103,7 +103,6 @@ async fn shared(pool: &Pool) -> Option<Share> {
 async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
     let connector = &pool.target.connector;
     let tcp = connect_tcp(pool).await?;
-    pool.counters().connected.add(1);
     let (stream, speaks_http2) = match &connector.tls {
         None => (Stream::Tcp(tcp), connector.http2 == UpstreamHttp2::Always),
         Some((config, name)) => {
@@ -121,7 +120,9 @@ async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
             (Stream::Tls(Box::new(TlsStream::Client(tls))), agreed)
         }
     };
+    // Whoever fails before is counted as failed, and not as both.
     if !speaks_http2 {
+        pool.counters().connected.add(1);
         return Ok(Acquired::Http1(http1::Connection::new(stream)));
     }
     let mut share = pool.http2.add(http2::connect(stream).await?);
@@ -129,6 +130,7 @@ async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
         .ready()
         .await
         .map_err(|_| Failure::Connect("HTTP/2 was not taken up"))?;
+    pool.counters().connected.add(1);
     Ok(Acquired::Http2(share))
 }
 
