@@ -8,8 +8,8 @@ use weir_config::model::{Retry, RetryCondition};
 use crate::failure::Failure;
 use crate::upstream::Fate;
 
-/// How often a request is sent anew because a kept connection turned out to have ended. That says
-/// nothing about the target, so it is no repeat in the configuration's sense.
+/// How often a request is sent anew because a connection turned out to have ended, or to end in
+/// order. That says nothing about the target, so it is no repeat in the configuration's sense.
 const MOST_STALE: u32 = 2;
 
 /// Decides about repeats. Only what is safe is repeated: nothing was sent yet, or the method is
@@ -46,11 +46,13 @@ impl<'a> Retries<'a> {
     }
 
     pub(crate) fn failure_is_retried(&mut self, failure: Failure, fate: Fate) -> bool {
-        let had_no_effect = failure.is_before_sending() || fate == Fate::Refused;
+        let had_no_effect =
+            failure.is_before_sending() || matches!(fate, Fate::Refused | Fate::Left);
         if !self.is_idempotent && !had_no_effect {
             return false;
         }
-        if fate != Fate::Unknown && self.stale < MOST_STALE {
+        let is_stale = matches!(fate, Fate::Stale | Fate::Left);
+        if is_stale && self.stale < MOST_STALE {
             self.stale += 1;
             self.has_moved_on = false;
             return true;
@@ -176,6 +178,24 @@ mod tests {
         assert!(get.failure_is_retried(RESET, Fate::Stale) && !get.has_moved_on);
         assert!(get.failure_is_retried(RESET, Fate::Stale));
         assert!(!get.failure_is_retried(RESET, Fate::Stale));
+    }
+
+    #[test]
+    fn a_target_that_leaves_is_not_counted_and_one_that_refuses_is() {
+        let budget = Budget::default();
+        let rules = rules(&[]);
+        let mut post = Retries::new(&rules, &budget, &Method::POST);
+        assert!(
+            !post.failure_is_retried(RESET, Fate::Refused),
+            "it has enough to do"
+        );
+        assert!(post.failure_is_retried(RESET, Fate::Left) && !post.has_moved_on);
+        let rules = Retry {
+            when: vec![RetryCondition::Reset],
+            ..rules
+        };
+        let mut post = Retries::new(&rules, &budget, &Method::POST);
+        assert!(post.failure_is_retried(RESET, Fate::Refused) && post.has_moved_on);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::fields::Fields;
 use crate::http1::content_length;
 use crate::message::ResponseHead;
 use crate::stream::Stream;
-use crate::upstream::{ForwardHead, Received, Share};
+use crate::upstream::{Fate, ForwardHead, Received, Share};
 
 /// Response bytes that a target may have in flight, per stream.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -56,8 +56,8 @@ pub(crate) struct Exchange {
     length: Option<u64>,
     data_ended: bool,
     touched: bool,
-    /// The target said that it did not process the request (RFC 9113 §8.7).
-    refused: bool,
+    /// What the target said about how far the request came.
+    fate: Fate,
     /// Whether the upload moved on behind the response's head.
     uploaded: bool,
     /// Counts the exchange on its connection.
@@ -99,7 +99,7 @@ impl Exchange {
             length: None,
             data_ended: false,
             touched: false,
-            refused: false,
+            fate: Fate::Unknown,
             uploaded: false,
             share,
         })
@@ -138,9 +138,9 @@ impl Exchange {
         }
     }
 
-    /// Whether the target said that it did not process the request.
-    pub(crate) fn was_refused(&self) -> bool {
-        self.refused
+    /// How far the request came, if there was no response.
+    pub(crate) fn fate(&self) -> Fate {
+        self.fate
     }
 
     /// The connection answers no more: new requests should not go there.
@@ -213,8 +213,13 @@ impl Exchange {
     fn failed(&mut self, error: &h2::Error) -> Failure {
         // A GOAWAY of the target surfaces only on streams that it does not cover; whatever it
         // gives as its reason, they were not and will not be processed (§6.8).
-        self.refused = error.is_remote()
-            && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
+        self.fate = match error.reason() {
+            _ if !error.is_remote() => Fate::Unknown,
+            Some(Reason::NO_ERROR) if error.is_go_away() => Fate::Left,
+            Some(Reason::REFUSED_STREAM) => Fate::Refused,
+            _ if error.is_go_away() => Fate::Refused,
+            _ => Fate::Unknown,
+        };
         ended(error)
     }
 

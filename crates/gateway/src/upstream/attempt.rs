@@ -46,8 +46,10 @@ pub(crate) enum Fate {
     Unknown,
     /// A kept connection had ended: most likely the target never saw it.
     Stale,
-    /// The target says that it did not process it (RFC 9113 §8.7).
+    /// The target says that it did not process it (RFC 9113 §8.7), and takes no more now.
     Refused,
+    /// The target ended a connection in order, and says that it did not process it (§6.8).
+    Left,
 }
 
 /// Deadlines of an attempt.
@@ -223,8 +225,8 @@ impl Attempt {
             }
             _ if !matches!(failure, Failure::UpstreamReset(_)) => Fate::Unknown,
             Self::Http1(exchange) if exchange.was_stale() => Fate::Stale,
-            Self::Http2(exchange) if exchange.was_refused() => Fate::Refused,
-            Self::Http1(_) | Self::Http2(_) => Fate::Unknown,
+            Self::Http1(_) => Fate::Unknown,
+            Self::Http2(exchange) => exchange.fate(),
         }
     }
 
