@@ -15,6 +15,7 @@
 #[path = "../tests/faulty/mod.rs"]
 #[allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     reason = "shared with the tests, which use more of it"

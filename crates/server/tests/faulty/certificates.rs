@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::Behaviour;
 
 /// The name that the good certificate is for; it is also for `127.0.0.1`.
-pub const NAME: &str = "faulty.test";
+const NAME: &str = "faulty.test";
 
 /// What handshakes run on.
 pub struct Certificates {

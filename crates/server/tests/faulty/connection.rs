@@ -117,7 +117,7 @@ async fn serve_tls(
         }
         Behaviour::TlsClose => {
             // What is not read would make the end a reset.
-            stream.read(&mut hello).await?;
+            let _ = stream.read(&mut hello).await?;
             return stream.shutdown().await;
         }
         _ => {}

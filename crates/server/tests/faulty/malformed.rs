@@ -26,8 +26,8 @@ pub const HTTP2: [&[u8]; COUNT] = [
     b"\x00\x01a\x01b",
     // A name in upper case.
     b"\x88\x00\x01A\x01b",
-    // A pseudo field of requests.
-    b"\x88\x84",
+    // A field about the connection (§8.2.2).
+    b"\x88\x00\x0aconnection\x05close",
     // A status that is none: literal value for the name of index 8.
     b"\x08\x02ok",
     // A field that is cut off.

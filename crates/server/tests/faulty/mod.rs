@@ -24,7 +24,6 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 pub use behaviour::{Answer, Behaviour, all};
 use certificates::Certificates;
-pub use certificates::NAME;
 use door::Door;
 pub use malformed::COUNT as MALFORMED;
 
