@@ -47,11 +47,11 @@ impl<'a> Retries<'a> {
 
     pub(crate) fn failure_is_retried(&mut self, failure: Failure, fate: Fate) -> bool {
         let had_no_effect =
-            failure.is_before_sending() || matches!(fate, Fate::Refused | Fate::Left);
+            failure.is_before_sending() || matches!(fate, Fate::Refused | Fate::Spared);
         if !self.is_idempotent && !had_no_effect {
             return false;
         }
-        let is_stale = matches!(fate, Fate::Stale | Fate::Left);
+        let is_stale = matches!(fate, Fate::Stale | Fate::Spared);
         if is_stale && self.stale < MOST_STALE {
             self.stale += 1;
             self.has_moved_on = false;
@@ -189,7 +189,7 @@ mod tests {
             !post.failure_is_retried(RESET, Fate::Refused),
             "it has enough to do"
         );
-        assert!(post.failure_is_retried(RESET, Fate::Left) && !post.has_moved_on);
+        assert!(post.failure_is_retried(RESET, Fate::Spared) && !post.has_moved_on);
         let rules = Retry {
             when: vec![RetryCondition::Reset],
             ..rules

@@ -215,7 +215,8 @@ impl Exchange {
         // gives as its reason, they were not and will not be processed (§6.8).
         self.fate = match error.reason() {
             _ if !error.is_remote() => Fate::Unknown,
-            Some(Reason::NO_ERROR) if error.is_go_away() => Fate::Left,
+            Some(Reason::NO_ERROR) if error.is_go_away() => Fate::Spared,
+            Some(Reason::REFUSED_STREAM) if self.share.came_too_many() => Fate::Spared,
             Some(Reason::REFUSED_STREAM) => Fate::Refused,
             _ if error.is_go_away() => Fate::Refused,
             _ => Fate::Unknown,

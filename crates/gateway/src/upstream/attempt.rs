@@ -48,8 +48,9 @@ pub(crate) enum Fate {
     Stale,
     /// The target says that it did not process it (RFC 9113 §8.7), and takes no more now.
     Refused,
-    /// The target ended a connection in order, and says that it did not process it (§6.8).
-    Left,
+    /// The same, but for a reason that says nothing against the target: it ended a connection in
+    /// order (§6.8), or got more at a time than it had been able to say that it takes (§5.1.2).
+    Spared,
 }
 
 /// Deadlines of an attempt.
