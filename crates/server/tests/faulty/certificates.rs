@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -30,6 +30,10 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 impl Certificates {
     pub fn generate() -> Result<Self, Failed> {
         let mut params = CertificateParams::new(Vec::new())?;
+        // Another name than that of the certificates, which would look self-signed otherwise.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "faulty authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
@@ -62,6 +66,9 @@ fn issue(
 ) -> Result<Arc<ServerConfig>, Failed> {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names)?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "faulty upstream");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     if is_expired {
         params.not_before = date_time_ymd(2000, 1, 1);
