@@ -43,14 +43,14 @@ pub enum Failure {
     NoTarget,
     /// The target's name has no address.
     Resolve,
-    /// The target refused the connection or cannot be reached.
-    Connect,
+    /// The target refused the connection or cannot be reached; the text says which.
+    Connect(&'static str),
     /// The connection to the target was not made in time.
     ConnectTimeout,
-    /// The TLS handshake with the target failed.
-    UpstreamTls,
-    /// The connection to the target ended before the response did.
-    UpstreamReset,
+    /// The TLS handshake with the target failed; the text says why.
+    UpstreamTls(&'static str),
+    /// The connection to the target ended before the response did; the text says how.
+    UpstreamReset(&'static str),
     /// The response's head did not arrive in time.
     UpstreamTimeout,
     /// The response's body stopped arriving.
@@ -80,10 +80,10 @@ impl Failure {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NoTarget => "no_target",
             Self::Resolve => "upstream_resolve_failed",
-            Self::Connect => "upstream_connect_failed",
+            Self::Connect(_) => "upstream_connect_failed",
             Self::ConnectTimeout => "upstream_connect_timeout",
-            Self::UpstreamTls => "upstream_tls_failed",
-            Self::UpstreamReset => "upstream_reset",
+            Self::UpstreamTls(_) => "upstream_tls_failed",
+            Self::UpstreamReset(_) => "upstream_reset",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamStalled => "upstream_stalled",
             Self::UpstreamMalformed(_) => "upstream_malformed",
@@ -109,9 +109,9 @@ impl Failure {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoTarget => StatusCode::SERVICE_UNAVAILABLE,
             Self::Resolve
-            | Self::Connect
-            | Self::UpstreamTls
-            | Self::UpstreamReset
+            | Self::Connect(_)
+            | Self::UpstreamTls(_)
+            | Self::UpstreamReset(_)
             | Self::UpstreamMalformed(_) => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::UpstreamTimeout | Self::UpstreamStalled => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -140,12 +140,12 @@ impl Failure {
             Self::NoRoute => "No route takes this request.",
             Self::MethodNotAllowed => "This path does not allow the method.",
             Self::NoTarget => "No server is available for this request.",
-            Self::Resolve | Self::Connect => "The service behind the gateway cannot be reached.",
+            Self::Resolve | Self::Connect(_) => "The service behind the gateway cannot be reached.",
             Self::ConnectTimeout => "The service behind the gateway could not be reached in time.",
-            Self::UpstreamTls => {
+            Self::UpstreamTls(_) => {
                 "A secure connection to the service behind the gateway was not possible."
             }
-            Self::UpstreamReset => "The service behind the gateway ended the connection early.",
+            Self::UpstreamReset(_) => "The service behind the gateway ended the connection early.",
             Self::UpstreamTimeout => "The service behind the gateway did not answer in time.",
             Self::UpstreamStalled => "The service behind the gateway stopped answering.",
             Self::UpstreamMalformed(_) => "The service behind the gateway answered incorrectly.",
@@ -155,9 +155,12 @@ impl Failure {
     /// What the operator should know beyond the reason; not for the client.
     pub const fn cause(self) -> Option<&'static str> {
         match self {
-            Self::Malformed(text) | Self::BadPath(text) | Self::UpstreamMalformed(text) => {
-                Some(text)
-            }
+            Self::Malformed(text)
+            | Self::BadPath(text)
+            | Self::Connect(text)
+            | Self::UpstreamTls(text)
+            | Self::UpstreamReset(text)
+            | Self::UpstreamMalformed(text) => Some(text),
             _ => None,
         }
     }
@@ -167,10 +170,10 @@ impl Failure {
         matches!(
             self,
             Self::Resolve
-                | Self::Connect
+                | Self::Connect(_)
                 | Self::ConnectTimeout
-                | Self::UpstreamTls
-                | Self::UpstreamReset
+                | Self::UpstreamTls(_)
+                | Self::UpstreamReset(_)
                 | Self::UpstreamTimeout
                 | Self::UpstreamStalled
                 | Self::UpstreamMalformed(_)
@@ -181,7 +184,7 @@ impl Failure {
     pub const fn is_before_sending(self) -> bool {
         matches!(
             self,
-            Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::UpstreamTls
+            Self::Resolve | Self::Connect(_) | Self::ConnectTimeout | Self::UpstreamTls(_)
         )
     }
 }

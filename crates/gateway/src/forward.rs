@@ -92,7 +92,7 @@ pub(crate) async fn forward(
                 }
                 exchange
                     .into_untouched_body()
-                    .ok_or(Failure::UpstreamReset)?
+                    .ok_or(Failure::UpstreamReset("the body is gone"))?
             }
             Err(Attempted {
                 failure,
@@ -107,7 +107,9 @@ pub(crate) async fn forward(
                 match untouched {
                     Some(untouched) if is_retried => untouched,
                     _ => {
-                        pool.counters().failed.add(1);
+                        pool.counters()
+                            .failed
+                            .add(u64::from(failure.is_the_targets()));
                         return Err(failure);
                     }
                 }

@@ -8,8 +8,8 @@ use weir_config::model::{Retry, RetryCondition};
 use crate::failure::Failure;
 use crate::upstream::Fate;
 
-/// How often a request is sent anew because a kept connection turned out to have ended. That says
-/// nothing about the target, so it is no repeat in the configuration's sense.
+/// How often a request is sent anew because a connection turned out to have ended, or to end in
+/// order. That says nothing about the target, so it is no repeat in the configuration's sense.
 const MOST_STALE: u32 = 2;
 
 /// Decides about repeats. Only what is safe is repeated: nothing was sent yet, or the method is
@@ -46,11 +46,13 @@ impl<'a> Retries<'a> {
     }
 
     pub(crate) fn failure_is_retried(&mut self, failure: Failure, fate: Fate) -> bool {
-        let had_no_effect = failure.is_before_sending() || fate == Fate::Refused;
+        let had_no_effect =
+            failure.is_before_sending() || matches!(fate, Fate::Refused | Fate::Spared);
         if !self.is_idempotent && !had_no_effect {
             return false;
         }
-        if fate != Fate::Unknown && self.stale < MOST_STALE {
+        let is_stale = matches!(fate, Fate::Stale | Fate::Spared);
+        if is_stale && self.stale < MOST_STALE {
             self.stale += 1;
             self.has_moved_on = false;
             return true;
@@ -101,10 +103,11 @@ impl Budget {
 
 fn condition(failure: Failure) -> Option<RetryCondition> {
     match failure {
-        Failure::Resolve | Failure::Connect | Failure::ConnectTimeout | Failure::UpstreamTls => {
-            Some(RetryCondition::Connect)
-        }
-        Failure::UpstreamReset => Some(RetryCondition::Reset),
+        Failure::Resolve
+        | Failure::Connect(_)
+        | Failure::ConnectTimeout
+        | Failure::UpstreamTls(_) => Some(RetryCondition::Connect),
+        Failure::UpstreamReset(_) => Some(RetryCondition::Reset),
         Failure::UpstreamTimeout => Some(RetryCondition::Timeout),
         _ => None,
     }
@@ -124,6 +127,8 @@ mod tests {
         }
     }
 
+    const CONNECT: Failure = Failure::Connect("");
+    const RESET: Failure = Failure::UpstreamReset("");
     const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
     #[test]
@@ -140,13 +145,13 @@ mod tests {
             "the body is gone"
         );
         assert!(
-            !get.failure_is_retried(Failure::UpstreamReset, Fate::Unknown),
+            !get.failure_is_retried(RESET, Fate::Unknown),
             "resets are not listed"
         );
         assert!(get.answer_is_retried(UNAVAILABLE, true));
-        assert!(get.failure_is_retried(Failure::Connect, Fate::Unknown));
+        assert!(get.failure_is_retried(CONNECT, Fate::Unknown));
         assert!(
-            !get.failure_is_retried(Failure::Connect, Fate::Unknown),
+            !get.failure_is_retried(CONNECT, Fate::Unknown),
             "both attempts are used"
         );
 
@@ -156,7 +161,7 @@ mod tests {
             "it had an effect, perhaps"
         );
         assert!(
-            !post.failure_is_retried(Failure::UpstreamReset, Fate::Stale),
+            !post.failure_is_retried(RESET, Fate::Stale),
             "it was sent, perhaps"
         );
         assert!(
@@ -170,9 +175,27 @@ mod tests {
         let budget = Budget::default();
         let rules = rules(&[]);
         let mut get = Retries::new(&rules, &budget, &Method::GET);
-        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale) && !get.has_moved_on);
-        assert!(get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
-        assert!(!get.failure_is_retried(Failure::UpstreamReset, Fate::Stale));
+        assert!(get.failure_is_retried(RESET, Fate::Stale) && !get.has_moved_on);
+        assert!(get.failure_is_retried(RESET, Fate::Stale));
+        assert!(!get.failure_is_retried(RESET, Fate::Stale));
+    }
+
+    #[test]
+    fn a_target_that_leaves_is_not_counted_and_one_that_refuses_is() {
+        let budget = Budget::default();
+        let rules = rules(&[]);
+        let mut post = Retries::new(&rules, &budget, &Method::POST);
+        assert!(
+            !post.failure_is_retried(RESET, Fate::Refused),
+            "it has enough to do"
+        );
+        assert!(post.failure_is_retried(RESET, Fate::Spared) && !post.has_moved_on);
+        let rules = Retry {
+            when: vec![RetryCondition::Reset],
+            ..rules
+        };
+        let mut post = Retries::new(&rules, &budget, &Method::POST);
+        assert!(post.failure_is_retried(RESET, Fate::Refused) && post.has_moved_on);
     }
 
     #[test]
@@ -185,7 +208,7 @@ mod tests {
         let made = (0..100)
             .filter(|_| {
                 let mut get = Retries::new(&rules, &budget, &Method::GET);
-                get.failure_is_retried(Failure::Connect, Fate::Unknown)
+                get.failure_is_retried(CONNECT, Fate::Unknown)
             })
             .count();
         assert_eq!(made, 10, "the reserve, and nothing earned");

@@ -237,7 +237,11 @@ impl Exchange {
                 return Poll::Ready(Err(Failure::UpstreamMalformed("response head too large")));
             }
             match ready!(self.poll_fill(context, ROOM)) {
-                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::UpstreamReset)),
+                Ok(0) if self.received => {
+                    return Poll::Ready(Err(Failure::UpstreamReset("closed in the head")));
+                }
+                Ok(0) => return Poll::Ready(Err(Failure::UpstreamReset("closed before the head"))),
+                Err(_) => return Poll::Ready(Err(Failure::UpstreamReset("reset before the head"))),
                 Ok(_) => {
                     self.received = true;
                     *progress = true;
@@ -312,7 +316,12 @@ impl Exchange {
                     self.decoder = Decoder::Done;
                     return Poll::Ready(None);
                 }
-                Ok(0) | Err(_) => return Poll::Ready(Some(Err(Failure::UpstreamReset))),
+                Ok(0) => {
+                    return Poll::Ready(Some(Err(Failure::UpstreamReset("closed in the body"))));
+                }
+                Err(_) => {
+                    return Poll::Ready(Some(Err(Failure::UpstreamReset("reset in the body"))));
+                }
                 Ok(_) => {}
             }
         }

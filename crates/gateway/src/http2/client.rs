@@ -15,7 +15,7 @@ use crate::fields::Fields;
 use crate::http1::content_length;
 use crate::message::ResponseHead;
 use crate::stream::Stream;
-use crate::upstream::{ForwardHead, Received, Share};
+use crate::upstream::{Fate, ForwardHead, Received, Share};
 
 /// Response bytes that a target may have in flight, per stream.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -38,7 +38,7 @@ pub(crate) async fn connect(stream: Stream) -> Result<Sender, Failure> {
         .enable_push(false)
         .handshake(stream)
         .await
-        .map_err(|_| Failure::Connect)?;
+        .map_err(|_| Failure::Connect("HTTP/2 was not taken up"))?;
     tokio::task::spawn_local(async move {
         // Its exchanges see the error; there is nobody else to tell.
         let _ = connection.await;
@@ -56,8 +56,8 @@ pub(crate) struct Exchange {
     length: Option<u64>,
     data_ended: bool,
     touched: bool,
-    /// The target said that it did not process the request (RFC 9113 §8.7).
-    refused: bool,
+    /// What the target said about how far the request came.
+    fate: Fate,
     /// Whether the upload moved on behind the response's head.
     uploaded: bool,
     /// Counts the exchange on its connection.
@@ -84,7 +84,7 @@ impl Exchange {
         };
         let end = body.is_end();
         let Ok((response, stream)) = share.sender().send_request(request, end) else {
-            return Err((Failure::UpstreamReset, body));
+            return Err((Failure::UpstreamReset("no stream could be opened"), body));
         };
         let upload = (!end).then_some(Upload {
             stream,
@@ -99,7 +99,7 @@ impl Exchange {
             length: None,
             data_ended: false,
             touched: false,
-            refused: false,
+            fate: Fate::Unknown,
             uploaded: false,
             share,
         })
@@ -138,9 +138,9 @@ impl Exchange {
         }
     }
 
-    /// Whether the target said that it did not process the request.
-    pub(crate) fn was_refused(&self) -> bool {
-        self.refused
+    /// How far the request came, if there was no response.
+    pub(crate) fn fate(&self) -> Fate {
+        self.fate
     }
 
     /// The connection answers no more: new requests should not go there.
@@ -175,7 +175,7 @@ impl Exchange {
             return Poll::Ready(Err(failure));
         }
         let Some(response) = &mut self.response else {
-            return Poll::Ready(Err(Failure::UpstreamReset));
+            return Poll::Ready(Err(Failure::UpstreamReset("no stream is open")));
         };
         while let Poll::Ready(Some(Ok(interim))) = response.poll_informational(context) {
             let (parts, ()) = interim.into_parts();
@@ -211,10 +211,17 @@ impl Exchange {
     }
 
     fn failed(&mut self, error: &h2::Error) -> Failure {
-        // A GOAWAY that does not cover the stream surfaces as a refusal of it.
-        self.refused = error.reason() == Some(Reason::REFUSED_STREAM)
-            || (error.is_go_away() && error.reason() == Some(Reason::NO_ERROR));
-        Failure::UpstreamReset
+        // A GOAWAY of the target surfaces only on streams that it does not cover; whatever it
+        // gives as its reason, they were not and will not be processed (§6.8).
+        self.fate = match error.reason() {
+            _ if !error.is_remote() => Fate::Unknown,
+            Some(Reason::NO_ERROR) if error.is_go_away() => Fate::Spared,
+            Some(Reason::REFUSED_STREAM) if self.share.came_too_many() => Fate::Spared,
+            Some(Reason::REFUSED_STREAM) => Fate::Refused,
+            _ if error.is_go_away() => Fate::Refused,
+            _ => Fate::Unknown,
+        };
+        ended(error)
     }
 
     /// The next piece of the response body; goes on sending the request meanwhile.
@@ -241,9 +248,10 @@ impl Exchange {
                     let _ = receive.flow_control().release_capacity(bytes.len());
                     return Poll::Ready(Some(Ok(Frame::Data(bytes))));
                 }
-                Some(Err(_)) => return Poll::Ready(Some(Err(Failure::UpstreamReset))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(ended(&error)))),
                 None if self.length.is_some_and(|left| left > 0) => {
-                    return Poll::Ready(Some(Err(Failure::UpstreamReset)));
+                    let cause = "shorter than its content-length";
+                    return Poll::Ready(Some(Err(Failure::UpstreamReset(cause))));
                 }
                 None => self.data_ended = true,
             }
@@ -253,7 +261,7 @@ impl Exchange {
         match trailers {
             Ok(Some(map)) => Poll::Ready(super::trailers(map)),
             Ok(None) => Poll::Ready(None),
-            Err(_) => Poll::Ready(Some(Err(Failure::UpstreamReset))),
+            Err(error) => Poll::Ready(Some(Err(ended(&error)))),
         }
     }
 
@@ -322,6 +330,34 @@ impl Upload {
             }
         }
     }
+}
+
+/// How an exchange ended that was not to end yet.
+fn ended(error: &h2::Error) -> Failure {
+    let reason = error.reason();
+    if error.is_library() && error.is_reset() {
+        // What came on this stream broke a rule; the connection and its other streams live on.
+        return Failure::UpstreamMalformed("HTTP/2 message not valid");
+    }
+    Failure::UpstreamReset(if error.is_library() {
+        "HTTP/2 connection ended for a broken rule"
+    } else if error.is_go_away() {
+        "GOAWAY"
+    } else if error.is_reset() {
+        match reason {
+            Some(Reason::NO_ERROR) => "RST_STREAM NO_ERROR",
+            Some(Reason::PROTOCOL_ERROR) => "RST_STREAM PROTOCOL_ERROR",
+            Some(Reason::INTERNAL_ERROR) => "RST_STREAM INTERNAL_ERROR",
+            Some(Reason::FLOW_CONTROL_ERROR) => "RST_STREAM FLOW_CONTROL_ERROR",
+            Some(Reason::REFUSED_STREAM) => "RST_STREAM REFUSED_STREAM",
+            Some(Reason::CANCEL) => "RST_STREAM CANCEL",
+            Some(Reason::ENHANCE_YOUR_CALM) => "RST_STREAM ENHANCE_YOUR_CALM",
+            Some(Reason::HTTP_1_1_REQUIRED) => "RST_STREAM HTTP_1_1_REQUIRED",
+            _ => "RST_STREAM",
+        }
+    } else {
+        "HTTP/2 connection ended"
+    })
 }
 
 fn request(head: &ForwardHead<'_>, body: &Body) -> Option<http::Request<()>> {

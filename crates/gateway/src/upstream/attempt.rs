@@ -46,8 +46,11 @@ pub(crate) enum Fate {
     Unknown,
     /// A kept connection had ended: most likely the target never saw it.
     Stale,
-    /// The target says that it did not process it (RFC 9113 §8.7).
+    /// The target says that it did not process it (RFC 9113 §8.7), and takes no more now.
     Refused,
+    /// The same, but for a reason that says nothing against the target: it ended a connection in
+    /// order (§6.8), or got more at a time than it had been able to say that it takes (§5.1.2).
+    Spared,
 }
 
 /// Deadlines of an attempt.
@@ -221,10 +224,10 @@ impl Attempt {
                 exchange.give_up_connection();
                 Fate::Unknown
             }
-            _ if failure != Failure::UpstreamReset => Fate::Unknown,
+            _ if !matches!(failure, Failure::UpstreamReset(_)) => Fate::Unknown,
             Self::Http1(exchange) if exchange.was_stale() => Fate::Stale,
-            Self::Http2(exchange) if exchange.was_refused() => Fate::Refused,
-            Self::Http1(_) | Self::Http2(_) => Fate::Unknown,
+            Self::Http1(_) => Fate::Unknown,
+            Self::Http2(exchange) => exchange.fate(),
         }
     }
 

@@ -10,7 +10,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use weir_config::model::UpstreamHttp2;
 
 use super::shared::{Picked, Share};
-use super::{Pool, RESOLVED_FOR, TargetName, UNRESOLVED_FOR};
+use super::{Pool, RESOLVED_FOR, TargetName, UNRESOLVED_FOR, cause};
 use crate::failure::Failure;
 use crate::http1;
 use crate::http2;
@@ -103,7 +103,6 @@ async fn shared(pool: &Pool) -> Option<Share> {
 async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
     let connector = &pool.target.connector;
     let tcp = connect_tcp(pool).await?;
-    pool.counters().connected.add(1);
     let (stream, speaks_http2) = match &connector.tls {
         None => (Stream::Tcp(tcp), connector.http2 == UpstreamHttp2::Always),
         Some((config, name)) => {
@@ -112,20 +111,26 @@ async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
                 .await
                 .map_err(|error| {
                     tracing::debug!(target = %pool.target.authority, %error, "upstream handshake failed");
-                    Failure::UpstreamTls
+                    Failure::UpstreamTls(cause::of_handshake(&error))
                 })?;
             let agreed = tls.get_ref().1.alpn_protocol() == Some(b"h2");
             if !agreed && connector.http2 == UpstreamHttp2::Always {
-                return Err(Failure::UpstreamTls);
+                return Err(Failure::UpstreamTls("HTTP/2 was not agreed on"));
             }
             (Stream::Tls(Box::new(TlsStream::Client(tls))), agreed)
         }
     };
+    // Whoever fails before is counted as failed, and not as both.
     if !speaks_http2 {
+        pool.counters().connected.add(1);
         return Ok(Acquired::Http1(http1::Connection::new(stream)));
     }
     let mut share = pool.http2.add(http2::connect(stream).await?);
-    share.ready().await.map_err(|_| Failure::Connect)?;
+    share
+        .ready()
+        .await
+        .map_err(|_| Failure::Connect("HTTP/2 was not taken up"))?;
+    pool.counters().connected.add(1);
     Ok(Acquired::Http2(share))
 }
 
@@ -155,7 +160,7 @@ async fn connect_tcp(pool: &Pool) -> Result<TcpStream, Failure> {
 async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
     let stream = TcpStream::connect(address).await.map_err(|error| {
         tracing::debug!(%address, %error, "connection to target failed");
-        Failure::Connect
+        Failure::Connect(cause::of_connecting(&error))
     })?;
     // Heads and pieces of bodies are written whole; waiting to merge them would only delay them.
     let _ = stream.set_nodelay(true);

@@ -1,6 +1,7 @@
 //! The way to targets: picking one, connecting, and exchanging a request for a response.
 
 mod attempt;
+mod cause;
 pub(crate) mod cluster;
 mod connect;
 mod latency;

@@ -87,6 +87,8 @@ impl SharedConnections {
 pub(crate) struct Share {
     connection: Rc<Connection>,
     sender: Sender,
+    /// Exchanges on the connection when this one came, itself included.
+    place: usize,
 }
 
 impl Share {
@@ -95,6 +97,7 @@ impl Share {
         Self {
             connection: Rc::clone(connection),
             sender: connection.sender.clone(),
+            place: connection.exchanges.get(),
         }
     }
 
@@ -105,6 +108,12 @@ impl Share {
     /// Waits until a request can be sent; an error means that the connection ended.
     pub(super) async fn ready(&mut self) -> Result<(), h2::Error> {
         std::future::poll_fn(|context| self.sender.poll_ready(context)).await
+    }
+
+    /// Whether more was sent than the target takes at a time: it states that only after the first
+    /// requests may have been sent (RFC 9113 §5.1.2).
+    pub(crate) fn came_too_many(&self) -> bool {
+        self.place > self.sender.current_max_send_streams()
     }
 
     /// Nothing new is to be sent on this connection.

@@ -8,6 +8,8 @@
 
 #[path = "../common/ending.rs"]
 mod ending;
+#[path = "../faulty/mod.rs"]
+mod faulty;
 mod harness;
 
 mod architecture;
@@ -19,6 +21,7 @@ mod http2_targets;
 mod limits;
 mod proxy;
 mod reload;
+mod resilience;
 mod routing;
 mod tls;
 mod upgrade;

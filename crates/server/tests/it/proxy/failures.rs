@@ -10,12 +10,6 @@ use crate::harness::{
 };
 
 #[test]
-fn a_server_that_is_not_there_is_a_bad_gateway() {
-    let weir = Weir::to(([127, 0, 0, 1], free_port()).into());
-    weir.get("/").assert_problem(502, "upstream_connect_failed");
-}
-
-#[test]
 fn a_refusal_names_the_request_as_the_log_does() {
     let upstream = Upstream::echo();
     let weir = Weir::start(&format!(
@@ -176,22 +170,6 @@ fn a_server_that_does_not_answer_in_time_is_a_gateway_timeout() {
         end.recv_timeout(PATIENCE).unwrap(),
         "the late server was not left"
     );
-}
-
-#[test]
-fn a_server_that_stalls_in_its_body_is_cut() {
-    let upstream = Upstream::new(|mut wire| {
-        wire.request();
-        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
-        wire.is_at_end();
-    });
-    let weir = Weir::start(&format!(
-        "upstreams:\n  up: {{ targets: [\"{}\"], timeouts: {{ idle: 100ms }} }}\n\
-         routes: [{{ name: all, match: {{ path: /* }}, upstream: up }}]\n",
-        upstream.address
-    ));
-    let answer = weir.get("/");
-    assert_eq!((answer.text().as_str(), answer.complete), ("hello", false));
 }
 
 #[test]
