@@ -89,6 +89,11 @@ impl Fields {
         self.0.retain(|(name, value)| keep(name, value));
     }
 
+    /// The same for a predicate that may change the values of those that it keeps.
+    pub fn retain_mut(&mut self, mut keep: impl FnMut(&HeaderName, &mut HeaderValue) -> bool) {
+        self.0.retain_mut(|(name, value)| keep(name, value));
+    }
+
     /// The fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.0.iter().map(|(name, value)| (name, value))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use weir_config::model::HostHeader;
 
+use crate::affinity;
 use crate::body::Body;
 use crate::client::Client;
 use crate::control::Notice;
@@ -15,7 +16,7 @@ use crate::request::{Answer, Interim};
 use crate::retry::Retries;
 use crate::snapshot::{LocalSnapshot, Upstream};
 use crate::timer::Timer;
-use crate::upstream::{Attempted, Deadlines, ForwardHead, InFlight, Member, View, Wish, attempt};
+use crate::upstream::{Attempted, Deadlines, ForwardHead, InFlight, Member, View, attempt};
 
 /// Bodies up to this length arrive with their head, or nearly so: the time to the answer is the
 /// target's. With longer ones it is mostly the client's.
@@ -37,7 +38,7 @@ pub(crate) struct Forward<'a> {
 /// The response's head and body; the body is still to be read from the target.
 pub(crate) async fn forward(
     forward: &Forward<'_>,
-    head: &RequestHead,
+    head: &mut RequestHead,
     mut body: Body,
     interim: &Interim,
     timer: &Timer,
@@ -52,7 +53,8 @@ pub(crate) async fn forward(
         body: forward.snapshot.timeouts.body,
     };
     let is_short = body.length().is_some_and(|length| length <= SHORT_BODY);
-    let mut wish = Wish::default();
+    let mut wish = affinity::wish(model, head, forward.path, record.client_address);
+    let head = &*head;
     let mut retries = Retries::new(&model.retry, &local.budget, &head.method);
     loop {
         // Anew for every attempt: what was just found out about a target counts.
@@ -75,7 +77,7 @@ pub(crate) async fn forward(
         )
         .await;
         body = match outcome {
-            Ok((response, exchange)) => {
+            Ok((mut response, exchange)) => {
                 let took = record.upstream_answered();
                 if is_short {
                     pool.observe(took);
@@ -84,6 +86,13 @@ pub(crate) async fn forward(
                 let is_untouched = exchange.is_untouched();
                 if !retries.answer_is_retried(response.status, is_untouched) {
                     let idle = model.timeouts.idle;
+                    if let Some(sticky) = &model.sticky
+                        && let Some(token) = view.plan.token(at)
+                        && wish.token != Some(token)
+                    {
+                        let is_secure = affinity::is_secure(forward.client, &head.fields);
+                        affinity::remember(sticky, token, is_secure, &mut response);
+                    }
                     return Ok(Answer {
                         head: response,
                         body: exchange.into_body(),

@@ -5,10 +5,12 @@
 //! waits for anything but the client and the upstream. Start reading at `request.rs`.
 
 mod accept;
+mod affinity;
 mod body;
 mod buffers;
 mod client;
 mod control;
+mod cookies;
 mod deny;
 mod failure;
 pub mod fields;

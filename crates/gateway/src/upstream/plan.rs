@@ -17,8 +17,10 @@ use super::member::{Member, MemberState};
 use maglev::Maglev;
 use schedule::schedule;
 
-/// Weights are multiplied by this before shares are taken from them, so that a tenth of 1 is not 0.
-const PRECISION: f64 = 1_000.0;
+/// What the largest of shares that are no whole numbers becomes, so that a small part of it is not 0.
+const PRECISION: f64 = 1_000_000.0;
+/// Most members of an upstream: their numbers have 16 bits, and one number stands for nobody.
+pub(super) const MOST_MEMBERS: usize = u16::MAX as usize;
 
 /// Members, and how to choose among them.
 #[derive(Debug)]
@@ -28,8 +30,10 @@ pub(crate) struct Plan {
     pub(crate) choice: Choice,
     /// Too little is healthy: health is ignored.
     pub(crate) is_panicking: bool,
-    /// For sticky cookies; only members that take traffic.
+    /// For sticky cookies; only members that may take traffic of clients that know them.
     pub(crate) by_token: HashMap<u64, u16>,
+    /// The token of each member; none if the upstream has no sticky cookie.
+    tokens: Vec<u64>,
     /// Whether building it again later gives another result although nothing happened.
     pub(crate) is_moving: bool,
 }
@@ -61,23 +65,31 @@ pub(crate) struct Rules<'a> {
 impl Plan {
     pub(crate) fn build(members: Vec<Member>, rules: &Rules<'_>, now: Instant) -> Self {
         let shares = Shares::of(&members, rules, now);
-        let by_token = if rules.is_sticky {
-            tokens(&members, &shares.weights, rules.upstream)
-        } else {
-            HashMap::new()
-        };
+        let tokens: Vec<u64> = members
+            .iter()
+            .filter(|_| rules.is_sticky)
+            .map(|member| token(rules.upstream, &member.target))
+            .collect();
         Self {
             choice: choose(&members, &shares.weights, rules.balance),
+            by_token: by_token(&members, &tokens, shares.is_panicking),
             is_panicking: shares.is_panicking,
             is_moving: shares.is_moving,
-            by_token,
+            tokens,
             members,
         }
+    }
+
+    /// What stands for a member in a client's cookie, if the upstream has one.
+    pub(crate) fn token(&self, at: usize) -> Option<u64> {
+        self.tokens.get(at).copied()
     }
 }
 
 fn choose(members: &[Member], weights: &[u32], balance: &Balance) -> Choice {
-    let mut taking = (0..).zip(weights).filter(|(_, weight)| **weight > 0);
+    let mut taking = (0..u16::MAX)
+        .zip(weights)
+        .filter(|(_, weight)| **weight > 0);
     match (taking.next(), taking.next()) {
         (None, _) => return Choice::Nobody,
         (Some((only, _)), None) => return Choice::Only(only),
@@ -95,7 +107,7 @@ fn choose(members: &[Member], weights: &[u32], balance: &Balance) -> Choice {
 }
 
 /// A value that stands for a member in a client's cookie, the same on every node and after every
-/// restart, from which nobody reads the member's address.
+/// restart. It does not show the member's address; who guesses the address can tell that it is right.
 pub(crate) fn token(upstream: &str, target: &Target) -> u64 {
     let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     digest.update(b"weir sticky\0");
@@ -108,13 +120,13 @@ pub(crate) fn token(upstream: &str, target: &Target) -> u64 {
         .fold(0, |token, byte| token << 8 | u64::from(*byte))
 }
 
-fn tokens(members: &[Member], weights: &[u32], upstream: &str) -> HashMap<u64, u16> {
-    let taking = (0..)
-        .zip(members)
-        .zip(weights)
-        .filter(|(_, weight)| **weight > 0);
-    taking
-        .map(|((at, member), _)| (token(upstream, &member.target), at))
+/// Clients come back to a member as long as it is healthy, also if its weight is 0 by now, or traffic
+/// of new clients stays in another zone: what they left there is there.
+fn by_token(members: &[Member], tokens: &[u64], is_panicking: bool) -> HashMap<u64, u16> {
+    let known = (0..u16::MAX).zip(members).zip(tokens);
+    known
+        .filter(|((_, member), _)| is_panicking || member.state.takes_traffic())
+        .map(|((at, _), token)| (*token, at))
         .collect()
 }
 
@@ -133,23 +145,32 @@ impl Shares {
             .filter(|member| member.state.takes_traffic())
             .map(|member| u64::from(member.weight))
             .sum();
-        // Nobody healthy is the extreme case: even if panic is turned off, no answer helps nobody.
         let threshold = u64::from(rules.health.panic_threshold_percent);
         let is_panicking = healthy < total && healthy * 100 < total * threshold;
-        let ignores_health = is_panicking;
+        // Which member a key belongs to is the same on every node, whoever joined when.
+        let is_gradual = !matches!(rules.balance, Balance::ConsistentHash(_));
         let mut is_moving = false;
         let mut weights: Vec<f64> = members
             .iter()
             .map(|member| {
-                if !ignores_health && !member.state.takes_traffic() {
+                if is_panicking {
+                    return f64::from(member.weight);
+                }
+                if !member.state.takes_traffic() {
                     return 0.0;
+                }
+                if !is_gradual {
+                    return f64::from(member.weight);
                 }
                 let ramp = member.state.ramp(rules.health.slow_start, now);
                 is_moving |= ramp < 1.0;
                 f64::from(member.weight) * ramp
             })
             .collect();
-        prefer_own_zone(members, &mut weights, rules, ignores_health);
+        // If so much fails that health is ignored, nobody knows whether the own zone can carry it all.
+        if !is_panicking {
+            prefer_own_zone(members, &mut weights, rules);
+        }
         Self {
             weights: whole(&weights),
             is_panicking,
@@ -158,34 +179,34 @@ impl Shares {
     }
 }
 
-/// Keeps traffic in the node's own zone as far as the zone's healthy weight carries it.
-fn prefer_own_zone(
-    members: &[Member],
-    weights: &mut [f64],
-    rules: &Rules<'_>,
-    ignores_health: bool,
-) {
+/// Keeps traffic in the node's own zone as far as the zone's healthy weight carries it. A member in its
+/// slow start counts as it takes traffic: a zone that recovers gets its traffic back step by step.
+fn prefer_own_zone(members: &[Member], weights: &mut [f64], rules: &Rules<'_>) {
     let Some(own) = rules.own_zone.filter(|_| rules.zones.prefer_own) else {
         return;
     };
     let is_own = |member: &Member| member.zone.as_deref() == Some(own);
-    let (mut all, mut healthy, mut own_weight, mut other_weight) = (0.0, 0.0, 0.0, 0.0);
+    let (mut configured, mut own_weight, mut other_weight) = (0.0, 0.0, 0.0);
     for (member, weight) in members.iter().zip(weights.iter()) {
-        if !is_own(member) {
+        if is_own(member) {
+            configured += f64::from(member.weight);
+            own_weight += weight;
+        } else {
             other_weight += weight;
-            continue;
-        }
-        own_weight += weight;
-        all += f64::from(member.weight);
-        if ignores_health || member.state.takes_traffic() {
-            healthy += f64::from(member.weight);
         }
     }
-    if all == 0.0 || own_weight == 0.0 || other_weight == 0.0 {
+    if own_weight == 0.0 || other_weight == 0.0 {
         return;
     }
     let needed = f64::from(rules.zones.overflow_below_percent.max(1)) / 100.0;
-    let stays = (healthy / all / needed).min(1.0);
+    let stays = (own_weight / configured / needed).min(1.0);
+    if stays >= 1.0 {
+        // Exactly nothing leaves, and weights that are whole numbers stay so.
+        for (member, weight) in members.iter().zip(weights) {
+            *weight *= f64::from(u8::from(is_own(member)));
+        }
+        return;
+    }
     for (member, weight) in members.iter().zip(weights) {
         *weight *= if is_own(member) {
             stays / own_weight
@@ -210,12 +231,17 @@ fn whole(weights: &[f64]) -> Vec<u32> {
     scaled.map(|weight| weight as u32).collect()
 }
 
-/// Members of a list, each with the state of the member that had the same target before.
+/// Members of a list, at most [`MOST_MEMBERS`], each with the state of the member that had the same target before.
 pub(crate) fn members(
-    targets: Vec<(Arc<Target>, u32, Option<Arc<str>>)>,
+    mut targets: Vec<(Arc<Target>, u32, Option<Arc<str>>)>,
     before: &[Member],
     now: Instant,
 ) -> Vec<Member> {
+    if targets.len() > MOST_MEMBERS {
+        let left_out = targets.len() - MOST_MEMBERS;
+        tracing::warn!(left_out, "an upstream has more than {MOST_MEMBERS} targets");
+        targets.truncate(MOST_MEMBERS);
+    }
     let known: HashMap<u64, &Arc<MemberState>> = before
         .iter()
         .map(|member| (member.target.identity, &member.state))

@@ -1,10 +1,10 @@
 //! The order in which weighted round robin visits members.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
-/// Longest schedule; weights beyond it are scaled down.
-const LONGEST: u64 = 4096;
+/// Longest schedule of a few members; weights beyond it are scaled down.
+const LONGEST: usize = 4096;
+/// What a member has in the longest schedule of many, on average: a share that is scaled down is off
+/// by a thirty-second of that at most.
+const TURNS: usize = 16;
 
 /// Indices in weighted order, spread smoothly: each member's next turn is due when its former ones
 /// divided by its weight say so, and the most overdue one is next. Members without weight are left out.
@@ -13,35 +13,27 @@ pub(crate) fn schedule(weights: &[u32]) -> Vec<u16> {
     if divisor == 0 {
         return Vec::new();
     }
-    let mut turns: Vec<u64> = weights
-        .iter()
-        .map(|weight| u64::from(weight / divisor))
-        .collect();
-    let total: u64 = turns.iter().sum();
-    if total > LONGEST {
-        for turns in turns.iter_mut().filter(|turns| **turns > 0) {
-            *turns = (*turns * LONGEST / total).max(1);
+    let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+    let longest = LONGEST.max(TURNS * weights.len()) as u64;
+    let turns = |weight: u32| -> u64 {
+        let weight = u64::from(weight);
+        if total / u64::from(divisor) <= longest {
+            return weight / u64::from(divisor);
         }
-    }
-    let total: u64 = turns.iter().sum();
-    // Turn number k of a member with n turns is due at (k + ½) ÷ n of the way, kept as a fraction
-    // of `SCALE`.
+        // To the nearest; who has a weight has a turn.
+        ((weight * longest + total / 2) / total).max(u64::from(weight > 0))
+    };
+    // Turn number k of a member with n turns is due at (k + ½) ÷ n of the way, kept as a fraction of
+    // `SCALE`. The member's number decides between those at the same time.
     const SCALE: u64 = 1 << 40;
-    let due = |turn: u64, turns: u64| (2 * turn + 1) * (SCALE / (2 * turns));
-    let mut waiting: BinaryHeap<Reverse<(u64, usize, u64)>> = turns
-        .iter()
-        .enumerate()
-        .filter(|(_, turns)| **turns > 0)
-        .map(|(at, turns)| Reverse((due(0, *turns), at, 0)))
-        .collect();
-    let mut order = Vec::with_capacity(usize::try_from(total).unwrap_or_default());
-    while let Some(Reverse((_, at, turn))) = waiting.pop() {
-        order.push(u16::try_from(at).unwrap_or(u16::MAX));
-        if turn + 1 < turns[at] {
-            waiting.push(Reverse((due(turn + 1, turns[at]), at, turn + 1)));
-        }
+    let mut order = Vec::new();
+    for (at, weight) in (0..u16::MAX).zip(weights) {
+        let turns = turns(*weight);
+        let due = |turn: u64| (2 * turn + 1) * (SCALE / (2 * turns));
+        order.extend((0..turns).map(|turn| due(turn) << 16 | u64::from(at)));
     }
-    order
+    order.sort_unstable();
+    order.into_iter().map(|turn| turn as u16).collect()
 }
 
 fn gcd(left: u32, right: u32) -> u32 {
@@ -82,7 +74,7 @@ mod tests {
     #[test]
     fn huge_weights_keep_their_proportion_in_a_bounded_schedule() {
         let order = schedule(&[3_000_000_001, 1_000_000_000, 1]);
-        assert!(order.len() <= LONGEST as usize + 1);
+        assert!(order.len() <= LONGEST + 1);
         let share =
             |target| order.iter().filter(|at| **at == target).count() as f64 / order.len() as f64;
         assert!((share(0) - 0.75).abs() < 0.01, "{}", share(0));
