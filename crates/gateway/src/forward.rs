@@ -16,7 +16,9 @@ use crate::request::{Answer, Interim};
 use crate::retry::Retries;
 use crate::snapshot::{LocalSnapshot, Upstream};
 use crate::timer::Timer;
-use crate::upstream::{Attempted, Deadlines, ForwardHead, InFlight, Member, View, attempt};
+use crate::upstream::{
+    Attempted, Deadlines, Fate, ForwardHead, InFlight, Member, Observation, View, attempt,
+};
 
 /// Bodies up to this length arrive with their head, or nearly so: the time to the answer is the
 /// target's. With longer ones it is mostly the client's.
@@ -64,7 +66,8 @@ pub(crate) async fn forward(
             .ok_or(Failure::NoTarget)?;
         let (member, pool) = (&view.plan.members[at], &view.pools[at]);
         let wanted = forward.head(upstream, &view, at, head);
-        record.attempt(InFlight::begin(pool));
+        let since = record.attempt(InFlight::begin(pool));
+        let observation = Observation::begin(pool, since, is_short);
         pool.counters().requests.add(1);
         let outcome = attempt(
             pool,
@@ -79,9 +82,7 @@ pub(crate) async fn forward(
         body = match outcome {
             Ok((mut response, exchange)) => {
                 let took = record.upstream_answered();
-                if is_short {
-                    pool.observe(took);
-                }
+                observation.answered(response.status, took);
                 forward.judge(upstream, member, Ok(response.status.as_u16()));
                 let is_untouched = exchange.is_untouched();
                 if !retries.answer_is_retried(response.status, is_untouched) {
@@ -108,6 +109,11 @@ pub(crate) async fn forward(
                 body: untouched,
                 fate,
             }) => {
+                if failure.is_the_targets() && fate != Fate::Stale {
+                    observation.failed();
+                } else {
+                    observation.forget();
+                }
                 let is_retried = untouched.is_some() && retries.failure_is_retried(failure, fate);
                 // A kept connection that had ended says nothing about the target.
                 if !is_retried || retries.has_moved_on {

@@ -147,8 +147,8 @@ impl Recorder {
         self.received = meter;
     }
 
-    /// Another attempt begins.
-    pub(crate) fn attempt(&mut self, in_flight: InFlight) {
+    /// Another attempt begins; tells since when.
+    pub(crate) fn attempt(&mut self, in_flight: InFlight) -> Instant {
         self.in_flight = Some(in_flight);
         self.connecting = None;
         // The first one begins with the request, near enough: the clock is not asked again.
@@ -156,6 +156,7 @@ impl Recorder {
             self.attempted = Instant::now();
         }
         self.attempts += 1;
+        self.attempted
     }
 
     /// The attempt that follows is a repeat.

@@ -1,6 +1,6 @@
 //! One worker's view of an upstream: a plan with the worker's own connections.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use weir_config::model::{self, Balance};
 
 use super::cluster::Cluster;
 use super::member::Member;
+use super::pick::Turns;
 use super::plan::{Choice, Plan};
 use super::pools::Pools;
 use super::{Pool, pick};
@@ -19,7 +20,7 @@ use crate::retry::Budget;
 pub(crate) struct LocalUpstream {
     pub(crate) cluster: Arc<Cluster>,
     view: RefCell<Rc<View>>,
-    next: Cell<usize>,
+    turns: Turns,
     pub(crate) budget: Budget,
 }
 
@@ -55,8 +56,7 @@ impl LocalUpstream {
         Self {
             cluster,
             view: RefCell::new(Rc::new(view)),
-            // Workers start at different places, or each would send its first request to the same target.
-            next: Cell::new(fastrand::usize(..1 << 16)),
+            turns: Turns::default(),
             budget: Budget::default(),
         }
     }
@@ -74,25 +74,29 @@ impl LocalUpstream {
         let fresh = View::new(&self.cluster, pools, settings);
         *self.view.borrow_mut() = Rc::new(fresh);
     }
-
-    /// The next place in a schedule of this length.
-    pub(super) fn turn(&self, length: usize) -> usize {
-        let at = self.next.get() % length;
-        self.next.set(at + 1);
-        at
-    }
 }
 
 impl View {
+    /// A view of a plan that nothing else knows.
+    #[cfg(test)]
+    pub(super) fn of(plan: Plan, pools: &Pools) -> Self {
+        let settings = model::Pool {
+            max_idle: 0,
+            idle_timeout: std::time::Duration::ZERO,
+        };
+        let pools = pools_of(&plan, pools, settings);
+        Self {
+            epoch: 0,
+            plan: Arc::new(plan),
+            pools,
+        }
+    }
+
     fn new(cluster: &Cluster, pools: &Pools, settings: model::Pool) -> Self {
         // The number first: if a newer plan comes in between, it is taken up again next time.
         let epoch = cluster.epoch();
         let plan = cluster.plan();
-        let pools = plan
-            .members
-            .iter()
-            .map(|member| pools.get(&member.target, settings))
-            .collect();
+        let pools = pools_of(&plan, pools, settings);
         Self { epoch, plan, pools }
     }
 
@@ -114,7 +118,7 @@ impl View {
                 Balance::LeastRequest => pick::least_request(self, schedule, wish),
                 Balance::PeakEwma => pick::peak_ewma(self, schedule, wish),
                 Balance::RoundRobin | Balance::ConsistentHash(_) => {
-                    pick::round_robin(self, local, schedule, wish)
+                    pick::round_robin(self, &local.turns, schedule, wish)
                 }
             },
         };
@@ -135,4 +139,11 @@ impl View {
     fn member(&self, at: u16) -> &Member {
         &self.plan.members[usize::from(at)]
     }
+}
+
+fn pools_of(plan: &Plan, pools: &Pools, settings: model::Pool) -> Vec<Rc<Pool>> {
+    let members = plan.members.iter();
+    members
+        .map(|member| pools.get(&member.target, settings))
+        .collect()
 }

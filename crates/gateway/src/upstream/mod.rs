@@ -7,12 +7,15 @@ mod connect;
 mod latency;
 mod local;
 mod member;
+mod observation;
 mod pick;
 mod plan;
 mod pool;
 mod pools;
 mod shared;
 mod target;
+#[cfg(test)]
+mod testing;
 
 use std::time::Duration;
 
@@ -26,6 +29,7 @@ pub(crate) use attempt::{Attempted, Deadlines, Fate, attempt};
 pub(crate) use connect::Connector;
 pub(crate) use local::{LocalUpstream, View, Wish};
 pub use member::{Member, MemberState, Standing};
+pub(crate) use observation::Observation;
 pub(crate) use plan::maglev::key_hash;
 pub(crate) use pool::{InFlight, Pool};
 pub(crate) use pools::Pools;

@@ -1,23 +1,41 @@
 //! The algorithms by which a member is picked.
 
-use super::local::{LocalUpstream, View, Wish};
+use std::cell::Cell;
+
+use super::latency::UNKNOWN;
+use super::local::{View, Wish};
 use super::plan::maglev::{self, Maglev};
 
 /// Draws for a second candidate that is not the first; with so many, only heavily weighted members
 /// are ever alone.
 const DRAWS: usize = 4;
 
-pub(super) fn round_robin(
-    view: &View,
-    local: &LocalUpstream,
-    schedule: &[u16],
-    wish: &Wish,
-) -> u16 {
-    let first = schedule[local.turn(schedule.len())];
+/// How far a worker has come in a schedule.
+#[derive(Debug)]
+pub(super) struct Turns(Cell<usize>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        // Workers start at different places, or each would send its first request to the same target.
+        Self(Cell::new(fastrand::usize(..1 << 16)))
+    }
+}
+
+impl Turns {
+    /// The next place in a schedule of this length.
+    fn next(&self, length: usize) -> usize {
+        let at = self.0.get() % length;
+        self.0.set(at + 1);
+        at
+    }
+}
+
+pub(super) fn round_robin(view: &View, turns: &Turns, schedule: &[u16], wish: &Wish) -> u16 {
+    let first = schedule[turns.next(schedule.len())];
     if !view.was_tried(first, wish) {
         return first;
     }
-    let others = (1..schedule.len()).map(|_| schedule[local.turn(schedule.len())]);
+    let others = (1..schedule.len()).map(|_| schedule[turns.next(schedule.len())]);
     untried(view, others, wish).unwrap_or(first)
 }
 
@@ -51,10 +69,6 @@ fn slower(one: f64, other: f64) -> f64 {
 
 /// Latencies that differ by less than this factor are taken for alike.
 const ALIKE: f64 = 3.0;
-/// Nanoseconds that a target without any answer so far is expected to take, for each request that it
-/// has already: else all of them would go there until it answers the first one.
-const UNKNOWN: f64 = 1e9;
-
 /// Power of two choices by expected wait: latency times the requests in line, this one included.
 pub(super) fn peak_ewma(view: &View, schedule: &[u16], wish: &Wish) -> u16 {
     let [first, second] = candidates(view, schedule, wish);
@@ -62,6 +76,8 @@ pub(super) fn peak_ewma(view: &View, schedule: &[u16], wish: &Wish) -> u16 {
         let pool = &view.pools[usize::from(at)];
         let waiting = f64::from(pool.in_flight());
         match pool.peak_latency() {
+            // The first request goes there at once, further ones when others are no better: else all
+            // of them would until it answers the first one.
             0.0 => waiting * UNKNOWN,
             latency => latency * (waiting + 1.0),
         }
@@ -116,3 +132,6 @@ fn candidates(view: &View, schedule: &[u16], wish: &Wish) -> [u16; 2] {
 fn untried(view: &View, mut among: impl Iterator<Item = u16>, wish: &Wish) -> Option<u16> {
     among.find(|at| !view.was_tried(*at, wish))
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,9 +151,24 @@ impl Pool {
     }
 
     /// Learns how long a response's head took.
-    pub(crate) fn observe(&self, took: Duration) {
+    pub(super) fn observe(&self, took: Duration) {
         let now = self.timers.now();
-        let latency = self.latency.get().with(took, now);
+        self.learn(self.latency.get().with(took, now), now);
+    }
+
+    /// Learns that a request failed after this time.
+    pub(super) fn observe_failure(&self, took: Duration) {
+        let now = self.timers.now();
+        self.learn(self.latency.get().with_failure(took, now), now);
+    }
+
+    /// Learns that a response's head had not come after this time, when it was of no use any more.
+    pub(super) fn observe_abandoned(&self, waited: Duration) {
+        let now = self.timers.now();
+        self.learn(self.latency.get().with_abandoned(waited, now), now);
+    }
+
+    fn learn(&self, latency: Latency, now: u64) {
         self.latency.set(latency);
         self.counters().latency_nanos.set(latency.mean(now) as u64);
     }

@@ -76,13 +76,6 @@ fn few_keys_move_when_a_member_joins_or_leaves() {
     }
 }
 
-#[test]
-fn a_member_that_returns_gets_its_own_keys_back() {
-    let all = names(7);
-    let again = table(&all);
-    assert_eq!(table(&all).0, again.0);
-}
-
 /// Nodes learn of targets in any order, and agree.
 #[test]
 fn the_order_of_members_does_not_matter() {
