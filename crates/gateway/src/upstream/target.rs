@@ -93,8 +93,18 @@ struct Key {
 pub(crate) struct Targets {
     workers: usize,
     identities: AtomicU64,
-    known: Mutex<HashMap<Key, Weak<Target>>>,
+    known: Mutex<Known>,
 }
+
+#[derive(Default)]
+struct Known {
+    targets: HashMap<Key, Weak<Target>>,
+    /// With so many, those that left are forgotten.
+    most: usize,
+}
+
+/// Targets below which nobody looks who left.
+const FEW: usize = 16;
 
 impl Targets {
     pub(crate) fn new(workers: usize) -> Self {
@@ -119,13 +129,17 @@ impl Targets {
             tls: speech.tls.as_ref().map(|tls| tls.fingerprint),
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(target) = known.get(&key).and_then(Weak::upgrade) {
+        if let Some(target) = known.targets.get(&key).and_then(Weak::upgrade) {
             return Ok(target);
         }
         let target = Arc::new(self.make(speech, host, port)?);
-        // What left is forgotten when something new comes: the table stays as large as what is in use.
-        known.retain(|_, target| target.strong_count() > 0);
-        known.insert(key, Arc::downgrade(&target));
+        // The table stays at most twice as large as what is in use, and ten thousand new targets are not
+        // ten thousand looks at all of them.
+        if known.targets.len() >= known.most {
+            known.targets.retain(|_, target| target.strong_count() > 0);
+            known.most = FEW.max(2 * known.targets.len());
+        }
+        known.targets.insert(key, Arc::downgrade(&target));
         Ok(target)
     }
 
@@ -179,6 +193,6 @@ mod tests {
             drop(targets.get(&plain(), "192.0.2.1", port).expect("a target"));
         }
         let known = targets.known.lock().expect("the table");
-        assert_eq!(known.len(), 1, "the last one, until the next comes");
+        assert!(known.targets.len() <= FEW, "the last ones, until more come");
     }
 }
