@@ -28,19 +28,52 @@ impl Balance {
             Self::ConsistentHash(_) => "consistent_hash",
         }
     }
+
+    /// What decides where a request goes, if something of it does.
+    pub fn key(&self) -> Option<&HashKey> {
+        match self {
+            Self::ConsistentHash(key) => Some(key),
+            Self::RoundRobin | Self::LeastRequest | Self::PeakEwma => None,
+        }
+    }
 }
 
-/// What of a request decides where it goes. A request without it is placed at random.
+/// What of a request decides where it goes. A request without it, or with an empty value, is placed at
+/// random.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HashKey {
     /// The client's address; behind trusted proxies the one that they name.
     Address,
     /// The normalised path, without the query.
     Path,
-    /// The first value of this header.
+    /// The first value of this header, as the target gets it.
     Header(HeaderName),
     /// The value of this cookie.
     Cookie(String),
+}
+
+impl HashKey {
+    /// The word under which the file knows it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Path => "path",
+            Self::Header(_) => "header",
+            Self::Cookie(_) => "cookie",
+        }
+    }
+}
+
+impl std::fmt::Display for HashKey {
+    /// `address`, or `header x-user`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())?;
+        match self {
+            Self::Address | Self::Path => Ok(()),
+            Self::Header(name) => write!(formatter, " {name}"),
+            Self::Cookie(name) => write!(formatter, " {name}"),
+        }
+    }
 }
 
 /// A cookie that Weir sets, so that a client comes back to where it was.

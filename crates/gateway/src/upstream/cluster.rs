@@ -177,7 +177,8 @@ impl Cluster {
 
     /// Builds the plan anew if time alone changes it.
     pub(crate) fn advance(&self, now: Instant) {
-        if self.plan.load().is_moving {
+        let plan = self.plan.load();
+        if plan.is_moving && now >= plan.next_step {
             self.rebuild(now);
         }
     }

@@ -19,6 +19,8 @@ use schedule::schedule;
 
 /// What the largest of shares that are no whole numbers becomes, so that a small part of it is not 0.
 const PRECISION: f64 = 1_000_000.0;
+/// Steps of a slow start.
+const STEPS: u32 = 64;
 /// Most members of an upstream: their numbers have 16 bits, and one number stands for nobody.
 pub(super) const MOST_MEMBERS: usize = u16::MAX as usize;
 
@@ -36,6 +38,8 @@ pub(crate) struct Plan {
     tokens: Vec<u64>,
     /// Whether building it again later gives another result although nothing happened.
     pub(crate) is_moving: bool,
+    /// When that is worth it: slow starts go in small steps, not with every tick.
+    pub(crate) next_step: Instant,
 }
 
 /// Indices into [`Plan::members`] in a form that suits the algorithm.
@@ -75,6 +79,7 @@ impl Plan {
             by_token: by_token(&members, &tokens, shares.is_panicking),
             is_panicking: shares.is_panicking,
             is_moving: shares.is_moving,
+            next_step: now + rules.health.slow_start / STEPS,
             tokens,
             members,
         }

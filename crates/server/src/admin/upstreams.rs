@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
-use weir_config::model;
+use serde_json::{Value, json};
+use weir_config::model::{self, HashKey};
 use weir_gateway::metrics::{Counter, TargetCounters};
 use weir_gateway::{Member, UpstreamReport};
 
@@ -18,6 +19,12 @@ struct Upstreams<'a> {
 struct Upstream<'a> {
     name: &'a str,
     balance: &'static str,
+    /// As the file has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<Value>,
+    /// The sticky cookie's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sticky: Option<&'a str>,
     #[serde(rename = "panic")]
     is_panicking: bool,
     targets: Vec<TargetStatus<'a>>,
@@ -60,8 +67,18 @@ fn describe<'a>(report: &'a UpstreamReport<'a>, config: &'a model::Upstream) -> 
     Upstream {
         name: report.name,
         balance: config.balance.name(),
+        hash: config.balance.key().map(describe_key),
+        sticky: config.sticky.as_ref().map(|sticky| sticky.name.as_str()),
         is_panicking: report.is_panicking,
         targets: report.members.iter().map(describe_target).collect(),
+    }
+}
+
+fn describe_key(key: &HashKey) -> Value {
+    match key {
+        HashKey::Address | HashKey::Path => json!(key.name()),
+        HashKey::Header(name) => json!({ key.name(): name.as_str() }),
+        HashKey::Cookie(name) => json!({ key.name(): name }),
     }
 }
 

@@ -212,15 +212,22 @@ fn render(request: &Request, explanation: &Explanation, plan: &Plan, output: &Ou
         Towards::Upstream {
             name,
             balance,
+            hash,
+            sticky,
             targets,
             path,
             host,
             ..
         } => {
+            let key = hash.as_ref().map(|key| format!(" of the {key}"));
+            let key = key.unwrap_or_default();
             line(
                 "upstream",
-                &format!("{name}: {balance} over {}", targets.join(", ")),
+                &format!("{name}: {balance}{key} over {}", targets.join(", ")),
             );
+            if let Some(cookie) = sticky {
+                line("sticky", &format!("cookie {cookie}"));
+            }
             line("sends", &format!("{} {path}", request.method));
             line("host", host);
         }

@@ -13,6 +13,7 @@ mod faulty;
 mod harness;
 
 mod architecture;
+mod balancing;
 mod cli;
 mod docs;
 mod drain;

@@ -51,6 +51,12 @@ pub(super) enum Towards {
     Upstream {
         name: String,
         balance: &'static str,
+        /// What the consistent hash is of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hash: Option<String>,
+        /// The cookie by which a client comes back to its target.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sticky: Option<String>,
         targets: Vec<String>,
         /// Path and query as the target gets them.
         path: String,
@@ -106,6 +112,8 @@ impl Plan {
                     Ok(path) => Towards::Upstream {
                         name: upstream.name.clone(),
                         balance: balance(&upstream.balance),
+                        hash: upstream.balance.key().map(ToString::to_string),
+                        sticky: upstream.sticky.as_ref().map(|cookie| cookie.name.clone()),
                         targets: upstream.targets.iter().map(target).collect(),
                         path,
                         host: host_sent(host, request, upstream),

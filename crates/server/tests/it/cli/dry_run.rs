@@ -155,3 +155,25 @@ fn secrets_are_not_shown() {
         assert!(ran.stdout.contains("[redacted]"), "{}", ran.transcript());
     }
 }
+
+#[test]
+fn what_keeps_a_client_at_its_target_is_shown() {
+    let workspace = Workspace::new();
+    let targets = "    targets: [127.0.0.1:9003]\n";
+    let keys = "    balance: consistent_hash\n    hash: { header: x-user }\n    \
+                sticky: { cookie: home }\n";
+    let config = super::GOOD.replace(targets, &format!("{keys}{targets}"));
+    workspace.write("weir.yaml", &config);
+    let ran = workspace.run(&["match", "POST", "/orders/42"]);
+    let line = "upstream    orders: consistent hash of the header x-user over 127.0.0.1:9003\n";
+    assert!(ran.stdout.contains(line), "{}", ran.transcript());
+    assert!(
+        ran.stdout.contains("sticky      cookie home\n"),
+        "{}",
+        ran.transcript()
+    );
+    let ran = workspace.run(&["match", "POST", "/orders/42", "--json"]);
+    let upstream = &ran.json()["plan"]["towards"]["upstream"];
+    assert_eq!(upstream["hash"], "header x-user");
+    assert_eq!(upstream["sticky"], "home");
+}
