@@ -11,8 +11,8 @@ pub enum Balance {
     RoundRobin,
     /// Fewest requests in flight of two random candidates, weighted.
     LeastRequest,
-    /// Lowest latency of two random candidates, weighted: a moving average that jumps up at once and
-    /// comes down slowly, times the requests in flight.
+    /// Lowest latency of two random candidates, weighted: a moving average that goes up at once and
+    /// comes down by and by, times the requests in flight.
     PeakEwma,
     /// The same key goes to the same target (Maglev).
     ConsistentHash(HashKey),

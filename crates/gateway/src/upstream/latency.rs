@@ -6,6 +6,10 @@ use std::time::Duration;
 const FADE_MILLIS: f64 = 10_000.0;
 /// Share of a new value in the mean.
 const SHARE: f64 = 1.0 / 16.0;
+/// Share of a new value in the peak, if that is higher.
+const SHARE_BELOW_PEAK: f64 = 1.0 / 8.0;
+/// How many times the mean the peak becomes by one value.
+const MOST_AT_ONCE: f64 = 3.0;
 /// A value counts as this many times the mean at most: one pause says little, many say enough. A
 /// failure counts as that, however soon it came: else who fails at once would look like the fastest.
 const MOST: f64 = 4.0;
@@ -18,7 +22,10 @@ pub(super) const UNKNOWN: f64 = 1e9;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Latency {
     /// Peak EWMA, as Finagle made it known: a value above the average replaces it, one below draws it
-    /// down over time.
+    /// down. There one pause in ten seconds counts like a slow target, since the average comes down by
+    /// time alone. Here good answers draw it down, too, and one value does not lift it higher than
+    /// [`MOST_AT_ONCE`]: with pauses of the machine in between, a target that is ten times slower would
+    /// get one request in twenty, and the others' users would wait for it.
     peak: f64,
     /// Mean of the latest values, robust against single ones.
     mean: f64,
@@ -48,13 +55,11 @@ impl Latency {
             };
         }
         let old = remains(now.saturating_sub(self.at));
-        let peak = if took >= self.peak {
-            took
-        } else {
-            self.peak * old + took * (1.0 - old)
-        };
         // After a silence the new value counts more: what was known has faded.
         let share = 1.0 - old * (1.0 - SHARE);
+        let share_below = 1.0 - old * (1.0 - SHARE_BELOW_PEAK);
+        let counted = took.min(self.peak.max(self.mean * MOST_AT_ONCE));
+        let peak = counted.max(self.peak + (counted - self.peak) * share_below);
         let mean = self.mean + (took.min(self.mean * MOST) - self.mean) * share;
         Self {
             peak,
@@ -112,13 +117,18 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_believes_bad_news_at_once_and_good_news_over_time() {
+    fn the_peak_believes_bad_news_at_once_and_good_news_by_and_by() {
         let latency = settled(FAST).with(SLOW, 100);
-        assert_eq!(latency.peak(100), nanos(SLOW));
-        let soon = (100..1_100).fold(latency, |latency, at| latency.with(FAST, at));
-        assert!(soon.peak(1_100) > nanos(SLOW) * 0.8);
-        let later = (100..60_000).fold(latency, |latency, at| latency.with(FAST, at));
-        assert!(later.peak(60_000) < nanos(FAST) * 1.5);
+        assert_eq!(latency.peak(100), nanos(FAST) * MOST_AT_ONCE);
+        let slow = (0..10).fold(latency, |latency, _| latency.with(SLOW, 100));
+        assert!(
+            slow.peak(100) > nanos(FAST) * 10.0,
+            "news that is confirmed"
+        );
+        let soon = latency.with(FAST, 100);
+        assert!(soon.peak(100) > nanos(FAST) * 2.5);
+        let later = (0..50).fold(latency, |latency, _| latency.with(FAST, 100));
+        assert!(later.peak(100) < nanos(FAST) * 1.1);
     }
 
     #[test]
@@ -196,7 +206,7 @@ mod tests {
         assert_eq!(soon.mean(100), latency.mean(100), "it could have been fast");
         let late = latency.with_abandoned(SLOW, 100);
         assert!(late.mean(100) > latency.mean(100));
-        assert_eq!(late.peak(100), nanos(SLOW));
+        assert!(late.peak(100) >= nanos(FAST) * MOST_AT_ONCE);
         let first = Latency::default().with_abandoned(SLOW, 0);
         assert_eq!(first.mean(0), nanos(SLOW));
     }
