@@ -15,6 +15,9 @@ const MOST_AT_ONCE: f64 = 3.0;
 const MOST: f64 = 4.0;
 /// Nanoseconds to which failures alone raise the mean.
 const MOST_BY_FAILURES: f64 = 10e9;
+/// Nanoseconds that a first failure counts as: enough to stay behind others, and to be tried again in a
+/// minute.
+const FIRST_FAILURE: f64 = 1e8;
 /// Nanoseconds that a target is expected to take of which nothing is known.
 pub(super) const UNKNOWN: f64 = 1e9;
 
@@ -74,7 +77,7 @@ impl Latency {
     /// slower with each.
     pub(crate) fn with_failure(self, took: Duration, now: u64) -> Self {
         let counted = match self.mean {
-            0.0 => UNKNOWN,
+            0.0 => FIRST_FAILURE,
             mean => (mean * MOST).min(MOST_BY_FAILURES),
         };
         let failed = self.with(took.max(Duration::from_nanos(counted as u64)), now);
@@ -169,7 +172,7 @@ mod tests {
         assert!(failing.mean(120) > nanos(FAST) * 20.0);
         assert!(failing.peak(120) > nanos(FAST) * 20.0);
         let new = Latency::default().with_failure(AT_ONCE, 0);
-        assert!(new.mean(0) >= UNKNOWN && new.peak(0) >= UNKNOWN);
+        assert!(new.mean(0) >= FIRST_FAILURE && new.peak(0) >= FIRST_FAILURE);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which target a request goes to.
 
 mod affinity;
+mod failing;
 mod slow;
 mod sticky;
 mod zones;
