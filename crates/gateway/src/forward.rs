@@ -109,7 +109,7 @@ pub(crate) async fn forward(
                 body: untouched,
                 fate,
             }) => {
-                if failure.is_the_targets() && fate != Fate::Stale {
+                if failure.is_the_targets() && !matches!(fate, Fate::Stale | Fate::Spared) {
                     observation.failed();
                 } else {
                     observation.forget();
