@@ -61,30 +61,56 @@ fn run(mut notices: UnboundedReceiver<Notice>) -> std::io::Result<()> {
         .build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, supervise(&mut notices));
+    // Name resolution may still be waiting on another thread; nobody waits for it.
+    drop(tasks);
+    runtime.shutdown_background();
     Ok(())
 }
 
 async fn supervise(notices: &mut UnboundedReceiver<Notice>) {
-    let mut clusters: Vec<Arc<Cluster>> = Vec::new();
+    let mut supervisor = Supervisor::default();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let notice = tokio::select! {
             notice = notices.recv() => notice,
             _ = tick.tick() => {
-                let now = Instant::now();
-                for cluster in &clusters {
-                    cluster.advance(now);
-                }
+                supervisor.tick(Instant::now());
                 continue;
             }
         };
         match notice {
-            Some(Notice::Upstreams(configured)) => clusters = configured,
-            Some(Notice::Failing { cluster, identity }) => {
+            Some(Notice::Stop) | None => return,
+            Some(notice) => supervisor.take(notice, Instant::now()),
+        }
+    }
+}
+
+/// What the thread keeps.
+#[derive(Default)]
+struct Supervisor {
+    clusters: Vec<Arc<Cluster>>,
+}
+
+impl Supervisor {
+    /// What time alone changes: one call for each concern.
+    fn tick(&mut self, now: Instant) {
+        self.advance_plans(now);
+    }
+
+    fn take(&mut self, notice: Notice, _now: Instant) {
+        match notice {
+            Notice::Upstreams(configured) => self.clusters = configured,
+            Notice::Failing { cluster, identity } => {
                 tracing::debug!(upstream = %cluster.name, identity, "target fails");
             }
-            Some(Notice::Stop) | None => return,
+            Notice::Stop => {}
+        }
+    }
+
+    fn advance_plans(&self, now: Instant) {
+        for cluster in &self.clusters {
+            cluster.advance(now);
         }
     }
 }
