@@ -25,7 +25,7 @@ use crate::message::ResponseHead;
 pub(crate) use attempt::{Attempted, Deadlines, Fate, attempt};
 pub(crate) use connect::Connector;
 pub(crate) use local::{LocalUpstream, View, Wish};
-pub use member::{Member, MemberState, Standing};
+pub use member::{Member, MemberState};
 pub(crate) use pool::{InFlight, Pool};
 pub(crate) use pools::Pools;
 pub(crate) use shared::Share;
