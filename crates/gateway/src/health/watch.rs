@@ -18,7 +18,7 @@ use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{Member, MemberState, Target};
 
 /// Plans are not built more often than this because of health: hundreds of targets may change at once.
-const REBUILD_EVERY: Duration = Duration::from_millis(50);
+const RECENT: Duration = Duration::from_millis(50);
 /// The first checks of an upstream come one after another, this long apart, within an interval.
 const FIRST_CHECKS_APART: Duration = Duration::from_millis(10);
 
@@ -39,6 +39,8 @@ struct Upstream {
     /// Epoch of the plan whose panic was told.
     told: u64,
     is_panicking: bool,
+    /// When no target could be spared.
+    short_of: Cell<Option<Instant>>,
 }
 
 /// An upstream as probers see it.
@@ -112,6 +114,7 @@ impl Upstream {
             probers: HashMap::new(),
             told: 0,
             is_panicking: false,
+            short_of: Cell::new(None),
         }
     }
 
@@ -205,6 +208,10 @@ impl Upstream {
         if !member.state.takes_traffic() {
             return;
         }
+        // When all fail, all workers tell so all the time.
+        if is_recent(self.short_of.get(), now.instant) {
+            return;
+        }
         let mut crowd = Crowd::default();
         for member in &self.members {
             let standing = member.state.standing();
@@ -213,6 +220,7 @@ impl Upstream {
             crowd.taking_traffic += usize::from(standing.state().takes_traffic());
         }
         if !crowd.can_spare_one(passive) {
+            self.short_of.set(Some(now.instant));
             let upstream = &self.watched.cluster.name;
             let target = &member.target.authority;
             tracing::debug!(%upstream, %target, reason, "target fails but cannot be spared");
@@ -248,12 +256,8 @@ impl Watched {
             return;
         }
         self.is_behind.set(true);
-        let is_early = self
-            .rebuilt
-            .get()
-            .is_some_and(|at| now.instant.saturating_duration_since(at) < REBUILD_EVERY);
         // What comes at once waits for the next tick.
-        if !is_early {
+        if !is_recent(self.rebuilt.get(), now.instant) {
             self.catch_up(now.instant);
         }
     }
@@ -278,7 +282,7 @@ impl Watched {
         let reason = report.reason.unwrap_or_default();
         match change.to {
             HealthState::Unhealthy => {
-                tracing::warn!(%upstream, %target, reason, "target unhealthy")
+                tracing::warn!(%upstream, %target, reason, "target unhealthy");
             }
             HealthState::Ejected => {
                 let until = report.until.unwrap_or(std::time::SystemTime::UNIX_EPOCH);
@@ -296,6 +300,10 @@ impl Watched {
             HealthState::Unknown => {}
         }
     }
+}
+
+fn is_recent(at: Option<Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| now.saturating_duration_since(at) < RECENT)
 }
 
 /// What all workers counted for a target.
