@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::uri::{Authority, PathAndQuery, Uri};
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -192,7 +192,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
                 Err(Failure::UpstreamMalformed(what)) => return Err(Wrong::Malformed(what)),
                 Err(_) => return Err(Wrong::Malformed("response head not valid")),
             };
-            if !status.is_informational() {
+            if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(status.as_u16());
             }
         }

@@ -42,6 +42,13 @@ impl Prober {
     }
 }
 
+#[cfg(test)]
+impl Prober {
+    pub(super) fn id(&self) -> tokio::task::Id {
+        self.task.id()
+    }
+}
+
 impl Drop for Prober {
     fn drop(&mut self) {
         self.task.abort();

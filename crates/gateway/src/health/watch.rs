@@ -316,3 +316,6 @@ fn totals(target: &Target) -> Totals {
     }
     totals
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ mod plan;
 mod pool;
 mod pools;
 mod shared;
-mod target;
+pub(crate) mod target;
 
 use std::time::Duration;
 
