@@ -71,7 +71,8 @@ impl Asking {
             tokio::time::sleep_until(next).await;
             next = tokio::time::Instant::now() + jittered(self.check.interval);
             let asked = Instant::now();
-            let limit = self.check.timeout;
+            // One question at a time.
+            let limit = self.check.timeout.min(self.check.interval);
             let answer = match tokio::time::timeout(limit, self.ask()).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Wrong::Timeout(limit)),

@@ -16,6 +16,7 @@ mod architecture;
 mod cli;
 mod docs;
 mod drain;
+mod health;
 mod http2;
 mod http2_targets;
 mod limits;
