@@ -94,11 +94,11 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         self._port = port
         self._address = address
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.changes = []
 
     def run(self):
-        while not self._stop.wait(0.005):
+        while not self._ended.wait(0.005):
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=1)
                 connection.request("GET", "/v1/upstreams")
@@ -112,7 +112,7 @@ class Watch(threading.Thread):
                 self.changes.append((now(), state))
 
     def end(self):
-        self._stop.set()
+        self._ended.set()
         self.join()
 
     def first(self, states, since):
