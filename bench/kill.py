@@ -179,6 +179,7 @@ def run(arguments, directory):
                 started.append(targets[0].__enter__())
                 revived = now()
                 output, _ = generator.communicate(timeout=arguments.seconds + 30)
+                made = counters(ports[1])
             finally:
                 generator.kill()
                 generator.wait()
@@ -191,10 +192,22 @@ def run(arguments, directory):
         raise Failure(f"h2load failed: {output.strip()[-500:]}")
     out = watch.first({"ejected", "unhealthy"}, killed)
     back = watch.first({"healthy"}, revived)
-    return split(read_log(log.read_text()), killed, revived), killed, out, revived, back, max(map(int, counts.groups()))
+    lost = max(map(int, counts.groups()))
+    return split(read_log(log.read_text()), killed, revived), killed, out, revived, back, lost, made
 
 
-def report(arguments, phases, killed, out, revived, back, lost):
+def counters(admin):
+    """Repeats, and answers that Weir made itself, as its metrics tell."""
+    connection = http.client.HTTPConnection("127.0.0.1", admin, timeout=5)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    repeats = re.search(r"^weir_upstream_retries_total (\d+)$", text, re.M)
+    made = re.findall(r'^weir_answers_total\{reason="(\w+)"\} ([1-9]\d*)$', text, re.M)
+    return ", ".join([f"{repeats[1]} repeats", *(f"{count} {reason}" for reason, count in made)])
+
+
+def report(arguments, phases, killed, out, revived, back, lost, made):
     """Prints the figures; tells whether they are good."""
     everything = [request for phase in phases for request in phase.requests]
     failed = max(sum(phase.failed for phase in phases), lost)
@@ -209,6 +222,7 @@ def report(arguments, phases, killed, out, revived, back, lost):
     slower = max(phase.took(99) for phase in phases[1:]) / calm if calm else 0
     share = failed / max(1, len(everything))
     print(f"\nfailed: {failed} of {len(everything):,} ({share:.4%}; goal {MOST_FAILED:.2%})")
+    print(f"Weir counted: {made}")
     print(f"failed after the target was out: {late if out else 'it never was'} (goal 0)")
     print(f"p99: {slower:.2f} x calm (goal {MOST_SLOWER})")
     if out:

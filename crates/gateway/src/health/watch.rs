@@ -17,7 +17,9 @@ use super::{Fault, HealthState, Moment};
 use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{Member, MemberState, Target};
 
-/// Plans are not built more often than this because of health: hundreds of targets may change at once.
+/// Members from which on plans are not built for every single change: hundreds may change at once.
+const MANY: usize = 32;
+/// Large plans are built, and ejections that could not be are thought over, no more often than this.
 const RECENT: Duration = Duration::from_millis(50);
 /// The first checks of an upstream come one after another, this long apart, within an interval.
 const FIRST_CHECKS_APART: Duration = Duration::from_millis(10);
@@ -256,8 +258,9 @@ impl Watched {
             return;
         }
         self.is_behind.set(true);
-        // What comes at once waits for the next tick.
-        if !is_recent(self.rebuilt.get(), now.instant) {
+        // Of many members, what comes at once waits for the next tick.
+        let is_large = self.cluster.plan().members.len() > MANY;
+        if !is_large || !is_recent(self.rebuilt.get(), now.instant) {
             self.catch_up(now.instant);
         }
     }
