@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import kill
 import measure
 import report
 from load import percentile
@@ -53,6 +54,27 @@ class Report(unittest.TestCase):
     def test_command_names_no_file_of_this_machine(self):
         command = report._command(["--weir", "/a/weir", "--hyper=/b", "--rows", "plain"])
         self.assertEqual(command, "make bench BENCH_ARGS='--rows plain'")
+
+
+class Kill(unittest.TestCase):
+    def test_requests_belong_to_the_phase_in_which_they_end(self):
+        log = "100\t200\t50\n140\t502\t20\n150\t-1\t60\n300\t200\t1\n12"
+        calm, killed, revived = kill.split(kill.read_log(log), killed=160, revived=250)
+        self.assertEqual([len(phase.requests) for phase in (calm, killed, revived)], [1, 2, 1])
+        self.assertEqual([phase.failed for phase in (calm, killed, revived)], [0, 2, 0])
+        self.assertEqual(calm.took(99), 0.05)
+
+    def test_a_killed_server_can_be_started_again(self):
+        with tempfile.TemporaryDirectory() as directory:
+            output = Path(directory) / "output.log"
+            command = ["sh", "-c", "echo here; sleep 20"]
+            server = Server("mortal", command, [], lambda: output.read_text() != "", Path(directory), None)
+            with server:
+                first = server.pids()
+                server.kill()
+                self.assertFalse(any(Path(f"/proc/{pid}").exists() for pid in first[:1]))
+                server.__enter__()
+                self.assertNotEqual(server.pids()[0], first[0])
 
 
 class Measure(unittest.TestCase):

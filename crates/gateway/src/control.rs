@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::health::{Fault, Health, Moment};
 use crate::upstream::cluster::Cluster;
 
 /// How often time alone is looked at: slow starts, ejections that end.
 const TICK: Duration = Duration::from_millis(100);
+/// Names that are resolved at a time.
+const MOST_RESOLVING: usize = 16;
 
 /// What the supervisor is told.
 pub(crate) enum Notice {
@@ -21,6 +24,10 @@ pub(crate) enum Notice {
         cluster: Arc<Cluster>,
         /// Of the target.
         identity: u64,
+        /// How many in a row.
+        failures: u32,
+        /// How the latest one failed.
+        last: Fault,
     },
     /// The data plane ends.
     Stop,
@@ -58,33 +65,72 @@ impl Control {
 fn run(mut notices: UnboundedReceiver<Notice>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        // Names are resolved by threads that wait.
+        .max_blocking_threads(MOST_RESOLVING)
         .build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, supervise(&mut notices));
+    // Name resolution may still be waiting on another thread; nobody waits for it.
+    drop(tasks);
+    runtime.shutdown_background();
     Ok(())
 }
 
 async fn supervise(notices: &mut UnboundedReceiver<Notice>) {
-    let mut clusters: Vec<Arc<Cluster>> = Vec::new();
+    let mut supervisor = Supervisor::default();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let notice = tokio::select! {
             notice = notices.recv() => notice,
             _ = tick.tick() => {
-                let now = Instant::now();
-                for cluster in &clusters {
-                    cluster.advance(now);
-                }
+                supervisor.tick(Instant::now());
                 continue;
             }
         };
         match notice {
-            Some(Notice::Upstreams(configured)) => clusters = configured,
-            Some(Notice::Failing { cluster, identity }) => {
-                tracing::debug!(upstream = %cluster.name, identity, "target fails");
-            }
             Some(Notice::Stop) | None => return,
+            Some(notice) => supervisor.take(notice),
+        }
+    }
+}
+
+/// What the thread keeps.
+#[derive(Default)]
+struct Supervisor {
+    clusters: Vec<Arc<Cluster>>,
+    health: Health,
+}
+
+impl Supervisor {
+    /// What time alone changes: one call for each concern.
+    fn tick(&mut self, now: Instant) {
+        self.advance_plans(now);
+        self.health.tick(Moment::now());
+    }
+
+    fn take(&mut self, notice: Notice) {
+        match notice {
+            Notice::Upstreams(configured) => {
+                self.clusters = configured;
+                self.health.configure(&self.clusters, Moment::now());
+            }
+            Notice::Failing {
+                cluster,
+                identity,
+                failures,
+                last,
+            } => {
+                let now = Moment::now();
+                self.health.failing(&cluster, identity, failures, last, now);
+            }
+            Notice::Stop => {}
+        }
+    }
+
+    fn advance_plans(&self, now: Instant) {
+        for cluster in &self.clusters {
+            cluster.advance(now);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::control::Notice;
 use crate::failure::Failure;
+use crate::health::Fault;
 use crate::message::{RequestHead, Version};
 use crate::record::Recorder;
 use crate::request::{Answer, Interim};
@@ -173,15 +174,15 @@ impl Forward<'_> {
         let Some(passive) = &upstream.model().health.passive else {
             return;
         };
-        let is_good = match outcome {
-            Ok(status) => !passive.statuses.contains(&status),
+        let fault = match outcome {
+            Ok(status) if passive.statuses.contains(&status) => Fault::Status(status),
+            Ok(_) => return member.state.succeeded(),
             Err(failure) if !failure.is_the_targets() => return,
-            Err(_) => false,
+            Err(failure) => Fault::Failure(failure),
         };
-        if is_good {
-            member.state.succeeded();
-            return;
-        }
+        member.target.counters[self.client.worker.index]
+            .faults
+            .add(1);
         let failures = member.state.failed();
         let most = passive.consecutive_failures;
         if most > 0 && failures.is_multiple_of(most) {
@@ -189,6 +190,8 @@ impl Forward<'_> {
             let _ = self.client.worker.shared.control.send(Notice::Failing {
                 cluster: Arc::clone(&upstream.cluster),
                 identity: member.target.identity,
+                failures,
+                last: fault,
             });
         }
     }

@@ -102,6 +102,8 @@ pub struct TargetCounters {
     pub requests: Counter,
     /// Attempts that brought no response.
     pub failed: Counter,
+    /// Requests that count against the target's health.
+    pub faults: Counter,
     /// Attempts under way now.
     pub in_flight: Counter,
     /// Mean time to the response's head of late, in nanoseconds; 0 before the first response.

@@ -193,6 +193,12 @@ impl Recorder {
 
     /// The answer was cut short. Why it was made here, if so, is the better reason.
     pub(crate) fn fail(mut self: Box<Self>, failure: Failure) {
+        // The head counted as a success, so that this is no failure in a row; it is one in the rate.
+        if let Some(in_flight) = &self.in_flight
+            && failure.is_the_targets()
+        {
+            in_flight.pool().counters().faults.add(1);
+        }
         if self.reason.is_none() {
             self.decided(failure.reason(), failure.cause());
         }

@@ -15,7 +15,7 @@ pub mod server;
 mod sni;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::{Arc, LazyLock};
 

@@ -107,7 +107,7 @@ const ANSWERS: Shape = Shape::Integer {
 };
 
 static METHODS: [Choice; 2] = [
-    choice("GET", "The answer's body is read, to a bound."),
+    choice("GET", "The answer's body is not waited for."),
     choice("HEAD", "The answer has no body."),
 ];
 

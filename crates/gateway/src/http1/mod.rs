@@ -15,7 +15,7 @@ mod server;
 
 pub(crate) use client::{Connection, Exchange};
 pub(crate) use decoder::may_be_trailer;
-pub(crate) use head::{content_length, is_authority, split_authority};
+pub(crate) use head::{HeadScanner, content_length, is_authority, parse_response, split_authority};
 pub(crate) use io::{InterimSender, RequestBody};
 pub(crate) use server::serve;
 

@@ -3,7 +3,7 @@
 mod client;
 mod errors;
 mod facts;
-mod pki;
+pub(crate) mod pki;
 mod server;
 
 use std::sync::Arc;

@@ -110,6 +110,8 @@ pub(crate) struct Roster {
     /// The last word of a discovery, kept for revisions that spell it otherwise.
     discovered: Option<Vec<model::Target>>,
     pub(crate) members: Vec<Member>,
+    /// Grows when settings or members change.
+    pub(crate) version: u64,
 }
 
 impl Cluster {
@@ -124,6 +126,7 @@ impl Cluster {
                 settings,
                 discovered: None,
                 members,
+                version: 1,
             }),
         })
     }
@@ -153,6 +156,7 @@ impl Cluster {
         };
         roster.members = plan::members(placed, &roster.members, now);
         roster.settings = settings;
+        roster.version += 1;
         self.publish(roster, now);
     }
 
@@ -167,6 +171,7 @@ impl Cluster {
         let placed = place_valid(&found, &roster.settings, targets);
         roster.members = plan::members(placed, &roster.members, now);
         roster.discovered = Some(found);
+        roster.version += 1;
         self.publish(roster, now);
     }
 

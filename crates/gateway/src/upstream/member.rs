@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Target;
+use crate::health::{HealthReport, Standing};
 
 /// Share of its weight with which a slow start begins.
 const FIRST_SHARE: f64 = 0.1;
@@ -30,15 +31,6 @@ pub struct MemberState {
     failures: AtomicU32,
     // Read and written where plans are built and by reports, never on a request's way.
     standing: Mutex<Standing>,
-}
-
-/// Why a member takes traffic or not.
-#[derive(Clone, Debug, Default)]
-pub struct Standing {
-    /// Since when it is healthy, if that is known and may matter to its slow start.
-    pub healthy_since: Option<Instant>,
-    /// Why it takes no traffic; empty if it does.
-    pub unhealthy: Option<String>,
 }
 
 impl MemberState {
@@ -90,5 +82,10 @@ impl MemberState {
         self.failures
             .fetch_add(1, Ordering::Relaxed)
             .saturating_add(1)
+    }
+
+    /// For people.
+    pub fn health(&self) -> HealthReport {
+        self.standing().report()
     }
 }

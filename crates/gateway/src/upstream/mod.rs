@@ -13,7 +13,7 @@ mod plan;
 mod pool;
 mod pools;
 mod shared;
-mod target;
+pub(crate) mod target;
 #[cfg(test)]
 mod testing;
 
@@ -28,7 +28,7 @@ use crate::message::ResponseHead;
 pub(crate) use attempt::{Attempted, Deadlines, Fate, attempt};
 pub(crate) use connect::Connector;
 pub(crate) use local::{LocalUpstream, View, Wish};
-pub use member::{Member, MemberState, Standing};
+pub use member::{Member, MemberState};
 pub(crate) use observation::Observation;
 pub(crate) use plan::maglev::key_hash;
 pub(crate) use pool::{InFlight, Pool};

@@ -4,6 +4,7 @@
 //! limit. It shows and reloads; it holds no state of its own.
 
 mod guard;
+mod health;
 mod metrics;
 mod problem;
 mod reload;

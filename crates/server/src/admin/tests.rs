@@ -226,7 +226,15 @@ async fn routes_and_upstreams_count_what_was_served() {
     assert!(items["mean_duration_ms"].as_f64().expect("a number") > 0.0);
     assert_eq!(routes["unrouted"]["requests"]["total"], 0);
     assert_eq!(routes["unrouted"]["mean_duration_ms"], Value::Null);
-    let upstreams = admin.get("/v1/upstreams").await.json();
+    let mut upstreams = admin.get("/v1/upstreams").await.json();
+    let target = &mut upstreams["upstreams"][0]["targets"][0];
+    let mut health = target["health"].take();
+    let since = health["since"].take();
+    assert!(since.as_str().is_some_and(|since| since.ends_with('Z')));
+    assert_eq!(
+        health,
+        json!({ "state": "healthy", "since": null, "ejections": 0 })
+    );
     let expected = json!({
         "upstreams": [{
             "name": "catalog",
@@ -240,6 +248,7 @@ async fn routes_and_upstreams_count_what_was_served() {
                 "requests": 2,
                 "failed": 0,
                 "connections": { "made": 2, "reused": 0, "failed": 0 },
+                "health": null,
             }],
         }],
     });

@@ -9,6 +9,7 @@ use weir_gateway::metrics::{Counter, TargetCounters};
 use weir_gateway::{Member, UpstreamReport};
 
 use super::SharedState;
+use super::health::Health;
 
 #[derive(Serialize)]
 struct Upstreams<'a> {
@@ -40,6 +41,7 @@ struct TargetStatus<'a> {
     requests: u64,
     failed: u64,
     connections: Connections,
+    health: Health,
 }
 
 #[derive(Serialize)]
@@ -103,5 +105,6 @@ fn describe_target(member: &Member) -> TargetStatus<'_> {
             reused: sum(|counters| &counters.reused),
             failed: sum(|counters| &counters.connect_failed),
         },
+        health: member.state.health().into(),
     }
 }

@@ -17,6 +17,7 @@ mod balancing;
 mod cli;
 mod docs;
 mod drain;
+mod health;
 mod http2;
 mod http2_targets;
 mod limits;

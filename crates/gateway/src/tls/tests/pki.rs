@@ -17,17 +17,17 @@ use weir_core::Secret;
 use crate::tls::provider;
 
 /// An authority that signs certificates.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.
-pub(super) struct Leaf {
-    pub(super) der: CertificateDer<'static>,
-    pub(super) chain_pem: String,
-    pub(super) key: KeyPair,
+pub(crate) struct Leaf {
+    pub(crate) der: CertificateDer<'static>,
+    pub(crate) chain_pem: String,
+    pub(crate) key: KeyPair,
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -36,12 +36,12 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// A server's certificate.
-    pub(super) fn server(&self, names: &[&str]) -> Leaf {
+    pub(crate) fn server(&self, names: &[&str]) -> Leaf {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -49,12 +49,12 @@ impl Authority {
     }
 
     /// A client's certificate with names of all kinds.
-    pub(super) fn client(&self) -> Leaf {
+    pub(crate) fn client(&self) -> Leaf {
         self.client_until(2100)
     }
 
     /// A client's certificate that is valid until the beginning of a year.
-    pub(super) fn client_until(&self, year: i32) -> Leaf {
+    pub(crate) fn client_until(&self, year: i32) -> Leaf {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.not_before = date_time_ymd(2000, 1, 1);
@@ -76,7 +76,7 @@ impl Authority {
         self.sign(&params, KeyPair::generate().unwrap())
     }
 
-    pub(super) fn sign(&self, params: &CertificateParams, key: KeyPair) -> Leaf {
+    pub(crate) fn sign(&self, params: &CertificateParams, key: KeyPair) -> Leaf {
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Leaf {
             der: certificate.der().clone(),
@@ -86,7 +86,7 @@ impl Authority {
     }
 
     /// A client that trusts this authority alone; the newest of `versions` is preferred.
-    pub(super) fn trusting_client(
+    pub(crate) fn trusting_client(
         &self,
         versions: &[&'static SupportedProtocolVersion],
         certificate: Option<&Leaf>,
@@ -112,7 +112,7 @@ impl Authority {
 }
 
 impl Leaf {
-    pub(super) fn certificate(&self) -> Certificate {
+    pub(crate) fn certificate(&self) -> Certificate {
         Certificate {
             chain: material("cert.pem", &self.chain_pem),
             key: material("key.pem", self.key.serialize_pem()),
@@ -120,14 +120,14 @@ impl Leaf {
     }
 }
 
-pub(super) fn material(file: &str, content: impl AsRef<[u8]>) -> Material {
+pub(crate) fn material(file: &str, content: impl AsRef<[u8]>) -> Material {
     Material {
         bytes: Secret::new(content.as_ref().into()),
         source: Source::File(PathBuf::from(file)),
     }
 }
 
-pub(super) fn listener(leaves: &[&Leaf]) -> ListenerTls {
+pub(crate) fn listener(leaves: &[&Leaf]) -> ListenerTls {
     ListenerTls {
         certificates: leaves.iter().map(|leaf| leaf.certificate()).collect(),
         minimum_version: TlsVersion::Tls13,
@@ -136,7 +136,7 @@ pub(super) fn listener(leaves: &[&Leaf]) -> ListenerTls {
     }
 }
 
-pub(super) fn asking_for_clients(
+pub(crate) fn asking_for_clients(
     tls: ListenerTls,
     authority: &Authority,
     required: bool,
@@ -150,7 +150,7 @@ pub(super) fn asking_for_clients(
     }
 }
 
-pub(super) fn upstream(authority: &Authority) -> UpstreamTls {
+pub(crate) fn upstream(authority: &Authority) -> UpstreamTls {
     UpstreamTls {
         server_name: None,
         authorities: Some(material("ca.pem", authority.pem())),

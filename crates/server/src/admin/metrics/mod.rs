@@ -4,6 +4,7 @@
 //! becomes a label: the number of series is bounded by the configuration.
 
 mod exposition;
+mod health;
 mod process;
 
 use std::collections::HashSet;
@@ -42,6 +43,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     requests(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
+    health::collect(&mut exposition, &snapshot);
     configuration(&mut exposition, shared);
     log(&mut exposition, shared);
     process::collect(&mut exposition);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::process::{Process, installed, tool};
@@ -75,8 +76,8 @@ impl Httpbin {
 /// nginx.
 pub struct Nginx {
     pub address: SocketAddr,
-    _process: Process,
-    _directory: TempDir,
+    process: Process,
+    directory: TempDir,
 }
 
 impl Nginx {
@@ -112,21 +113,38 @@ impl Nginx {
             server.replace("$ADDRESS", &address.to_string())
         );
         std::fs::write(directory.path().join("nginx.conf"), config).unwrap();
-        let mut command = Command::new(tool("nginx"));
-        command
-            .arg("-p")
-            .arg(directory.path())
-            .arg("-c")
-            .arg(directory.path().join("nginx.conf"));
-        // Before it has read where its log is, it uses the one that was compiled in.
-        command.arg("-e").arg(directory.path().join("error.log"));
-        let mut process = Process::start(&mut command, directory.path(), "nginx");
-        wait_for_port(&mut process, address);
         Self {
             address,
-            _process: process,
-            _directory: directory,
+            process: Self::run(directory.path(), address),
+            directory,
         }
+    }
+
+    fn run(directory: &Path, address: SocketAddr) -> Process {
+        let mut command = Command::new(tool("nginx"));
+        command.arg("-p").arg(directory);
+        command.arg("-c").arg(directory.join("nginx.conf"));
+        // Before it has read where its log is, it uses the one that was compiled in.
+        command.arg("-e").arg(directory.join("error.log"));
+        let mut process = Process::start(&mut command, directory, "nginx");
+        wait_for_port(&mut process, address);
+        process
+    }
+
+    /// Answers everything with this text.
+    pub fn saying(text: &str) -> Self {
+        Self::start(&format!("listen $ADDRESS; return 200 \"{text}\";"))
+    }
+
+    /// Ends it without a farewell.
+    pub fn kill(&mut self) {
+        self.process.signal(Signal::KILL);
+        self.process.wait();
+    }
+
+    /// Starts it again where it was.
+    pub fn revive(&mut self) {
+        self.process = Self::run(self.directory.path(), self.address);
     }
 }
 
