@@ -125,7 +125,12 @@ impl Discoverer {
                     if !matches!(settings.source, DiscoverySource::Registration { .. }) {
                         self.forget_registrations(&name);
                     }
-                    self.start(&name, settings, known, false)
+                    let next = self.start(&name, settings, known, false);
+                    // Of narrower bounds the data plane hears at once.
+                    let targets = next.feed.targets();
+                    let upstream = name.clone();
+                    let _ = self.0.found.send(Found { upstream, targets });
+                    next
                 }
                 None => {
                     let known = self.last_known(&name, settings);

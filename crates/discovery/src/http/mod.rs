@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::{JoinHandle, spawn};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 pub(crate) use body::Lines;
@@ -70,14 +70,8 @@ pub(crate) struct Answer {
     connection: Connection,
 }
 
-/// Ends with the answer that came over it.
-struct Connection(JoinHandle<()>);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+/// The task that moves a connection's bytes: it ends as this is dropped.
+type Connection = JoinSet<()>;
 
 /// Sends a GET for a path (with its query) and waits for the head, at most `patience` from when the
 /// request is out.
@@ -93,13 +87,14 @@ pub(crate) async fn get(
         .await
         .map_err(|_| HttpError::Connect(std::io::ErrorKind::TimedOut.into()))??;
     let exchange = |error: hyper::Error| HttpError::Exchange(describe(&error));
-    let (mut sender, connection) = http1::Builder::new()
+    let (mut sender, moving) = http1::Builder::new()
         .max_buf_size(HEAD_BYTES)
         .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
         .await
         .map_err(exchange)?;
     // How it ends shows in the answer.
-    let connection = Connection(spawn(async { drop(connection.await) }));
+    let mut connection = Connection::new();
+    connection.spawn(async { drop(moving.await) });
     let mut request = Request::builder()
         .method(Method::GET)
         .uri(format!("{}{path}", endpoint.base))
@@ -155,7 +150,7 @@ async fn connect(endpoint: &Endpoint, trust: &Trust) -> Result<Box<dyn Stream>, 
 /// Connects to the first address that answers; each next one is tried too after a moment.
 async fn connect_any(addresses: Vec<std::net::SocketAddr>) -> Result<TcpStream, HttpError> {
     let mut failure = std::io::Error::other("the name has no address");
-    let mut attempts = tokio::task::JoinSet::new();
+    let mut attempts = JoinSet::new();
     let mut rest = addresses.into_iter();
     loop {
         if let Some(address) = rest.next() {
