@@ -13,6 +13,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 
+use weir_discovery::Found;
+
 use super::pid_file::PidFile;
 use super::reload::Reloader;
 use super::upgrade::{self, Launch};
@@ -30,6 +32,8 @@ pub(super) struct Supervisor {
     /// A former process that waits to hear that this one serves.
     pub(super) former: Option<UnixDatagram>,
     pub(super) reload_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    /// Targets that discovery finds.
+    pub(super) found: mpsc::UnboundedReceiver<Found>,
     pub(super) on_ready: Option<Box<dyn FnOnce(Ready) + Send>>,
 }
 
@@ -59,6 +63,9 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(serving);
+    let (_, nothing) = mpsc::unbounded_channel();
+    let found = std::mem::replace(&mut supervisor.found, nothing);
+    tasks.spawn(follow(Arc::clone(&node), found));
 
     // Before anybody is told this process' number: a signal without a listener would end it.
     let mut signals = Signals::listen()?;
@@ -89,6 +96,8 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
         End::Successor(id) => {
             // Its answers, not ours, are what `/readyz` and `weir reload` should see.
             let _ = stop_admin.send(true);
+            // What is known and who is registered is the successor's to keep from now on.
+            node.discoverer.stop();
             notify(&[NotifyState::MainPid(id)]);
         }
     }
@@ -102,6 +111,14 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     // Admin connections that are still open end with the process.
     tasks.abort_all();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Hands what discovery finds to the data plane, also while it drains.
+async fn follow(node: Arc<Node>, mut found: mpsc::UnboundedReceiver<Found>) {
+    while let Some(Found { upstream, targets }) = found.recv().await {
+        // What workers choose from is built anew, which can take a while.
+        block_in_place(|| node.gateway.discovered(&upstream, targets));
+    }
 }
 
 /// The signals that the control loop answers.

@@ -14,6 +14,7 @@ mod harness;
 
 mod architecture;
 mod cli;
+mod discovery;
 mod docs;
 mod drain;
 mod http2;

@@ -12,6 +12,7 @@ use weir_config::model::{HeaderRules, PolicyKind};
 use weir_config::template::{Part, Template};
 use weir_config::{Config, LoadOptions};
 use weir_core::Secret;
+use weir_discovery::{Discoverer, Pod};
 use weir_gateway::Gateway;
 
 use super::*;
@@ -119,7 +120,12 @@ impl Admin {
         let (gateway, _records) =
             Gateway::start(&Arc::new(config(target)), Vec::new()).expect("a data plane");
         let (requests, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(1);
-        let node = Node::new(gateway, revision(1), requests);
+        let discovery = weir_discovery::Options {
+            data: PathBuf::from("/nonexistent"),
+            pod: Pod::of_this_process(),
+        };
+        let (discoverer, _found) = Discoverer::run(discovery).expect("a thread");
+        let node = Node::new(gateway, discoverer, revision(1), requests);
         let reloads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&reloads);
         let mut script = JoinSet::new();
