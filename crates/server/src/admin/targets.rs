@@ -62,14 +62,28 @@ impl From<Registered> for Target {
     }
 }
 
-type Outcome = Result<Response, Response>;
+type Outcome = Result<Response, Refusal>;
+
+/// Why a request changed nothing.
+pub(super) enum Refusal {
+    Registration(RegistrationError),
+    Request(Problem),
+}
+
+impl From<RegistrationError> for Refusal {
+    fn from(error: RegistrationError) -> Self {
+        Self::Registration(error)
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Request(problem)
+    }
+}
 
 pub(super) async fn list(State(shared): SharedState, Path(upstream): Path<String>) -> Outcome {
-    let registered = shared
-        .node
-        .discoverer
-        .registered(&upstream)
-        .map_err(refuse)?;
+    let registered = shared.node.discoverer.registered(&upstream)?;
     Ok(super::json(&Targets {
         targets: registered.into_iter().map(Target::from).collect(),
     }))
@@ -79,13 +93,9 @@ pub(super) async fn show(
     State(shared): SharedState,
     Path((upstream, id)): Path<(String, String)>,
 ) -> Outcome {
-    let registered = shared
-        .node
-        .discoverer
-        .registered(&upstream)
-        .map_err(refuse)?;
+    let registered = shared.node.discoverer.registered(&upstream)?;
     let found = registered.into_iter().find(|one| one.id == id);
-    let target = found.ok_or_else(|| refuse(RegistrationError::NotRegistered))?;
+    let target = found.ok_or(RegistrationError::NotRegistered)?;
     Ok(super::json(&Target::from(target)))
 }
 
@@ -99,16 +109,15 @@ pub(super) async fn register(
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
     authorise(&discoverer, &upstream, &headers)?;
-    let body = super::read(body).await.map_err(Problem::into_response)?;
+    let body = super::read(body).await?;
     if body.trim_ascii().is_empty() {
-        let renewed = discoverer.renew(&upstream, &id).map_err(refuse)?;
+        let renewed = discoverer.renew(&upstream, &id)?;
         return Ok(super::json(&Target::from(renewed)));
     }
     let Ok(announced) = serde_json::from_slice::<Announcement>(&body) else {
         let detail = "The request body must be empty, or a JSON object with `address` and perhaps \
                       `weight` and `zone`.";
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail);
-        return Err(problem.into_response());
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail).into());
     };
     let registration = Registration {
         address: announced.address,
@@ -135,7 +144,11 @@ pub(super) async fn deregister(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn authorise(discoverer: &Discoverer, upstream: &str, headers: &HeaderMap) -> Result<(), Response> {
+fn authorise(
+    discoverer: &Discoverer,
+    upstream: &str,
+    headers: &HeaderMap,
+) -> Result<(), RegistrationError> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let field = fields.next().and_then(|field| field.to_str().ok());
     // The scheme is not case-sensitive (RFC 9110 §11.1).
@@ -144,22 +157,29 @@ fn authorise(discoverer: &Discoverer, upstream: &str, headers: &HeaderMap) -> Re
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
     let token = token.filter(|_| fields.next().is_none());
-    discoverer.authorise(upstream, token).map_err(refuse)
+    discoverer.authorise(upstream, token)
 }
 
 /// A registration is on disk before it is confirmed.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RegistrationError> + Send + 'static,
-) -> Result<T, Response> {
+) -> Result<T, RegistrationError> {
     let outcome = tokio::task::spawn_blocking(work).await;
-    let outcome = outcome
-        .unwrap_or_else(|error| Err(RegistrationError::Storage(std::io::Error::other(error))));
-    outcome.map_err(refuse)
+    outcome.unwrap_or_else(|error| Err(RegistrationError::Storage(std::io::Error::other(error))))
 }
 
-fn refuse(error: RegistrationError) -> Response {
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Registration(error) => refuse(&error),
+            Self::Request(problem) => problem.into_response(),
+        }
+    }
+}
+
+fn refuse(error: &RegistrationError) -> Response {
     use RegistrationError as Error;
-    let (status, reason, detail) = match &error {
+    let (status, reason, detail) = match error {
         Error::NoSuchUpstream => (
             StatusCode::NOT_FOUND,
             "no_such_upstream",

@@ -17,7 +17,7 @@ use crate::harness::{
 
 /// The source is there, and two servers behind it: traffic goes to both. It is lost: traffic goes
 /// on. Weir starts without it: traffic goes on.
-fn survives(setup: Setup, settings: &str, servers: [Upstream; 2], lose: impl FnOnce(&Weir)) {
+fn survives(setup: Setup, settings: &str, servers: &[Upstream; 2], lose: impl FnOnce(&Weir)) {
     let config = discovered(settings);
     let weir = setup.start(&config);
     wait_for_targets(&weir, &[servers[0].address, servers[1].address]);
@@ -96,7 +96,7 @@ fn dns() {
         "{{ dns: {{ name: _http._tcp.weir.test, record: srv, max_ttl: 1s, \
          servers: [\"127.0.0.1:{port}\"] }} }}"
     );
-    survives(Setup::new(), &settings, servers, |_| drop(dns));
+    survives(Setup::new(), &settings, &servers, |_| drop(dns));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn file() {
     let setup = Setup::new();
     let list = format!("- {}\n- {}\n", servers[0].address, servers[1].address);
     setup.write("targets.yaml", list);
-    survives(setup, "{ file: $DIR/targets.yaml }", servers, |weir| {
+    survives(setup, "{ file: $DIR/targets.yaml }", &servers, |weir| {
         weir.replace_file("targets.yaml", "- 127.0.0.1:1\n- 127.");
     });
 }
@@ -180,7 +180,7 @@ fn consul() {
         "{{ consul: {{ address: \"http://{}\", service: catalog }}, networks: [127.0.0.0/8] }}",
         api.server.address
     );
-    survives(Setup::new(), &settings, servers, |_| api.fail());
+    survives(Setup::new(), &settings, &servers, |_| api.fail());
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn kubernetes() {
          token: $DIR/token, authorities: \"file:$DIR/ca.crt\" }} }}",
         api.server.address
     );
-    survives(setup, &settings, servers, |_| api.fail());
+    survives(setup, &settings, &servers, |_| api.fail());
 }
 
 fn server_config(certificate: &str, key: &str) -> Arc<ServerConfig> {
