@@ -29,9 +29,10 @@ const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 pub(crate) async fn run(source: &ConsulSource, feed: &Feed) {
     let mut backoff = Backoff::default();
     let mut index = 0;
+    let mut api = None;
     loop {
         let began = Instant::now();
-        match ask(source, index, feed).await {
+        match ask(source, &mut api, index, feed).await {
             Ok(Some(next)) => {
                 index = next;
                 backoff.reset();
@@ -44,7 +45,7 @@ pub(crate) async fn run(source: &ConsulSource, feed: &Feed) {
             }
             Err(error) => {
                 // A Consul that comes back may have begun to count anew.
-                index = 0;
+                (index, api) = (0, None);
                 feed.failed(format!("consul at {}: {error}", source.address));
                 sleep(backoff.next()).await;
             }
@@ -53,13 +54,16 @@ pub(crate) async fn run(source: &ConsulSource, feed: &Feed) {
 }
 
 /// Asks once, and tells the feed. Returns the index to go on from, if there is one.
-async fn ask(source: &ConsulSource, index: u64, feed: &Feed) -> Result<Option<u64>, HttpError> {
-    let endpoint = Endpoint::parse(&source.address)?;
-    let trust = if endpoint.is_tls {
-        let authorities = source.authorities.as_ref();
-        Trust::new(authorities.map(|material| &**material.bytes.expose()))?
-    } else {
-        Trust::none()
+async fn ask(
+    source: &ConsulSource,
+    api: &mut Option<(Endpoint, Trust)>,
+    index: u64,
+    feed: &Feed,
+) -> Result<Option<u64>, HttpError> {
+    // Kept over queries, since the system's authorities are many files.
+    let (endpoint, trust) = match api {
+        Some(api) => api,
+        None => api.insert(reach(source)?),
     };
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
     if let Some(token) = &source.token {
@@ -68,7 +72,7 @@ async fn ask(source: &ConsulSource, index: u64, feed: &Feed) -> Result<Option<u6
     let wait = WAIT.mul_f64(0.9 + fastrand::f64() / 5.0);
     let path = path(source, index, wait);
     let patience = wait + wait / 16 + BEYOND;
-    let answer = client::get(&endpoint, &trust, &path, &headers, patience).await?;
+    let answer = client::get(endpoint, trust, &path, &headers, patience).await?;
     let told = answer
         .headers
         .get(INDEX)
@@ -76,6 +80,16 @@ async fn ask(source: &ConsulSource, index: u64, feed: &Feed) -> Result<Option<u6
     let instances: Vec<Instance> = answer.json().await?;
     feed.answered(targets(instances));
     Ok(next_index(index, told))
+}
+
+fn reach(source: &ConsulSource) -> Result<(Endpoint, Trust), HttpError> {
+    let endpoint = Endpoint::parse(&source.address)?;
+    if !endpoint.is_tls {
+        return Ok((endpoint, Trust::none()));
+    }
+    let authorities = source.authorities.as_ref();
+    let trust = Trust::new(authorities.map(|material| &**material.bytes.expose()))?;
+    Ok((endpoint, trust))
 }
 
 fn path(source: &ConsulSource, index: u64, wait: Duration) -> String {

@@ -23,7 +23,7 @@ const ROUND: Duration = Duration::from_secs(20);
 /// Of one question to one server, where the system's configuration does not say.
 const QUESTION: Duration = Duration::from_secs(2);
 /// Names behind SRV records that are asked for at a time.
-const AT_A_TIME: usize = 16;
+const AT_A_TIME: usize = 32;
 
 pub(crate) async fn run(source: &DnsSource, feed: &Feed) {
     let mut memory = Memory::default();

@@ -43,8 +43,9 @@ enum Fault {
     /// What was seen is too old to go on from (410, "Gone"): the list must be read anew.
     #[error("the resource version is too old")]
     Gone,
-    #[error("answered {code}: {message}")]
-    Api { code: u16, message: String },
+    /// The code, and what the server says to it.
+    #[error("answered {0}")]
+    Api(String),
     #[error("an event is not as expected: {0}")]
     Event(serde_json::Error),
     #[error("{0}")]
@@ -272,10 +273,8 @@ impl From<ApiStatus> for Fault {
     fn from(status: ApiStatus) -> Self {
         match status.code {
             410 => Self::Gone,
-            code => Self::Api {
-                code,
-                message: status.message,
-            },
+            code if status.message.is_empty() => Self::Api(code.to_string()),
+            code => Self::Api(format!("{code}: {}", status.message)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A server that speaks as Kubernetes' API server does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -86,29 +86,54 @@ async fn slices_are_listed_page_by_page_then_watched() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_gone_is_listed_anew() {
-    let lists = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&lists);
-    let api = Api::start(move |asked| {
-        if !is_watch(asked) {
-            let number = counted.fetch_add(1, Ordering::SeqCst);
-            let address = format!("10.0.0.{}", number + 1);
-            return list(10, "", &[slice("a", 1, &[&address])]);
-        }
-        match counted.load(Ordering::SeqCst) {
-            // Once as the answer, once as an event.
-            1 => Reply::Whole(410, String::new(), r#"{"code": 410}"#.into()),
-            2 => Reply::Stream(vec![event(
-                "ERROR",
-                r#"{"code": 410, "message": "too old"}"#,
-            )]),
-            _ => Reply::Hold,
-        }
+async fn a_version_that_is_gone_is_listed_anew_which_is_no_loss() {
+    let api = Api::start(|asked| match is_watch(asked) {
+        false => list(10, "", &[slice("a", 1, &["10.0.0.1"])]),
+        true => Reply::Hold,
     })
     .await;
     let mut running = Running::start(settings(&api));
-    running.find(&["10.0.0.3:8080"]).await;
-    wait_until("it watches again", || lists.load(Ordering::SeqCst) == 3).await;
+    assert_eq!(running.next().await, ["10.0.0.1:8080"]);
+    // As the answer first.
+    api.now(|asked| match is_watch(asked) {
+        true => Reply::Whole(410, String::new(), r#"{"code": 410}"#.into()),
+        false => Reply::Hold,
+    });
+    wait_until("it lists anew", || api.asked().len() == 3).await;
+    assert!(!is_watch(&api.asked()[2]));
+    assert_eq!(running.status().lost, None);
+    // Then as an event, after another one.
+    api.now(|asked| match is_watch(asked) {
+        false => list(20, "", &[slice("a", 11, &["10.0.0.2"])]),
+        true => Reply::Hold,
+    });
+    assert_eq!(running.next().await, ["10.0.0.2:8080"]);
+    api.now(|asked| match is_watch(asked) {
+        true => Reply::Stream(vec![
+            event("MODIFIED", &slice("a", 21, &["10.0.0.3"])),
+            event("ERROR", r#"{"code": 410, "message": "too old"}"#),
+        ]),
+        false => Reply::Hold,
+    });
+    assert_eq!(running.next().await, ["10.0.0.3:8080"]);
+    wait_until("it lists once more", || api.asked().len() == 5).await;
+    assert_eq!(running.status().lost, None);
+}
+
+#[tokio::test]
+async fn versions_that_are_always_gone_are_a_loss_and_no_storm() {
+    let api = Api::start(|asked| match is_watch(asked) {
+        false => list(10, "", &[slice("a", 1, &["10.0.0.1"])]),
+        true => Reply::Whole(410, String::new(), r#"{"code": 410}"#.into()),
+    })
+    .await;
+    let began = Instant::now();
+    let running = Running::start(settings(&api));
+    let lost = running.lost().await;
+    assert_eq!(lost.error, "kubernetes: the resource version is too old");
+    wait_until("it was asked eight times", || api.asked().len() >= 8).await;
+    // Two pauses at least, of half a second and of one.
+    assert!(began.elapsed() >= Duration::from_millis(1_400));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Targets that announce themselves through the admin listener.
 
+use rustix::process::Signal;
+
 use super::{discovered, lost, restart, saying, send, targets, upstream, wait_for_targets};
 use crate::harness::{Load, Setup, Upstream, Weir, wait_until};
 
@@ -46,6 +48,26 @@ fn targets_come_renew_and_go() {
     wait_until("nobody is left", || targets(&weir).is_empty());
     assert_eq!(weir.get("/").status(), 503);
     assert!(upstream(&weir)["discovery"]["lost"].is_null());
+}
+
+#[test]
+fn an_upgrade_takes_the_registered_along() {
+    let (first, second) = (saying("ok"), saying("ok"));
+    let weir = Weir::start(&discovered("{ registration: { expiry: 60s } }"));
+    assert_eq!(register(&weir, "a", &first), 201);
+    wait_for_targets(&weir, &[first.address]);
+    let load = Load::keep_alive(weir.http(), 4, "ok");
+    weir.signal(Signal::USR2);
+    wait_until("the successor serves", || {
+        weir.serving_id().is_some_and(|id| id != weir.id())
+    });
+    load.wait_for_more(100);
+    let renewed = send(&weir, "PUT", "/v1/upstreams/up/targets/a", None, "");
+    assert_eq!(renewed.status(), 200);
+    assert_eq!(register(&weir, "b", &second), 201);
+    wait_for_targets(&weir, &[first.address, second.address]);
+    load.wait_for_more(100);
+    load.finish();
 }
 
 #[test]
