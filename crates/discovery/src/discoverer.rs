@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use weir_config::Config;
 use weir_config::model::{Discovery, DiscoverySource, Target};
@@ -49,6 +50,8 @@ struct Shared {
     options: Options,
     found: UnboundedSender<Found>,
     runtime: Handle,
+    /// Told of every word of every source.
+    heard: Arc<Notify>,
     running: Mutex<BTreeMap<String, Running>>,
     /// Ends the thread as it is dropped.
     _stop: oneshot::Sender<()>,
@@ -84,6 +87,7 @@ impl Discoverer {
             options,
             found,
             runtime: handle,
+            heard: Arc::default(),
             running: Mutex::default(),
             _stop: stop,
         };
@@ -144,6 +148,23 @@ impl Discoverer {
             self.forget_registrations(&name);
             remove(&last_known::path(&self.0.options.data, &name));
         }
+    }
+
+    /// Waits until no upstream is without a target only because its source was not heard of yet, but
+    /// no longer than this. Where targets are known from before there is nothing to wait for.
+    pub async fn settled(&self, within: Duration) {
+        let settled = async {
+            loop {
+                let mut heard = pin!(self.0.heard.notified());
+                // From here on nothing is missed.
+                heard.as_mut().enable();
+                if self.running().values().all(|one| one.feed.is_settled()) {
+                    return;
+                }
+                heard.await;
+            }
+        };
+        let _ = tokio::time::timeout(within, settled).await;
     }
 
     /// How each upstream's source fares, by the upstream's name.
@@ -230,6 +251,7 @@ impl Discoverer {
             bounds: bounds.clone(),
             file: last_known::path(data, upstream),
             found: self.0.found.clone(),
+            heard: Arc::clone(&self.0.heard),
             inner: Mutex::new(Inner {
                 state,
                 is_open: true,

@@ -1,8 +1,9 @@
 //! Between a source and those who use its targets: one [`Feed`] for each discovered upstream.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use weir_config::model::Target;
 
@@ -23,6 +24,8 @@ pub(crate) struct Feed {
     /// The file of last known targets.
     pub(crate) file: PathBuf,
     pub(crate) found: UnboundedSender<Found>,
+    /// Told of every word of the source.
+    pub(crate) heard: Arc<Notify>,
     pub(crate) inner: Mutex<Inner>,
 }
 
@@ -67,6 +70,7 @@ impl Feed {
         inner.is_kept |= keep;
         self.tell(&outcome, &inner.state);
         drop(inner);
+        self.heard.notify_waiters();
         if keep {
             self.keep(&targets);
         }
@@ -80,10 +84,18 @@ impl Feed {
         }
         let outcome = inner.state.failed(error.to_string(), Now::read());
         self.tell(&outcome, &inner.state);
+        drop(inner);
+        self.heard.notify_waiters();
     }
 
     pub(crate) fn status(&self) -> Status {
         self.lock().state.status(self.kind)
+    }
+
+    /// Whether there are targets, or the source has said that there are none or failed to.
+    pub(crate) fn is_settled(&self) -> bool {
+        let status = self.status();
+        status.targets > 0 || status.last_success.is_some() || status.lost.is_some()
     }
 
     pub(crate) fn targets(&self) -> Vec<Target> {

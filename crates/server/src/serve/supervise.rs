@@ -22,6 +22,9 @@ use super::watch::Watch;
 use super::{Node, Ready, Reloaded, Stage};
 use crate::admin;
 
+/// How long a start waits for the first word of sources of which nothing is known from before.
+const DISCOVERY: Duration = Duration::from_secs(5);
+
 /// Everything that the control loop holds.
 pub(super) struct Supervisor {
     pub(super) node: Arc<Node>,
@@ -63,12 +66,13 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(serving);
-    let (_, nothing) = mpsc::unbounded_channel();
-    let found = std::mem::replace(&mut supervisor.found, nothing);
-    tasks.spawn(follow(Arc::clone(&node), found));
 
     // Before anybody is told this process' number: a signal without a listener would end it.
     let mut signals = Signals::listen()?;
+    let (_, nothing) = mpsc::unbounded_channel();
+    let mut found = std::mem::replace(&mut supervisor.found, nothing);
+    begin(&node, &mut found).await;
+    tasks.spawn(follow(Arc::clone(&node), found));
     let pid_file = PidFile::write(&supervisor.reloader.data)?;
     node.enter(Stage::Ready);
     if let Some(former) = supervisor.former.take() {
@@ -113,12 +117,30 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+/// Takes up the first targets of sources of which nothing is known from before.
+async fn begin(node: &Node, found: &mut mpsc::UnboundedReceiver<Found>) {
+    let mut settled = pin!(node.discoverer.settled(DISCOVERY));
+    loop {
+        tokio::select! {
+            () = &mut settled => break,
+            Some(found) = found.recv() => take_up(node, found),
+        }
+    }
+    while let Ok(found) = found.try_recv() {
+        take_up(node, found);
+    }
+}
+
 /// Hands what discovery finds to the data plane, also while it drains.
 async fn follow(node: Arc<Node>, mut found: mpsc::UnboundedReceiver<Found>) {
-    while let Some(Found { upstream, targets }) = found.recv().await {
-        // What workers choose from is built anew, which can take a while.
-        block_in_place(|| node.gateway.discovered(&upstream, targets));
+    while let Some(found) = found.recv().await {
+        take_up(&node, found);
     }
+}
+
+fn take_up(node: &Node, Found { upstream, targets }: Found) {
+    // What workers choose from is built anew, which can take a while.
+    block_in_place(|| node.gateway.discovered(&upstream, targets));
 }
 
 /// The signals that the control loop answers.

@@ -259,6 +259,34 @@ fn a_reload_moves_an_upstream_from_a_list_to_a_source_and_back() {
 }
 
 #[test]
+fn a_start_waits_for_the_first_word() {
+    let server = saying("ok");
+    let port = server.address.port();
+    let list =
+        format!(r#"[{{"Node": {{"Address": "127.0.0.1"}}, "Service": {{"Port": {port}}}}}]"#);
+    let answers = Arc::new(AtomicBool::new(false));
+    let answering = Arc::clone(&answers);
+    let api = Upstream::new(move |mut wire| {
+        wire.request();
+        wait_until("it may answer", || answering.load(Ordering::SeqCst));
+        wire.send(answer(200, &[("connection", "close")], &list));
+    });
+    let config = discovered(&format!(
+        "{{ consul: {{ address: \"http://{}\", service: catalog }} }}",
+        api.address
+    ));
+    let mut weir = Setup::new().spawn(&config);
+    wait_until("the source is asked", || api.accepted() > 0);
+    wait_until("the admin listener answers", || {
+        Wire::try_connect(weir.setup().admin).is_ok()
+    });
+    assert_eq!(weir.ask("GET", "/readyz").status(), 503);
+    answers.store(true, Ordering::SeqCst);
+    weir.wait_ready();
+    assert_eq!(weir.get("/").text(), "ok");
+}
+
+#[test]
 fn without_a_target_there_is_an_answer_all_the_same() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let address: SocketAddr = port.local_addr().unwrap();
