@@ -36,29 +36,28 @@ struct Discovery {
     /// Null before the first answer of this process.
     last_success: Option<String>,
     last_change: Option<String>,
+    /// What is wrong with it, if something is: then the last known targets are in use.
     #[serde(skip_serializing_if = "Option::is_none")]
-    lost: Option<Lost>,
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_since: Option<String>,
     /// Numbers by reason, those that are not 0.
     left_out: BTreeMap<&'static str, usize>,
-}
-
-#[derive(Serialize)]
-struct Lost {
-    error: String,
-    since: String,
 }
 
 impl From<Status> for Discovery {
     fn from(status: Status) -> Self {
         let reasons = status.left_out.reasons().into_iter();
+        let (error, error_since) = match status.lost {
+            Some(lost) => (Some(lost.error), Some(rfc3339(lost.since))),
+            None => (None, None),
+        };
         Self {
             source: status.source,
             last_success: status.last_success.map(rfc3339),
             last_change: status.last_change.map(rfc3339),
-            lost: status.lost.map(|lost| Lost {
-                error: lost.error,
-                since: rfc3339(lost.since),
-            }),
+            error,
+            error_since,
             left_out: reasons.filter(|(_, number)| *number > 0).collect(),
         }
     }

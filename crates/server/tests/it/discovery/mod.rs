@@ -49,9 +49,9 @@ fn wait_for_targets(weir: &Weir, addresses: &[SocketAddr]) {
 /// What is wrong with the source, once something is.
 fn lost(weir: &Weir) -> String {
     wait_until("the source is lost", || {
-        !upstream(weir)["discovery"]["lost"].is_null()
+        !upstream(weir)["discovery"]["error"].is_null()
     });
-    let error = upstream(weir)["discovery"]["lost"]["error"].take();
+    let error = upstream(weir)["discovery"]["error"].take();
     error.as_str().unwrap().to_owned()
 }
 

@@ -47,7 +47,7 @@ fn targets_come_renew_and_go() {
     assert_eq!(gone.status(), 204);
     wait_until("nobody is left", || targets(&weir).is_empty());
     assert_eq!(weir.get("/").status(), 503);
-    assert!(upstream(&weir)["discovery"]["lost"].is_null());
+    assert!(upstream(&weir)["discovery"]["error"].is_null());
 }
 
 #[test]
