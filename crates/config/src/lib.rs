@@ -32,6 +32,7 @@ mod section;
 mod shape;
 mod source;
 mod suggest;
+mod targets;
 pub mod template;
 mod value;
 mod yaml;
@@ -42,6 +43,7 @@ pub use load::{LoadOptions, Loaded, load, load_text};
 pub use model::Config;
 pub use reference::Variables;
 pub use schema::schema;
+pub use targets::{is_target_host, target_address, targets_from_text};
 
 /// The commented default configuration: every key with its default.
 pub const DEFAULT: &str = include_str!("../default.yaml");

@@ -115,7 +115,7 @@ pub struct Certificate {
 }
 
 /// Bytes that a reference (`file:` or `env:`) led to, and where from.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Material {
     /// The content.
     pub bytes: Secret<Arc<[u8]>>,

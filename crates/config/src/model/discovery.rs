@@ -10,7 +10,7 @@ use weir_core::Secret;
 use super::Material;
 
 /// A source of targets and what is accepted from it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery {
     /// Who is asked.
     pub source: DiscoverySource,
@@ -21,7 +21,7 @@ pub struct Discovery {
 }
 
 /// Who is asked for targets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoverySource {
     /// DNS.
     Dns(DnsSource),
@@ -85,7 +85,7 @@ pub enum DnsRecord {
 }
 
 /// Targets by Consul's HTTP API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsulSource {
     /// `http://host:port` or `https://host:port`.
     pub address: String,
@@ -102,7 +102,7 @@ pub struct ConsulSource {
 }
 
 /// Targets by Kubernetes' API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubernetesSource {
     /// `https://host:port` of the API server; the one of the pod's environment when `None`.
     pub api: Option<String>,

@@ -10,6 +10,7 @@ mod problem;
 mod reload;
 mod revision;
 mod routes;
+mod targets;
 mod upstreams;
 
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
@@ -48,6 +50,9 @@ const HEAD_BYTES: usize = 16 * 1024;
 const CONNECTION_AGE: Duration = Duration::from_secs(60);
 /// How long a connection that should end may take for its last answer.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
+/// Bytes of a request's body.
+const BODY_BYTES: usize = 16 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after the system refused to accept, mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,14 +66,19 @@ const COMMIT: &str = match option_env!("WEIR_COMMIT") {
 const INDEX: &str = "\
 weir admin
 
-GET  /healthz       whether the process lives
-GET  /readyz        whether it takes traffic
-GET  /metrics       Prometheus or OpenMetrics text
-GET  /v1/version    what was built
-GET  /v1/revision   the configuration in effect, and the last one refused
-GET  /v1/routes     routes with their counters
-GET  /v1/upstreams  upstreams and targets with their counters
-POST /v1/reload     read the configuration again
+GET    /healthz       whether the process lives
+GET    /readyz        whether it takes traffic
+GET    /metrics       Prometheus or OpenMetrics text
+GET    /v1/version    what was built
+GET    /v1/revision   the configuration in effect, and the last one refused
+GET    /v1/routes     routes with their counters
+GET    /v1/upstreams  upstreams and targets with their counters
+POST   /v1/reload     read the configuration again
+
+GET    /v1/upstreams/NAME/targets     targets that registered
+GET    /v1/upstreams/NAME/targets/ID  one of them
+PUT    /v1/upstreams/NAME/targets/ID  register a target, or renew it
+DELETE /v1/upstreams/NAME/targets/ID  take it out
 
 Add ?pretty to JSON answers for indentation.
 ";
@@ -156,6 +166,13 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/revision", get(revision::show))
         .route("/v1/routes", get(routes::list))
         .route("/v1/upstreams", get(upstreams::list))
+        .route("/v1/upstreams/{name}/targets", get(targets::list))
+        .route(
+            "/v1/upstreams/{name}/targets/{id}",
+            get(targets::show)
+                .put(targets::register)
+                .delete(targets::deregister),
+        )
         .route("/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -195,6 +212,26 @@ async fn version() -> Response {
         name: "weir",
         version: VERSION,
         commit: COMMIT,
+    })
+}
+
+/// A request's body, whole.
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let read = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES))
+        .await
+        .map_err(|_| {
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                "The request body did not arrive in time.",
+            )
+        })?;
+    read.map_err(|_| {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "The request body is larger than allowed.",
+        )
     })
 }
 

@@ -1,24 +1,17 @@
 //! `POST /v1/reload`: read the configuration again.
 
-use std::time::Duration;
-
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::time::timeout;
 
 use super::SharedState;
 use super::problem::Problem;
 use super::revision::Revision;
 use crate::log::timestamp::rfc3339;
 use crate::serve::Reloaded;
-
-/// Bytes of a body.
-const BODY_BYTES: usize = 16 * 1024;
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
 struct Outcome {
@@ -59,22 +52,7 @@ pub(super) async fn reload(State(shared): SharedState, body: Body) -> Result<Res
 
 /// There are no parameters yet; ignoring some would be a lie.
 async fn expect_no_members(body: Body) -> Result<(), Problem> {
-    let read = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES))
-        .await
-        .map_err(|_| {
-            Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "body_timeout",
-                "The request body did not arrive in time.",
-            )
-        })?;
-    let bytes = read.map_err(|_| {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "The request body is larger than allowed.",
-        )
-    })?;
+    let bytes = super::read(body).await?;
     if bytes.trim_ascii().is_empty() {
         return Ok(());
     }

@@ -47,6 +47,12 @@ async fn the_index_names_every_endpoint() {
             words.next().expect("a method"),
             words.next().expect("a path"),
         );
+        if path.contains("NAME") {
+            // Of an upstream that lists its targets nothing else can be said.
+            let problem = admin.get(path).await.body;
+            assert!(problem.contains("no_such_upstream"), "{path}: {problem}");
+            continue;
+        }
         let status = match method {
             "POST" => admin.post(path, "").await.status,
             _ => admin.get(path).await.status,

@@ -1,15 +1,19 @@
 //! `/v1/upstreams`: groups of servers and how each of them fares.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 use weir_config::model::{self, HashKey};
+use weir_discovery::Status;
 use weir_gateway::metrics::{Counter, TargetCounters};
 use weir_gateway::{Member, UpstreamReport};
 
 use super::SharedState;
 use super::health::Health;
+use crate::log::timestamp::rfc3339;
 
 #[derive(Serialize)]
 struct Upstreams<'a> {
@@ -28,7 +32,43 @@ struct Upstream<'a> {
     sticky: Option<&'a str>,
     #[serde(rename = "panic")]
     is_panicking: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discovery: Option<Discovery>,
     targets: Vec<TargetStatus<'a>>,
+}
+
+/// How the source of the targets fares.
+#[derive(Serialize)]
+struct Discovery {
+    source: &'static str,
+    /// Null before the first answer of this process.
+    last_success: Option<String>,
+    last_change: Option<String>,
+    /// What is wrong with it, if something is: then the last known targets are in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_since: Option<String>,
+    /// Numbers by reason, those that are not 0.
+    left_out: BTreeMap<&'static str, usize>,
+}
+
+impl From<Status> for Discovery {
+    fn from(status: Status) -> Self {
+        let reasons = status.left_out.reasons().into_iter();
+        let (error, error_since) = match status.lost {
+            Some(lost) => (Some(lost.error), Some(rfc3339(lost.since))),
+            None => (None, None),
+        };
+        Self {
+            source: status.source,
+            last_success: status.last_success.map(rfc3339),
+            last_change: status.last_change.map(rfc3339),
+            error,
+            error_since,
+            left_out: reasons.filter(|(_, number)| *number > 0).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -55,23 +95,29 @@ pub(super) async fn list(State(shared): SharedState) -> Response {
     let snapshot = shared.node.gateway.snapshot();
     let configured = snapshot.config.upstreams.iter();
     let reports: Vec<UpstreamReport<'_>> = snapshot.upstream_reports().collect();
+    let mut sources = shared.node.discoverer.status();
     let upstreams = reports
         .iter()
         .zip(configured)
-        .map(|(report, config)| describe(report, config));
+        .map(|(report, config)| describe(report, config, sources.remove(report.name)));
     super::json(&Upstreams {
         upstreams: upstreams.collect(),
     })
 }
 
 /// Reports and configuration have the same order.
-fn describe<'a>(report: &'a UpstreamReport<'a>, config: &'a model::Upstream) -> Upstream<'a> {
+fn describe<'a>(
+    report: &'a UpstreamReport<'a>,
+    config: &'a model::Upstream,
+    source: Option<Status>,
+) -> Upstream<'a> {
     Upstream {
         name: report.name,
         balance: config.balance.name(),
         hash: config.balance.key().map(describe_key),
         sticky: config.sticky.as_ref().map(|sticky| sticky.name.as_str()),
         is_panicking: report.is_panicking,
+        discovery: source.map(Discovery::from),
         targets: report.members.iter().map(describe_target).collect(),
     }
 }

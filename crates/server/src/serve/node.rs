@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot};
+use weir_discovery::Discoverer;
 use weir_gateway::Gateway;
 
 /// A configuration that was put into effect.
@@ -63,6 +64,8 @@ pub(crate) enum Stage {
 pub(crate) struct Node {
     /// The data plane.
     pub(crate) gateway: Gateway,
+    /// Who is asked for targets.
+    pub(crate) discoverer: Discoverer,
     /// Reloads, by how they went.
     pub(crate) reloads_applied: AtomicU64,
     pub(crate) reloads_rejected: AtomicU64,
@@ -81,11 +84,13 @@ impl Node {
     /// `requests`.
     pub(crate) fn new(
         gateway: Gateway,
+        discoverer: Discoverer,
         revision: Revision,
         requests: mpsc::Sender<oneshot::Sender<Reloaded>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             gateway,
+            discoverer,
             reloads_applied: AtomicU64::new(0),
             reloads_rejected: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Starting as u8),

@@ -75,9 +75,13 @@ impl Reloader {
             Ok(log) => log,
             Err(error) => return Reloaded::Rejected(unusable(error.as_ref())),
         };
-        if let Err(error) = node.gateway.apply(Arc::new(config)) {
+        node.discoverer.fill(&mut config);
+        let config = Arc::new(config);
+        if let Err(error) = node.gateway.apply(Arc::clone(&config)) {
             return Reloaded::Rejected(unusable(&error));
         }
+        // After the gateway, which would not take targets of an upstream that it does not know yet.
+        node.discoverer.apply(&config);
         self.log.commit(log);
         if let Err(error) = kept.save(&self.data) {
             tracing::warn!("{error:#}");

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use tokio::sync::mpsc;
 use weir_config::{LoadOptions, Loaded};
+use weir_discovery::{Discoverer, Pod};
 use weir_gateway::Gateway;
 
 use super::descriptors;
@@ -77,9 +78,16 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     descriptors::raise_limit();
     descriptors::fit(&mut loaded.config);
     let kept = LastGood::of(&options.config, &loaded);
+    let discovery = weir_discovery::Options {
+        data: data.clone(),
+        pod: Pod::of_this_process(),
+    };
+    let (discoverer, found) = Discoverer::run(discovery).context("cannot start discovery")?;
+    discoverer.fill(&mut loaded.config);
     let config = Arc::new(loaded.config);
     let (gateway, records) = Gateway::start(&config, inherited.take_listeners())?;
     log.follow(records);
+    discoverer.apply(&config);
     let admin = match inherited.take_admin(config.admin.address) {
         Some(listener) => listener,
         None => listen(config.admin.address)?,
@@ -98,7 +106,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         tracing::warn!("{error:#}");
     }
     let (requests, reload_requests) = mpsc::channel(8);
-    let node = Node::new(gateway, revision, requests);
+    let node = Node::new(gateway, discoverer, revision, requests);
     if let Some(rejection) = rejection {
         node.note(&super::Reloaded::Rejected(rejection));
     }
@@ -110,6 +118,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         admin,
         former: inherited.ready.take(),
         reload_requests,
+        found,
         on_ready: options.on_ready,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

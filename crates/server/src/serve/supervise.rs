@@ -13,12 +13,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 
+use weir_discovery::Found;
+
 use super::pid_file::PidFile;
 use super::reload::Reloader;
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
 use super::{Node, Ready, Reloaded, Stage};
 use crate::admin;
+
+/// How long a start waits for the first word of sources of which nothing is known from before.
+const DISCOVERY: Duration = Duration::from_secs(5);
 
 /// Everything that the control loop holds.
 pub(super) struct Supervisor {
@@ -30,6 +35,8 @@ pub(super) struct Supervisor {
     /// A former process that waits to hear that this one serves.
     pub(super) former: Option<UnixDatagram>,
     pub(super) reload_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    /// Targets that discovery finds.
+    pub(super) found: mpsc::UnboundedReceiver<Found>,
     pub(super) on_ready: Option<Box<dyn FnOnce(Ready) + Send>>,
 }
 
@@ -62,6 +69,10 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
 
     // Before anybody is told this process' number: a signal without a listener would end it.
     let mut signals = Signals::listen()?;
+    let (_, nothing) = mpsc::unbounded_channel();
+    let mut found = std::mem::replace(&mut supervisor.found, nothing);
+    begin(&node, &mut found).await;
+    tasks.spawn(follow(Arc::clone(&node), found));
     let pid_file = PidFile::write(&supervisor.reloader.data)?;
     node.enter(Stage::Ready);
     if let Some(former) = supervisor.former.take() {
@@ -89,6 +100,8 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
         End::Successor(id) => {
             // Its answers, not ours, are what `/readyz` and `weir reload` should see.
             let _ = stop_admin.send(true);
+            // What is known and who is registered is the successor's to keep from now on.
+            node.discoverer.stop();
             notify(&[NotifyState::MainPid(id)]);
         }
     }
@@ -102,6 +115,32 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     // Admin connections that are still open end with the process.
     tasks.abort_all();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes up the first targets of sources of which nothing is known from before.
+async fn begin(node: &Node, found: &mut mpsc::UnboundedReceiver<Found>) {
+    let mut settled = pin!(node.discoverer.settled(DISCOVERY));
+    loop {
+        tokio::select! {
+            () = &mut settled => break,
+            Some(found) = found.recv() => take_up(node, found),
+        }
+    }
+    while let Ok(found) = found.try_recv() {
+        take_up(node, found);
+    }
+}
+
+/// Hands what discovery finds to the data plane, also while it drains.
+async fn follow(node: Arc<Node>, mut found: mpsc::UnboundedReceiver<Found>) {
+    while let Some(found) = found.recv().await {
+        take_up(&node, found);
+    }
+}
+
+fn take_up(node: &Node, Found { upstream, targets }: Found) {
+    // What workers choose from is built anew, which can take a while.
+    block_in_place(|| node.gateway.discovered(&upstream, targets));
 }
 
 /// The signals that the control loop answers.

@@ -15,6 +15,7 @@ mod harness;
 mod architecture;
 mod balancing;
 mod cli;
+mod discovery;
 mod docs;
 mod drain;
 mod health;

@@ -3,6 +3,7 @@
 //! Names are OpenTelemetry's where it has one, in Prometheus' spelling. Nothing a client sends
 //! becomes a label: the number of series is bounded by the configuration.
 
+mod discovery;
 mod exposition;
 mod health;
 mod process;
@@ -44,6 +45,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     workers(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
     health::collect(&mut exposition, &snapshot);
+    discovery::collect(&mut exposition, &shared.node.discoverer);
     configuration(&mut exposition, shared);
     log(&mut exposition, shared);
     process::collect(&mut exposition);

@@ -8,10 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use weir_config::model::{HeaderRules, PolicyKind};
+use weir_config::model::{Discovery, DiscoverySource, HeaderRules, PolicyKind};
 use weir_config::template::{Part, Template};
 use weir_config::{Config, LoadOptions};
 use weir_core::Secret;
+use weir_discovery::{Discoverer, Pod};
 use weir_gateway::Gateway;
 
 use super::*;
@@ -79,6 +80,20 @@ drain_timeout: 1s
     config
 }
 
+/// The same with targets that register.
+fn discovered(mut config: Config) -> Config {
+    config.upstreams[0].name = "found".to_owned();
+    config.upstreams[0].discovery = Some(Discovery {
+        source: DiscoverySource::Registration {
+            expiry: Duration::from_secs(30),
+            token: None,
+        },
+        networks: Vec::new(),
+        most_targets: 10,
+    });
+    config
+}
+
 /// Answers every connection's request with `ok`.
 fn start_target() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -119,7 +134,13 @@ impl Admin {
         let (gateway, _records) =
             Gateway::start(&Arc::new(config(target)), Vec::new()).expect("a data plane");
         let (requests, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(1);
-        let node = Node::new(gateway, revision(1), requests);
+        let discovery = weir_discovery::Options {
+            data: PathBuf::from("/nonexistent"),
+            pod: Pod::of_this_process(),
+        };
+        let (discoverer, _found) = Discoverer::run(discovery).expect("a thread");
+        discoverer.apply(&discovered(config(target)));
+        let node = Node::new(gateway, discoverer, revision(1), requests);
         let reloads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&reloads);
         let mut script = JoinSet::new();

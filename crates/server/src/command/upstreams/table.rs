@@ -215,6 +215,13 @@ fn notes(upstream: &Value, now: SystemTime) -> Vec<String> {
             "its source of targets is lost{since}, the last known ones stay: {error}"
         ));
     }
+    let left_out = upstream["discovery"]["left_out"].as_object();
+    for (reason, number) in left_out.into_iter().flatten() {
+        let reason = reason.replace('_', " ");
+        notes.push(format!(
+            "targets that its source has and that are left out: {number} {reason}"
+        ));
+    }
     notes
 }
 
@@ -300,7 +307,8 @@ mod tests {
             ],
         });
         let empty = json!({ "name": "empty", "balance": "round_robin", "panic": false, "targets": [],
-            "discovery": { "error": "connection refused", "error_since": "2026-01-02T03:04:04Z" } });
+            "discovery": { "source": "dns", "error": "connection refused", "error_since": "2026-01-02T03:04:04Z",
+                "left_out": { "outside_networks": 3 } } });
         vec![catalog, empty]
     }
 
@@ -321,6 +329,7 @@ mod tests {
 
         empty · round_robin · 0 of 0 take traffic
           its source of targets is lost for 1s, the last known ones stay: connection refused
+          targets that its source has and that are left out: 3 outside networks
           no targets
         ");
     }

@@ -256,6 +256,12 @@ impl Message {
             .unwrap_or_else(|error| panic!("{error}: {} {}", self.start, self.text()))
     }
 
+    /// Asserts that this is a refusal of the admin listener for that reason.
+    pub fn assert_problem_word(&self, status: u16, reason: &str) {
+        assert_eq!(self.status(), status, "{self:?} {}", self.text());
+        assert_eq!(self.json()["reason"], reason, "{}", self.text());
+    }
+
     /// Asserts that this is an answer of Weir's own (RFC 9457) for that reason.
     pub fn assert_problem(&self, status: u16, reason: &str) {
         assert_eq!(self.status(), status, "{self:?}");

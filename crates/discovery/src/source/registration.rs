@@ -1,0 +1,277 @@
+//! Targets that announce themselves: a table of leases, and the loop that ends them.
+
+mod lease;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::{sleep, sleep_until};
+use weir_config::model::Target;
+use weir_core::Secret;
+
+use crate::accept::Bounds;
+use crate::atomic;
+use crate::feed::Feed;
+use crate::last_known::Kept;
+pub use lease::{Registered, Registration, RegistrationError};
+use lease::{check, check_id};
+
+/// How long changes are gathered before they take effect: targets often start all at once.
+const GATHER: Duration = Duration::from_millis(50);
+/// Largest file of registrations that is read back.
+const LARGEST: u64 = 64 << 20;
+
+/// Who is registered for one upstream.
+///
+/// Only who is registered is on disk, not until when: while Weir was down no target could renew its
+/// lease, so that each gets a whole one at the start.
+pub(crate) struct Table {
+    file: PathBuf,
+    expiry: Duration,
+    token: Option<Secret<String>>,
+    bounds: Bounds,
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+struct Inner {
+    leases: BTreeMap<String, Lease>,
+    /// Whether the last one left by taking its leave, rather than by falling silent.
+    emptied: bool,
+    is_open: bool,
+}
+
+struct Lease {
+    target: Target,
+    renewed: Instant,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OnDisk {
+    targets: BTreeMap<String, Kept>,
+}
+
+impl Table {
+    /// Where an upstream's registrations are kept.
+    pub(crate) fn path(data: &Path, upstream: &str) -> PathBuf {
+        let directory = data.join("discovery").join("registered");
+        directory.join(format!("{upstream}.json"))
+    }
+
+    /// The table with who was registered in an earlier process.
+    pub(crate) fn open(
+        file: PathBuf,
+        expiry: Duration,
+        token: Option<Secret<String>>,
+        bounds: Bounds,
+    ) -> Self {
+        let now = Instant::now();
+        let leases = load(&file).into_iter().map(|(id, kept)| {
+            let target = kept.into();
+            (
+                id,
+                Lease {
+                    target,
+                    renewed: now,
+                },
+            )
+        });
+        let inner = Inner {
+            leases: leases.collect(),
+            emptied: false,
+            is_open: true,
+        };
+        Self {
+            file,
+            expiry,
+            token,
+            bounds,
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Nothing is registered from now on, nor written.
+    pub(crate) fn close(&self) {
+        self.lock().is_open = false;
+    }
+
+    pub(crate) fn authorise(&self, token: Option<&str>) -> Result<(), RegistrationError> {
+        let Some(expected) = &self.token else {
+            return Ok(());
+        };
+        let presented = token.unwrap_or_default().as_bytes();
+        // What it takes to compare says nothing about where two tokens differ.
+        verify_slices_are_equal(expected.expose().as_bytes(), presented)
+            .map_err(|_| RegistrationError::Unauthorised)
+    }
+
+    pub(crate) fn register(
+        &self,
+        id: &str,
+        registration: &Registration,
+        now: Instant,
+    ) -> Result<(bool, Registered), RegistrationError> {
+        check_id(id)?;
+        let target = check(registration, &self.bounds)?;
+        let mut inner = self.open_inner()?;
+        let before = inner.leases.get(id).map(|lease| &lease.target);
+        let is_new = before.is_none();
+        if is_new && inner.leases.len() >= self.bounds.most_targets {
+            return Err(RegistrationError::Full(self.bounds.most_targets));
+        }
+        let is_change = before != Some(&target);
+        let lease = Lease {
+            target: target.clone(),
+            renewed: now,
+        };
+        let former = inner.leases.insert(id.to_owned(), lease);
+        if is_change {
+            if let Err(error) = self.save(&inner) {
+                // What is not on disk is not registered.
+                match former {
+                    Some(former) => inner.leases.insert(id.to_owned(), former),
+                    None => inner.leases.remove(id),
+                };
+                return Err(RegistrationError::Storage(error));
+            }
+            self.changed.notify_one();
+        }
+        Ok((is_new, Registered::new(id, target, self.expiry)))
+    }
+
+    pub(crate) fn renew(&self, id: &str, now: Instant) -> Result<Registered, RegistrationError> {
+        let mut inner = self.open_inner()?;
+        let lease = inner
+            .leases
+            .get_mut(id)
+            .ok_or(RegistrationError::NotRegistered)?;
+        lease.renewed = now;
+        Ok(Registered::new(id, lease.target.clone(), self.expiry))
+    }
+
+    pub(crate) fn deregister(&self, id: &str) -> Result<(), RegistrationError> {
+        let mut inner = self.open_inner()?;
+        let former = inner
+            .leases
+            .remove(id)
+            .ok_or(RegistrationError::NotRegistered)?;
+        if let Err(error) = self.save(&inner) {
+            inner.leases.insert(id.to_owned(), former);
+            return Err(RegistrationError::Storage(error));
+        }
+        inner.emptied = inner.leases.is_empty();
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    pub(crate) fn list(&self, now: Instant) -> Vec<Registered> {
+        let inner = self.lock();
+        let each = inner.leases.iter().map(|(id, lease)| {
+            let left = self
+                .expiry
+                .saturating_sub(now.duration_since(lease.renewed));
+            Registered::new(id, lease.target.clone(), left)
+        });
+        each.collect()
+    }
+
+    /// Ends the leases that were not renewed in time, and says what is left.
+    fn sweep(&self, now: Instant) -> Left {
+        let mut inner = self.lock();
+        let before = inner.leases.len();
+        inner
+            .leases
+            .retain(|_, lease| now.duration_since(lease.renewed) < self.expiry);
+        if inner.leases.len() < before && inner.is_open {
+            inner.emptied = false;
+            if let Err(error) = self.save(&inner) {
+                tracing::warn!(file = %self.file.display(), %error, "registrations cannot be kept");
+            }
+        }
+        if !inner.leases.is_empty() {
+            inner.emptied = false;
+        }
+        let targets = inner.leases.values().map(|lease| lease.target.clone());
+        let oldest = inner.leases.values().map(|lease| lease.renewed).min();
+        Left {
+            targets: targets.collect(),
+            emptied: inner.emptied,
+            next: oldest.map(|oldest| oldest + self.expiry),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_inner(&self) -> Result<MutexGuard<'_, Inner>, RegistrationError> {
+        let inner = self.lock();
+        if inner.is_open {
+            Ok(inner)
+        } else {
+            Err(RegistrationError::NoSuchUpstream)
+        }
+    }
+
+    fn save(&self, inner: &Inner) -> std::io::Result<()> {
+        let each = inner.leases.iter();
+        let on_disk = OnDisk {
+            targets: each
+                .map(|(id, lease)| (id.clone(), Kept::from(&lease.target)))
+                .collect(),
+        };
+        atomic::replace(&self.file, &serde_json::to_vec(&on_disk)?)
+    }
+}
+
+/// What a sweep left.
+struct Left {
+    targets: Vec<Target>,
+    /// Whether there are none because the last one took its leave.
+    emptied: bool,
+    /// When the next lease ends, unless it is renewed.
+    next: Option<Instant>,
+}
+
+pub(crate) async fn run(table: &Table, feed: &Feed) {
+    loop {
+        let left = table.sweep(Instant::now());
+        if left.emptied {
+            feed.answered_for_certain(left.targets);
+        } else if left.targets.is_empty() && !feed.targets().is_empty() {
+            feed.failed("every registration has expired");
+        } else {
+            feed.answered(left.targets);
+        }
+        let expiry = async {
+            match left.next {
+                Some(next) => sleep_until(next.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = table.changed.notified() => sleep(GATHER).await,
+            () = expiry => {}
+        }
+    }
+}
+
+fn load(file: &Path) -> BTreeMap<String, Kept> {
+    let read = atomic::read(file, LARGEST).and_then(|content| match content {
+        Some(content) => Ok(serde_json::from_slice::<OnDisk>(&content)?.targets),
+        None => Ok(BTreeMap::new()),
+    });
+    read.unwrap_or_else(|error| {
+        tracing::warn!(file = %file.display(), %error, "registrations cannot be used");
+        BTreeMap::new()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! `/v1/upstreams/{name}/targets`: where targets announce themselves.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use weir_discovery::{Discoverer, Registered, Registration, RegistrationError};
+
+use super::SharedState;
+use super::problem::Problem;
+
+/// What a target says of itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Announcement {
+    address: String,
+    #[serde(default = "one")]
+    weight: u32,
+    #[serde(default)]
+    zone: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Serialize)]
+struct Targets {
+    targets: Vec<Target>,
+}
+
+#[derive(Serialize)]
+struct Target {
+    id: String,
+    address: String,
+    weight: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    expires_in_ms: u128,
+}
+
+impl From<Registered> for Target {
+    fn from(registered: Registered) -> Self {
+        let Registered {
+            id,
+            target,
+            expires_in,
+        } = registered;
+        let address = match target.host.contains(':') {
+            true => format!("[{}]:{}", target.host, target.port),
+            false => format!("{}:{}", target.host, target.port),
+        };
+        Self {
+            id,
+            address,
+            weight: target.weight,
+            zone: target.zone,
+            expires_in_ms: expires_in.as_millis(),
+        }
+    }
+}
+
+type Outcome = Result<Response, Refusal>;
+
+/// Why a request changed nothing.
+pub(super) enum Refusal {
+    Registration(RegistrationError),
+    Request(Problem),
+}
+
+impl From<RegistrationError> for Refusal {
+    fn from(error: RegistrationError) -> Self {
+        Self::Registration(error)
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Request(problem)
+    }
+}
+
+pub(super) async fn list(State(shared): SharedState, Path(upstream): Path<String>) -> Outcome {
+    let registered = shared.node.discoverer.registered(&upstream)?;
+    Ok(super::json(&Targets {
+        targets: registered.into_iter().map(Target::from).collect(),
+    }))
+}
+
+pub(super) async fn show(
+    State(shared): SharedState,
+    Path((upstream, id)): Path<(String, String)>,
+) -> Outcome {
+    let registered = shared.node.discoverer.registered(&upstream)?;
+    let found = registered.into_iter().find(|one| one.id == id);
+    let target = found.ok_or(RegistrationError::NotRegistered)?;
+    Ok(super::json(&Target::from(target)))
+}
+
+/// With a body it registers, or renews and perhaps changes what is registered; without one it
+/// renews.
+pub(super) async fn register(
+    State(shared): SharedState,
+    Path((upstream, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Outcome {
+    let discoverer = shared.node.discoverer.clone();
+    authorise(&discoverer, &upstream, &headers)?;
+    let body = super::read(body).await?;
+    if body.trim_ascii().is_empty() {
+        let renewed = discoverer.renew(&upstream, &id)?;
+        return Ok(super::json(&Target::from(renewed)));
+    }
+    let Ok(announced) = serde_json::from_slice::<Announcement>(&body) else {
+        let detail = "The request body must be empty, or a JSON object with `address` and perhaps \
+                      `weight` and `zone`.";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_body", detail).into());
+    };
+    let registration = Registration {
+        address: announced.address,
+        weight: announced.weight,
+        zone: announced.zone,
+    };
+    let (is_new, registered) =
+        blocking(move || discoverer.register(&upstream, &id, &registration)).await?;
+    let status = match is_new {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    Ok((status, super::json(&Target::from(registered))).into_response())
+}
+
+pub(super) async fn deregister(
+    State(shared): SharedState,
+    Path((upstream, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Outcome {
+    let discoverer = shared.node.discoverer.clone();
+    authorise(&discoverer, &upstream, &headers)?;
+    blocking(move || discoverer.deregister(&upstream, &id)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn authorise(
+    discoverer: &Discoverer,
+    upstream: &str,
+    headers: &HeaderMap,
+) -> Result<(), RegistrationError> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let field = fields.next().and_then(|field| field.to_str().ok());
+    // The scheme is not case-sensitive (RFC 9110 §11.1).
+    let token = field
+        .and_then(|field| field.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    let token = token.filter(|_| fields.next().is_none());
+    discoverer.authorise(upstream, token)
+}
+
+/// A registration is on disk before it is confirmed.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RegistrationError> + Send + 'static,
+) -> Result<T, RegistrationError> {
+    let outcome = tokio::task::spawn_blocking(work).await;
+    outcome.unwrap_or_else(|error| Err(RegistrationError::Storage(std::io::Error::other(error))))
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Registration(error) => refuse(&error),
+            Self::Request(problem) => problem.into_response(),
+        }
+    }
+}
+
+fn refuse(error: &RegistrationError) -> Response {
+    use RegistrationError as Error;
+    let (status, reason, detail) = match error {
+        Error::NoSuchUpstream => (
+            StatusCode::NOT_FOUND,
+            "no_such_upstream",
+            "There is no upstream of this name that takes registrations.",
+        ),
+        Error::NotRegistered => (
+            StatusCode::NOT_FOUND,
+            "not_registered",
+            "No target is registered under this id; send its address to register it.",
+        ),
+        Error::Unauthorised => (
+            StatusCode::UNAUTHORIZED,
+            "unauthorised",
+            "The upstream takes registrations with its bearer token only.",
+        ),
+        Error::Id => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad_registration",
+            "An id is up to 128 letters, digits, `.`, `_`, `:` and `-`.",
+        ),
+        Error::Address => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad_registration",
+            "`address` must be a host and a port such as `10.0.0.7:8080`.",
+        ),
+        Error::Weight => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad_registration",
+            "`weight` must be a number up to 1000000.",
+        ),
+        Error::Zone => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad_registration",
+            "`zone` must be 1 to 128 characters without controls.",
+        ),
+        Error::OutsideNetworks => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "outside_networks",
+            "The address is not within the networks that the upstream allows.",
+        ),
+        Error::Full(_) => (
+            StatusCode::CONFLICT,
+            "full",
+            "As many targets are registered as the upstream allows.",
+        ),
+        Error::Storage(error) => {
+            tracing::error!(%error, "a registration cannot be kept");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage",
+                "The registration cannot be kept.",
+            )
+        }
+    };
+    let mut response = Problem::new(status, reason, detail).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        let headers = response.headers_mut();
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
