@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::traffic::Traffic;
 use crate::upstream::cluster::Cluster;
 
-/// How often time alone is looked at: slow starts, ejections that end.
+/// How often time alone is looked at: slow starts, ejections that end, shifts and guards of splits.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What the supervisor is told.
@@ -33,11 +34,11 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start(traffic: Arc<Traffic>) -> std::io::Result<Self> {
         let (notices, receiver) = unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("weir-control".to_owned())
-            .spawn(move || run(receiver))?;
+            .spawn(move || run(receiver, &traffic))?;
         Ok(Self { notices, thread })
     }
 
@@ -55,16 +56,16 @@ impl Control {
     }
 }
 
-fn run(mut notices: UnboundedReceiver<Notice>) -> std::io::Result<()> {
+fn run(mut notices: UnboundedReceiver<Notice>, traffic: &Traffic) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, supervise(&mut notices));
+    tasks.block_on(&runtime, supervise(&mut notices, traffic));
     Ok(())
 }
 
-async fn supervise(notices: &mut UnboundedReceiver<Notice>) {
+async fn supervise(notices: &mut UnboundedReceiver<Notice>, traffic: &Traffic) {
     let mut clusters: Vec<Arc<Cluster>> = Vec::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -76,6 +77,7 @@ async fn supervise(notices: &mut UnboundedReceiver<Notice>) {
                 for cluster in &clusters {
                     cluster.advance(now);
                 }
+                traffic.advance(now);
                 continue;
             }
         };

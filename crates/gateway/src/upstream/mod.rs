@@ -26,6 +26,7 @@ pub(crate) use attempt::{Attempted, Deadlines, Fate, attempt};
 pub(crate) use connect::Connector;
 pub(crate) use local::{LocalUpstream, View, Wish};
 pub use member::{Member, MemberState, Standing};
+pub(crate) use plan::stable_hash;
 pub(crate) use pool::{InFlight, Pool};
 pub(crate) use pools::Pools;
 pub(crate) use shared::Share;

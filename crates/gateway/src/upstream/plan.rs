@@ -15,6 +15,7 @@ use weir_config::model::{Balance, Health, Zones};
 use super::Target;
 use super::member::{Member, MemberState};
 use maglev::Maglev;
+pub(crate) use maglev::hash as stable_hash;
 use schedule::schedule;
 
 /// Weights are multiplied by this before shares are taken from them, so that a tenth of 1 is not 0.

@@ -78,7 +78,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     descriptors::fit(&mut loaded.config);
     let kept = LastGood::of(&options.config, &loaded);
     let config = Arc::new(loaded.config);
-    let (gateway, records) = Gateway::start(&config, inherited.take_listeners())?;
+    let (gateway, records) = Gateway::start(&config, inherited.take_listeners(), Vec::new())?;
     log.follow(records);
     let admin = match inherited.take_admin(config.admin.address) {
         Some(listener) => listener,

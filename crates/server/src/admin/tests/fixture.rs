@@ -116,8 +116,8 @@ impl Admin {
     /// Reloads go as scripted: applied, unchanged, rejected, and then the process is ending.
     pub(in crate::admin) async fn start() -> Self {
         let target = start_target();
-        let (gateway, _records) =
-            Gateway::start(&Arc::new(config(target)), Vec::new()).expect("a data plane");
+        let (gateway, _records) = Gateway::start(&Arc::new(config(target)), Vec::new(), Vec::new())
+            .expect("a data plane");
         let (requests, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(1);
         let node = Node::new(gateway, revision(1), requests);
         let reloads = Arc::new(AtomicUsize::new(0));
