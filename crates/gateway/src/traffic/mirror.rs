@@ -96,6 +96,18 @@ struct Copy {
 enum Outcome {
     Answered,
     Failed,
+    TimedOut,
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::ConnectTimeout | Failure::UpstreamTimeout | Failure::UpstreamStalled => {
+                Self::TimedOut
+            }
+            _ => Self::Failed,
+        }
+    }
 }
 
 impl Copy {
@@ -137,7 +149,7 @@ impl Copy {
             match outcome {
                 Ok(Outcome::Answered) => counters.answered.add(1),
                 Ok(Outcome::Failed) => counters.failed.add(1),
-                Err(Elapsed) => counters.timed_out.add(1),
+                Ok(Outcome::TimedOut) | Err(Elapsed) => counters.timed_out.add(1),
             }
         });
     }
@@ -191,14 +203,14 @@ impl Copy {
                 Ok((_, exchange)) => {
                     return match discard(exchange.into_body()).await {
                         Ok(()) => Outcome::Answered,
-                        Err(_) => Outcome::Failed,
+                        Err(failure) => failure.into(),
                     };
                 }
                 Err(attempted) => {
                     let is_stale = attempted.fate == Fate::Stale && self.method.is_idempotent();
                     if !is_stale || stale == MOST_STALE {
                         pool.counters().failed.add(1);
-                        return Outcome::Failed;
+                        return attempted.failure.into();
                     }
                     stale += 1;
                 }

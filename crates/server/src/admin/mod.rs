@@ -9,6 +9,7 @@ mod problem;
 mod reload;
 mod revision;
 mod routes;
+mod traffic;
 mod upstreams;
 
 use std::collections::VecDeque;
@@ -67,7 +68,10 @@ GET  /v1/version    what was built
 GET  /v1/revision   the configuration in effect, and the last one refused
 GET  /v1/routes     routes with their counters
 GET  /v1/upstreams  upstreams and targets with their counters
+GET  /v1/traffic    splits: shares, shifts, guards
 POST /v1/reload     read the configuration again
+POST /v1/traffic/ROUTE
+                    change the shares of a route's split
 
 Add ?pretty to JSON answers for indentation.
 ";
@@ -155,6 +159,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/revision", get(revision::show))
         .route("/v1/routes", get(routes::list))
         .route("/v1/upstreams", get(upstreams::list))
+        .route("/v1/traffic", get(traffic::list))
+        .route("/v1/traffic/{route}", post(traffic::change))
         .route("/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(async || {
             Problem::new(

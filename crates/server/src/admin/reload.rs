@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -59,22 +59,7 @@ pub(super) async fn reload(State(shared): SharedState, body: Body) -> Result<Res
 
 /// There are no parameters yet; ignoring some would be a lie.
 async fn expect_no_members(body: Body) -> Result<(), Problem> {
-    let read = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES))
-        .await
-        .map_err(|_| {
-            Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "body_timeout",
-                "The request body did not arrive in time.",
-            )
-        })?;
-    let bytes = read.map_err(|_| {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "The request body is larger than allowed.",
-        )
-    })?;
+    let bytes = read(body).await?;
     if bytes.trim_ascii().is_empty() {
         return Ok(());
     }
@@ -86,4 +71,24 @@ async fn expect_no_members(body: Body) -> Result<(), Problem> {
             "The request body must be empty, or a JSON object without members.",
         )),
     }
+}
+
+/// Reads a request's body, within bounds.
+pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
+    let read = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES))
+        .await
+        .map_err(|_| {
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                "The request body did not arrive in time.",
+            )
+        })?;
+    read.map_err(|_| {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "The request body is larger than allowed.",
+        )
+    })
 }

@@ -8,6 +8,8 @@ use std::time::SystemTime;
 use tokio::sync::{mpsc, oneshot};
 use weir_gateway::Gateway;
 
+use super::traffic_file::TrafficFile;
+
 /// A configuration that was put into effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Revision {
@@ -63,6 +65,8 @@ pub(crate) enum Stage {
 pub(crate) struct Node {
     /// The data plane.
     pub(crate) gateway: Gateway,
+    /// Where shares of splits are kept that were changed while running.
+    pub(crate) traffic_file: TrafficFile,
     /// Reloads, by how they went.
     pub(crate) reloads_applied: AtomicU64,
     pub(crate) reloads_rejected: AtomicU64,
@@ -83,9 +87,11 @@ impl Node {
         gateway: Gateway,
         revision: Revision,
         requests: mpsc::Sender<oneshot::Sender<Reloaded>>,
+        traffic_file: TrafficFile,
     ) -> Arc<Self> {
         Arc::new(Self {
             gateway,
+            traffic_file,
             reloads_applied: AtomicU64::new(0),
             reloads_rejected: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Starting as u8),

@@ -17,6 +17,7 @@ use super::inherit::Inherited;
 use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
 use super::supervise::{Supervisor, supervise};
+use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
 use super::watch::Watch;
 use super::{Node, Rejection, Revision};
@@ -78,7 +79,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     descriptors::fit(&mut loaded.config);
     let kept = LastGood::of(&options.config, &loaded);
     let config = Arc::new(loaded.config);
-    let (gateway, records) = Gateway::start(&config, inherited.take_listeners(), Vec::new())?;
+    let (traffic_file, saved) = TrafficFile::open(&data);
+    let (gateway, records) = Gateway::start(&config, inherited.take_listeners(), saved)?;
     log.follow(records);
     let admin = match inherited.take_admin(config.admin.address) {
         Some(listener) => listener,
@@ -98,7 +100,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         tracing::warn!("{error:#}");
     }
     let (requests, reload_requests) = mpsc::channel(8);
-    let node = Node::new(gateway, revision, requests);
+    let node = Node::new(gateway, revision, requests, traffic_file);
     if let Some(rejection) = rejection {
         node.note(&super::Reloaded::Rejected(rejection));
     }

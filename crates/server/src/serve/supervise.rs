@@ -15,6 +15,7 @@ use tokio::task::{JoinSet, block_in_place};
 
 use super::pid_file::PidFile;
 use super::reload::Reloader;
+use super::traffic_file;
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
 use super::{Node, Ready, Reloaded, Stage};
@@ -64,6 +65,7 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     let mut signals = Signals::listen()?;
     let pid_file = PidFile::write(&supervisor.reloader.data)?;
     node.enter(Stage::Ready);
+    tasks.spawn(traffic_file::keep(Arc::clone(&node)));
     if let Some(former) = supervisor.former.take() {
         upgrade::announce(&former)?;
     }

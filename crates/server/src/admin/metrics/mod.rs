@@ -5,6 +5,7 @@
 
 mod exposition;
 mod process;
+mod traffic;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     requests(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
+    traffic::collect(&mut exposition, &snapshot, gateway.traffic());
     configuration(&mut exposition, shared);
     log(&mut exposition, shared);
     process::collect(&mut exposition);

@@ -15,6 +15,7 @@ use weir_core::Secret;
 use weir_gateway::Gateway;
 
 use super::*;
+use crate::serve::traffic_file::TrafficFile;
 use crate::serve::{Rejection, Revision};
 
 fn time() -> SystemTime {
@@ -119,7 +120,12 @@ impl Admin {
         let (gateway, _records) = Gateway::start(&Arc::new(config(target)), Vec::new(), Vec::new())
             .expect("a data plane");
         let (requests, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(1);
-        let node = Node::new(gateway, revision(1), requests);
+        let node = Node::new(
+            gateway,
+            revision(1),
+            requests,
+            TrafficFile::open(&std::env::temp_dir().join("weir-without-directory")).0,
+        );
         let reloads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&reloads);
         let mut script = JoinSet::new();
