@@ -2,6 +2,7 @@
 
 mod plan;
 mod target;
+mod traffic;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -215,14 +216,25 @@ fn render(request: &Request, explanation: &Explanation, plan: &Plan, output: &Ou
             targets,
             path,
             host,
+            split,
+            mirror,
             ..
         } => {
+            if let Some(split) = split {
+                line("split", &split.text());
+                if let Some(pinned) = &split.pinned {
+                    line("pinned", &format!("to {name} by {pinned}"));
+                }
+            }
             line(
                 "upstream",
                 &format!("{name}: {balance} over {}", targets.join(", ")),
             );
             line("sends", &format!("{} {path}", request.method));
             line("host", host);
+            if let Some(mirror) = mirror {
+                line("mirror", &mirror.text());
+            }
         }
         Towards::Redirect { status, location } => {
             line("redirects", &format!("{status} to {location}"));
