@@ -1,5 +1,6 @@
 //! `/v1/traffic`: splits, and changes of their shares while traffic flows.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
@@ -7,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
-use tokio::task::block_in_place;
+use tokio::task::spawn_blocking;
 use weir_config::model::{Guard, GuardAction};
 use weir_gateway::traffic::{
     BackendReport, Change, ChangeError, ShiftPhase, ShiftReport, SplitReport, Trip,
@@ -16,7 +17,7 @@ use weir_gateway::traffic::{
 use super::problem::Problem;
 use super::{SharedState, reload};
 use crate::log::timestamp::rfc3339;
-use crate::serve::Stage;
+use crate::serve::{Node, Stage};
 
 pub(super) async fn list(State(shared): SharedState) -> Response {
     let reports = shared.node.gateway.traffic().reports();
@@ -42,7 +43,7 @@ pub(super) async fn change(
         .change(&route, &change)
         .map_err(|error| refusal(&error, &route, &traffic.reports()))?;
     // Whoever is told that it is done may restart the process next.
-    if let Err(error) = block_in_place(|| node.traffic_file.save(traffic)) {
+    if let Err(error) = save(Arc::clone(node)).await {
         tracing::error!("{error:#}");
         let problem = Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -52,6 +53,10 @@ pub(super) async fn change(
         return Err(problem.with("message", format!("{error:#}")));
     }
     Ok(super::json(&describe(&report)))
+}
+
+async fn save(node: Arc<Node>) -> anyhow::Result<()> {
+    spawn_blocking(move || node.traffic_file.save(node.gateway.traffic())).await?
 }
 
 fn refusal(error: &ChangeError, route: &str, reports: &[SplitReport]) -> Problem {

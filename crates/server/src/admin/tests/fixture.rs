@@ -67,6 +67,10 @@ policies:
   tidy: {{ headers: {{}} }}
 routes:
   - {{ name: items, match: {{ methods: GET }}, policies: [tidy], upstream: catalog }}
+  - name: canary
+    match: {{ path: /canary }}
+    split: {{ upstreams: {{ catalog: 1 }}, guard: {{ error_rate: 5% }} }}
+    mirror: {{ upstream: catalog }}
 log: {{ access: false }}
 drain_timeout: 1s
 "
