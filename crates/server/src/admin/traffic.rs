@@ -17,7 +17,7 @@ use weir_gateway::traffic::{
 use super::problem::Problem;
 use super::{SharedState, reload};
 use crate::log::timestamp::rfc3339;
-use crate::serve::{Node, Stage};
+use crate::serve::Node;
 
 pub(super) async fn list(State(shared): SharedState) -> Response {
     let reports = shared.node.gateway.traffic().reports();
@@ -31,11 +31,11 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     let change = parse(&reload::read(body).await?)?;
     let node = &shared.node;
-    if node.stage() == Stage::Draining {
+    if !node.takes_changes() {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "ending",
-            "The process is about to end.",
+            "The process is about to end, or to be replaced; ask again in a moment.",
         ));
     }
     let traffic = node.gateway.traffic();

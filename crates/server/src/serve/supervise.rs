@@ -143,6 +143,7 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
             _ = signals.replace.recv() => {
                 let gateway = &supervisor.node.gateway;
                 tracing::info!("starting a successor");
+                supervisor.node.hand_over(true);
                 let Signals { terminate, interrupt, .. } = signals;
                 let told_to_end = async {
                     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -155,6 +156,8 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
                     }
                     Ok(None) => return End::Signal,
                     Err(error) => {
+                        supervisor.node.hand_over(false);
+                        traffic_file::save(&supervisor.node);
                         tracing::error!("upgrade failed, this process goes on: {error:#}");
                     }
                 }

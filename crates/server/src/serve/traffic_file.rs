@@ -88,16 +88,25 @@ fn read(path: &Path) -> anyhow::Result<Option<(Vec<u8>, Vec<SavedSplit>)>> {
 /// Keeps what guards, shifts and reloads change, until the process is about to end: then it may be
 /// another one's to keep.
 pub(super) async fn keep(node: Arc<Node>) {
-    let traffic = node.gateway.traffic();
-    let mut changes = traffic.changes();
+    let mut changes = node.gateway.traffic().changes();
     changes.mark_changed();
     while changes.changed().await.is_ok() {
         if node.stage() == Stage::Draining {
             return;
         }
-        if let Err(error) = block_in_place(|| node.traffic_file.save(traffic)) {
-            tracing::error!("{error:#}");
+        if !node.takes_changes() {
+            // The successor has read the file.
+            continue;
         }
+        save(&node);
+    }
+}
+
+/// Keeps what is to be kept now; failing that is only said.
+pub(super) fn save(node: &Node) {
+    let saved = block_in_place(|| node.traffic_file.save(node.gateway.traffic()));
+    if let Err(error) = saved {
+        tracing::error!("{error:#}");
     }
 }
 
