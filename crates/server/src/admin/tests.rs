@@ -228,6 +228,16 @@ async fn routes_and_upstreams_count_what_was_served() {
     assert_eq!(items["upstream"], "catalog");
     assert_eq!(items["requests"]["2xx"], 2);
     assert!(items["mean_duration_ms"].as_f64().expect("a number") > 0.0);
+    let canary = &routes["routes"][1];
+    assert_eq!(
+        canary["split"],
+        json!([{ "upstream": "catalog", "weight": 1 }])
+    );
+    assert_eq!(
+        canary["mirror"],
+        json!({ "upstream": "catalog", "percent": 100 })
+    );
+    assert_eq!(canary["upstream"], Value::Null);
     assert_eq!(routes["unrouted"]["requests"]["total"], 0);
     assert_eq!(routes["unrouted"]["mean_duration_ms"], Value::Null);
     let upstreams = admin.get("/v1/upstreams").await.json();

@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use crate::harness::{
-    Load, Message, PATIENCE, Upstream, Weir, Wire, alone, answer, pattern, wait_until,
+    Load, Message, PATIENCE, Upstream, Weir, Wire, alone, answer, curl, curl_fed, pattern,
+    wait_until,
 };
 
 fn config(original: SocketAddr, shadow: SocketAddr, mirror: &str, route: &str) -> String {
@@ -116,6 +117,38 @@ fn a_copy_has_all_of_the_original_and_a_mark() {
     });
     assert_eq!(weir.log().matches("shadow").count(), 0, "{}", weir.log());
     assert_eq!(shadow.accepted(), 1, "the connection is used again");
+}
+
+#[test]
+fn http2_clients_are_copied_too() {
+    let up = Upstream::answering(|request| answer(200, &[], request.body.len().to_string()));
+    let (shadow, copied) = recording();
+    let weir = Weir::start(&config(up.address, shadow.address, "", ""));
+    let body = pattern(50_000);
+    let url = weir.url("/items/2");
+    for length in ["content-length: 50000", "content-length:"] {
+        // Without the field, the length is known when the stream ends.
+        let arguments = [
+            "--http2-prior-knowledge",
+            "--data-binary",
+            "@-",
+            "-H",
+            length,
+            &url,
+        ];
+        let ran = curl_fed(&arguments, &body);
+        assert_eq!(ran.answer().text(), "50000");
+        let copy = next(&copied);
+        assert_eq!(
+            (copy.start.as_str(), &copy.body),
+            ("POST /items/2 HTTP/1.1", &body)
+        );
+    }
+    assert_eq!(
+        curl(&["--http2-prior-knowledge", &url]).answer().status(),
+        200
+    );
+    assert_eq!(next(&copied).start, "GET /items/2 HTTP/1.1");
 }
 
 #[test]
