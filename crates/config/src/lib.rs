@@ -43,7 +43,9 @@ pub use load::{LoadOptions, Loaded, load, load_text};
 pub use model::Config;
 pub use reference::Variables;
 pub use schema::schema;
+pub use suggest::help as suggestion;
 pub use targets::{is_target_host, target_address, targets_from_text};
+pub use value::quantity::parse_duration;
 
 /// The commented default configuration: every key with its default.
 pub const DEFAULT: &str = include_str!("../default.yaml");

@@ -31,7 +31,7 @@ pub(crate) fn nearest<'a>(
 }
 
 /// ``did you mean `x`?``, or the list of what is possible when nothing is near.
-pub(crate) fn help<'a>(
+pub fn help<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str> + Clone,
     what: &str,

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::cookies;
 use crate::fields::Fields;
 use crate::message::{RequestHead, ResponseHead};
-use crate::upstream::{Wish, key_hash};
+use crate::upstream::{Wish, stable_hash};
 
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Digits of a token in a cookie: all 64 bits, in lower case.
@@ -26,7 +26,7 @@ pub(crate) fn wish(
 ) -> Wish {
     let mut wish = Wish::default();
     if let Balance::ConsistentHash(key) = &upstream.balance {
-        wish.hash = hash(key, &head.fields, path, client_address);
+        wish.hash = hash(key, TARGETS, &head.fields, path, client_address);
     }
     if let Some(sticky) = &upstream.sticky {
         wish.token = cookies::values(&head.fields, &sticky.name).find_map(parse_token);
@@ -35,9 +35,20 @@ pub(crate) fn wish(
     wish
 }
 
+/// The seed of keys that decide about targets.
+const TARGETS: u64 = 0;
+
 /// The hash of a request's key; `None` if it has none. An empty value is none: else everybody who
-/// sends it would share one target.
-fn hash(key: &HashKey, fields: &Fields, path: &str, client_address: IpAddr) -> Option<u64> {
+/// sends it would share one target. Different uses of one key have different seeds, or the clients
+/// of one use would stay together in the other.
+pub(crate) fn hash(
+    key: &HashKey,
+    seed: u64,
+    fields: &Fields,
+    path: &str,
+    client_address: IpAddr,
+) -> Option<u64> {
+    let key_hash = |bytes: &[u8]| stable_hash(bytes, seed);
     let hash_value = |value: Option<&[u8]>| value.filter(|value| !value.is_empty()).map(key_hash);
     match key {
         // One client is one key, also where IPv4 arrives at an IPv6 socket.
@@ -58,18 +69,9 @@ pub(crate) fn remember(
     is_secure: bool,
     answer: &mut ResponseHead,
 ) {
-    let mut text = format!(
-        "{}={token:0TOKEN_DIGITS$x}; Path=/; HttpOnly; SameSite=Lax",
-        sticky.name
-    );
-    if is_secure {
-        text.push_str("; Secure");
-    }
-    if let Some(max_age) = sticky.max_age {
-        text.push_str(&format!("; Max-Age={}", max_age.as_secs()));
-    }
+    let value = format!("{token:0TOKEN_DIGITS$x}");
     // The name was checked when the configuration was read.
-    if let Ok(value) = HeaderValue::try_from(text) {
+    if let Some(value) = cookies::set_cookie(&sticky.name, &value, sticky.max_age, is_secure) {
         answer.fields.append(SET_COOKIE, value);
     }
 }
@@ -131,18 +133,28 @@ mod tests {
             ("cookie", "user=ada"),
             ("x-empty", ""),
         ]);
-        let of = |key: &HashKey| hash(key, &sent, "/items/7", CLIENT);
+        let of = |key: &HashKey| hash(key, TARGETS, &sent, "/items/7", CLIENT);
         let header = |name| HashKey::Header(HeaderName::from_static(name));
-        assert_eq!(of(&header("x-user")), Some(key_hash(b"ada")), "the first");
-        assert_eq!(of(&HashKey::Cookie("user".into())), Some(key_hash(b"ada")));
-        assert_eq!(of(&HashKey::Path), Some(key_hash(b"/items/7")));
-        assert_eq!(of(&HashKey::Address), Some(key_hash(&[192, 0, 2, 7])));
+        assert_eq!(
+            of(&header("x-user")),
+            Some(stable_hash(b"ada", TARGETS)),
+            "the first"
+        );
+        assert_eq!(
+            of(&HashKey::Cookie("user".into())),
+            Some(stable_hash(b"ada", TARGETS))
+        );
+        assert_eq!(of(&HashKey::Path), Some(stable_hash(b"/items/7", TARGETS)));
+        assert_eq!(
+            of(&HashKey::Address),
+            Some(stable_hash(&[192, 0, 2, 7], TARGETS))
+        );
         assert_eq!(of(&header("x-none")), None);
         assert_eq!(of(&header("x-empty")), None, "nothing is no key");
         assert_eq!(of(&HashKey::Cookie("none".into())), None);
         let mapped: IpAddr = "::ffff:192.0.2.7".parse().expect("an address");
         assert_eq!(
-            hash(&HashKey::Address, &sent, "/", mapped),
+            hash(&HashKey::Address, TARGETS, &sent, "/", mapped),
             of(&HashKey::Address),
             "the same client at another socket"
         );

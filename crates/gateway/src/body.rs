@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::traffic::Tee;
 use crate::{http1, http2};
 
 /// A body that is read piece by piece. Nothing is read from its source before it is asked for:
@@ -24,6 +25,8 @@ pub(crate) enum Body {
     Http2Request(Box<http2::RequestBody>),
     /// From a target over HTTP/2.
     Http2Response(Box<http2::Exchange>),
+    /// From a client, kept for a copy while it is read.
+    Teed(Box<Tee>),
 }
 
 /// A piece of a body.
@@ -45,6 +48,7 @@ impl Body {
             Self::Http1Response(exchange) => exchange.length(),
             Self::Http2Request(body) => body.length(),
             Self::Http2Response(exchange) => exchange.length(),
+            Self::Teed(tee) => tee.length(),
         }
     }
 
@@ -78,6 +82,7 @@ impl Body {
             Self::Http1Response(exchange) => exchange.poll_frame(context),
             Self::Http2Request(body) => body.poll_frame(context),
             Self::Http2Response(exchange) => exchange.poll_frame(context),
+            Self::Teed(tee) => tee.poll_frame(context),
         }
     }
 }

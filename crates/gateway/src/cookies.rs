@@ -1,5 +1,7 @@
 //! Cookies in a request's fields, read as browsers write them (RFC 6265 §4.2 and §5.4).
 
+use std::time::Duration;
+
 use http::HeaderValue;
 use http::header::COOKIE;
 
@@ -57,6 +59,24 @@ fn value_of<'a>(piece: &'a [u8], name: &str) -> Option<&'a [u8]> {
         .strip_prefix(b"\"")
         .and_then(|value| value.strip_suffix(b"\""));
     Some(unquoted.unwrap_or(value))
+}
+
+/// A `Set-Cookie` value for every path of the host, out of reach of scripts and not sent along with
+/// the requests that other sites' pages make. `None` if the name is no cookie's.
+pub(crate) fn set_cookie(
+    name: &str,
+    value: &str,
+    max_age: Option<Duration>,
+    is_secure: bool,
+) -> Option<HeaderValue> {
+    let mut text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
+    if is_secure {
+        text.push_str("; Secure");
+    }
+    if let Some(max_age) = max_age {
+        text.push_str(&format!("; Max-Age={}", max_age.as_secs()));
+    }
+    HeaderValue::try_from(text).ok()
 }
 
 #[cfg(test)]

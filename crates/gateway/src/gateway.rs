@@ -19,6 +19,7 @@ use crate::metrics::WorkerCounters;
 use crate::record::AccessRecord;
 use crate::snapshot::{Compiler, Snapshot};
 use crate::tls::TlsError;
+use crate::traffic::{SavedSplit, Traffic};
 use crate::upstream::Targets;
 use crate::worker::{self, Command, Shared, Start};
 
@@ -68,6 +69,7 @@ pub struct Gateway {
     shared: Arc<Shared>,
     workers: Vec<Thread>,
     targets: Arc<Targets>,
+    traffic: Arc<Traffic>,
     revisions: Mutex<Revisions>,
     /// Taken by whoever waits for its end.
     control: Mutex<Option<Control>>,
@@ -82,17 +84,20 @@ struct Revisions {
 
 impl Gateway {
     /// Starts the data plane. `inherited` are sockets from a former process or a service manager;
-    /// those whose address the configuration does not name are closed.
+    /// those whose address the configuration does not name are closed. `saved` is what
+    /// [`Traffic::saved`] of a former process said.
     ///
     /// Returns one ring of access records per worker beside it.
     pub fn start(
         config: &Arc<Config>,
         inherited: Vec<Socket>,
+        saved: Vec<SavedSplit>,
     ) -> Result<(Self, Vec<rtrb::Consumer<AccessRecord>>), GatewayError> {
         let count = config.workers.max(1);
-        let mut compiler = Compiler::new(count);
+        let traffic = Traffic::new(saved);
+        let mut compiler = Compiler::new(count, Arc::clone(&traffic));
         let snapshot = compiler.compile(Arc::clone(config))?;
-        let control = Control::start().map_err(GatewayError::Thread)?;
+        let control = Control::start(Arc::clone(&traffic)).map_err(GatewayError::Thread)?;
         let mut sockets = listen::adopt(inherited);
         let wanted: HashSet<SocketAddr> = addresses(config).collect();
         sockets.retain(|address, _| wanted.contains(address));
@@ -115,6 +120,7 @@ impl Gateway {
             shared,
             workers,
             targets: Arc::clone(&compiler.targets),
+            traffic,
             revisions: Mutex::new(Revisions {
                 compiler,
                 sockets: BTreeMap::new(),
@@ -208,6 +214,11 @@ impl Gateway {
         if let Some(cluster) = cluster {
             cluster.discovered(found, &self.targets, Instant::now());
         }
+    }
+
+    /// The splits of routes.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// What runs now.

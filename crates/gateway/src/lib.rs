@@ -41,6 +41,7 @@ mod snapshot;
 mod stream;
 mod timer;
 pub mod tls;
+pub mod traffic;
 mod transform;
 mod upstream;
 mod worker;

@@ -86,6 +86,8 @@ pub(crate) struct Recorder {
     sent: u64,
     pub(crate) route: Option<usize>,
     pub(crate) upstream: Option<usize>,
+    /// The side of the route's split.
+    pub(crate) backend: Option<usize>,
     /// The attempt under way, or the one that answered.
     in_flight: Option<InFlight>,
     attempts: u32,
@@ -125,6 +127,7 @@ impl Recorder {
             sent: 0,
             route: None,
             upstream: None,
+            backend: None,
             in_flight: None,
             attempts: 0,
             connecting: None,
@@ -174,6 +177,19 @@ impl Recorder {
     /// The answer's status is settled.
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = Some(status);
+        self.count_for_split(status);
+    }
+
+    /// Splits are judged by the answers' heads: a body may go on for hours.
+    fn count_for_split(&self, status: u16) {
+        let (Some(route), Some(backend)) = (self.route, self.backend) else {
+            return;
+        };
+        if let Some(split) = &self.snapshot.routes[route].split {
+            // Without a head from the target: as long as the client has waited.
+            let took = self.upstream_head.unwrap_or_else(|| self.started.elapsed());
+            split.count(backend, self.client.worker.index, status, took);
+        }
     }
 
     /// The answer is made here, for this reason.
@@ -215,6 +231,9 @@ impl Drop for Recorder {
         }
         let client_closed = Failure::ClientClosed.status().as_u16();
         let status = self.status.unwrap_or(client_closed);
+        if self.status.is_none() {
+            self.count_for_split(status);
+        }
         let duration = self.started.elapsed();
         let worker = &self.client.worker;
         let received = self.received.as_ref().map_or(0, |meter| meter.get());

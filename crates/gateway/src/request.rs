@@ -5,13 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::USER_AGENT;
+use http::header::{SET_COOKIE, USER_AGENT};
 use weir_config::model::Action;
 
 use crate::body::Body;
 use crate::client::Client;
 use crate::deny::{self, Denial};
-use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::forward::{self, Forward};
 use crate::hop;
@@ -23,6 +22,8 @@ use crate::record::{Meter, Recorder};
 use crate::router::RouteRequest;
 use crate::snapshot::LocalSnapshot;
 use crate::timer::Timer;
+use crate::traffic;
+use crate::traffic::mirror::{self, Original};
 use crate::transform::Matched;
 
 /// A request as a protocol engine hands it over.
@@ -154,27 +155,46 @@ async fn live(
         captures,
     };
 
-    // 4. Redirects.
-    let (upstream, rewrite, host) = match &route.action {
+    // 4. Redirects, and which upstream it is.
+    let (chosen, mirror, rewrite, host) = match &route.action {
         Action::Redirect { to, status } => return Ok(matched.redirect(to, *status, head, record)?),
         Action::Forward {
-            to, rewrite, host, ..
+            to,
+            mirror,
+            rewrite,
+            host,
         } => {
-            let upstream = to.upstreams().next().ok_or(Failure::NoTarget)?;
-            (upstream, rewrite.as_ref(), host)
+            let chosen = traffic::choose(to, &matched, head, record)?;
+            (chosen, mirror, rewrite.as_ref(), host)
         }
     };
-    record.upstream = Some(upstream);
 
     // 10. Transform the request.
     matched.transform_request(head, record, is_trusted)?;
     let rewritten = matched.rewrite(rewrite, head, record)?;
 
+    // A copy goes its own way; it begins when the body was read.
+    let body = match mirror {
+        Some(mirror) => {
+            let original = Original {
+                worker: &client.worker,
+                snapshot,
+                route: found.route,
+                head,
+                rewritten: rewritten.as_deref(),
+                path: &path,
+                host,
+            };
+            mirror::copy(mirror, &original, body)
+        }
+        None => body,
+    };
+
     // 11. Forward: pick a target, with deadlines, and another one where that is safe.
     let forward = Forward {
         client,
         snapshot,
-        upstream,
+        upstream: chosen.upstream,
         rewritten: rewritten.as_deref(),
         path: &path,
         host,
@@ -183,5 +203,8 @@ async fn live(
 
     // 12. Transform the response. 14, the record, is written when the answer's end is sent.
     matched.transform_response(&mut answer.head, head, record)?;
+    if let Some(cookie) = chosen.cookie {
+        answer.head.fields.append(SET_COOKIE, cookie);
+    }
     Ok(answer)
 }

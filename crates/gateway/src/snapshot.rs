@@ -9,13 +9,14 @@ use std::time::Instant;
 
 use http::HeaderValue;
 use ipnet::IpNet;
-use weir_config::model::{self, Action, Config};
+use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
 
 use crate::header_rules::{HeaderRules, Side};
 use crate::metrics::{RouteCounters, per_worker};
 use crate::router::Router;
 use crate::tls::{self, TlsContext, TlsError};
+use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{LocalUpstream, Member, Pools, Targets, View};
 
@@ -44,7 +45,22 @@ pub(crate) struct Route {
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
     pub(crate) response_headers: Vec<HeaderRules>,
+    /// Which shares a split has now.
+    pub(crate) split: Option<Arc<Running>>,
     pub(crate) counters: Arc<[RouteCounters]>,
+    pub(crate) mirrored: Arc<[MirrorCounters]>,
+}
+
+impl Route {
+    fn has_mirror(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Forward {
+                mirror: Some(_),
+                ..
+            }
+        )
+    }
 }
 
 pub(crate) struct Upstream {
@@ -74,12 +90,20 @@ pub(crate) struct Compiler {
     tls: TlsContext,
     pub(crate) targets: Arc<Targets>,
     pub(crate) clusters: HashMap<Arc<str>, Arc<Cluster>>,
-    routes: HashMap<Arc<str>, Arc<[RouteCounters]>>,
+    routes: HashMap<Arc<str>, Counted>,
     unrouted: Arc<[RouteCounters]>,
+    traffic: Arc<Traffic>,
+}
+
+/// What is counted for a route; it outlives revisions.
+#[derive(Clone)]
+struct Counted {
+    served: Arc<[RouteCounters]>,
+    mirrored: Arc<[MirrorCounters]>,
 }
 
 impl Compiler {
-    pub(crate) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize, traffic: Arc<Traffic>) -> Self {
         Self {
             workers,
             tls: TlsContext::new(),
@@ -87,6 +111,7 @@ impl Compiler {
             clusters: HashMap::new(),
             routes: HashMap::new(),
             unrouted: per_worker(workers),
+            traffic,
         }
     }
 
@@ -103,11 +128,12 @@ impl Compiler {
         }
         let upstreams = self.upstreams(compiled);
         let mut counters = HashMap::new();
-        let routes = config
+        let mut routes: Vec<Route> = config
             .routes
             .iter()
             .map(|route| self.route(&config, route, &mut counters))
             .collect();
+        self.splits(&config, &mut routes);
         let snapshot = Snapshot {
             router: Router::compile(&config.routes),
             routes,
@@ -168,18 +194,41 @@ impl Compiler {
         upstreams
     }
 
+    /// Takes up the splits: from here on new shares hold.
+    fn splits(&self, config: &Config, routes: &mut [Route]) {
+        let mut places = Vec::new();
+        let mut splits = Vec::new();
+        for (place, route) in config.routes.iter().enumerate() {
+            if let Action::Forward {
+                to: Destination::Split(split),
+                ..
+            } = &route.action
+            {
+                places.push(place);
+                splits.push((Arc::clone(&routes[place].name), &**split));
+            }
+        }
+        let running = self.traffic.configure(config, splits, self.workers);
+        for (place, running) in places.into_iter().zip(running) {
+            routes[place].split = Some(running);
+        }
+    }
+
     fn route(
         &self,
         config: &Config,
         route: &model::Route,
-        counters: &mut HashMap<Arc<str>, Arc<[RouteCounters]>>,
+        counters: &mut HashMap<Arc<str>, Counted>,
     ) -> Route {
         let name: Arc<str> = Arc::from(route.name.as_str());
         let counted = match self.routes.get(&name) {
-            Some(known) => Arc::clone(known),
-            None => per_worker(self.workers),
+            Some(known) => known.clone(),
+            None => Counted {
+                served: per_worker(self.workers),
+                mirrored: per_worker(self.workers),
+            },
         };
-        counters.insert(Arc::clone(&name), Arc::clone(&counted));
+        counters.insert(Arc::clone(&name), counted.clone());
         let policies = route.policies.iter().map(|at| &config.policies[*at].kind);
         let sets: Vec<&model::HeaderPolicy> = policies
             .map(|kind| match kind {
@@ -202,7 +251,9 @@ impl Compiler {
             action: route.action.clone(),
             request_headers: request.collect(),
             response_headers: response.collect(),
-            counters: counted,
+            split: None,
+            counters: counted.served,
+            mirrored: counted.mirrored,
         }
     }
 }
@@ -224,6 +275,8 @@ pub struct RouteReport<'a> {
     pub name: Option<&'a str>,
     /// One set per worker.
     pub counters: &'a [RouteCounters],
+    /// Copies of its requests, one set per worker; `None` if the route has no mirror.
+    pub mirrored: Option<&'a [MirrorCounters]>,
 }
 
 /// One upstream, for reports.
@@ -247,12 +300,14 @@ impl Snapshot {
         let unrouted = RouteReport {
             name: None,
             counters: &self.unrouted,
+            mirrored: None,
         };
         self.routes
             .iter()
             .map(|route| RouteReport {
                 name: Some(&route.name),
                 counters: &route.counters,
+                mirrored: route.has_mirror().then_some(&*route.mirrored),
             })
             .chain(std::iter::once(unrouted))
     }

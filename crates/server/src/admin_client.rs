@@ -63,6 +63,17 @@ pub(crate) fn request(
     path: &str,
     within: Duration,
 ) -> Result<Response, AdminError> {
+    request_with(address, method, path, &[], within)
+}
+
+/// The same with a body in JSON.
+pub(crate) fn request_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    within: Duration,
+) -> Result<Response, AdminError> {
     let deadline = Instant::now() + within;
     let io = |source: io::Error| match source.kind() {
         io::ErrorKind::ConnectionRefused => AdminError::Refused(address),
@@ -74,10 +85,13 @@ pub(crate) fn request(
     stream.set_write_timeout(Some(CONNECT)).map_err(io)?;
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: {reachable}\r\nuser-agent: weir/{}\r\n\
-         accept: application/json\r\ncontent-type: application/json\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-        env!("CARGO_PKG_VERSION")
+         accept: application/json\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        env!("CARGO_PKG_VERSION"),
+        body.len()
     );
-    stream.write_all(head.as_bytes()).map_err(io)?;
+    stream
+        .write_all(&[head.as_bytes(), body].concat())
+        .map_err(io)?;
     let bytes = read_all(&mut stream, deadline).map_err(io)?;
     parse(&bytes).map_err(|reason| AdminError::Malformed { address, reason })
 }

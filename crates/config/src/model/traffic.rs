@@ -69,7 +69,8 @@ pub enum PinBy {
     Cookie(String),
 }
 
-/// What keeps a client on its side of a split. As shares shift, only clients whose side shrinks move.
+/// What keeps a client on its side of a split. As shares shift between two sides, only clients of the
+/// one that shrinks move; of more sides, those that lie between the two may move, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stickiness {
     /// A cookie that Weir sets.

@@ -51,6 +51,15 @@ pub(crate) fn duration(text: &str, zero: bool) -> Result<Duration, Fault> {
     Ok(duration)
 }
 
+/// A duration as the file spells it, for those who ask for one elsewhere. Zero is none. The error says
+/// what to write instead.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(text, false).map_err(|fault| match fault.help {
+        Some(help) => format!("{}: {help}", fault.message),
+        None => fault.message,
+    })
+}
+
 /// `4096`, `32KiB`, `10MB`.
 pub(crate) fn size(text: &str, least: u64, most: u64) -> Result<u64, Fault> {
     let fault = |message: String| Fault::new(codes::BAD_SIZE, message);

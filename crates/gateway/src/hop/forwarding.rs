@@ -401,6 +401,7 @@ pub(super) fn is_claim(name: &str) -> bool {
             | "x-real-ip"
             | "x-remote-user"
             | "x-rewrite-url"
+            | "x-weir-mirror"
     ) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 

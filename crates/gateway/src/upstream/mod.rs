@@ -30,7 +30,7 @@ pub(crate) use connect::Connector;
 pub(crate) use local::{LocalUpstream, View, Wish};
 pub use member::{Member, MemberState};
 pub(crate) use observation::Observation;
-pub(crate) use plan::maglev::key_hash;
+pub(crate) use plan::stable_hash;
 pub(crate) use pool::{InFlight, Pool};
 pub(crate) use pools::Pools;
 pub(crate) use shared::Share;

@@ -15,6 +15,7 @@ use weir_config::model::{Balance, Health, Zones};
 use super::Target;
 use super::member::{Member, MemberState};
 use maglev::Maglev;
+pub(crate) use maglev::hash as stable_hash;
 use schedule::schedule;
 
 /// What the largest of shares that are no whole numbers becomes, so that a small part of it is not 0.

@@ -11,6 +11,7 @@ mod reload;
 mod revision;
 mod routes;
 mod targets;
+mod traffic;
 mod upstreams;
 
 use std::collections::VecDeque;
@@ -73,12 +74,14 @@ GET    /v1/version    what was built
 GET    /v1/revision   the configuration in effect, and the last one refused
 GET    /v1/routes     routes with their counters
 GET    /v1/upstreams  upstreams and targets with their counters
+GET    /v1/traffic    splits: shares, shifts, guards
 POST   /v1/reload     read the configuration again
 
 GET    /v1/upstreams/NAME/targets     targets that registered
 GET    /v1/upstreams/NAME/targets/ID  one of them
 PUT    /v1/upstreams/NAME/targets/ID  register a target, or renew it
 DELETE /v1/upstreams/NAME/targets/ID  take it out
+POST   /v1/traffic/ROUTE               change the shares of a route's split
 
 Add ?pretty to JSON answers for indentation.
 ";
@@ -173,6 +176,8 @@ fn router(shared: Arc<Shared>) -> Router {
                 .put(targets::register)
                 .delete(targets::deregister),
         )
+        .route("/v1/traffic", get(traffic::list))
+        .route("/v1/traffic/{route}", post(traffic::change))
         .route("/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(async || {
             Problem::new(

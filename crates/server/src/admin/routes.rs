@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use weir_config::Config;
-use weir_config::model::{self, Action, Match, ValueMatch};
+use weir_config::model::{self, Action, Destination, Match, ValueMatch};
 use weir_config::pattern::HostPattern;
 use weir_gateway::metrics::RouteCounters;
 
@@ -25,6 +25,11 @@ struct Route<'a> {
     policies: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a str>,
+    /// Upstreams with their weights in the file; how they are now is `/v1/traffic`'s to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split: Option<Vec<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect: Option<Redirect>,
     #[serde(flatten)]
@@ -113,18 +118,19 @@ pub(super) async fn list(State(shared): SharedState) -> Response {
 }
 
 fn describe<'a>(config: &'a Config, route: &'a model::Route, served: Served) -> Route<'a> {
-    let (upstream, redirect) = match &route.action {
-        Action::Forward { to, .. } => {
-            let first = to.upstreams().next();
-            (first.map(|at| config.upstreams[at].name.as_str()), None)
+    let upstream = |at: usize| config.upstreams[at].name.as_str();
+    let (to, mirror, redirect) = match &route.action {
+        Action::Forward { to, mirror, .. } => (Some(to), mirror.as_ref(), None),
+        Action::Redirect { to, status } => {
+            let (to, status) = (to.to_string(), status.as_u16());
+            (None, None, Some(Redirect { to, status }))
         }
-        Action::Redirect { to, status } => (
-            None,
-            Some(Redirect {
-                to: to.to_string(),
-                status: status.as_u16(),
-            }),
-        ),
+    };
+    let side = |backend: &model::Backend| json!({ "upstream": upstream(backend.upstream), "weight": backend.weight });
+    let (single, split) = match to {
+        Some(Destination::Upstream(at)) => (Some(upstream(*at)), None),
+        Some(Destination::Split(split)) => (None, Some(split.backends.iter().map(side).collect())),
+        None => (None, None),
     };
     Route {
         name: &route.name,
@@ -134,7 +140,11 @@ fn describe<'a>(config: &'a Config, route: &'a model::Route, served: Served) -> 
             .iter()
             .map(|at| config.policies[*at].name.as_str())
             .collect(),
-        upstream,
+        upstream: single,
+        split,
+        mirror: mirror.map(
+            |mirror| json!({ "upstream": upstream(mirror.upstream), "percent": mirror.percent }),
+        ),
         redirect,
         served,
     }

@@ -54,6 +54,10 @@ async fn the_index_names_every_endpoint() {
             continue;
         }
         let status = match method {
+            "POST" if path == "/v1/traffic/ROUTE" => {
+                let reset = admin.post("/v1/traffic/canary", r#"{"reset":true}"#);
+                reset.await.status
+            }
             "POST" => admin.post(path, "").await.status,
             _ => admin.get(path).await.status,
         };
@@ -230,6 +234,16 @@ async fn routes_and_upstreams_count_what_was_served() {
     assert_eq!(items["upstream"], "catalog");
     assert_eq!(items["requests"]["2xx"], 2);
     assert!(items["mean_duration_ms"].as_f64().expect("a number") > 0.0);
+    let canary = &routes["routes"][1];
+    assert_eq!(
+        canary["split"],
+        json!([{ "upstream": "catalog", "weight": 1 }])
+    );
+    assert_eq!(
+        canary["mirror"],
+        json!({ "upstream": "catalog", "percent": 100 })
+    );
+    assert_eq!(canary["upstream"], Value::Null);
     assert_eq!(routes["unrouted"]["requests"]["total"], 0);
     assert_eq!(routes["unrouted"]["mean_duration_ms"], Value::Null);
     let mut upstreams = admin.get("/v1/upstreams").await.json();

@@ -2,6 +2,7 @@
 
 mod plan;
 mod target;
+mod traffic;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -217,10 +218,18 @@ fn render(request: &Request, explanation: &Explanation, plan: &Plan, output: &Ou
             targets,
             path,
             host,
+            split,
+            mirror,
             ..
         } => {
             let key = hash.as_ref().map(|key| format!(" of the {key}"));
             let key = key.unwrap_or_default();
+            if let Some(split) = split {
+                line("split", &split.text());
+                if let Some(pinned) = &split.pinned {
+                    line("pinned", &format!("to {name} by {pinned}"));
+                }
+            }
             line(
                 "upstream",
                 &format!("{name}: {balance}{key} over {}", targets.join(", ")),
@@ -230,6 +239,9 @@ fn render(request: &Request, explanation: &Explanation, plan: &Plan, output: &Ou
             }
             line("sends", &format!("{} {path}", request.method));
             line("host", host);
+            if let Some(mirror) = mirror {
+                line("mirror", &mirror.text());
+            }
         }
         Towards::Redirect { status, location } => {
             line("redirects", &format!("{status} to {location}"));

@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod traffic;
 pub(crate) mod upgrade;
 pub(crate) mod upstreams;
 pub(crate) mod version;

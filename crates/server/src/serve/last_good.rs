@@ -63,7 +63,7 @@ impl LastGood {
 
 /// Replaces a file so that a reader, or the next start after a power cut, sees the old or the new
 /// content and nothing between. Only the owner may read it.
-fn replace(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+pub(super) fn replace(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let temporary = directory.join(format!(".{name}.{}", std::process::id()));
     let mut file = OpenOptions::new()
         .write(true)

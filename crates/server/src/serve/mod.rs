@@ -8,6 +8,7 @@ pub(crate) mod pid_file;
 mod reload;
 mod start;
 mod supervise;
+pub(crate) mod traffic_file;
 mod upgrade;
 mod watch;
 

@@ -1,13 +1,15 @@
 //! What runs: the data plane, the revision in effect, and how the last change went.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot};
 use weir_discovery::Discoverer;
 use weir_gateway::Gateway;
+
+use super::traffic_file::TrafficFile;
 
 /// A configuration that was put into effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +68,14 @@ pub(crate) struct Node {
     pub(crate) gateway: Gateway,
     /// Who is asked for targets.
     pub(crate) discoverer: Discoverer,
+    /// Where shares of splits are kept that were changed while running.
+    pub(crate) traffic_file: TrafficFile,
     /// Reloads, by how they went.
     pub(crate) reloads_applied: AtomicU64,
     pub(crate) reloads_rejected: AtomicU64,
     stage: AtomicU8,
+    /// A successor is starting: it has read what is kept, and would not hear of a change.
+    handing_over: AtomicBool,
     changes: Mutex<Changes>,
     requests: mpsc::Sender<oneshot::Sender<Reloaded>>,
 }
@@ -87,13 +93,16 @@ impl Node {
         discoverer: Discoverer,
         revision: Revision,
         requests: mpsc::Sender<oneshot::Sender<Reloaded>>,
+        traffic_file: TrafficFile,
     ) -> Arc<Self> {
         Arc::new(Self {
             gateway,
             discoverer,
+            traffic_file,
             reloads_applied: AtomicU64::new(0),
             reloads_rejected: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Starting as u8),
+            handing_over: AtomicBool::new(false),
             changes: Mutex::new(Changes {
                 revision,
                 rejection: None,
@@ -113,6 +122,16 @@ impl Node {
 
     pub(crate) fn enter(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
+    /// Whether what is to outlive the process can be changed here: not while a successor is starting,
+    /// nor when it has taken over.
+    pub(crate) fn takes_changes(&self) -> bool {
+        self.stage() != Stage::Draining && !self.handing_over.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn hand_over(&self, begins: bool) {
+        self.handing_over.store(begins, Ordering::Release);
     }
 
     /// The revision in effect.

@@ -18,6 +18,7 @@ use super::inherit::Inherited;
 use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
 use super::supervise::{Supervisor, supervise};
+use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
 use super::watch::Watch;
 use super::{Node, Rejection, Revision};
@@ -85,7 +86,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let (discoverer, found) = Discoverer::run(discovery).context("cannot start discovery")?;
     discoverer.fill(&mut loaded.config);
     let config = Arc::new(loaded.config);
-    let (gateway, records) = Gateway::start(&config, inherited.take_listeners())?;
+    let (traffic_file, saved) = TrafficFile::open(&data);
+    let (gateway, records) = Gateway::start(&config, inherited.take_listeners(), saved)?;
     log.follow(records);
     discoverer.apply(&config);
     let admin = match inherited.take_admin(config.admin.address) {
@@ -106,7 +108,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         tracing::warn!("{error:#}");
     }
     let (requests, reload_requests) = mpsc::channel(8);
-    let node = Node::new(gateway, discoverer, revision, requests);
+    let node = Node::new(gateway, discoverer, revision, requests, traffic_file);
     if let Some(rejection) = rejection {
         node.note(&super::Reloaded::Rejected(rejection));
     }

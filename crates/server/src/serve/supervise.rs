@@ -17,6 +17,7 @@ use weir_discovery::Found;
 
 use super::pid_file::PidFile;
 use super::reload::Reloader;
+use super::traffic_file;
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
 use super::{Node, Ready, Reloaded, Stage};
@@ -75,6 +76,7 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     tasks.spawn(follow(Arc::clone(&node), found));
     let pid_file = PidFile::write(&supervisor.reloader.data)?;
     node.enter(Stage::Ready);
+    tasks.spawn(traffic_file::keep(Arc::clone(&node)));
     if let Some(former) = supervisor.former.take() {
         upgrade::announce(&former)?;
     }
@@ -180,6 +182,7 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
             _ = signals.replace.recv() => {
                 let gateway = &supervisor.node.gateway;
                 tracing::info!("starting a successor");
+                supervisor.node.hand_over(true);
                 let Signals { terminate, interrupt, .. } = signals;
                 let told_to_end = async {
                     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -192,6 +195,8 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
                     }
                     Ok(None) => return End::Signal,
                     Err(error) => {
+                        supervisor.node.hand_over(false);
+                        traffic_file::save(&supervisor.node);
                         tracing::error!("upgrade failed, this process goes on: {error:#}");
                     }
                 }

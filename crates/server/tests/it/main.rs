@@ -27,4 +27,5 @@ mod reload;
 mod resilience;
 mod routing;
 mod tls;
+mod traffic;
 mod upgrade;

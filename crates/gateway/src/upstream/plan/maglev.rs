@@ -117,11 +117,6 @@ fn filling(member: u16, name: &str) -> Filling {
     }
 }
 
-/// The hash of a request's key.
-pub(crate) fn key_hash(key: &[u8]) -> u64 {
-    hash(key, 0)
-}
-
 /// A hash that is the same on every node and in every version: FNV-1a, finished as in MurmurHash3 so
 /// that similar keys end up far apart. Keys are short, and who chooses them gains nothing from
 /// collisions but more load on one target than on others, which sending one key has, too.

@@ -23,7 +23,7 @@ fn shares(plan: &Plan) -> Vec<f64> {
         }
         Choice::Table(table) => {
             for key in 0..100_000_u32 {
-                let hash = maglev::key_hash(&key.to_le_bytes());
+                let hash = maglev::hash(&key.to_le_bytes(), 0);
                 counts[usize::from(table.get(hash))] += 1;
             }
         }

@@ -7,6 +7,7 @@ mod discovery;
 mod exposition;
 mod health;
 mod process;
+mod traffic;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     upstreams(&mut exposition, &snapshot);
     health::collect(&mut exposition, &snapshot);
     discovery::collect(&mut exposition, &shared.node.discoverer);
+    traffic::collect(&mut exposition, &snapshot, gateway.traffic());
     configuration(&mut exposition, shared);
     log(&mut exposition, shared);
     process::collect(&mut exposition);

@@ -16,6 +16,7 @@ use weir_discovery::{Discoverer, Pod};
 use weir_gateway::Gateway;
 
 use super::*;
+use crate::serve::traffic_file::TrafficFile;
 use crate::serve::{Rejection, Revision};
 
 fn time() -> SystemTime {
@@ -67,6 +68,10 @@ policies:
   tidy: {{ headers: {{}} }}
 routes:
   - {{ name: items, match: {{ methods: GET }}, policies: [tidy], upstream: catalog }}
+  - name: canary
+    match: {{ path: /canary }}
+    split: {{ upstreams: {{ catalog: 1 }}, guard: {{ error_rate: 5% }} }}
+    mirror: {{ upstream: catalog }}
 log: {{ access: false }}
 drain_timeout: 1s
 "
@@ -131,8 +136,8 @@ impl Admin {
     /// Reloads go as scripted: applied, unchanged, rejected, and then the process is ending.
     pub(in crate::admin) async fn start() -> Self {
         let target = start_target();
-        let (gateway, _records) =
-            Gateway::start(&Arc::new(config(target)), Vec::new()).expect("a data plane");
+        let (gateway, _records) = Gateway::start(&Arc::new(config(target)), Vec::new(), Vec::new())
+            .expect("a data plane");
         let (requests, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(1);
         let discovery = weir_discovery::Options {
             data: PathBuf::from("/nonexistent"),
@@ -140,7 +145,13 @@ impl Admin {
         };
         let (discoverer, _found) = Discoverer::run(discovery).expect("a thread");
         discoverer.apply(&discovered(config(target)));
-        let node = Node::new(gateway, discoverer, revision(1), requests);
+        let node = Node::new(
+            gateway,
+            discoverer,
+            revision(1),
+            requests,
+            TrafficFile::open(&std::env::temp_dir().join("weir-without-directory")).0,
+        );
         let reloads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&reloads);
         let mut script = JoinSet::new();

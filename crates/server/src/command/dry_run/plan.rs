@@ -18,6 +18,7 @@ use weir_gateway::rewrite;
 use weir_gateway::router::{Captures, Router};
 
 use super::Request;
+use super::traffic::{Copies, Shares, chosen};
 
 /// Whom the request is taken to come from.
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -61,6 +62,10 @@ pub(super) enum Towards {
         /// Path and query as the target gets them.
         path: String,
         host: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        split: Option<Box<Shares>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mirror: Option<Copies>,
     },
     Redirect {
         status: u16,
@@ -107,7 +112,7 @@ impl Plan {
             Action::Forward {
                 to, rewrite, host, ..
             } => {
-                let upstream = &config.upstreams[first_upstream(to)];
+                let upstream = &config.upstreams[chosen(to, &request.fields)];
                 match forwarded_path(request, rewrite.as_ref(), &context) {
                     Ok(path) => Towards::Upstream {
                         name: upstream.name.clone(),
@@ -117,6 +122,8 @@ impl Plan {
                         targets: upstream.targets.iter().map(target).collect(),
                         path,
                         host: host_sent(host, request, upstream),
+                        split: Shares::of(to, &request.fields, config).map(Box::new),
+                        mirror: Copies::of(&route.action, config),
                     },
                     Err(error) => refusal(error),
                 }
@@ -231,7 +238,7 @@ fn context<'a>(
     captures: &'a Captures,
 ) -> RenderContext<'a> {
     let upstream_name = match &route.action {
-        Action::Forward { to, .. } => config.upstreams[first_upstream(to)].name.as_str(),
+        Action::Forward { to, .. } => config.upstreams[chosen(to, &request.fields)].name.as_str(),
         Action::Redirect { .. } => "",
     };
     RenderContext {
@@ -275,10 +282,6 @@ fn host_sent(host: &HostHeader, request: &Request, upstream: &Upstream) -> Strin
             _ => "the target's own".to_owned(),
         },
     }
-}
-
-fn first_upstream(to: &model::Destination) -> usize {
-    to.upstreams().next().unwrap_or_default()
 }
 
 fn balance(balance: &Balance) -> &'static str {

@@ -44,6 +44,35 @@ fn programs_get_the_same() {
     assert!(miss.json()["plan"].is_null());
 }
 
+const SPLIT: &str = "listeners: [{ address: 127.0.0.1:0 }]
+upstreams:
+  blue: { targets: [127.0.0.1:9001] }
+  green: { targets: [127.0.0.1:9002] }
+  shadow: { targets: [127.0.0.1:9003] }
+routes:
+  - name: items
+    split:
+      upstreams: { green: 95, blue: 5 }
+      pin: [{ header: x-canary, value: secret, upstream: blue }]
+      sticky: { cookie: side }
+    mirror: { upstream: shadow, share: 10% }
+    headers: { request: { set: { x-side: '{upstream.name}' } } }
+";
+
+#[test]
+fn a_split_is_shown_with_the_side_of_a_pinned_request() {
+    let workspace = Workspace::new();
+    workspace.write("weir.yaml", SPLIT);
+    let free = workspace.run(&["match", "GET", "http://a.test/items"]);
+    insta::assert_snapshot!("match-split", free.transcript());
+    let url = "http://a.test/items";
+    let pinned = workspace.run(&["match", "GET", url, "-H", "x-canary: secret"]);
+    insta::assert_snapshot!("match-pinned", pinned.transcript());
+    let json = workspace.run(&["match", "GET", url, "--json"]).json();
+    let split = &json["plan"]["towards"]["upstream"]["split"];
+    assert_eq!(split["upstreams"][0]["upstream"], "green");
+}
+
 #[test]
 fn a_path_that_the_gateway_refuses_is_refused() {
     let ran = Workspace::good().run(&["match", "GET", "http://api.example.com/items/..%2fadmin"]);

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "demo",
     "check",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 12] = [
     "doctor",
     "upstreams",
     "reload",
+    "traffic",
     "upgrade",
     "completions",
     "version",
@@ -63,6 +64,7 @@ fn every_example_works() {
         "weir run",
         "weir demo",
         "weir reload",
+        "weir traffic",
         "weir upgrade",
         "weir upstreams",
         "weir doctor",

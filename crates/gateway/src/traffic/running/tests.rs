@@ -1,0 +1,141 @@
+use weir_config::model::GuardAction;
+
+use super::*;
+use crate::traffic::state::Millis;
+
+const NOW: Millis = 1_700_000_000_000;
+const GUARD: Guard = Guard {
+    error_rate_percent: Some(5),
+    latency: None,
+    window: Duration::from_secs(10),
+    minimum_requests: 20,
+    then: GuardAction::Rollback,
+};
+
+fn running(begin: Instant) -> Running {
+    let upstreams = ["blue", "green"].map(Arc::from).to_vec();
+    let state = State::as_in(Shares::of(&[90.0, 10.0]));
+    Running::new("items".into(), upstreams, 2, state, Some(GUARD), begin)
+}
+
+fn set(green: f64) -> Change {
+    Change::Set(vec![
+        ("green".into(), green),
+        ("blue".into(), 100.0 - green),
+    ])
+}
+
+fn green(running: &Running) -> f64 {
+    running.report().backends[1].percent
+}
+
+/// Answers of a side, spread over both workers.
+fn answers(running: &Running, backend: usize, status: u16, count: usize) {
+    for at in 0..count {
+        running.count(backend, at % 2, status, Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn workers_see_a_change_at_once() {
+    let begin = Instant::now();
+    let running = running(begin);
+    assert_eq!((running.side(0), running.side(u32::MAX)), (0, 1));
+    running
+        .change(&Change::Switch("green".into()), begin, NOW)
+        .unwrap();
+    assert_eq!((running.side(0), running.side(u32::MAX)), (1, 1));
+    running.change(&Change::Rollback, begin, NOW).unwrap();
+    assert_eq!((running.side(0), running.side(u32::MAX)), (0, 0));
+    let unknown = running.change(&Change::Switch("red".into()), begin, NOW);
+    assert_eq!(unknown, Err(ChangeError::UnknownUpstream("red".into())));
+    assert_eq!(running.side(u32::MAX), 0);
+}
+
+#[test]
+fn a_guard_rolls_back_says_why_and_waits_for_the_next_change() {
+    let begin = Instant::now();
+    let after = |millis| begin + Duration::from_millis(millis);
+    let running = running(begin);
+    answers(&running, 0, 500, 100);
+    assert!(
+        !running.advance(after(1_000), NOW),
+        "the first upstream is not watched"
+    );
+    answers(&running, 1, 200, 60);
+    answers(&running, 1, 503, 3);
+    assert!(!running.advance(after(2_000), NOW), "4.8% may fail");
+    answers(&running, 1, 503, 7);
+    assert!(
+        !running.advance(after(2_100), NOW),
+        "it does not look all the time"
+    );
+    assert!(running.advance(after(3_000), NOW));
+    let report = running.report();
+    assert_eq!(report.backends[1].percent, 0.0);
+    assert_eq!(running.side(u32::MAX), 0);
+    let trip = report.trip.unwrap();
+    assert_eq!(trip.upstream, "green");
+    let reason = "14.29% of requests failed, 5% may (70 requests in at most 10s)";
+    assert_eq!(trip.reason, reason);
+    assert_eq!(report.held.unwrap().by, "guard");
+
+    // What was before the next change does not count against it.
+    running.change(&set(50.0), after(4_000), NOW).unwrap();
+    assert!(!running.advance(after(5_000), NOW));
+    assert_eq!(green(&running), 50.0);
+    answers(&running, 1, 500, 30);
+    assert!(running.advance(after(6_000), NOW));
+    assert_eq!(green(&running), 0.0);
+}
+
+#[test]
+fn a_guard_does_not_mind_pinned_requests_to_a_side_without_a_share() {
+    let begin = Instant::now();
+    let running = running(begin);
+    running.change(&Change::Rollback, begin, NOW).unwrap();
+    answers(&running, 1, 500, 100);
+    assert!(!running.advance(begin + Duration::from_secs(1), NOW));
+    assert!(running.report().trip.is_none());
+}
+
+#[test]
+fn shares_set_while_running_hold_until_the_file_says_otherwise() {
+    let begin = Instant::now();
+    let running = running(begin);
+    let file = |green| Shares::of(&[100.0 - green, green]);
+    assert!(running.saved().is_none());
+    running.change(&set(40.0), begin, NOW).unwrap();
+    assert!(
+        !running.configure(file(10.0), None, begin),
+        "only the guard is another one"
+    );
+    assert_eq!((green(&running), running.saved().is_some()), (40.0, true));
+    assert!(running.configure(file(20.0), None, begin));
+    assert_eq!((green(&running), running.saved().is_none()), (20.0, true));
+    assert!(
+        !running.configure(file(30.0), None, begin),
+        "nothing was lost"
+    );
+    assert_eq!(green(&running), 30.0);
+}
+
+#[test]
+fn a_shift_moves_with_the_ticks_and_is_saved_when_it_arrives() {
+    let begin = Instant::now();
+    let running = running(begin);
+    let change = Change::Shift {
+        to: vec![("green".into(), 100.0)],
+        over: Duration::from_secs(9),
+    };
+    running.change(&change, begin, NOW).unwrap();
+    for second in 0..9 {
+        let now = begin + Duration::from_secs(second);
+        assert!(!running.advance(now, NOW + second * 1_000));
+        assert_eq!(green(&running), 10.0 + 10.0 * second as f64);
+    }
+    assert!(running.advance(begin + Duration::from_secs(9), NOW + 9_000));
+    let shift = running.report().shift.unwrap();
+    assert_eq!((shift.phase, shift.progress), (Phase::Done, 1.0));
+    assert_eq!(running.side(0), 1);
+}
