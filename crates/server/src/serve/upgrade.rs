@@ -96,6 +96,8 @@ pub(super) async fn hand_over(
         tokio::net::UnixDatagram::from_std(ours).context("cannot wait for the new process")?;
     let mut word = [0; 16];
     tokio::select! {
+        // Its word counts even if it handed over to a successor of its own and ended meanwhile.
+        biased;
         received = ready.recv(&mut word) => match received {
             Ok(length) if &word[..length] == READY => Ok(Some(id)),
             _ => {

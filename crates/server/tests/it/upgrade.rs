@@ -170,6 +170,7 @@ fn a_socket_of_the_service_manager_is_served() {
         assert_eq!(weir.get("/").text(), "fine");
     }
     // Sockets that were handed over once are handed on.
+    wait_until("the process says who it is", || weir.serving_id().is_some());
     let before = weir.serving_id().unwrap();
     assert_ne!(upgrade(&weir), before);
     wait_until("the old process ended", || processes(&weir) == 1);
