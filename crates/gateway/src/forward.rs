@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::control::Notice;
 use crate::failure::Failure;
-use crate::health::Fault;
+use crate::health::{Fault, passive};
 use crate::message::{RequestHead, Version};
 use crate::record::Recorder;
 use crate::request::{Answer, Interim};
@@ -171,11 +171,11 @@ impl Forward<'_> {
 
     /// Passive health: what came of an attempt counts for or against the target.
     fn judge(&self, upstream: &Upstream, member: &Member, outcome: Result<u16, Failure>) {
-        let Some(passive) = &upstream.model().health.passive else {
+        let Some(check) = &upstream.model().health.passive else {
             return;
         };
         let fault = match outcome {
-            Ok(status) if passive.statuses.contains(&status) => Fault::Status(status),
+            Ok(status) if check.statuses.contains(&status) => Fault::Status(status),
             Ok(_) => return member.state.succeeded(),
             Err(failure) if !failure.is_the_targets() => return,
             Err(failure) => Fault::Failure(failure),
@@ -184,12 +184,15 @@ impl Forward<'_> {
             .faults
             .add(1);
         let failures = member.state.failed();
-        let most = passive.consecutive_failures;
-        if most > 0 && failures.is_multiple_of(most) {
-            // Rare: the supervisor decides what follows.
+        let most = check.consecutive_failures;
+        if most == 0 || !failures.is_multiple_of(most) {
+            return;
+        }
+        let (cluster, identity) = (&upstream.cluster, member.target.identity);
+        if !passive::settle(cluster, identity, failures, fault) {
             let _ = self.client.worker.shared.control.send(Notice::Failing {
-                cluster: Arc::clone(&upstream.cluster),
-                identity: member.target.identity,
+                cluster: Arc::clone(cluster),
+                identity,
                 failures,
                 last: fault,
             });

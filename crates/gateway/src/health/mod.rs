@@ -4,6 +4,7 @@
 //! `watch` applies them to an upstream, on the supervisor's thread, and `prober` asks the targets.
 
 mod ejection;
+pub(crate) mod passive;
 mod probe;
 mod prober;
 mod standing;
@@ -54,7 +55,13 @@ pub(crate) enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Failure(failure) => formatter.write_str(failure.reason()),
+            Self::Failure(failure) => {
+                formatter.write_str(failure.reason())?;
+                match failure.cause() {
+                    Some(cause) => write!(formatter, ", {cause}"),
+                    None => Ok(()),
+                }
+            }
             Self::Status(status) => write!(formatter, "status {status}"),
         }
     }

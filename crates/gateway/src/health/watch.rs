@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use weir_config::model;
 
-use super::ejection::Crowd;
+use super::passive;
 use super::prober::Prober;
 use super::standing::{Change, Standing};
 use super::window::Totals;
@@ -18,7 +18,7 @@ use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{Member, MemberState, Target};
 
 /// Members from which on plans are not built for every single change: hundreds may change at once.
-const MANY: usize = 32;
+pub(super) const MANY: usize = 32;
 /// Large plans are built, and ejections that could not be are thought over, no more often than this.
 const RECENT: Duration = Duration::from_millis(50);
 /// The first checks of an upstream come one after another, this long apart, within an interval.
@@ -41,8 +41,8 @@ struct Upstream {
     /// Epoch of the plan whose panic was told.
     told: u64,
     is_panicking: bool,
-    /// When no target could be spared.
-    short_of: Cell<Option<Instant>>,
+    /// When an ejection was thought over on a worker's word.
+    considered: Cell<Option<Instant>>,
 }
 
 /// An upstream as probers see it.
@@ -116,7 +116,7 @@ impl Upstream {
             probers: HashMap::new(),
             told: 0,
             is_panicking: false,
-            short_of: Cell::new(None),
+            considered: Cell::new(None),
         }
     }
 
@@ -172,12 +172,9 @@ impl Upstream {
     }
 
     fn failing(&self, identity: u64, failures: u32, last: Fault, now: Moment) {
-        let failing = |member: &&Member| member.target.identity == identity;
-        if let Some(member) = self.members.iter().find(failing)
-            && let Some(passive) = &self.settings.model().health.passive
-        {
-            let reason = format!("{failures} failures in a row, the latest {last}");
-            self.eject(member, passive, reason, now);
+        // When all fail, all workers tell so all the time.
+        if !is_recent(self.considered.replace(Some(now.instant)), now.instant) {
+            self.eject(identity, || passive::row(failures, last), now);
         }
     }
 
@@ -199,37 +196,19 @@ impl Upstream {
             let totals = totals(&member.target);
             let recent = member.state.standing().observe(totals, now.instant);
             if recent.is_over(passive) {
-                let reason = format!("{}% of {} requests failed", recent.percent(), recent.ended);
-                self.eject(member, passive, reason, now);
+                let reason =
+                    || format!("{}% of {} requests failed", recent.percent(), recent.ended);
+                self.eject(member.target.identity, reason, now);
             }
         }
     }
 
-    fn eject(&self, member: &Member, passive: &model::PassiveCheck, reason: String, now: Moment) {
-        // Workers may tell of one that is out already: what was under way fails, too.
-        if !member.state.takes_traffic() {
-            return;
+    fn eject(&self, identity: u64, reason: impl FnOnce() -> String, now: Moment) {
+        let cluster = &self.watched.cluster;
+        let change = passive::eject(cluster, &cluster.roster(), identity, reason, now);
+        if let Some(change) = change {
+            self.watched.rebuild_for(change, now);
         }
-        // When all fail, all workers tell so all the time.
-        if is_recent(self.short_of.get(), now.instant) {
-            return;
-        }
-        let mut crowd = Crowd::default();
-        for member in &self.members {
-            let standing = member.state.standing();
-            crowd.all += 1;
-            crowd.ejected += usize::from(standing.is_ejected());
-            crowd.taking_traffic += usize::from(standing.state().takes_traffic());
-        }
-        if !crowd.can_spare_one(passive) {
-            self.short_of.set(Some(now.instant));
-            let upstream = &self.watched.cluster.name;
-            let target = &member.target.authority;
-            tracing::debug!(%upstream, %target, reason, "target fails but cannot be spared");
-            return;
-        }
-        let change = member.state.standing().eject(passive, reason, now);
-        self.watched.note(member, change, now);
     }
 
     fn tell_of_panic(&mut self) {
@@ -253,7 +232,11 @@ impl Upstream {
 impl Watched {
     /// A member's state changed: says so, and has the plan built anew if traffic is concerned.
     pub(super) fn changed(&self, member: &Member, change: Change, now: Moment) {
-        self.tell(member, change);
+        tell(&self.cluster.name, member, change);
+        self.rebuild_for(change, now);
+    }
+
+    fn rebuild_for(&self, change: Change, now: Moment) {
         if !change.concerns_traffic() {
             return;
         }
@@ -277,31 +260,31 @@ impl Watched {
             self.cluster.rebuild(now);
         }
     }
+}
 
-    fn tell(&self, member: &Member, change: Change) {
-        let upstream = &self.cluster.name;
-        let target = &member.target.authority;
-        let report = member.state.health();
-        let reason = report.reason.unwrap_or_default();
-        match change.to {
-            HealthState::Unhealthy => {
-                tracing::warn!(%upstream, %target, reason, "target unhealthy");
-            }
-            HealthState::Ejected => {
-                let until = report.until.unwrap_or(std::time::SystemTime::UNIX_EPOCH);
-                let left = until.duration_since(std::time::SystemTime::now());
-                let seconds = left.unwrap_or_default().as_secs_f64().round();
-                tracing::warn!(%upstream, %target, reason, seconds, "target ejected");
-            }
-            HealthState::Healthy if change.from == HealthState::Unknown => {
-                tracing::debug!(%upstream, %target, "target healthy");
-            }
-            HealthState::Healthy => tracing::info!(%upstream, %target, "target healthy"),
-            HealthState::Unknown if change.from == HealthState::Ejected => {
-                tracing::info!(%upstream, %target, "target no longer ejected");
-            }
-            HealthState::Unknown => {}
+/// One line for each change.
+pub(super) fn tell(upstream: &str, member: &Member, change: Change) {
+    let target = &member.target.authority;
+    let report = member.state.health();
+    let reason = report.reason.unwrap_or_default();
+    match change.to {
+        HealthState::Unhealthy => {
+            tracing::warn!(%upstream, %target, reason, "target unhealthy");
         }
+        HealthState::Ejected => {
+            let until = report.until.unwrap_or(std::time::SystemTime::UNIX_EPOCH);
+            let left = until.duration_since(std::time::SystemTime::now());
+            let seconds = left.unwrap_or_default().as_secs_f64().round();
+            tracing::warn!(%upstream, %target, reason, seconds, "target ejected");
+        }
+        HealthState::Healthy if change.from == HealthState::Unknown => {
+            tracing::debug!(%upstream, %target, "target healthy");
+        }
+        HealthState::Healthy => tracing::info!(%upstream, %target, "target healthy"),
+        HealthState::Unknown if change.from == HealthState::Ejected => {
+            tracing::info!(%upstream, %target, "target no longer ejected");
+        }
+        HealthState::Unknown => {}
     }
 }
 

@@ -2,7 +2,7 @@
 //! It outlives the revisions that configure it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -144,6 +144,15 @@ impl Cluster {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same, unless somebody has it.
+    pub(crate) fn try_roster(&self) -> Option<MutexGuard<'_, Roster>> {
+        match self.roster.try_lock() {
+            Ok(roster) => Some(roster),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// Takes up the settings of a new revision. Members that stay keep what is known of them.
     pub(crate) fn configure(&self, settings: Arc<Settings>, targets: &Targets, now: Instant) {
         let roster = &mut *self.roster();
@@ -189,7 +198,7 @@ impl Cluster {
     }
 
     // The roster's lock is held, so that plans are published in the order of their causes.
-    fn publish(&self, roster: &Roster, now: Instant) {
+    pub(crate) fn publish(&self, roster: &Roster, now: Instant) {
         let plan = Plan::build(roster.members.clone(), &roster.settings.rules(), now);
         self.plan.store(Arc::new(plan));
         self.epoch.fetch_add(1, Ordering::Release);

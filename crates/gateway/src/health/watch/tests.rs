@@ -243,7 +243,7 @@ fn failures_eject_and_time_brings_back() {
         let now = Moment::now();
         rig.failing(0, now);
         assert_eq!(rig.states(), ["ejected", "healthy", "healthy"]);
-        let text = "5 failures in a row, the latest upstream_connect_failed";
+        let text = "5 failures in a row, the latest upstream_connect_failed, connection refused";
         assert_eq!(rig.reason(0), text);
         let soon = now.later(RECENT);
         rig.failing(1, soon);
@@ -264,6 +264,27 @@ fn failures_eject_and_time_brings_back() {
         assert_eq!(rig.states()[0], "ejected");
         tick(returned.later(Duration::from_secs(20)));
         assert_eq!(rig.states()[0], "healthy");
+    });
+}
+
+#[test]
+fn a_worker_settles_at_once_what_is_quick_to_settle() {
+    local(async {
+        let servers: [Server; 2] = servers().await;
+        let rig = Rig::new(&servers, "{}");
+        let identity = |at: usize| rig.cluster.plan().members[at].target.identity;
+        assert!(passive::settle(&rig.cluster, identity(0), 5, REFUSED));
+        assert_eq!(rig.states(), ["ejected", "healthy"]);
+        assert_eq!(format!("{:?}", rig.cluster.plan().choice), "Only(1)");
+        let epoch = rig.cluster.epoch();
+        assert!(passive::settle(&rig.cluster, identity(1), 5, REFUSED));
+        assert_eq!(rig.states(), ["ejected", "healthy"], "the last one stays");
+        assert_eq!(rig.cluster.epoch(), epoch, "and nothing is built");
+        let _held = rig.cluster.roster();
+        assert!(
+            !passive::settle(&rig.cluster, 0, 5, REFUSED),
+            "nobody waits"
+        );
     });
 }
 

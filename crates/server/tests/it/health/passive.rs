@@ -55,9 +55,10 @@ fn failures_in_a_row_eject_a_server_for_a_while() {
         health(&weir)[1]["state"] == "ejected"
     });
     let told = &health(&weir)[1];
-    assert_eq!(
-        told["reason"],
-        "5 failures in a row, the latest upstream_reset"
+    let reason = told["reason"].as_str().unwrap_or_default();
+    assert!(
+        reason.starts_with("5 failures in a row, the latest upstream_reset"),
+        "{reason}"
     );
     assert!(told["until"].as_str() > told["since"].as_str());
     assert_eq!(told["ejections"], 1);
