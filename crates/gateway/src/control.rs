@@ -110,6 +110,7 @@ impl Supervisor {
     fn tick(&mut self, now: Instant) {
         self.advance_plans(now);
         self.health.tick(Moment::now());
+        self.advance_breakers(now);
     }
 
     fn take(&mut self, notice: Notice) {
@@ -128,6 +129,12 @@ impl Supervisor {
                 self.health.failing(&cluster, identity, failures, last, now);
             }
             Notice::Stop => {}
+        }
+    }
+
+    fn advance_breakers(&self, now: Instant) {
+        for cluster in &self.clusters {
+            cluster.advance_breaker(now);
         }
     }
 

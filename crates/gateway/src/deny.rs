@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use weir_core::Problem;
 
 use crate::body::Body;
@@ -86,8 +86,8 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     if let Some(allow) = allow {
         fields.append(ALLOW, allow);
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        fields.append(RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(seconds) = failure.retry_after() {
+        fields.append(RETRY_AFTER, HeaderValue::from(seconds));
     }
     add_hsts(client, &record.snapshot, &mut fields);
     let head = ResponseHead {

@@ -41,6 +41,15 @@ pub enum Failure {
     MethodNotAllowed,
     /// The upstream has no target that takes traffic.
     NoTarget,
+    /// The upstream's circuit breaker is open; for so many seconds more.
+    CircuitOpen(u32),
+    /// As many requests as the upstream may have are under way, and as many as may wait do.
+    UpstreamBusy,
+    /// No place among the upstream's requests became free in time.
+    QueueTimeout,
+    /// The exchange as a whole took longer than `timeouts.total`; the text is the reason of the
+    /// deadline that it was in.
+    DeadlineExceeded(&'static str),
     /// The target's name has no address.
     Resolve,
     /// The target refused the connection or cannot be reached; the text says which.
@@ -79,6 +88,10 @@ impl Failure {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NoTarget => "no_target",
+            Self::CircuitOpen(_) => "circuit_open",
+            Self::UpstreamBusy => "upstream_busy",
+            Self::QueueTimeout => "queue_timeout",
+            Self::DeadlineExceeded(_) => "deadline_exceeded",
             Self::Resolve => "upstream_resolve_failed",
             Self::Connect(_) => "upstream_connect_failed",
             Self::ConnectTimeout => "upstream_connect_timeout",
@@ -107,15 +120,18 @@ impl Failure {
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoTarget => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoTarget | Self::CircuitOpen(_) | Self::UpstreamBusy | Self::QueueTimeout => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Resolve
             | Self::Connect(_)
             | Self::UpstreamTls(_)
             | Self::UpstreamReset(_)
             | Self::UpstreamMalformed(_) => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout | Self::UpstreamTimeout | Self::UpstreamStalled => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Self::ConnectTimeout
+            | Self::UpstreamTimeout
+            | Self::UpstreamStalled
+            | Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -140,6 +156,13 @@ impl Failure {
             Self::NoRoute => "No route takes this request.",
             Self::MethodNotAllowed => "This path does not allow the method.",
             Self::NoTarget => "No server is available for this request.",
+            Self::CircuitOpen(_) => {
+                "The service behind the gateway fails and is left alone for now."
+            }
+            Self::UpstreamBusy | Self::QueueTimeout => {
+                "The service behind the gateway has all the requests that it can take."
+            }
+            Self::DeadlineExceeded(_) => "The request took longer than it may.",
             Self::Resolve | Self::Connect(_) => "The service behind the gateway cannot be reached.",
             Self::ConnectTimeout => "The service behind the gateway could not be reached in time.",
             Self::UpstreamTls(_) => {
@@ -157,10 +180,20 @@ impl Failure {
         match self {
             Self::Malformed(text)
             | Self::BadPath(text)
+            | Self::DeadlineExceeded(text)
             | Self::Connect(text)
             | Self::UpstreamTls(text)
             | Self::UpstreamReset(text)
             | Self::UpstreamMalformed(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Seconds after which the client may try again.
+    pub const fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::CircuitOpen(seconds) => Some(seconds),
+            Self::NoTarget | Self::UpstreamBusy | Self::QueueTimeout => Some(1),
             _ => None,
         }
     }

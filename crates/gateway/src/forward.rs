@@ -2,15 +2,19 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use weir_config::model::HostHeader;
 
+use crate::admission;
 use crate::affinity;
+use crate::backoff;
 use crate::body::Body;
 use crate::client::Client;
 use crate::control::Notice;
 use crate::failure::Failure;
 use crate::health::{Fault, passive};
+use crate::hedge::Race;
 use crate::message::{RequestHead, Version};
 use crate::record::Recorder;
 use crate::request::{Answer, Interim};
@@ -18,7 +22,7 @@ use crate::retry::Retries;
 use crate::snapshot::{LocalSnapshot, Upstream};
 use crate::timer::Timer;
 use crate::upstream::{
-    Attempted, Deadlines, Fate, ForwardHead, InFlight, Member, Observation, View, attempt,
+    Attempted, Deadlines, Fate, ForwardHead, InFlight, Member, Observation, View, Wish, attempt,
 };
 
 /// Bodies up to this length arrive with their head, or nearly so: the time to the answer is the
@@ -50,43 +54,96 @@ pub(crate) async fn forward(
     let upstream = &forward.snapshot.upstreams[forward.upstream];
     let model = upstream.model();
     let local = &forward.snapshot.local[forward.upstream];
-    let pools = &forward.client.worker.pools;
     let deadlines = Deadlines {
         upstream: model.timeouts,
         body: forward.snapshot.timeouts.body,
     };
     let is_short = body.length().is_some_and(|length| length <= SHORT_BODY);
+    let is_bodiless = body.is_end();
+    if let Some(total) = model.timeouts.total {
+        timer.set_end(total.saturating_sub(record.elapsed()));
+    }
+    // How long the target was waited for matters to whoever judges it by that.
+    let is_body_timed = !is_bodiless && (model.breaker.is_some() || model.timeouts.total.is_some());
+    let mut admitted = admission::admit(forward.client, upstream, timer, record).await?;
     let mut wish = affinity::wish(model, head, forward.path, record.client_address);
     let head = &*head;
     let mut retries = Retries::new(&model.retry, &local.budget, &head.method);
+    let may_hedge = is_bodiless && head.method.is_idempotent() && !head.expects_continue;
+    let mut hedges = match &model.hedge {
+        Some(hedge) if may_hedge => hedge.attempts,
+        _ => 0,
+    };
     loop {
         // Anew for every attempt: what was just found out about a target counts.
-        let view = forward.snapshot.view(forward.upstream, pools);
-        let at = view
-            .pick(local, &model.balance, &wish)
-            .ok_or(Failure::NoTarget)?;
+        let (mut view, mut at) = forward.pick(&wish).ok_or(Failure::NoTarget)?;
+        let since = record.attempt(InFlight::begin(&view.pools[at]));
+        let mut observation = Observation::begin(&view.pools[at], since, is_short);
+        view.pools[at].counters().requests.add(1);
+        admitted.begin(is_bodiless);
+        record.timing.is_timed = is_body_timed;
+        let mut raced = None;
+        let outcome = if let Some(hedge) = model.hedge.filter(|_| hedges > 0) {
+            let race = Race {
+                forward,
+                upstream,
+                head,
+                interim,
+                timer,
+                deadlines,
+                hedge,
+            };
+            let first = (view, at, observation);
+            let race = race.run(
+                first,
+                &mut wish,
+                &mut hedges,
+                &retries,
+                &mut admitted,
+                record,
+            );
+            // Boxed: only those who ask for it pay for its size.
+            let ended = Box::pin(race).await;
+            (view, at, observation) = (ended.view, ended.at, ended.observation);
+            raced = Some(ended.took);
+            ended.outcome
+        } else {
+            let wanted = forward.head(upstream, &view, at, head);
+            attempt(
+                &view.pools[at],
+                &wanted,
+                body,
+                interim,
+                timer,
+                deadlines,
+                &mut record.timing,
+            )
+            .await
+        };
         let (member, pool) = (&view.plan.members[at], &view.pools[at]);
-        let wanted = forward.head(upstream, &view, at, head);
-        let since = record.attempt(InFlight::begin(pool));
-        let observation = Observation::begin(pool, since, is_short);
-        pool.counters().requests.add(1);
-        let outcome = attempt(
-            pool,
-            &wanted,
-            body,
-            interim,
-            timer,
-            deadlines,
-            &mut record.connecting,
-        )
-        .await;
+        let mut asked_wait = None;
         body = match outcome {
             Ok((mut response, exchange)) => {
-                let took = record.upstream_answered();
+                let answered = record.upstream_answered();
+                let took = raced.unwrap_or(answered);
                 observation.answered(response.status, took);
+                let waited = if is_bodiless {
+                    took
+                } else {
+                    record.since_sent()
+                };
+                admitted.settle(Ok(response.status), waited);
                 forward.judge(upstream, member, Ok(response.status.as_u16()));
                 let is_untouched = exchange.is_untouched();
-                if !retries.answer_is_retried(response.status, is_untouched) {
+                let mut is_held_off = false;
+                if retries.could_repeat_answer(response.status) {
+                    wish.tried.push(member.target.identity);
+                    asked_wait = backoff::asked_wait(&response.fields, SystemTime::now);
+                    // Whoever asks for more patience than there is is not asked again.
+                    is_held_off = asked_wait.is_some_and(|wait| wait > retries.longest_pause())
+                        && forward.goes_back(&wish);
+                }
+                if is_held_off || !retries.answer_is_retried(response.status, is_untouched) {
                     let idle = model.timeouts.idle;
                     if let Some(sticky) = &model.sticky
                         && let Some(token) = view.plan.token(at)
@@ -110,7 +167,13 @@ pub(crate) async fn forward(
                 body: untouched,
                 fate,
             }) => {
-                if failure.is_the_targets() && !matches!(fate, Fate::Stale | Fate::Spared) {
+                let waited = match raced {
+                    Some(took) => took,
+                    None if is_bodiless => record.since_attempt(),
+                    None => record.since_sent(),
+                };
+                let charged = forward.charged(failure, waited);
+                if charged.is_the_targets() && !matches!(fate, Fate::Stale | Fate::Spared) {
                     observation.failed();
                 } else {
                     observation.forget();
@@ -118,14 +181,17 @@ pub(crate) async fn forward(
                 let is_retried = untouched.is_some() && retries.failure_is_retried(failure, fate);
                 // A kept connection that had ended says nothing about the target.
                 if !is_retried || retries.has_moved_on {
-                    forward.judge(upstream, member, Err(failure));
+                    forward.judge(upstream, member, Err(charged));
+                    if charged.is_the_targets() {
+                        admitted.settle(Err(charged), waited);
+                    }
                 }
                 match untouched {
                     Some(untouched) if is_retried => untouched,
                     _ => {
                         pool.counters()
                             .failed
-                            .add(u64::from(failure.is_the_targets()));
+                            .add(u64::from(charged.is_the_targets()));
                         return Err(failure);
                     }
                 }
@@ -133,14 +199,54 @@ pub(crate) async fn forward(
         };
         if retries.has_moved_on {
             pool.counters().failed.add(1);
-            wish.tried.push(member.target.identity);
+            if !view.was_tried_at(at, &wish) {
+                wish.tried.push(member.target.identity);
+            }
             record.retried();
+            let goes_back = forward.goes_back(&wish);
+            let asked_wait = asked_wait.filter(|_| goes_back).unwrap_or_default();
+            let pause = retries.pause(goes_back, fastrand::f64()).max(asked_wait);
+            if !pause.is_zero() {
+                // Boxed: rare.
+                Box::pin(backoff::rest(pause, timer)).await?;
+            }
         }
     }
 }
 
 impl Forward<'_> {
-    fn head<'a>(
+    /// A member for the request, with the newest view of all.
+    pub(crate) fn pick(&self, wish: &Wish) -> Option<(Rc<View>, usize)> {
+        let local = &self.snapshot.local[self.upstream];
+        let balance = &self.snapshot.upstreams[self.upstream].model().balance;
+        let pools = &self.client.worker.pools;
+        let view = self.snapshot.view(self.upstream, pools);
+        let at = view.pick(local, balance, wish)?;
+        Some((view, at))
+    }
+
+    /// Whether a repeat goes to a target that failed the request before.
+    fn goes_back(&self, wish: &Wish) -> bool {
+        self.pick(wish)
+            .is_some_and(|(view, at)| view.was_tried_at(at, wish))
+    }
+
+    /// What a failure says about the target. If the end of the whole exchange came first, the target
+    /// was too slow only if half of the time was waited for it, and not for the client.
+    pub(crate) fn charged(&self, failure: Failure, waited: Duration) -> Failure {
+        let total = self.snapshot.upstreams[self.upstream]
+            .model()
+            .timeouts
+            .total;
+        match (failure, total) {
+            (Failure::DeadlineExceeded(_), Some(total)) if waited >= total / 2 => {
+                Failure::UpstreamTimeout
+            }
+            _ => failure,
+        }
+    }
+
+    pub(crate) fn head<'a>(
         &'a self,
         upstream: &Upstream,
         view: &'a View,
@@ -170,7 +276,12 @@ impl Forward<'_> {
     }
 
     /// Passive health: what came of an attempt counts for or against the target.
-    fn judge(&self, upstream: &Upstream, member: &Member, outcome: Result<u16, Failure>) {
+    pub(crate) fn judge(
+        &self,
+        upstream: &Upstream,
+        member: &Member,
+        outcome: Result<u16, Failure>,
+    ) {
         let Some(check) = &upstream.model().health.passive else {
             return;
         };

@@ -5,7 +5,9 @@
 //! waits for anything but the client and the upstream. Start reading at `request.rs`.
 
 mod accept;
+mod admission;
 mod affinity;
+mod backoff;
 mod body;
 mod buffers;
 mod client;
@@ -21,6 +23,7 @@ pub mod fuzzing;
 mod gateway;
 pub mod header_rules;
 mod health;
+mod hedge;
 pub mod hop;
 mod http1;
 mod http2;
@@ -53,4 +56,4 @@ pub use health::{CheckAnswer, ChecksReport, HealthReport, HealthState, Standing}
 pub use message::Version;
 pub use record::AccessRecord;
 pub use snapshot::{RouteReport, Snapshot, UpstreamReport};
-pub use upstream::{Member, MemberState, Target};
+pub use upstream::{BreakerReport, Load, Member, MemberState, Phase, Target};

@@ -110,6 +110,28 @@ pub struct TargetCounters {
     pub latency_nanos: Counter,
 }
 
+/// What is counted for an upstream as a whole, by one worker.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct UpstreamCounters {
+    /// Attempts that its circuit breaker looks at; counted while one is configured.
+    pub attempts: Counter,
+    /// Those of them that failed.
+    pub failed: Counter,
+    /// Those of them that took too long.
+    pub slow: Counter,
+    /// Requests refused because the circuit breaker was open.
+    pub circuit_open: Counter,
+    /// Requests refused because too many were under way and waiting.
+    pub busy: Counter,
+    /// Requests refused because they waited for too long.
+    pub queue_timeout: Counter,
+    /// Attempts started beside one that was still under way.
+    pub hedges: Counter,
+    /// Those of them whose answer the client got.
+    pub hedges_won: Counter,
+}
+
 /// One set of counters for each worker.
 pub(crate) fn per_worker<T: Default>(workers: usize) -> std::sync::Arc<[T]> {
     (0..workers).map(|_| T::default()).collect()
@@ -138,7 +160,7 @@ pub struct WorkerCounters {
 }
 
 /// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 25] = [
+pub const REASONS: [&str; 29] = [
     "malformed_request",
     "head_too_large",
     "body_too_large",
@@ -155,6 +177,10 @@ pub const REASONS: [&str; 25] = [
     "no_route",
     "method_not_allowed",
     "no_target",
+    "circuit_open",
+    "upstream_busy",
+    "queue_timeout",
+    "deadline_exceeded",
     "upstream_resolve_failed",
     "upstream_connect_failed",
     "upstream_connect_timeout",

@@ -14,7 +14,8 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::message::Version;
 use crate::snapshot::LocalSnapshot;
-use crate::upstream::InFlight;
+use crate::upstream::bulkhead::Place;
+use crate::upstream::{InFlight, Timing};
 
 /// One request, as the access log tells it.
 #[derive(Debug)]
@@ -88,11 +89,13 @@ pub(crate) struct Recorder {
     pub(crate) upstream: Option<usize>,
     /// The side of the route's split.
     pub(crate) backend: Option<usize>,
+    /// Its place among the upstream's requests, if those are bounded.
+    pub(crate) place: Option<Place>,
     /// The attempt under way, or the one that answered.
     in_flight: Option<InFlight>,
     attempts: u32,
-    /// What it took to connect to the last target tried, if no kept connection was at hand.
-    pub(crate) connecting: Option<Duration>,
+    /// Of the last attempt.
+    pub(crate) timing: Timing,
     upstream_head: Option<Duration>,
     reason: Option<&'static str>,
     cause: Option<&'static str>,
@@ -128,9 +131,10 @@ impl Recorder {
             route: None,
             upstream: None,
             backend: None,
+            place: None,
             in_flight: None,
             attempts: 0,
-            connecting: None,
+            timing: Timing::default(),
             upstream_head: None,
             reason: None,
             cause: None,
@@ -153,13 +157,48 @@ impl Recorder {
     /// Another attempt begins; tells since when.
     pub(crate) fn attempt(&mut self, in_flight: InFlight) -> Instant {
         self.in_flight = Some(in_flight);
-        self.connecting = None;
+        self.timing = Timing::default();
         // The first one begins with the request, near enough: the clock is not asked again.
         if self.attempts > 0 {
             self.attempted = Instant::now();
         }
         self.attempts += 1;
         self.attempted
+    }
+
+    /// Another attempt begins beside the one that is under way.
+    pub(crate) fn hedged(&mut self) {
+        self.attempts += 1;
+    }
+
+    /// Of attempts side by side, the first one is over, and others are not.
+    pub(crate) fn first_is_over(&mut self) {
+        self.in_flight = None;
+    }
+
+    /// Of attempts side by side, this one counts; nothing stands for the first.
+    pub(crate) fn raced(&mut self, in_flight: Option<InFlight>, timing: Timing) {
+        if in_flight.is_some() {
+            self.in_flight = in_flight;
+        }
+        self.timing = timing;
+    }
+
+    /// How long ago the request's head arrived.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How long ago the last attempt began.
+    pub(crate) fn since_attempt(&self) -> Duration {
+        self.attempted.elapsed()
+    }
+
+    /// How long ago the last attempt had sent all of a body; nothing, if it did not wait behind that.
+    pub(crate) fn since_sent(&self) -> Duration {
+        self.timing
+            .sent
+            .map_or(Duration::ZERO, |sent| sent.elapsed())
     }
 
     /// The attempt that follows is a repeat.
@@ -281,7 +320,7 @@ impl Recorder {
             target: in_flight.map(|in_flight| in_flight.pool().target.authority.clone()),
             attempts: self.attempts,
             duration,
-            upstream_connect: self.connecting,
+            upstream_connect: self.timing.connecting,
             upstream_head: self.upstream_head,
             reason: self.reason,
             cause: self.cause,

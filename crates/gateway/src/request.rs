@@ -113,7 +113,11 @@ pub(crate) async fn answer(client: &Rc<Client>, request: Request, timer: &Timer)
                 idle,
             }
         }
-        Err(denial) => deny::deny(client, record, denial),
+        Err(denial) => {
+            // A deadline that has passed must not cut the answer that says so.
+            timer.lift_end();
+            deny::deny(client, record, denial)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether an attempt is repeated.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use http::Method;
 use weir_config::model::{Retry, RetryCondition};
@@ -11,6 +12,9 @@ use crate::upstream::Fate;
 /// How often a request is sent anew because a connection turned out to have ended, or to end in
 /// order. That says nothing about the target, so it is no repeat in the configuration's sense.
 const MOST_STALE: u32 = 2;
+
+/// Waits grow up to this many times `backoff`.
+const MOST_BACKOFFS: u32 = 10;
 
 /// Decides about repeats. Only what is safe is repeated: nothing was sent yet, or the method is
 /// idempotent (RFC 9110 §9.2.2) and the body is still at hand.
@@ -60,10 +64,39 @@ impl<'a> Retries<'a> {
         condition(failure).is_some_and(|condition| self.repeat(condition))
     }
 
+    /// Whether an answer with this status could be repeated, if the budget allows.
+    pub(crate) fn could_repeat_answer(&self, status: http::StatusCode) -> bool {
+        self.is_idempotent && self.could_repeat(RetryCondition::Status(status))
+    }
+
+    /// Spends a part of the budget on an attempt beside another one.
+    pub(crate) fn spend_hedge(&self) -> bool {
+        self.budget.spend()
+    }
+
+    /// The longest wait before a repeat.
+    pub(crate) fn longest_pause(&self) -> Duration {
+        self.rules.backoff.saturating_mul(MOST_BACKOFFS)
+    }
+
+    /// How long to wait before the repeat that was just decided on. The first one at another target
+    /// comes at once. `random` is from 0 to 1: clients that failed together do not come back together.
+    pub(crate) fn pause(&self, goes_back: bool, random: f64) -> Duration {
+        if self.made <= 1 && !goes_back {
+            return Duration::ZERO;
+        }
+        let doubled = 1_u32.checked_shl(self.made.saturating_sub(1));
+        let backoffs = doubled.unwrap_or(u32::MAX).min(MOST_BACKOFFS);
+        let longest = self.rules.backoff.saturating_mul(backoffs);
+        Duration::try_from_secs_f64(longest.as_secs_f64() * random).unwrap_or(longest)
+    }
+
+    fn could_repeat(&self, condition: RetryCondition) -> bool {
+        self.rules.when.contains(&condition) && self.made < self.rules.attempts
+    }
+
     fn repeat(&mut self, condition: RetryCondition) -> bool {
-        let allowed = self.rules.when.contains(&condition)
-            && self.made < self.rules.attempts
-            && self.budget.spend();
+        let allowed = self.could_repeat(condition) && self.budget.spend();
         self.made += u32::from(allowed);
         self.has_moved_on = allowed;
         allowed
@@ -123,7 +156,7 @@ mod tests {
             attempts: 2,
             when: when.to_vec(),
             budget_percent: 20,
-            backoff: std::time::Duration::ZERO,
+            backoff: Duration::from_millis(25),
         }
     }
 
@@ -196,6 +229,35 @@ mod tests {
         };
         let mut post = Retries::new(&rules, &budget, &Method::POST);
         assert!(post.failure_is_retried(RESET, Fate::Refused) && post.has_moved_on);
+    }
+
+    #[test]
+    fn waits_double_up_to_ten_times_and_the_first_other_target_is_asked_at_once() {
+        let budget = Budget::default();
+        let rules = Retry {
+            attempts: 50,
+            ..rules(&[RetryCondition::Connect])
+        };
+        let mut get = Retries::new(&rules, &budget, &Method::GET);
+        let mut longest = Vec::new();
+        for _ in 0..6 {
+            assert!(get.failure_is_retried(CONNECT, Fate::Unknown));
+            let pauses = [false, true].map(|goes_back| get.pause(goes_back, 1.0).as_millis());
+            longest.push(pauses);
+            assert_eq!(get.pause(true, 0.0), Duration::ZERO);
+        }
+        let expected = [
+            [0, 25],
+            [50, 50],
+            [100, 100],
+            [200, 200],
+            [250, 250],
+            [250, 250],
+        ];
+        assert_eq!(longest, expected);
+        assert_eq!(get.longest_pause().as_millis(), 250);
+        get.made = 1_000;
+        assert_eq!(get.pause(true, 1.0), get.longest_pause());
     }
 
     #[test]

@@ -13,12 +13,12 @@ use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
 
 use crate::header_rules::{HeaderRules, Side};
-use crate::metrics::{RouteCounters, per_worker};
+use crate::metrics::{RouteCounters, UpstreamCounters, per_worker};
 use crate::router::Router;
 use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
-use crate::upstream::{LocalUpstream, Member, Pools, Targets, View};
+use crate::upstream::{BreakerReport, Load, LocalUpstream, Member, Pools, Targets, View};
 
 /// A compiled configuration; immutable, shared by all workers.
 pub struct Snapshot {
@@ -181,7 +181,7 @@ impl Compiler {
                     known.configure(Arc::clone(&settings), &self.targets, now);
                     Arc::clone(known)
                 }
-                None => Cluster::new(Arc::clone(&settings), now),
+                None => Cluster::new(Arc::clone(&settings), self.workers, now),
             };
             clusters.insert(Arc::clone(&cluster.name), Arc::clone(&cluster));
             upstreams.push(Upstream {
@@ -287,6 +287,12 @@ pub struct UpstreamReport<'a> {
     pub members: Vec<Member>,
     /// Whether so little of it is healthy that health is ignored.
     pub is_panicking: bool,
+    /// Its circuit breaker; closed if none is configured.
+    pub breaker: BreakerReport,
+    /// Requests that have a place and that wait for one; none if they are not bounded.
+    pub load: Load,
+    /// Counters of the upstream as a whole, one set per worker.
+    pub counters: &'a [UpstreamCounters],
 }
 
 impl Snapshot {
@@ -318,6 +324,9 @@ impl Snapshot {
             name: &upstream.name,
             members: upstream.cluster.plan().members.clone(),
             is_panicking: upstream.cluster.plan().is_panicking,
+            breaker: upstream.cluster.breaker.report(&upstream.name),
+            load: upstream.cluster.bulkhead.load(),
+            counters: &upstream.cluster.counters,
         })
     }
 }

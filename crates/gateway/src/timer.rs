@@ -15,6 +15,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::failure::Failure;
+
 /// How often deadlines are looked at.
 pub(crate) const RESOLUTION: Duration = Duration::from_millis(20);
 
@@ -61,7 +63,15 @@ impl Timers {
         Timer {
             timers: Rc::clone(self),
             slot,
+            end: Cell::new(NEVER),
         }
+    }
+
+    /// The worker's time after which this long has passed for certain.
+    fn after(&self, time: Duration) -> u64 {
+        // The next sweep may let a whole step pass, even if it comes at once.
+        let millis = u64::try_from(time.saturating_add(LONGEST_STEP).as_millis());
+        self.now.get().saturating_add(millis.unwrap_or(NEVER))
     }
 
     /// Sweeps until the worker ends.
@@ -102,6 +112,8 @@ impl Timers {
 pub(crate) struct Timer {
     timers: Rc<Timers>,
     slot: usize,
+    /// No deadline is later than this one.
+    end: Cell<u64>,
 }
 
 /// The deadline passed.
@@ -111,9 +123,38 @@ pub(crate) struct Elapsed;
 impl Timer {
     /// Sets the deadline, replacing the former one.
     pub(crate) fn set(&self, after: Duration) {
-        // The next sweep may let a whole step pass, even if it comes at once.
-        let after = u64::try_from((after + LONGEST_STEP).as_millis()).unwrap_or(NEVER);
-        self.timers.deadlines.borrow_mut()[self.slot] = self.timers.now.get().saturating_add(after);
+        let at = self.timers.after(after);
+        self.timers.deadlines.borrow_mut()[self.slot] = at.min(self.end.get());
+    }
+
+    /// Bounds whatever is set from now on: it all ends after this time, until that is lifted.
+    pub(crate) fn set_end(&self, after: Duration) {
+        self.end.set(self.timers.after(after));
+    }
+
+    /// There is no common end any more.
+    pub(crate) fn lift_end(&self) {
+        self.end.set(NEVER);
+    }
+
+    /// Whether the common end has come: then that is why a deadline passed.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.end.get() <= self.timers.now.get()
+    }
+
+    /// What a deadline that passed means: this failure, or that the common end has come in its phase.
+    pub(crate) fn blame(&self, failure: Failure) -> Failure {
+        if self.is_ended() {
+            return Failure::DeadlineExceeded(failure.reason());
+        }
+        failure
+    }
+
+    /// Another timer with the same end.
+    pub(crate) fn sibling(&self) -> Self {
+        let timer = self.timers.register();
+        timer.end.set(self.end.get());
+        timer
     }
 
     pub(crate) fn clear(&self) {
@@ -208,6 +249,29 @@ mod tests {
         assert_eq!(timer.poll(&context), Poll::Pending);
         sweep_for(&timers, 100);
         assert_eq!(timer.poll(&context), Poll::Ready(Elapsed));
+    }
+
+    #[test]
+    fn a_common_end_bounds_every_deadline_until_it_is_lifted() {
+        let timers = Timers::new();
+        let timer = timers.register();
+        let context = Context::from_waker(Waker::noop());
+        timer.set_end(Duration::from_millis(100));
+        let sibling = timer.sibling();
+        for timer in [&timer, &sibling] {
+            timer.set(Duration::from_secs(60));
+            assert_eq!(timer.poll(&context), Poll::Pending);
+        }
+        sweep_for(&timers, 100);
+        assert!(!timer.is_ended(), "never early");
+        sweep_for(&timers, 60);
+        for timer in [&timer, &sibling] {
+            assert!(timer.is_ended());
+            assert_eq!(timer.poll(&context), Poll::Ready(Elapsed));
+        }
+        timer.lift_end();
+        timer.set(Duration::from_secs(60));
+        assert!(!timer.is_ended() && timer.poll(&context).is_pending());
     }
 
     #[test]

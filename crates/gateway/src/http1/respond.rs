@@ -120,7 +120,7 @@ pub(super) async fn respond(
             if progress {
                 timer.set(allowed);
             }
-            return timer.poll(context).map(|_| Err(failure));
+            return timer.poll(context).map(|_| Err(timer.blame(failure)));
         }
     })
     .await;

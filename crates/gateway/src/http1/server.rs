@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -76,11 +76,19 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut) {
             meter,
             interim,
         };
-        let answer = request::answer(&client, request, &timer);
-        let Some(response) = unless_gone(&io, answer).await else {
+        // It is most of a connection's task: not moved once it is there, and over before the answer's
+        // body is sent.
+        let response = {
+            let answer = pin!(request::answer(&client, request, &timer));
+            unless_gone(&io, answer).await
+        };
+        let Some(response) = response else {
             return;
         };
-        match respond(&client, &io, &timer, response, &method, version, keep_alive).await {
+        let sent = respond(&client, &io, &timer, response, &method, version, keep_alive).await;
+        // What bounded the exchange does not bound the next one.
+        timer.lift_end();
+        match sent {
             Ok(true) => {}
             Ok(false) => return linger(&io, &timer).await,
             // Without the end of its framing the client knows that the response is not whole.
@@ -165,8 +173,10 @@ async fn next_request(client: &Client, io: &RefCell<Io>, timer: &Timer, served: 
 }
 
 /// Runs the answer's preparation until it is there or the client is gone.
-async fn unless_gone(io: &RefCell<Io>, answer: impl Future<Output = Response>) -> Option<Response> {
-    let mut answer = pin!(answer);
+async fn unless_gone(
+    io: &RefCell<Io>,
+    mut answer: Pin<&mut impl Future<Output = Response>>,
+) -> Option<Response> {
     std::future::poll_fn(|context| {
         if let Poll::Ready(response) = answer.as_mut().poll(context) {
             return Poll::Ready(Some(response));

@@ -103,7 +103,7 @@ pub(super) async fn send(
             timer.set(allowed);
         }
         waited_for_client = waits_for_client;
-        timer.poll(context).map(|_| Err(failure))
+        timer.poll(context).map(|_| Err(timer.blame(failure)))
     })
     .await;
     match result {

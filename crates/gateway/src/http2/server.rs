@@ -168,14 +168,17 @@ async fn serve_stream(
             Err(failure) => deny::refuse(client, failure),
         }
     };
-    let mut answer = pin!(answer);
-    let response = std::future::poll_fn(|context| {
-        if let Poll::Ready(response) = answer.as_mut().poll(context) {
-            return Poll::Ready(Some(response));
-        }
-        sender.borrow_mut().poll_reset(context).map(|_| None)
-    })
-    .await;
+    // It is most of a stream's task: over before the answer's body is sent.
+    let response = {
+        let mut answer = pin!(answer);
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(response) = answer.as_mut().poll(context) {
+                return Poll::Ready(Some(response));
+            }
+            sender.borrow_mut().poll_reset(context).map(|_| None)
+        })
+        .await
+    };
     let Some(response) = response else {
         return;
     };

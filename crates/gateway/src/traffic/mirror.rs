@@ -22,7 +22,7 @@ use crate::message::RequestHead;
 use crate::request::Interim;
 use crate::snapshot::LocalSnapshot;
 use crate::timer::Elapsed;
-use crate::upstream::{Deadlines, Fate, ForwardHead, InFlight, Wish, attempt};
+use crate::upstream::{Deadlines, Fate, ForwardHead, InFlight, Timing, Wish, attempt};
 use crate::worker::Worker;
 
 pub(crate) use tee::Tee;
@@ -188,17 +188,9 @@ impl Copy {
                 true => Body::Empty,
                 false => Body::Full(body.clone()),
             };
-            let mut connecting = None;
+            let mut timing = Timing::default();
             let interim = Interim::Nowhere;
-            let sent = attempt(
-                pool,
-                &head,
-                body,
-                &interim,
-                &timer,
-                deadlines,
-                &mut connecting,
-            );
+            let sent = attempt(pool, &head, body, &interim, &timer, deadlines, &mut timing);
             match sent.await {
                 Ok((_, exchange)) => {
                     return match discard(exchange.into_body()).await {

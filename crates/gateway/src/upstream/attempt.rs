@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_config::model::UpstreamTimeouts;
 
@@ -29,6 +29,9 @@ pub(crate) enum Attempt {
     Http2(Box<http2::Exchange>),
 }
 
+/// What comes of an attempt.
+pub(crate) type Outcome = Result<(ResponseHead, Attempt), Attempted>;
+
 /// Why an attempt failed, and what another one could start from.
 #[derive(Debug)]
 pub(crate) struct Attempted {
@@ -53,6 +56,17 @@ pub(crate) enum Fate {
     Spared,
 }
 
+/// When an attempt got how far.
+#[derive(Debug, Default)]
+pub(crate) struct Timing {
+    /// What a new connection took, if one was made.
+    pub(crate) connecting: Option<Duration>,
+    /// Whether it matters when all of the body was sent; costs a look at the clock.
+    pub(crate) is_timed: bool,
+    /// When it was, and only the answer was waited for.
+    pub(crate) sent: Option<Instant>,
+}
+
 /// Deadlines of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
@@ -61,8 +75,7 @@ pub(crate) struct Deadlines {
     pub(crate) body: Duration,
 }
 
-/// Sends a request and waits for the response's head. `connecting` is set to what a new connection
-/// took, if one was made.
+/// Sends a request and waits for the response's head.
 pub(crate) async fn attempt(
     pool: &Rc<Pool>,
     head: &ForwardHead<'_>,
@@ -70,14 +83,21 @@ pub(crate) async fn attempt(
     interim: &Interim,
     timer: &Timer,
     deadlines: Deadlines,
-    connecting: &mut Option<Duration>,
-) -> Result<(ResponseHead, Attempt), Attempted> {
+    timing: &mut Timing,
+) -> Outcome {
     let failed = |failure, body| Attempted {
         failure,
         body,
         fate: Fate::Unknown,
     };
-    let acquired = match acquire(pool, timer, deadlines.upstream.connect, connecting).await {
+    let acquired = match acquire(
+        pool,
+        timer,
+        deadlines.upstream.connect,
+        &mut timing.connecting,
+    )
+    .await
+    {
         Ok(acquired) => acquired,
         Err(failure) => return Err(failed(failure, Some(body))),
     };
@@ -91,7 +111,7 @@ pub(crate) async fn attempt(
             Err((failure, body)) => return Err(failed(failure, Some(body))),
         },
     };
-    match response_head(&mut exchange, interim, timer, deadlines).await {
+    match response_head(&mut exchange, interim, timer, deadlines, timing).await {
         Ok(head) => Ok((head, exchange)),
         Err(failure) => {
             let fate = exchange.fate(failure);
@@ -109,6 +129,7 @@ async fn response_head(
     interim: &Interim,
     timer: &Timer,
     deadlines: Deadlines,
+    timing: &mut Timing,
 ) -> Result<ResponseHead, Failure> {
     let mut waiting_for = None;
     let mut interims = 0;
@@ -148,6 +169,9 @@ async fn response_head(
             };
             let moved_on = waiting_for != Some(phase);
             let is_moving = progress && matches!(phase, Waiting::Upload | Waiting::Body);
+            if timing.is_timed && moved_on && phase == Waiting::Head {
+                timing.sent = Some(Instant::now());
+            }
             if moved_on || is_moving {
                 waiting_for = Some(phase);
                 timer.set(allowed);
@@ -155,13 +179,19 @@ async fn response_head(
             if timer.poll(context).is_pending() {
                 return Poll::Pending;
             }
-            if phase != Waiting::Continue {
-                return Poll::Ready(Err(failure));
+            if phase != Waiting::Continue || timer.is_ended() {
+                return Poll::Ready(Err(timer.blame(failure)));
             }
             exchange.stop_awaiting_continue();
         }
     })
     .await
+}
+
+/// Whether the target did not answer in the time that it had.
+fn is_silence(failure: Failure) -> bool {
+    let late = Failure::UpstreamTimeout;
+    failure == late || failure == Failure::DeadlineExceeded(late.reason())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -218,7 +248,7 @@ impl Attempt {
 
     fn fate(&self, failure: Failure) -> Fate {
         match self {
-            Self::Http2(exchange) if failure == Failure::UpstreamTimeout => {
+            Self::Http2(exchange) if is_silence(failure) => {
                 // Silence may mean that the path to the target is gone, which nobody else would
                 // notice: others should not wait for it, too.
                 exchange.give_up_connection();

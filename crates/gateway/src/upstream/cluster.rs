@@ -10,9 +10,12 @@ use weir_config::Config;
 use weir_config::model;
 
 use super::Target;
+use super::breaker::Breaker;
+use super::bulkhead::Bulkhead;
 use super::member::Member;
 use super::plan::{self, Plan, Rules};
 use super::target::{Speech, Targets};
+use crate::metrics::{UpstreamCounters, per_worker};
 use crate::tls::TlsError;
 
 /// One upstream of one revision, compiled.
@@ -102,6 +105,10 @@ pub(crate) struct Cluster {
     epoch: AtomicU64,
     plan: ArcSwap<Plan>,
     roster: Mutex<Roster>,
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) bulkhead: Arc<Bulkhead>,
+    /// One set per worker.
+    pub(crate) counters: Arc<[UpstreamCounters]>,
 }
 
 /// What plans are built from.
@@ -115,13 +122,16 @@ pub(crate) struct Roster {
 }
 
 impl Cluster {
-    pub(crate) fn new(settings: Arc<Settings>, now: Instant) -> Arc<Self> {
+    pub(crate) fn new(settings: Arc<Settings>, workers: usize, now: Instant) -> Arc<Self> {
         let members = plan::members(settings.configured.clone(), &[], now);
         let plan = Plan::build(members.clone(), &settings.rules(), now);
         Arc::new(Self {
             name: Arc::from(settings.model().name.as_str()),
             epoch: AtomicU64::new(1),
             plan: ArcSwap::from_pointee(plan),
+            breaker: Breaker::new(now),
+            bulkhead: Bulkhead::new(settings.model().concurrency.as_ref()),
+            counters: per_worker(workers),
             roster: Mutex::new(Roster {
                 settings,
                 discovered: None,
@@ -164,6 +174,8 @@ impl Cluster {
             None => settings.configured.clone(),
         };
         roster.members = plan::members(placed, &roster.members, now);
+        self.bulkhead
+            .configure(settings.model().concurrency.as_ref());
         roster.settings = settings;
         roster.version += 1;
         self.publish(roster, now);
@@ -195,6 +207,14 @@ impl Cluster {
         if plan.is_moving && now >= plan.next_step {
             self.rebuild(now);
         }
+    }
+
+    /// Opens and half opens the circuit breaker when it is time.
+    pub(crate) fn advance_breaker(&self, now: Instant) {
+        let settings = Arc::clone(&self.roster().settings);
+        let breaker = settings.model().breaker.as_ref();
+        self.breaker
+            .advance(&self.name, breaker, &self.counters, now);
     }
 
     // The roster's lock is held, so that plans are published in the order of their causes.

@@ -64,7 +64,7 @@ pub(super) async fn acquire(
         }
         Err(_) => {
             pool.counters().connect_failed.add(1);
-            Err(Failure::ConnectTimeout)
+            Err(timer.blame(Failure::ConnectTimeout))
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct View {
 }
 
 /// What a request wants of a target.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Wish {
     /// Hash of the request's key, for consistent hashing.
     pub(crate) hash: Option<u64>,
@@ -134,6 +134,12 @@ impl View {
     pub(super) fn was_tried(&self, at: u16, wish: &Wish) -> bool {
         // Most often nothing was, and the member is not even looked at.
         !wish.tried.is_empty() && wish.tried.contains(&self.member(at).target.identity)
+    }
+
+    /// Whether that member, by its index, failed the request.
+    pub(crate) fn was_tried_at(&self, at: usize, wish: &Wish) -> bool {
+        let identity = self.plan.members[at].target.identity;
+        wish.tried.contains(&identity)
     }
 
     fn member(&self, at: u16) -> &Member {

@@ -1,6 +1,8 @@
 //! The way to targets: picking one, connecting, and exchanging a request for a response.
 
 mod attempt;
+pub(crate) mod breaker;
+pub(crate) mod bulkhead;
 mod cause;
 pub(crate) mod cluster;
 mod connect;
@@ -25,7 +27,9 @@ use rustls_pki_types::ServerName;
 use crate::fields::Fields;
 use crate::message::ResponseHead;
 
-pub(crate) use attempt::{Attempted, Deadlines, Fate, attempt};
+pub(crate) use attempt::{Attempted, Deadlines, Fate, Outcome, Timing, attempt};
+pub use breaker::{BreakerReport, Phase};
+pub use bulkhead::Load;
 pub(crate) use connect::Connector;
 pub(crate) use local::{LocalUpstream, View, Wish};
 pub use member::{Member, MemberState};

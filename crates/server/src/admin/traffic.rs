@@ -14,8 +14,8 @@ use weir_gateway::traffic::{
     BackendReport, Change, ChangeError, ShiftPhase, ShiftReport, SplitReport, Trip,
 };
 
-use super::problem::Problem;
 use super::SharedState;
+use super::problem::Problem;
 use crate::log::timestamp::rfc3339;
 use crate::serve::Node;
 

@@ -34,6 +34,10 @@ struct Upstream<'a> {
     is_panicking: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     discovery: Option<Discovery>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<BreakerStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<ConcurrencyStatus>,
     targets: Vec<TargetStatus<'a>>,
 }
 
@@ -69,6 +73,21 @@ impl From<Status> for Discovery {
             left_out: reasons.filter(|(_, number)| *number > 0).collect(),
         }
     }
+}
+
+#[derive(Serialize)]
+struct BreakerStatus {
+    state: &'static str,
+    since: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ConcurrencyStatus {
+    limit: u32,
+    in_use: u32,
+    queued: u32,
 }
 
 #[derive(Serialize)]
@@ -118,6 +137,19 @@ fn describe<'a>(
         sticky: config.sticky.as_ref().map(|sticky| sticky.name.as_str()),
         is_panicking: report.is_panicking,
         discovery: source.map(Discovery::from),
+        breaker: config.breaker.as_ref().map(|_| BreakerStatus {
+            state: report.breaker.phase.as_str(),
+            since: rfc3339(report.breaker.since),
+            reason: report.breaker.reason.clone(),
+        }),
+        concurrency: config
+            .concurrency
+            .as_ref()
+            .map(|settings| ConcurrencyStatus {
+                limit: settings.limit,
+                in_use: report.load.in_use,
+                queued: report.load.queued,
+            }),
         targets: report.members.iter().map(describe_target).collect(),
     }
 }

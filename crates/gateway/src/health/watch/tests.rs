@@ -103,7 +103,7 @@ impl Rig {
         let settings = settings(addresses, health, &targets);
         let rig = Self {
             targets,
-            cluster: Cluster::new(settings, Instant::now()),
+            cluster: Cluster::new(settings, 1, Instant::now()),
             health: RefCell::default(),
         };
         let clusters = [Arc::clone(&rig.cluster)];

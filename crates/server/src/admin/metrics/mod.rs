@@ -7,6 +7,7 @@ mod discovery;
 mod exposition;
 mod health;
 mod process;
+mod resilience;
 mod traffic;
 
 use std::collections::HashSet;
@@ -48,6 +49,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     health::collect(&mut exposition, &snapshot);
     discovery::collect(&mut exposition, &shared.node.discoverer);
     traffic::collect(&mut exposition, &snapshot, gateway.traffic());
+    resilience::collect(&mut exposition, &snapshot);
     configuration(&mut exposition, shared);
     log(&mut exposition, shared);
     process::collect(&mut exposition);

@@ -1,7 +1,14 @@
 //! What happens when targets fail: the table of `docs/resilience.md`, row by row, and what does not
 //! fit into a table.
 
+mod abandon;
+mod backoff;
 mod bench;
+mod breaker;
+mod bulkhead;
+mod deadline;
+mod gate;
+mod hedge;
 mod others;
 mod page;
 mod rows;

@@ -1,0 +1,272 @@
+//! Attempts side by side: when the first one takes long, another target is asked as well, and the
+//! answer that comes first counts.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+use weir_config::model::Hedge;
+
+use crate::admission::Admitted;
+use crate::body::Body;
+use crate::failure::Failure;
+use crate::forward::Forward;
+use crate::message::RequestHead;
+use crate::record::Recorder;
+use crate::request::Interim;
+use crate::retry::Retries;
+use crate::snapshot::Upstream;
+use crate::timer::Timer;
+use crate::upstream::{
+    Deadlines, Fate, InFlight, Observation, Outcome, Timing, View, Wish, attempt,
+};
+
+/// What attempts side by side have in common.
+pub(crate) struct Race<'a> {
+    pub(crate) forward: &'a Forward<'a>,
+    pub(crate) upstream: &'a Upstream,
+    pub(crate) head: &'a RequestHead,
+    pub(crate) interim: &'a Interim,
+    pub(crate) timer: &'a Timer,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) hedge: Hedge,
+}
+
+/// The attempt that counts.
+pub(crate) struct Raced {
+    pub(crate) view: Rc<View>,
+    /// Index of the member.
+    pub(crate) at: usize,
+    pub(crate) outcome: Outcome,
+    pub(crate) observation: Observation,
+    /// How long the attempt took.
+    pub(crate) took: Duration,
+}
+
+struct Runner<'a> {
+    view: Rc<View>,
+    at: usize,
+    started: Instant,
+    /// The record has that of the first one.
+    in_flight: Option<InFlight>,
+    /// To be the slower one is no failure, but it says how slow at least: that is what its end says.
+    observation: Observation,
+    running: Pin<Box<dyn Future<Output = Finished> + 'a>>,
+}
+
+struct Finished {
+    outcome: Outcome,
+    timing: Timing,
+}
+
+enum Event {
+    Finished(usize, Finished),
+    /// It has taken long enough for another one.
+    Late,
+}
+
+impl Runner<'_> {
+    fn identity(&self) -> u64 {
+        self.view.plan.members[self.at].target.identity
+    }
+}
+
+impl<'a> Race<'a> {
+    /// Runs until one attempt has an answer that the client can get, or all have failed. `left` are the
+    /// hedges that the request may still make.
+    pub(crate) async fn run(
+        self,
+        (view, at, observation): (Rc<View>, usize, Observation),
+        wish: &mut Wish,
+        left: &mut u32,
+        retries: &Retries<'_>,
+        admitted: &mut Admitted<'_>,
+        record: &mut Recorder,
+    ) -> Raced {
+        let mut runners: SmallVec<[Runner<'a>; 2]> = SmallVec::new();
+        runners.push(self.start(view, at, None, observation));
+        // A timer of the runtime: sweeps are too coarse for what is a matter of milliseconds.
+        let mut alarm = Box::pin(tokio::time::sleep(self.hedge.after));
+        let mut may_hedge = *left > 0;
+        loop {
+            let event = std::future::poll_fn(|context| {
+                for (index, runner) in runners.iter_mut().enumerate() {
+                    if let Poll::Ready(finished) = runner.running.as_mut().poll(context) {
+                        return Poll::Ready(Event::Finished(index, finished));
+                    }
+                }
+                if may_hedge && alarm.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Event::Late);
+                }
+                Poll::Pending
+            });
+            match event.await {
+                Event::Finished(index, finished) => {
+                    let runner = runners.remove(index);
+                    let took = runner.started.elapsed();
+                    let is_usable = finished
+                        .outcome
+                        .as_ref()
+                        .is_ok_and(|(response, _)| !retries.could_repeat_answer(response.status));
+                    if is_usable || runners.is_empty() {
+                        for loser in &runners {
+                            admitted.abandon(loser.started.elapsed());
+                        }
+                        if runner.in_flight.is_some() && finished.outcome.is_ok() {
+                            admitted.counters.hedges_won.add(1);
+                        }
+                        record.raced(runner.in_flight, finished.timing);
+                        return Raced {
+                            view: runner.view,
+                            at: runner.at,
+                            outcome: finished.outcome,
+                            observation: runner.observation,
+                            took,
+                        };
+                    }
+                    if runner.in_flight.is_none() {
+                        record.first_is_over();
+                    }
+                    wish.tried.push(runner.identity());
+                    self.drop_out(runner, finished.outcome, took, admitted);
+                }
+                Event::Late => {
+                    may_hedge = self.hedge(&mut runners, wish, retries);
+                    if may_hedge {
+                        *left -= 1;
+                        admitted.counters.hedges.add(1);
+                        record.hedged();
+                        may_hedge = *left > 0;
+                        alarm
+                            .as_mut()
+                            .reset(tokio::time::Instant::now() + self.hedge.after);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts another attempt at a target that was not tried, if there is one and the budget allows.
+    fn hedge(
+        &self,
+        runners: &mut SmallVec<[Runner<'a>; 2]>,
+        wish: &Wish,
+        retries: &Retries<'_>,
+    ) -> bool {
+        let mut wish = wish.clone();
+        wish.tried.extend(runners.iter().map(Runner::identity));
+        let Some((view, at)) = self.forward.pick(&wish) else {
+            return false;
+        };
+        if view.was_tried_at(at, &wish) || !retries.spend_hedge() {
+            return false;
+        }
+        let pool = &view.pools[at];
+        let in_flight = InFlight::begin(pool);
+        pool.counters().requests.add(1);
+        let observation = Observation::begin(pool, Instant::now(), true);
+        runners.push(self.start(view, at, Some(in_flight), observation));
+        true
+    }
+
+    fn start(
+        &self,
+        view: Rc<View>,
+        at: usize,
+        in_flight: Option<InFlight>,
+        observation: Observation,
+    ) -> Runner<'a> {
+        // Interim responses come from one target.
+        let interim = match in_flight {
+            None => self.interim,
+            Some(_) => &Interim::Nowhere,
+        };
+        let running = run(
+            Rc::clone(&view),
+            at,
+            self.forward,
+            self.upstream,
+            self.head,
+            interim,
+            self.timer.sibling(),
+            self.deadlines,
+        );
+        Runner {
+            view,
+            at,
+            started: Instant::now(),
+            in_flight,
+            observation,
+            running: Box::pin(running),
+        }
+    }
+
+    /// One failed while others still run.
+    fn drop_out(
+        &self,
+        runner: Runner<'_>,
+        outcome: Outcome,
+        took: Duration,
+        admitted: &mut Admitted<'_>,
+    ) {
+        let pool = &runner.view.pools[runner.at];
+        let answer = match outcome {
+            Ok((response, _)) => {
+                runner.observation.answered(response.status, took);
+                Ok(response.status)
+            }
+            // A kept connection that had ended says nothing about the target.
+            Err(attempted) if matches!(attempted.fate, Fate::Stale | Fate::Spared) => {
+                return runner.observation.forget();
+            }
+            Err(attempted) => {
+                let failure = self.forward.charged(attempted.failure, took);
+                if failure.is_the_targets() {
+                    runner.observation.failed();
+                } else {
+                    runner.observation.forget();
+                }
+                Err(failure)
+            }
+        };
+        pool.counters().failed.add(1);
+        let member = &runner.view.plan.members[runner.at];
+        self.forward
+            .judge(self.upstream, member, answer.map(|status| status.as_u16()));
+        if answer.err().is_none_or(Failure::is_the_targets) {
+            admitted.settle(answer, took);
+        }
+    }
+}
+
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the future owns what it needs, so that it can be dropped by itself"
+)]
+async fn run(
+    view: Rc<View>,
+    at: usize,
+    forward: &Forward<'_>,
+    upstream: &Upstream,
+    head: &RequestHead,
+    interim: &Interim,
+    timer: Timer,
+    deadlines: Deadlines,
+) -> Finished {
+    let wanted = forward.head(upstream, &view, at, head);
+    let mut timing = Timing::default();
+    let outcome = attempt(
+        &view.pools[at],
+        &wanted,
+        Body::Empty,
+        interim,
+        &timer,
+        deadlines,
+        &mut timing,
+    )
+    .await;
+    Finished { outcome, timing }
+}
