@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::health::{Fault, Health, Moment};
+use crate::overload::Overload;
 use crate::upstream::cluster::Cluster;
 
 /// How often time alone is looked at: slow starts, ejections that end.
@@ -40,11 +41,11 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start(overload: Arc<Overload>) -> std::io::Result<Self> {
         let (notices, receiver) = unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("weir-control".to_owned())
-            .spawn(move || run(receiver))?;
+            .spawn(move || run(receiver, &overload))?;
         Ok(Self { notices, thread })
     }
 
@@ -62,21 +63,21 @@ impl Control {
     }
 }
 
-fn run(mut notices: UnboundedReceiver<Notice>) -> std::io::Result<()> {
+fn run(mut notices: UnboundedReceiver<Notice>, overload: &Overload) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Names are resolved by threads that wait.
         .max_blocking_threads(MOST_RESOLVING)
         .build()?;
     let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, supervise(&mut notices));
+    tasks.block_on(&runtime, supervise(&mut notices, overload));
     // Name resolution may still be waiting on another thread; nobody waits for it.
     drop(tasks);
     runtime.shutdown_background();
     Ok(())
 }
 
-async fn supervise(notices: &mut UnboundedReceiver<Notice>) {
+async fn supervise(notices: &mut UnboundedReceiver<Notice>, overload: &Overload) {
     let mut supervisor = Supervisor::default();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -84,7 +85,9 @@ async fn supervise(notices: &mut UnboundedReceiver<Notice>) {
         let notice = tokio::select! {
             notice = notices.recv() => notice,
             _ = tick.tick() => {
-                supervisor.tick(Instant::now());
+                let now = Instant::now();
+                overload.tick(now);
+                supervisor.tick(now);
                 continue;
             }
         };

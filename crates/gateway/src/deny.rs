@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use weir_core::Problem;
 
 use crate::body::Body;
@@ -74,6 +74,7 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     let status = failure.status();
     record.decided(failure.reason(), failure.cause());
     record.answered(status.as_u16());
+    record.failure = Some(failure);
     let id = record.id.to_string();
     let problem = Problem::new(status, failure.reason(), failure.detail(), id.as_str());
     let body = Bytes::from(problem.to_json());
@@ -86,8 +87,8 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     if let Some(allow) = allow {
         fields.append(ALLOW, allow);
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        fields.append(RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(seconds) = failure.retry_after() {
+        fields.append(RETRY_AFTER, HeaderValue::from(seconds));
     }
     add_hsts(client, &record.snapshot, &mut fields);
     let head = ResponseHead {

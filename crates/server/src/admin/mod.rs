@@ -3,6 +3,7 @@
 //! It runs on the control runtime, apart from traffic, and answers while the data plane is at its
 //! limit. It shows and reloads; it holds no state of its own.
 
+mod bans;
 mod guard;
 mod health;
 mod metrics;
@@ -26,7 +27,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -73,12 +74,15 @@ GET    /v1/version    what was built
 GET    /v1/revision   the configuration in effect, and the last one refused
 GET    /v1/routes     routes with their counters
 GET    /v1/upstreams  upstreams and targets with their counters
+GET    /v1/bans       addresses that are not served for a while
 POST   /v1/reload     read the configuration again
 
 GET    /v1/upstreams/NAME/targets     targets that registered
 GET    /v1/upstreams/NAME/targets/ID  one of them
 PUT    /v1/upstreams/NAME/targets/ID  register a target, or renew it
 DELETE /v1/upstreams/NAME/targets/ID  take it out
+
+DELETE /v1/bans/ADDRESS  serve an address again
 
 Add ?pretty to JSON answers for indentation.
 ";
@@ -173,6 +177,8 @@ fn router(shared: Arc<Shared>) -> Router {
                 .put(targets::register)
                 .delete(targets::deregister),
         )
+        .route("/v1/bans", get(bans::list))
+        .route("/v1/bans/{address}", delete(bans::lift))
         .route("/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(async || {
             Problem::new(
