@@ -63,6 +63,7 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, t
         Ok(Err(_)) => return,
         Err(Elapsed) => return client.refuse(Refusal::FirstByteTimeout),
     };
+    timer.clear();
     let mut state = State {
         leaving: false,
         waits: None,
