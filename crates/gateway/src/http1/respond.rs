@@ -14,8 +14,9 @@ use crate::request::Response;
 use crate::timer::Timer;
 use crate::worker::Phase;
 
-/// Response bytes that may wait for the client before the target is asked for more.
-const HIGH_WATER: usize = 64 * 1024;
+/// Response bytes that may wait for the client before the target is asked for more. Half of what a large
+/// piece has: with one waiting, a client that does not read shall not make a second one wait.
+const HIGH_WATER: usize = 32 * 1024;
 
 /// Writes a response; tells whether the connection can take another request.
 pub(super) async fn respond(
