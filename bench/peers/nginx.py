@@ -62,7 +62,7 @@ def prepare(binary, scenario):
     return command(binary, scenario.directory, http), accepts(scenario.plain_port, scenario.tls_port)
 
 
-def prepare_upstream(binary, port, directory):
+def prepare_upstream(binary, port, directory, connections=CONNECTIONS):
     """The server behind every peer: both bodies from memory or page cache."""
     (directory / "large.bin").write_bytes(LARGE_BODY)
     json = SMALL_BODY.decode().replace("\n", "\\n")
@@ -85,10 +85,10 @@ def prepare_upstream(binary, port, directory):
         }}
     }}
 """
-    return command(binary, directory, http), accepts(port)
+    return command(binary, directory, http, connections), accepts(port)
 
 
-def command(binary, directory, http):
+def command(binary, directory, http, connections=CONNECTIONS):
     """Writes the configuration around `http` and returns the command line."""
     temporary = "".join(
         f"{kind}_temp_path {directory}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -99,10 +99,10 @@ def command(binary, directory, http):
 {user}
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile {2 * CONNECTIONS};
+worker_rlimit_nofile {2 * connections};
 pid {directory}/nginx.pid;
 error_log stderr error;
-events {{ worker_connections {CONNECTIONS}; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     server_tokens off;

@@ -16,10 +16,11 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use crate::client::Client;
 use crate::http1;
 use crate::http2;
+use crate::overload::{Held, MemoryLevel, Refusal, admission};
 use crate::proxy_protocol;
 use crate::snapshot::Listener;
 use crate::stream::Stream;
-use crate::timer::Timer;
+use crate::timer::{Elapsed, Timer};
 use crate::tls::{Alpn, TlsFacts};
 use crate::worker::{Phase, Worker};
 
@@ -133,10 +134,23 @@ impl Acceptor {
         worker.counters.open.set(worker.open.get());
         let guard = Open(Rc::clone(worker));
         let snapshot = worker.snapshot();
+        let is_tls = self.settings.tls.is_some();
+        let refuse = |refusal| admission::refuse_connection(worker, peer.ip(), is_tls, refusal);
         if open >= snapshot.limits.connections {
-            worker.counters.refused.add(1);
-            return;
+            return refuse(Refusal::Connections);
         }
+        if worker.memory.get() == MemoryLevel::Critical {
+            return refuse(Refusal::Memory);
+        }
+        // Behind a PROXY header it is whom that names who counts.
+        let held = if self.settings.proxy_protocol {
+            None
+        } else {
+            match admission::admit_connection(worker, peer.ip()) {
+                Ok(held) => held,
+                Err(refusal) => return refuse(refusal),
+            }
+        };
         worker.counters.accepted.add(1);
         // Answers are written whole; waiting to merge them would only delay them.
         let _ = stream.set_nodelay(true);
@@ -151,7 +165,7 @@ impl Acceptor {
             peer,
         );
         tokio::task::spawn_local(async move {
-            let _guard = guard;
+            let _guards = (guard, held);
             serving.await;
         });
     }
@@ -170,89 +184,140 @@ async fn serve(
     drop(settings);
     let timeouts = worker.snapshot().timeouts;
     let (handshake, first_byte) = (timeouts.handshake, timeouts.head);
+    let timer = worker.timers.register();
     if tls.is_none() && !proxy_protocol && !offers_http2 {
         let client = Client::new(worker, peer, address, None);
-        return http1::serve(client, Stream::Tcp(stream), BytesMut::new()).await;
+        timer.set(first_byte);
+        return http1::serve(client, Stream::Tcp(stream), BytesMut::new(), timer).await;
     }
-    let timer = worker.timers.register();
+    let is_tls = tls.is_some();
+    let mut opening = Opening {
+        worker: &worker,
+        peer,
+        held: None,
+    };
     let opened = timer
-        .limit(handshake, Box::pin(open(stream, peer, proxy_protocol, tls)))
+        .limit(
+            handshake,
+            Box::pin(opening.open(stream, proxy_protocol, tls)),
+        )
         .await;
-    let Ok(Some((stream, peer, facts))) = opened else {
-        worker.counters.handshakes_failed.add(1);
-        return;
+    let Opening {
+        peer, held: _held, ..
+    } = opening;
+    let (stream, facts) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(Unopened::Refused(refusal))) => {
+            return admission::refuse_connection(&worker, peer.ip(), is_tls, refusal);
+        }
+        Ok(Err(Unopened::Failed)) => return worker.counters.handshakes_failed.add(1),
+        Err(Elapsed) => {
+            worker.counters.handshakes_failed.add(1);
+            let refusal = Refusal::HandshakeTimeout;
+            return admission::refuse_connection(&worker, peer.ip(), is_tls, refusal);
+        }
     };
     let is_http2 = facts.as_ref().map(|facts| facts.alpn == Some(Alpn::Http2));
     let client = Client::new(worker, peer, address, facts);
     let mut stream = stream;
     let mut input = BytesMut::new();
+    // The one deadline for all that comes before the first request, whatever is found out on the way.
+    timer.set(first_byte);
     let speaks_http2 = match is_http2 {
         Some(agreed) => agreed,
         None if !offers_http2 => false,
-        None => match sniff(&client.worker, &mut stream, &mut input, &timer, first_byte).await {
+        None => match sniff(&client, &mut stream, &mut input, &timer).await {
             Some(preface) => preface,
             None => return,
         },
     };
-    drop(timer);
     if speaks_http2 {
         // Boxed: the rarer and larger of the two should not make every connection's task larger.
-        return Box::pin(http2::serve(client, stream, input)).await;
+        return Box::pin(http2::serve(client, stream, input, timer)).await;
     }
-    http1::serve(client, stream, input).await;
+    http1::serve(client, stream, input, timer).await;
 }
 
-type Opened = (Stream, SocketAddr, Option<TlsFacts>);
+/// Why a connection does not get to speak HTTP.
+enum Unopened {
+    /// The PROXY header or the TLS handshake was not as it must be.
+    Failed,
+    Refused(Refusal),
+}
 
-async fn open(
-    mut stream: TcpStream,
+/// What is found out about a connection while it is opened.
+struct Opening<'a> {
+    worker: &'a Worker,
+    /// Who connected, as far as known.
     peer: SocketAddr,
-    proxy_protocol: bool,
-    tls: Option<Arc<rustls::ServerConfig>>,
-) -> Option<Opened> {
-    let mut peer = peer;
-    if proxy_protocol {
-        match proxy_protocol::read_header(&mut stream).await {
-            Ok(header) => peer = header.source.unwrap_or(peer),
+    /// Counts the connection for its address.
+    held: Option<Held>,
+}
+
+impl Opening<'_> {
+    async fn open(
+        &mut self,
+        mut stream: TcpStream,
+        proxy_protocol: bool,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Result<(Stream, Option<TlsFacts>), Unopened> {
+        if proxy_protocol {
+            self.read_proxy_header(&mut stream).await?;
+        }
+        let peer = self.peer;
+        let Some(config) = tls else {
+            return Ok((Stream::Tcp(stream), None));
+        };
+        let session = match TlsAcceptor::from(config).accept(stream).await {
+            Ok(session) => session,
             Err(error) => {
-                tracing::debug!(%peer, %error, "PROXY protocol header refused");
-                return None;
+                tracing::debug!(%peer, %error, "TLS handshake failed");
+                return Err(Unopened::Failed);
+            }
+        };
+        match TlsFacts::of(session.get_ref().1, UnixTime::now()) {
+            Ok(facts) => Ok((
+                Stream::Tls(Box::new(TlsStream::Server(session))),
+                Some(facts),
+            )),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "TLS session refused");
+                Err(Unopened::Failed)
             }
         }
     }
-    let Some(config) = tls else {
-        return Some((Stream::Tcp(stream), peer, None));
-    };
-    let session = match TlsAcceptor::from(config).accept(stream).await {
-        Ok(session) => session,
-        Err(error) => {
-            tracing::debug!(%peer, %error, "TLS handshake failed");
-            return None;
+
+    async fn read_proxy_header(&mut self, stream: &mut TcpStream) -> Result<(), Unopened> {
+        let peer = self.peer;
+        match proxy_protocol::read_header(stream).await {
+            Ok(header) => self.peer = header.source.unwrap_or(peer),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "PROXY protocol header refused");
+                return Err(Unopened::Failed);
+            }
         }
-    };
-    match TlsFacts::of(session.get_ref().1, UnixTime::now()) {
-        Ok(facts) => Some((
-            Stream::Tls(Box::new(TlsStream::Server(session))),
-            peer,
-            Some(facts),
-        )),
-        Err(error) => {
-            tracing::debug!(%peer, %error, "TLS session refused");
-            None
-        }
+        self.held =
+            admission::admit_connection(self.worker, self.peer.ip()).map_err(Unopened::Refused)?;
+        Ok(())
     }
 }
 
 /// Reads until it is clear whether the client begins with HTTP/2's preface; `None` if it ended or
-/// took too long.
+/// the deadline passed.
 async fn sniff(
-    worker: &Worker,
+    client: &Client,
     stream: &mut Stream,
     input: &mut BytesMut,
     timer: &Timer,
-    limit: Duration,
 ) -> Option<bool> {
-    timer.set(limit);
+    let worker = &client.worker;
+    let idle_closings = worker.idle_closings.get();
+    let timed_out = |is_silent: bool| {
+        if is_silent {
+            client.refuse(Refusal::FirstByteTimeout);
+        }
+        None
+    };
     let mut drained = false;
     std::future::poll_fn(|context| {
         loop {
@@ -264,7 +329,9 @@ async fn sniff(
                 return Poll::Ready(Some(true));
             }
             // A silent connection must not hold up the end of the process.
-            if input.is_empty() && drained && worker.phase() == Phase::Closing {
+            let is_to_close =
+                worker.phase() == Phase::Closing || worker.idle_closings.get() != idle_closings;
+            if input.is_empty() && drained && is_to_close {
                 return Poll::Ready(None);
             }
             // As long as nothing came, the connection holds no buffer.
@@ -272,7 +339,9 @@ async fn sniff(
                 match stream.poll_readable(context) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(None),
-                    Poll::Pending => return timer.poll(context).map(|_| None),
+                    Poll::Pending => {
+                        return timer.poll(context).map(|_| timed_out(input.is_empty()));
+                    }
                 }
             }
             input.reserve(PREFACE.len() * 16);
@@ -286,7 +355,7 @@ async fn sniff(
                     if input.is_empty() {
                         *input = BytesMut::new();
                     }
-                    return timer.poll(context).map(|_| None);
+                    return timer.poll(context).map(|_| timed_out(input.is_empty()));
                 }
             }
         }

@@ -1,10 +1,12 @@
 //! What is known of a client's connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::hop::ForwardingCache;
+use crate::overload::{Refusal, admission};
 use crate::tls::TlsFacts;
 use crate::worker::Worker;
 
@@ -20,6 +22,20 @@ pub(crate) struct Client {
     pub(crate) tls: Option<TlsFacts>,
     /// What was last stated about it to a target.
     pub(crate) forwarding: RefCell<ForwardingCache>,
+    /// Bans that had been given when it was last known not to be banned.
+    pub(crate) bans_seen: Cell<u64>,
+    /// Whether its next answer is to be the last.
+    pub(crate) leaves: Cell<bool>,
+    /// How long it is to be left alone, because a request of it was refused for want of time.
+    pub(crate) rest: Cell<Duration>,
+    /// Open streams of an HTTP/2 connection; they share its line.
+    pub(crate) streams: Cell<u64>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Client({})", self.peer)
+    }
 }
 
 impl Client {
@@ -30,12 +46,21 @@ impl Client {
         tls: Option<TlsFacts>,
     ) -> Rc<Self> {
         Rc::new(Self {
+            bans_seen: Cell::new(0),
+            leaves: Cell::new(false),
+            rest: Cell::new(Duration::ZERO),
+            streams: Cell::new(0),
             worker,
             peer,
             listener,
             tls,
             forwarding: RefCell::default(),
         })
+    }
+
+    /// Counts and records that the connection ends before it brought a request.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        admission::refuse_connection(&self.worker, self.peer.ip(), self.tls.is_some(), refusal);
     }
 
     pub(crate) fn scheme(&self) -> &'static str {

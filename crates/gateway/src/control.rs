@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::health::{Fault, Health, Moment};
+use crate::overload::Overload;
 use crate::traffic::Traffic;
 use crate::upstream::cluster::Cluster;
 
@@ -41,11 +42,11 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn start(traffic: Arc<Traffic>) -> std::io::Result<Self> {
+    pub(crate) fn start(traffic: Arc<Traffic>, overload: Arc<Overload>) -> std::io::Result<Self> {
         let (notices, receiver) = unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("weir-control".to_owned())
-            .spawn(move || run(receiver, &traffic))?;
+            .spawn(move || run(receiver, &traffic, &overload))?;
         Ok(Self { notices, thread })
     }
 
@@ -63,21 +64,29 @@ impl Control {
     }
 }
 
-fn run(mut notices: UnboundedReceiver<Notice>, traffic: &Traffic) -> std::io::Result<()> {
+fn run(
+    mut notices: UnboundedReceiver<Notice>,
+    traffic: &Traffic,
+    overload: &Overload,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Names are resolved by threads that wait.
         .max_blocking_threads(MOST_RESOLVING)
         .build()?;
     let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, supervise(&mut notices, traffic));
+    tasks.block_on(&runtime, supervise(&mut notices, traffic, overload));
     // Name resolution may still be waiting on another thread; nobody waits for it.
     drop(tasks);
     runtime.shutdown_background();
     Ok(())
 }
 
-async fn supervise(notices: &mut UnboundedReceiver<Notice>, traffic: &Traffic) {
+async fn supervise(
+    notices: &mut UnboundedReceiver<Notice>,
+    traffic: &Traffic,
+    overload: &Overload,
+) {
     let mut supervisor = Supervisor::default();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -86,6 +95,7 @@ async fn supervise(notices: &mut UnboundedReceiver<Notice>, traffic: &Traffic) {
             notice = notices.recv() => notice,
             _ = tick.tick() => {
                 let now = Instant::now();
+                overload.tick(now);
                 supervisor.tick(now);
                 traffic.advance(now);
                 continue;

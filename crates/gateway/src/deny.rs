@@ -74,6 +74,7 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     let status = failure.status();
     record.decided(failure.reason(), failure.cause());
     record.answered(status.as_u16());
+    record.failure = Some(failure);
     let id = record.id.to_string();
     let problem = Problem::new(status, failure.reason(), failure.detail(), id.as_str());
     let body = Bytes::from(problem.to_json());

@@ -31,10 +31,20 @@ pub enum Failure {
     HeadTimeout,
     /// The body stopped arriving.
     BodyTimeout,
+    /// The body arrives below the minimum rate.
+    BodyTooSlow,
     /// The client takes nothing of the answer any more.
     WriteTimeout,
+    /// The client takes the answer below the minimum rate.
+    WriteTooSlow,
     /// The client went away.
     ClientClosed,
+    /// The client's address is banned for so many more seconds.
+    Banned(u32),
+    /// There is more to do than can be done.
+    Overloaded,
+    /// The process holds more memory than it should.
+    MemoryPressure,
     /// No route takes the request.
     NoRoute,
     /// Routes take the path, but not with this method.
@@ -82,9 +92,12 @@ impl Failure {
             Self::UnknownExpectation => "unknown_expectation",
             Self::Loop => "loop_detected",
             Self::HeadTimeout => "head_timeout",
-            Self::BodyTimeout => "body_timeout",
-            Self::WriteTimeout => "write_timeout",
+            Self::BodyTimeout | Self::BodyTooSlow => "body_timeout",
+            Self::WriteTimeout | Self::WriteTooSlow => "write_timeout",
             Self::ClientClosed => "client_closed",
+            Self::Banned(_) => "banned",
+            Self::Overloaded => "overloaded",
+            Self::MemoryPressure => "memory_pressure",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NoTarget => "no_target",
@@ -114,9 +127,13 @@ impl Failure {
             Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::HeadTimeout | Self::BodyTimeout | Self::WriteTimeout => {
-                StatusCode::REQUEST_TIMEOUT
-            }
+            Self::HeadTimeout
+            | Self::BodyTimeout
+            | Self::BodyTooSlow
+            | Self::WriteTimeout
+            | Self::WriteTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Banned(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded | Self::MemoryPressure => StatusCode::SERVICE_UNAVAILABLE,
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -150,9 +167,13 @@ impl Failure {
             Self::UnknownExpectation => "The only expectation understood here is 100-continue.",
             Self::Loop => "The request came back to this gateway too often.",
             Self::HeadTimeout => "The request head did not arrive in time.",
-            Self::BodyTimeout => "The request body did not arrive in time.",
-            Self::WriteTimeout => "The answer was not taken in time.",
+            Self::BodyTimeout | Self::BodyTooSlow => "The request body did not arrive in time.",
+            Self::WriteTimeout | Self::WriteTooSlow => "The answer was not taken in time.",
             Self::ClientClosed => "The connection was closed.",
+            Self::Banned(_) => "Too many requests of this address were errors.",
+            Self::Overloaded | Self::MemoryPressure => {
+                "There are more requests than can be answered at the moment."
+            }
             Self::NoRoute => "No route takes this request.",
             Self::MethodNotAllowed => "This path does not allow the method.",
             Self::NoTarget => "No server is available for this request.",
@@ -185,17 +206,32 @@ impl Failure {
             | Self::UpstreamTls(text)
             | Self::UpstreamReset(text)
             | Self::UpstreamMalformed(text) => Some(text),
+            Self::BodyTooSlow | Self::WriteTooSlow => Some("below the minimum rate"),
             _ => None,
         }
     }
 
-    /// Seconds after which the client may try again.
-    pub const fn retry_after(self) -> Option<u32> {
+    /// Seconds after which the client may try again, if that is worth a try.
+    pub fn retry_after(self) -> Option<u32> {
         match self {
-            Self::CircuitOpen(seconds) => Some(seconds),
-            Self::NoTarget | Self::UpstreamBusy | Self::QueueTimeout => Some(1),
+            Self::Banned(seconds) | Self::CircuitOpen(seconds) => Some(seconds),
+            // Spread: those who were refused together should not come back together.
+            Self::Overloaded | Self::MemoryPressure => Some(fastrand::u32(1..=3)),
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(1),
             _ => None,
         }
+    }
+
+    /// Whether it was not even a request: nobody sends such things by mistake for long.
+    pub const fn is_unreadable(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed(_)
+                | Self::HeadTooLarge
+                | Self::BadPath(_)
+                | Self::UnknownCoding
+                | Self::UnknownVersion
+        )
     }
 
     /// Whether it is the target that failed, not the client or this gateway.

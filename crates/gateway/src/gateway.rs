@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -16,6 +16,7 @@ use crate::accept::Backlog;
 use crate::control::{Control, Notice};
 use crate::listen;
 use crate::metrics::WorkerCounters;
+use crate::overload::{Ban, Overload, Source};
 use crate::record::AccessRecord;
 use crate::snapshot::{Compiler, Snapshot};
 use crate::tls::TlsError;
@@ -97,7 +98,10 @@ impl Gateway {
         let traffic = Traffic::new(saved);
         let mut compiler = Compiler::new(count, Arc::clone(&traffic));
         let snapshot = compiler.compile(Arc::clone(config))?;
-        let control = Control::start(Arc::clone(&traffic)).map_err(GatewayError::Thread)?;
+        let overload = Arc::new(Overload::default());
+        overload.configure(&config.overload);
+        let control = Control::start(Arc::clone(&traffic), Arc::clone(&overload))
+            .map_err(GatewayError::Thread)?;
         let mut sockets = listen::adopt(inherited);
         let wanted: HashSet<SocketAddr> = addresses(config).collect();
         sockets.retain(|address, _| wanted.contains(address));
@@ -107,6 +111,7 @@ impl Gateway {
             generation: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
+            overload,
             control: control.notices(),
         });
         let mut workers = Vec::with_capacity(count);
@@ -186,6 +191,7 @@ impl Gateway {
         listen::complete(&mut added, &missing, self.workers.len())?;
         let handed = duplicates(&added)?;
         let snapshot = revisions.compiler.compile(config)?;
+        self.shared.overload.configure(&snapshot.config.overload);
         self.supervise(&revisions.compiler);
         self.shared.snapshot.store(Arc::new(snapshot));
         self.shared.generation.fetch_add(1, Ordering::Release);
@@ -234,6 +240,32 @@ impl Gateway {
     /// Open client connections.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Addresses that are banned now, the longest first.
+    pub fn bans(&self) -> Vec<Ban> {
+        self.shared.overload.bans.list(Instant::now())
+    }
+
+    /// How many these are.
+    pub fn bans_active(&self) -> usize {
+        self.shared.overload.bans.active()
+    }
+
+    /// Lifts an address' ban; tells whether there was one.
+    pub fn lift_ban(&self, address: IpAddr) -> bool {
+        let bans = &self.shared.overload.bans;
+        bans.lift(Source::from(address), Instant::now())
+    }
+
+    /// Bans given since the start.
+    pub fn bans_given(&self) -> u64 {
+        self.shared.overload.bans.given()
+    }
+
+    /// 0 while memory is below its mark, 1 above it, 2 a tenth above.
+    pub fn memory_pressure(&self) -> u8 {
+        self.shared.overload.memory.level() as u8
     }
 
     /// Addresses listened on: as configured, and as bound.

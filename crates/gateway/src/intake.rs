@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::hop;
 use crate::http1::split_authority;
 use crate::message::RequestHead;
+use crate::overload::admission;
 use crate::path;
 use crate::record::Recorder;
 use crate::snapshot::LocalSnapshot;
@@ -44,6 +45,7 @@ pub(crate) fn understand(
             record.id = id;
         }
     }
+    admission::check_ban(client, snapshot, record.client_address, is_trusted)?;
     let path = normalise(snapshot, head)?;
     record.path = path.clone();
     normalise_query(head)?;

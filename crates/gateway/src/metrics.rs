@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::overload::Refusal;
+
 /// A number written by one thread and read by any.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -143,8 +145,8 @@ pub(crate) fn per_worker<T: Default>(workers: usize) -> std::sync::Arc<[T]> {
 pub struct WorkerCounters {
     /// Connections accepted.
     pub accepted: Counter,
-    /// Connections refused because too many were open.
-    pub refused: Counter,
+    /// Connections that ended before they brought a request, in the order of [`Refusal::ALL`].
+    pub refused: [Counter; Refusal::ALL.len()],
     /// Connections open now.
     pub open: Counter,
     /// Handshakes (PROXY protocol or TLS) that failed.
@@ -155,12 +157,17 @@ pub struct WorkerCounters {
     pub records_dropped: Counter,
     /// Header values that a rule produced and that were not valid.
     pub header_values_dropped: Counter,
+    /// How late the event loop was when it was looked at last, in nanoseconds.
+    pub delay_nanos: Counter,
+    /// How far the worker has come with refusing requests, from 0 to 3,000: a thousand for each class
+    /// of priority.
+    pub pressure: Counter,
     /// Answers made here or cut short, by [`crate::Failure::reason`].
     pub by_reason: [Counter; REASONS.len()],
 }
 
 /// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 29] = [
+pub const REASONS: [&str; 32] = [
     "malformed_request",
     "head_too_large",
     "body_too_large",
@@ -189,6 +196,9 @@ pub const REASONS: [&str; 29] = [
     "upstream_timeout",
     "upstream_stalled",
     "upstream_malformed",
+    "overloaded",
+    "memory_pressure",
+    "banned",
     "redirect",
 ];
 

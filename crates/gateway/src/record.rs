@@ -13,6 +13,7 @@ use weir_core::RequestId;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::message::Version;
+use crate::overload::admission;
 use crate::snapshot::LocalSnapshot;
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
@@ -39,7 +40,8 @@ pub struct AccessRecord {
     pub path: ByteString,
     /// `User-Agent`.
     pub user_agent: Option<HeaderValue>,
-    /// Status of the answer, 499 if the client left before it.
+    /// Status of the answer, 499 if the client left before it; 0 if there was no request: the
+    /// connection was refused, and only time, client, scheme and reason are known.
     pub status: u16,
     /// Bytes of the request's body.
     pub received: u64,
@@ -99,6 +101,8 @@ pub(crate) struct Recorder {
     upstream_head: Option<Duration>,
     reason: Option<&'static str>,
     cause: Option<&'static str>,
+    /// Why the answer was made here.
+    pub(crate) failure: Option<Failure>,
     completed: bool,
 }
 
@@ -138,6 +142,7 @@ impl Recorder {
             upstream_head: None,
             reason: None,
             cause: None,
+            failure: None,
             completed: false,
         })
     }
@@ -282,6 +287,13 @@ impl Drop for Recorder {
         if let Some(reason) = self.reason {
             worker.counters.count_reason(reason);
         }
+        admission::judge(
+            worker,
+            &self.snapshot,
+            self.client_address,
+            status,
+            self.failure,
+        );
         if self.snapshot.access_log {
             let record = self.access_record(status, duration, received);
             self.client.worker.push_record(record);

@@ -18,6 +18,7 @@ use crate::http1;
 use crate::http2;
 use crate::intake;
 use crate::message::{RequestHead, ResponseHead};
+use crate::overload::admission;
 use crate::record::{Meter, Recorder};
 use crate::router::RouteRequest;
 use crate::snapshot::LocalSnapshot;
@@ -149,6 +150,7 @@ async fn live(
     let found = snapshot.router.find(&wanted)?;
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
+    admission::check_load(client, route.priority, is_trusted)?;
     let captures = found.captures.named(&route.paths, &path);
     let matched = Matched {
         client,

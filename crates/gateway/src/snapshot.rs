@@ -42,6 +42,7 @@ pub(crate) struct Route {
     /// For the names of what was captured.
     pub(crate) paths: Vec<PathPattern>,
     pub(crate) action: Action,
+    pub(crate) priority: model::Priority,
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
     pub(crate) response_headers: Vec<HeaderRules>,
@@ -249,6 +250,7 @@ impl Compiler {
             name,
             paths: route.matcher.paths.clone(),
             action: route.action.clone(),
+            priority: route.priority,
             request_headers: request.collect(),
             response_headers: response.collect(),
             split: None,

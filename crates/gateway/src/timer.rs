@@ -26,6 +26,7 @@ const LONGEST_STEP: Duration = Duration::from_millis(40);
 const NEVER: u64 = u64::MAX;
 
 /// All deadlines of one worker.
+#[derive(Debug)]
 pub(crate) struct Timers {
     swept: Cell<Instant>,
     /// The worker's time in milliseconds, as of the last sweep.
@@ -174,13 +175,8 @@ impl Timer {
         Poll::Pending
     }
 
-    /// Runs a future for at most this long.
-    pub(crate) async fn limit<F: Future>(
-        &self,
-        after: Duration,
-        future: F,
-    ) -> Result<F::Output, Elapsed> {
-        self.set(after);
+    /// Runs a future until the deadline that was set.
+    pub(crate) async fn limit_rest<F: Future>(&self, future: F) -> Result<F::Output, Elapsed> {
         let mut future = pin!(future);
         std::future::poll_fn(|context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
@@ -189,6 +185,22 @@ impl Timer {
             self.poll(context).map(Err)
         })
         .await
+    }
+
+    /// Waits.
+    pub(crate) async fn wait(&self, time: Duration) {
+        self.set(time);
+        let _ = std::future::poll_fn(|context| self.poll(context)).await;
+    }
+
+    /// Runs a future for at most this long.
+    pub(crate) async fn limit<F: Future>(
+        &self,
+        after: Duration,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
+        self.set(after);
+        self.limit_rest(future).await
     }
 }
 

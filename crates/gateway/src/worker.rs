@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -17,6 +17,7 @@ use crate::accept::{self, Backlog};
 use crate::buffers::Buffers;
 use crate::control::Notice;
 use crate::metrics::WorkerCounters;
+use crate::overload::{MemoryLevel, Overload, Shedder};
 use crate::record::AccessRecord;
 use crate::snapshot::{LocalSnapshot, Snapshot};
 use crate::timer::{RESOLUTION, Timers};
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicUsize,
     /// Workers that accept nothing more, and have taken up what waited to be accepted.
     pub(crate) closed: AtomicUsize,
+    /// What is known of addresses and memory.
+    pub(crate) overload: Arc<Overload>,
     /// The supervisor of upstreams.
     pub(crate) control: UnboundedSender<Notice>,
 }
@@ -77,6 +80,11 @@ pub(crate) struct Worker {
     records: RefCell<rtrb::Producer<AccessRecord>>,
     date: Cell<[u8; 29]>,
     pub(crate) open: Cell<u64>,
+    pub(crate) shedder: Shedder,
+    /// The process' level, as of the last round of housekeeping.
+    pub(crate) memory: Cell<MemoryLevel>,
+    /// Grows when connections that are idle at that moment are to be closed.
+    pub(crate) idle_closings: Cell<u32>,
 }
 
 impl Worker {
@@ -116,6 +124,33 @@ impl Worker {
         }
     }
 
+    /// Whether there is time and memory for every request.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.shedder.is_calm() && self.memory.get() == MemoryLevel::Calm
+    }
+
+    /// Takes up how the worker and the process fare. `delay` is how late this is: it waited behind
+    /// everything that was ready to run.
+    fn look_after_load(&self, since: Duration, delay: Duration) {
+        let snapshot = self.snapshot();
+        self.shedder
+            .look(since, delay, snapshot.config.overload.delay);
+        let pressure = f64::from(self.shedder.pressure()) * 1e3;
+        self.counters.pressure.set(pressure.round() as u64);
+        let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        self.counters.delay_nanos.set(nanos);
+        let level = self.shared.overload.memory.level();
+        if self.memory.replace(level) < level {
+            self.close_idle();
+        }
+    }
+
+    /// Closes the connections that wait for a request now.
+    fn close_idle(&self) {
+        self.idle_closings.set(self.idle_closings.get() + 1);
+        self.timers.wake_all();
+    }
+
     fn enter(&self, phase: Phase) {
         self.phase.set(self.phase.get().max(phase));
         self.timers.wake_all();
@@ -126,8 +161,12 @@ impl Worker {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut pruned = 0;
         let mut second = 0;
+        let mut looked = Instant::now();
         loop {
-            interval.tick().await;
+            let due = interval.tick().await;
+            let (delay, since) = (due.elapsed(), looked.elapsed());
+            looked = Instant::now();
+            self.look_after_load(since, delay);
             let now = SystemTime::now();
             let since_epoch = now
                 .duration_since(SystemTime::UNIX_EPOCH)
@@ -140,6 +179,9 @@ impl Worker {
                 pruned = self.timers.now();
                 self.snapshot().refresh_views(&self.pools);
                 self.pools.prune();
+                if self.memory.get() > MemoryLevel::Calm {
+                    self.close_idle();
+                }
             }
         }
     }
@@ -215,6 +257,9 @@ async fn serve(start: Start) {
         records: RefCell::new(records),
         date: Cell::new(format_date(SystemTime::now())),
         open: Cell::new(0),
+        shedder: Shedder::default(),
+        memory: Cell::default(),
+        idle_closings: Cell::new(0),
     });
     tokio::task::spawn_local(timers.run());
     tokio::task::spawn_local(Rc::clone(&worker).keep_house());

@@ -12,7 +12,7 @@ use super::decoder::{Decoded, Decoder};
 use super::encode::{self, Framing};
 use super::head::{HeadScanner, parse_response};
 use crate::body::{Body, Frame};
-use crate::buffers::{LARGE_ROOM, ROOM};
+use crate::buffers::{Buffers, LARGE_ROOM, ROOM};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::stream::Stream;
@@ -73,8 +73,10 @@ pub(crate) struct Exchange {
     connection: Option<Connection>,
     pool: Rc<Pool>,
     input: BytesMut,
-    /// Which kind of buffer `input` is.
+    /// Which kind of buffer `input` is, or will be.
     large: bool,
+    /// The last read was pending: nothing is buffered underneath, readiness can be awaited bare.
+    drained: bool,
     output: Output,
     method: Method,
     request_body: Body,
@@ -119,11 +121,6 @@ impl Exchange {
         output.prepare(pool.buffers());
         // Responses of one target are alike: one that filled the buffer promises another.
         let large = head.reads_ahead && pool.answers_large();
-        let input = if large {
-            pool.buffers().take_large()
-        } else {
-            pool.buffers().take()
-        };
         encode::request_head(
             output.gather(),
             head,
@@ -134,8 +131,10 @@ impl Exchange {
         Self {
             connection: Some(connection),
             pool,
-            input,
+            // Taken with the first read: a client that takes its time to send a body holds none.
+            input: BytesMut::new(),
             large,
+            drained: false,
             output,
             method: head.method.clone(),
             request_body,
@@ -335,16 +334,30 @@ impl Exchange {
         let Some(connection) = &mut self.connection else {
             return Poll::Ready(Ok(0));
         };
+        if self.drained {
+            let ready = ready!(connection.stream.poll_readable(context));
+            self.drained = false;
+            ready?;
+        }
         let buffers = self.pool.buffers();
         if room > ROOM && !self.large && self.input.is_empty() {
-            buffers.give(
-                std::mem::replace(&mut self.input, buffers.take_large()),
-                false,
-            );
+            give(buffers, &mut self.input, false);
             self.large = true;
         }
+        if self.input.capacity() == 0 {
+            self.input = if self.large {
+                buffers.take_large()
+            } else {
+                buffers.take()
+            };
+        }
         self.input.reserve(room);
-        connection.stream.poll_fill(context, &mut self.input)
+        let read = connection.stream.poll_fill(context, &mut self.input);
+        self.drained = read.is_pending();
+        if self.drained && self.input.is_empty() {
+            give(buffers, &mut self.input, self.large);
+        }
+        read
     }
 
     /// Sends what can be sent. An error is the client's; a target that takes no more is not one.
@@ -358,6 +371,9 @@ impl Exchange {
         };
         loop {
             let mut starved = false;
+            if self.upload == Upload::Sending {
+                self.output.prepare(self.pool.buffers());
+            }
             while self.upload == Upload::Sending && self.output.len() < UPLOAD_HIGH_WATER {
                 if self.framing == Framing::None {
                     self.upload = Upload::Flushing;
@@ -401,7 +417,10 @@ impl Exchange {
                     self.upload = Upload::Done;
                     self.output.release(self.pool.buffers());
                 }
-                Upload::Sending if starved => return Poll::Pending,
+                Upload::Sending if starved => {
+                    self.output.release(self.pool.buffers());
+                    return Poll::Pending;
+                }
                 Upload::Sending => continue,
                 Upload::AwaitingContinue | Upload::Done | Upload::Abandoned => {}
             }
@@ -424,8 +443,13 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.output.release(self.pool.buffers());
-        self.pool
-            .buffers()
-            .give(std::mem::take(&mut self.input), self.large);
+        give(self.pool.buffers(), &mut self.input, self.large);
+    }
+}
+
+/// Gives a buffer back, if there is one.
+fn give(buffers: &Buffers, input: &mut BytesMut, large: bool) {
+    if input.capacity() > 0 {
+        buffers.give(std::mem::take(input), large);
     }
 }

@@ -18,11 +18,15 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::output::Output;
+use crate::overload::Pace;
 use crate::record::Meter;
 use crate::stream::Stream;
+use crate::timer::Timers;
 
 /// Room for a head; more is made as it is needed.
 pub(super) const HEAD_READ: usize = 8 * 1024;
+/// Bytes that are moved out of a buffer when the client pauses behind them.
+const KEPT_SMALL: usize = 2 * 1024;
 /// Room for a piece of a body.
 const BODY_READ: usize = 64 * 1024;
 
@@ -71,14 +75,32 @@ impl Io {
         // Not for each read: with pieces of a body still on their way, every call would take another
         // buffer and leave the rest of the last one unused.
         if self.input.capacity() - self.input.len() < room.min(HEAD_READ) {
+            if self.input.capacity() <= KEPT_SMALL && !self.input.is_empty() {
+                // Into a buffer such as [`Io::shrink`] gave back.
+                let mut buffer = self.buffers.take();
+                buffer.extend_from_slice(&self.input);
+                self.input = buffer;
+            }
             self.input.reserve(room);
         }
         let read = self.stream.poll_fill(context, &mut self.input);
         self.drained = read.is_pending();
-        if self.drained && self.input.is_empty() {
-            self.buffers.give(std::mem::take(&mut self.input), false);
+        if self.drained {
+            self.shrink();
         }
         read
+    }
+
+    /// Gives the buffer back while nothing moves. A few bytes, the beginning of a head mostly, are kept
+    /// in as much memory as they need: whoever sends them slowly should not hold more.
+    fn shrink(&mut self) {
+        if self.input.is_empty() {
+            self.buffers.give(std::mem::take(&mut self.input), false);
+        } else if self.input.len() <= KEPT_SMALL && self.input.capacity() > KEPT_SMALL {
+            let kept = BytesMut::from(&self.input[..]);
+            self.buffers
+                .give(std::mem::replace(&mut self.input, kept), false);
+        }
     }
 
     pub(super) fn poll_flush(
@@ -112,6 +134,8 @@ pub(crate) struct RequestBody {
     /// Bytes that may still come.
     allowance: u64,
     meter: Meter,
+    timers: Rc<Timers>,
+    pace: Pace,
 }
 
 impl RequestBody {
@@ -141,6 +165,9 @@ impl RequestBody {
                     }
                     self.allowance -= length;
                     self.meter.set(self.meter.get() + length);
+                    if !self.pace.moved(self.timers.now(), length, 1) {
+                        return Poll::Ready(Some(Err(Failure::BodyTooSlow)));
+                    }
                     return Poll::Ready(Some(Ok(Frame::Data(bytes))));
                 }
                 Ok(Decoded::Frame(trailers)) => return Poll::Ready(Some(Ok(trailers))),
@@ -148,9 +175,15 @@ impl RequestBody {
                 Ok(Decoded::More) => {}
                 Err(bad) => return Poll::Ready(Some(Err(Failure::Malformed(bad.0)))),
             }
-            match ready!(io.poll_fill(context, BODY_READ)) {
-                Ok(0) | Err(_) => return Poll::Ready(Some(Err(Failure::ClientClosed))),
-                Ok(_) => {}
+            match io.poll_fill(context, BODY_READ) {
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    return Poll::Ready(Some(Err(Failure::ClientClosed)));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => {
+                    self.pace.waits(self.timers.now());
+                    return Poll::Pending;
+                }
             }
         }
     }
@@ -180,12 +213,14 @@ pub(super) fn take_body(
     if !has_body {
         return (Body::Empty, None);
     }
-    let allowance = client.worker.snapshot().most_body_bytes();
+    let snapshot = client.worker.snapshot();
     let meter = Meter::default();
     let body = RequestBody {
         io: Rc::clone(io),
-        allowance,
+        allowance: snapshot.most_body_bytes(),
         meter: Rc::clone(&meter),
+        timers: Rc::clone(&client.worker.timers),
+        pace: Pace::new(snapshot.limits.minimum_rate),
     };
     (Body::Http1Request(body), Some(meter))
 }

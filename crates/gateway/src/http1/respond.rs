@@ -9,12 +9,14 @@ use crate::body::Frame;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::message::{Version, has_body};
+use crate::overload::Pace;
 use crate::request::Response;
 use crate::timer::Timer;
 use crate::worker::Phase;
 
-/// Response bytes that may wait for the client before the target is asked for more.
-const HIGH_WATER: usize = 64 * 1024;
+/// Response bytes that may wait for the client before the target is asked for more. Half of what a large
+/// piece has: with one waiting, a client that does not read shall not make a second one wait.
+const HIGH_WATER: usize = 32 * 1024;
 
 /// Writes a response; tells whether the connection can take another request.
 pub(super) async fn respond(
@@ -45,6 +47,7 @@ pub(super) async fn respond(
     let keep_alive = keep_alive
         && framing != Framing::Close
         && client.worker.phase() == Phase::Serving
+        && !client.leaves.get()
         && io.borrow().decoder.is_done();
     let persistence = match (keep_alive, version) {
         (false, _) => Persistence::Close,
@@ -60,7 +63,11 @@ pub(super) async fn respond(
         persistence,
         &client.worker.date(),
     );
-    let write_timeout = client.worker.snapshot().timeouts.write;
+    let snapshot = client.worker.snapshot();
+    let write_timeout = snapshot.timeouts.write;
+    let mut pace = Pace::new(snapshot.limits.minimum_rate);
+    drop(snapshot);
+    let timers = &client.worker.timers;
     let mut ended = framing == Framing::None;
     let mut cut = None;
     let mut started = false;
@@ -101,7 +108,13 @@ pub(super) async fn respond(
             // A client that is still sending is alive, however long the target's answer rests.
             progress |= body.take_upload_progress();
             let mut io = io.borrow_mut();
-            match io.poll_flush(context, &mut progress) {
+            let waiting = io.output.len();
+            let flushed = io.poll_flush(context, &mut progress);
+            let written = waiting - io.output.len();
+            if written > 0 && !pace.moved(timers.now(), written as u64, 1) {
+                return Poll::Ready(Err(Failure::WriteTooSlow));
+            }
+            match flushed {
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientClosed)),
                 Poll::Ready(Ok(())) if ended => return Poll::Ready(cut.map_or(Ok(()), Err)),
                 Poll::Ready(Ok(())) if !starved => continue,
@@ -110,7 +123,7 @@ pub(super) async fn respond(
                         return Poll::Ready(Err(Failure::ClientClosed));
                     }
                 }
-                Poll::Pending => {}
+                Poll::Pending => pace.waits(timers.now()),
             }
             let (allowed, failure) = if io.output.is_flushed() {
                 (idle, Failure::UpstreamStalled)

@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::deny;
 use crate::failure::Failure;
 use crate::message::Version;
+use crate::overload::Refusal;
 use crate::request::{self, Interim, Request, Response};
 use crate::stream::Stream;
 use crate::timer::Timer;
@@ -32,9 +33,9 @@ enum Next {
     Close,
 }
 
-/// Serves a connection until it ends. `input` holds what was read of it already.
-pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut) {
-    let timer = client.worker.timers.register();
+/// Serves a connection until it ends. `input` holds what was read of it already; `timer` is set to
+/// the deadline of the first request's head.
+pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, timer: Timer) {
     let buffers = Rc::clone(&client.worker.buffers);
     let io = Rc::new(RefCell::new(Io::new(stream, input, buffers)));
     let mut served = 0_u64;
@@ -89,7 +90,12 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut) {
         // What bounded the exchange does not bound the next one.
         timer.lift_end();
         match sent {
-            Ok(true) => {}
+            Ok(true) => {
+                let rest = client.rest.take();
+                if !rest.is_zero() {
+                    timer.wait(rest).await;
+                }
+            }
             Ok(false) => return linger(&io, &timer).await,
             // Without the end of its framing the client knows that the response is not whole.
             Err(_) => return,
@@ -115,11 +121,10 @@ async fn next_request(client: &Client, io: &RefCell<Io>, timer: &Timer, served: 
     let mut scanner = HeadScanner::default();
     let mut begun = false;
     let mut may_skip_line = true;
-    timer.set(if served == 0 {
-        timeouts.head
-    } else {
-        timeouts.idle
-    });
+    let idle_closings = client.worker.idle_closings.get();
+    if served > 0 {
+        timer.set(timeouts.idle);
+    }
     std::future::poll_fn(|context| {
         let io = &mut *io.borrow_mut();
         loop {
@@ -147,9 +152,14 @@ async fn next_request(client: &Client, io: &RefCell<Io>, timer: &Timer, served: 
                 }
                 if !begun {
                     begun = true;
-                    timer.set(timeouts.head);
+                    // A new connection has one deadline for its first byte and its first head.
+                    if served > 0 {
+                        timer.set(timeouts.head);
+                    }
                 }
-            } else if client.worker.phase() == Phase::Closing {
+            } else if client.worker.phase() == Phase::Closing
+                || client.worker.idle_closings.get() != idle_closings
+            {
                 return Poll::Ready(Next::Close);
             }
             match io.poll_fill(context, HEAD_READ) {
@@ -163,10 +173,12 @@ async fn next_request(client: &Client, io: &RefCell<Io>, timer: &Timer, served: 
         }
         timer.poll(context).map(|_| {
             if begun {
-                Next::Refuse(Failure::HeadTimeout)
-            } else {
-                Next::Close
+                return Next::Refuse(Failure::HeadTimeout);
             }
+            if served == 0 {
+                client.refuse(Refusal::FirstByteTimeout);
+            }
+            Next::Close
         })
     })
     .await

@@ -4,6 +4,7 @@
 mod client;
 mod prefixed;
 mod receive;
+mod resets;
 mod send;
 mod server;
 

@@ -1,7 +1,9 @@
 //! A stream that begins with bytes read earlier.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
@@ -13,6 +15,27 @@ use crate::stream::Stream;
 pub(super) struct Prefixed {
     pub(super) input: BytesMut,
     pub(super) stream: Stream,
+    pub(super) writing: Rc<Writing>,
+}
+
+/// How writing goes on; shared with whoever looks after the connection.
+#[derive(Debug, Default)]
+pub(super) struct Writing {
+    /// Whether the stream took nothing when it was last written to.
+    pub(super) is_blocked: Cell<bool>,
+    /// Whether it took something since this was last cleared.
+    pub(super) progress: Cell<bool>,
+}
+
+impl Prefixed {
+    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
+        let is_pending = written.is_pending();
+        self.writing.is_blocked.set(is_pending);
+        self.writing
+            .progress
+            .set(self.writing.progress.get() | !is_pending);
+        written
+    }
 }
 
 impl AsyncRead for Prefixed {
@@ -40,7 +63,8 @@ impl AsyncWrite for Prefixed {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(written)
     }
 
     fn poll_write_vectored(
@@ -48,7 +72,8 @@ impl AsyncWrite for Prefixed {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {

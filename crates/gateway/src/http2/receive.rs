@@ -19,11 +19,12 @@ use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::http1::{content_length, is_authority};
 use crate::message::{RequestHead, Version};
+use crate::overload::Pace;
 use crate::record::Meter;
 
 /// The body of a request, if it has one, and what counts it.
 pub(super) fn take_body(
-    client: &Client,
+    client: &Rc<Client>,
     receive: RecvStream,
     head: &RequestHead,
     sender: &Rc<RefCell<SendResponse<Bytes>>>,
@@ -31,17 +32,19 @@ pub(super) fn take_body(
     if receive.is_end_stream() {
         return (Body::Empty, None);
     }
-    let allowance = client.worker.snapshot().most_body_bytes();
+    let snapshot = client.worker.snapshot();
     let meter = Meter::default();
     let body = RequestBody {
         receive,
         length: head.content_length,
-        allowance,
+        allowance: snapshot.most_body_bytes(),
         data_ended: false,
         meter: Rc::clone(&meter),
         owes_continue: head
             .expects_continue
             .then(|| InterimSender(Rc::clone(sender))),
+        client: Rc::clone(client),
+        pace: Pace::new(snapshot.limits.minimum_rate),
     };
     (Body::Http2Request(Box::new(body)), Some(meter))
 }
@@ -145,6 +148,8 @@ pub(crate) struct RequestBody {
     meter: Meter,
     /// Whether the client waits for `100 Continue` before it sends the body.
     owes_continue: Option<InterimSender>,
+    client: Rc<Client>,
+    pace: Pace,
 }
 
 impl RequestBody {
@@ -164,7 +169,12 @@ impl RequestBody {
             sender.send(StatusCode::CONTINUE, &Fields::new());
         }
         while !self.data_ended {
-            match ready!(self.receive.poll_data(context)) {
+            let now = self.client.worker.timers.now();
+            let Poll::Ready(data) = self.receive.poll_data(context) else {
+                self.pace.waits(now);
+                return Poll::Pending;
+            };
+            match data {
                 Some(Ok(bytes)) if bytes.is_empty() => {}
                 Some(Ok(bytes)) => {
                     let length = bytes.len() as u64;
@@ -173,6 +183,9 @@ impl RequestBody {
                     }
                     self.allowance -= length;
                     self.meter.set(self.meter.get() + length);
+                    if !self.pace.moved(now, length, self.client.streams.get()) {
+                        return Poll::Ready(Some(Err(Failure::BodyTooSlow)));
+                    }
                     self.length = self.length.map(|left| left.saturating_sub(length));
                     // Whoever asks has room for the piece, so the client may send the next.
                     let _ = self.receive.flow_control().release_capacity(bytes.len());

@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::message::has_body;
+use crate::overload::Pace;
 use crate::request::Response;
 use crate::timer::Timer;
 
@@ -32,14 +33,14 @@ impl InterimSender {
     }
 }
 
-/// Sends a response on its stream.
+/// Sends a response on its stream; an error if it did not get to its end.
 pub(super) async fn send(
     client: &Client,
     timer: &Timer,
     sender: &RefCell<SendResponse<Bytes>>,
     response: Response,
     method: &Method,
-) {
+) -> Result<(), Failure> {
     let Response {
         head,
         mut body,
@@ -62,12 +63,18 @@ pub(super) async fn send(
     *message.headers_mut() = map;
     let end = !has_body(method, head.status) || body.is_end();
     let Ok(mut stream) = sender.borrow_mut().send_response(message, end) else {
-        return record.fail(Failure::ClientClosed);
+        record.fail(Failure::ClientClosed);
+        return Err(Failure::ClientClosed);
     };
     if end {
-        return record.complete();
+        record.complete();
+        return Ok(());
     }
-    let write = client.worker.snapshot().timeouts.write;
+    let snapshot = client.worker.snapshot();
+    let write = snapshot.timeouts.write;
+    let mut pace = Pace::new(snapshot.limits.minimum_rate);
+    drop(snapshot);
+    let timers = &client.worker.timers;
     let mut pending = Bytes::new();
     let mut progress = true;
     let mut waited_for_client = false;
@@ -82,6 +89,9 @@ pub(super) async fn send(
                 Poll::Ready(Ok(Sent::Some(bytes))) => {
                     record.sent(bytes);
                     progress = true;
+                    if !pace.moved(timers.now(), bytes as u64, client.streams.get()) {
+                        return Poll::Ready(Err(Failure::WriteTooSlow));
+                    }
                 }
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                 Poll::Pending => break,
@@ -92,6 +102,9 @@ pub(super) async fn send(
             return Poll::Ready(Err(Failure::ClientClosed));
         }
         let waits_for_client = !pending.is_empty();
+        if waits_for_client {
+            pace.waits(timers.now());
+        }
         let (allowed, failure) = if waits_for_client {
             (write, Failure::WriteTimeout)
         } else {
@@ -110,13 +123,16 @@ pub(super) async fn send(
         Ok(()) => record.complete(),
         Err(failure) => {
             let reason = match failure {
-                Failure::WriteTimeout | Failure::ClientClosed => Reason::CANCEL,
+                Failure::WriteTimeout | Failure::WriteTooSlow | Failure::ClientClosed => {
+                    Reason::CANCEL
+                }
                 _ => Reason::INTERNAL_ERROR,
             };
             stream.send_reset(reason);
             record.fail(failure);
         }
     }
+    result
 }
 
 enum Sent {

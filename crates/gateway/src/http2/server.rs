@@ -8,17 +8,21 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use h2::RecvStream;
 use h2::server::{Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use weir_config::model::ClientTimeouts;
 
-use super::prefixed::Prefixed;
+use super::prefixed::{Prefixed, Writing};
 use super::receive::{read_head, take_body};
+use super::resets::Resets;
 use super::send::{InterimSender, send};
 use crate::client::Client;
 use crate::deny;
+use crate::failure::Failure;
+use crate::overload::{Refusal, admission};
 use crate::request::{self, Interim, Request};
 use crate::stream::Stream;
-use crate::timer::Timer;
+use crate::timer::{Elapsed, Timer};
 use crate::worker::Phase;
 
 /// Request bytes a client may have in flight: per stream and per connection.
@@ -32,9 +36,9 @@ const MOST_CAUSED_RESETS: usize = 100;
 /// How long a client may take to close after it was asked to.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Serves a connection until it ends. `input` holds what was read of it already.
-pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut) {
-    let timer = client.worker.timers.register();
+/// Serves a connection until it ends. `input` holds what was read of it already; `timer` is set to
+/// the deadline of the preface.
+pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, timer: Timer) {
     let snapshot = client.worker.snapshot();
     let (limits, timeouts) = (snapshot.limits, snapshot.timeouts);
     drop(snapshot);
@@ -47,14 +51,25 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut) {
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MOST_PENDING_RESETS)
         .max_local_error_reset_streams(Some(MOST_CAUSED_RESETS));
-    let handshake = builder.handshake::<_, Bytes>(Prefixed { input, stream });
-    let Ok(Ok(mut connection)) = timer.limit(timeouts.head, handshake).await else {
-        return;
+    let writing = Rc::<Writing>::default();
+    let prefixed = Prefixed {
+        input,
+        stream,
+        writing: Rc::clone(&writing),
     };
-    let streams = Rc::new(Cell::new(0_usize));
+    let handshake = builder.handshake::<_, Bytes>(prefixed);
+    let mut connection = match timer.limit_rest(handshake).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(_)) => return,
+        Err(Elapsed) => return client.refuse(Refusal::FirstByteTimeout),
+    };
+    timer.clear();
     let mut state = State {
         leaving: false,
-        idle: false,
+        waits: None,
+        writing,
+        idle_closings: client.worker.idle_closings.get(),
+        resets: Rc::default(),
     };
     loop {
         let accepted = std::future::poll_fn(|context| {
@@ -62,9 +77,8 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut) {
                 &client,
                 &mut connection,
                 &mut state,
-                &streams,
                 &timer,
-                timeouts.idle,
+                timeouts,
                 context,
             )
         })
@@ -72,29 +86,64 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut) {
         let Some((request, respond)) = accepted else {
             return;
         };
-        streams.set(streams.get() + 1);
-        let count = StreamCount(Rc::clone(&streams));
+        client.streams.set(client.streams.get() + 1);
+        let count = StreamCount(Rc::clone(&client));
         let client = Rc::clone(&client);
+        let resets = Rc::clone(&state.resets);
         tokio::task::spawn_local(async move {
             let _count = count;
-            serve_stream(&client, request, respond).await;
+            serve_stream(&client, &resets, request, respond).await;
         });
     }
 }
 
-struct StreamCount(Rc<Cell<usize>>);
+struct StreamCount(Rc<Client>);
 
 impl Drop for StreamCount {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.streams.set(self.0.streams.get() - 1);
     }
 }
 
 struct State {
     /// GOAWAY was sent.
     leaving: bool,
-    /// No stream is open, and the deadline for that is set.
-    idle: bool,
+    /// What the deadline is set for.
+    waits: Option<Wait>,
+    writing: Rc<Writing>,
+    /// The worker's number when nobody had asked to close idle connections.
+    idle_closings: u32,
+    resets: Rc<ResetCount>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// For the client to take what is written.
+    Write,
+    /// For a request.
+    Request,
+    /// For the client to leave.
+    Goodbye,
+}
+
+/// Shared by a connection and its streams.
+#[derive(Default)]
+struct ResetCount {
+    resets: Cell<Resets>,
+    /// There were too many.
+    is_over: Cell<bool>,
+}
+
+impl ResetCount {
+    fn count(&self, now: u64, was_reset: bool) {
+        let mut resets = self.resets.get();
+        if !was_reset {
+            resets.answered(now);
+        } else if resets.reset(now) {
+            self.is_over.set(true);
+        }
+        self.resets.set(resets);
+    }
 }
 
 type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
@@ -104,48 +153,77 @@ fn poll_accept(
     client: &Client,
     connection: &mut Connection<Prefixed, Bytes>,
     state: &mut State,
-    streams: &Cell<usize>,
     timer: &Timer,
-    idle: Duration,
+    timeouts: ClientTimeouts,
     context: &mut Context<'_>,
 ) -> Poll<Option<Accepted>> {
-    if client.worker.phase() != Phase::Serving && !state.leaving {
+    if state.resets.is_over.replace(false) {
+        admission::judge_connection(client);
+        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        state.leaving = true;
+    }
+    let is_asked_to_leave = client.worker.phase() != Phase::Serving || client.leaves.get();
+    if is_asked_to_leave && !state.leaving {
         connection.graceful_shutdown();
         state.leaving = true;
-        state.idle = false;
     }
     match connection.poll_accept(context) {
         Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Some(accepted)),
-        Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),
+        Poll::Ready(Some(Err(error))) => {
+            // Found here: the client broke the protocol.
+            if error.is_library() {
+                admission::judge_connection(client);
+            }
+            return Poll::Ready(None);
+        }
+        Poll::Ready(None) => return Poll::Ready(None),
         Poll::Pending => {}
     }
-    if streams.get() > 0 {
-        timer.clear();
-        state.idle = false;
-    } else if !state.idle {
-        timer.set(if state.leaving { GOODBYE } else { idle });
-        state.idle = true;
+    let is_idle = client.streams.get() == 0;
+    let waits = if state.writing.is_blocked.get() {
+        Some(Wait::Write)
+    } else if !is_idle {
+        None
+    } else if state.leaving {
+        Some(Wait::Goodbye)
+    } else {
+        Some(Wait::Request)
+    };
+    let moves = state.writing.progress.take() && waits == Some(Wait::Write);
+    if waits != state.waits || moves {
+        state.waits = waits;
+        match waits {
+            Some(Wait::Write) => timer.set(timeouts.write),
+            Some(Wait::Request) => timer.set(timeouts.idle),
+            Some(Wait::Goodbye) => timer.set(GOODBYE),
+            None => timer.clear(),
+        }
     }
-    if timer.poll(context).is_pending() {
+    let idle_closings = client.worker.idle_closings.get();
+    let is_to_close =
+        std::mem::replace(&mut state.idle_closings, idle_closings) != idle_closings && is_idle;
+    if timer.poll(context).is_pending() && (!is_to_close || state.leaving) {
         return Poll::Pending;
     }
-    if state.leaving {
+    // Nothing can be said to a client that takes nothing.
+    if state.leaving || waits == Some(Wait::Write) {
         return Poll::Ready(None);
     }
     connection.graceful_shutdown();
     state.leaving = true;
-    timer.set(GOODBYE);
-    // The shutdown only queued a frame: have it written.
+    // The shutdown only queued a frame: have it written, and wait for the client to leave.
     context.waker().wake_by_ref();
     Poll::Pending
 }
 
 async fn serve_stream(
     client: &Rc<Client>,
+    resets: &ResetCount,
     request: http::Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) {
     let timer = client.worker.timers.register();
+    let timers = &client.worker.timers;
     let method = request.method().clone();
     let sender = Rc::new(RefCell::new(respond));
     let answer = async {
@@ -180,7 +258,13 @@ async fn serve_stream(
         .await
     };
     let Some(response) = response else {
-        return;
+        return resets.count(timers.now(), true);
     };
-    send(client, &timer, &sender, response, &method).await;
+    let rest = client.rest.take();
+    if !rest.is_zero() {
+        // The stream is what keeps the client from asking for more: its answer waits.
+        timer.wait(rest).await;
+    }
+    let sent = send(client, &timer, &sender, response, &method).await;
+    resets.count(timers.now(), sent == Err(Failure::ClientClosed));
 }

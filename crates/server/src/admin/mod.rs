@@ -3,6 +3,7 @@
 //! It runs on the control runtime, apart from traffic, and answers while the data plane is at its
 //! limit. It shows and reloads; it holds no state of its own.
 
+mod bans;
 mod guard;
 mod health;
 mod metrics;
@@ -27,7 +28,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -75,6 +76,7 @@ GET    /v1/revision   the configuration in effect, and the last one refused
 GET    /v1/routes     routes with their counters
 GET    /v1/upstreams  upstreams and targets with their counters
 GET    /v1/traffic    splits: shares, shifts, guards
+GET    /v1/bans       addresses that are not served for a while
 POST   /v1/reload     read the configuration again
 
 GET    /v1/upstreams/NAME/targets     targets that registered
@@ -82,6 +84,8 @@ GET    /v1/upstreams/NAME/targets/ID  one of them
 PUT    /v1/upstreams/NAME/targets/ID  register a target, or renew it
 DELETE /v1/upstreams/NAME/targets/ID  take it out
 POST   /v1/traffic/ROUTE               change the shares of a route's split
+
+DELETE /v1/bans/ADDRESS  serve an address again
 
 Add ?pretty to JSON answers for indentation.
 ";
@@ -178,6 +182,8 @@ fn router(shared: Arc<Shared>) -> Router {
         )
         .route("/v1/traffic", get(traffic::list))
         .route("/v1/traffic/{route}", post(traffic::change))
+        .route("/v1/bans", get(bans::list))
+        .route("/v1/bans/{address}", delete(bans::lift))
         .route("/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(async || {
             Problem::new(

@@ -9,7 +9,7 @@ use super::escape::word;
 use super::json::JsonLine;
 use super::timestamp::Timestamp;
 
-/// Writes the line of a request.
+/// Writes the line of a request, or of a connection that ended before it brought one.
 pub(super) fn write(line: &mut Vec<u8>, record: &AccessRecord, form: Form) {
     match form {
         Form::Json => write_json(line, record),
@@ -22,6 +22,13 @@ pub(super) fn write(line: &mut Vec<u8>, record: &AccessRecord, form: Form) {
 /// known is left out.
 fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
     let mut json = JsonLine::begin(line, Timestamp::of(record.time), "INFO");
+    if record.status == 0 {
+        json.string("event.name", b"weir.connection.refused");
+        json.string("url.scheme", record.scheme.as_bytes());
+        json.string("client.address", record.client.to_string().as_bytes());
+        json.string("weir.reason", record.reason.unwrap_or_default().as_bytes());
+        return json.end();
+    }
     json.string("event.name", b"http.server.request");
     if let Some(method) = &record.method {
         json.string("http.request.method", method.as_str().as_bytes());
@@ -98,6 +105,9 @@ fn without_brackets(host: &str) -> &str {
 
 /// `12:00:01.123 200 GET  example.com/items 1.2ms items→catalog 127.0.0.1:9001`
 fn write_text(line: &mut Vec<u8>, record: &AccessRecord, colored: bool) {
+    if record.status == 0 {
+        return write_refusal(line, record);
+    }
     let (tint, faint, end) = if colored {
         (status_tint(record.status), "\x1b[2m", "\x1b[0m")
     } else {
@@ -144,6 +154,16 @@ fn write_text(line: &mut Vec<u8>, record: &AccessRecord, colored: bool) {
         line.extend_from_slice(cause.as_bytes());
         line.push(b')');
     }
+    line.push(b'\n');
+}
+
+/// `12:00:01.123 --- 192.0.2.1 banned`
+fn write_refusal(line: &mut Vec<u8>, record: &AccessRecord) {
+    Timestamp::of(record.time).write_clock(line);
+    line.extend_from_slice(b" --- ");
+    line.extend_from_slice(record.client.to_string().as_bytes());
+    line.push(b' ');
+    line.extend_from_slice(record.reason.unwrap_or_default().as_bytes());
     line.push(b'\n');
 }
 

@@ -26,6 +26,10 @@ struct Bench {
 impl Bench {
     fn start() -> Self {
         let upstream = Upstream::answering(|seen, stream| {
+            if seen.target == "/held" {
+                // Until the connection ends: the exchange was given up.
+                return std::io::copy(stream, &mut std::io::sink()).map(drop);
+            }
             if seen.target != "/large" {
                 return stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
             }

@@ -18,3 +18,4 @@ mod headers;
 mod http2;
 mod paths;
 mod slow;
+mod throttled;

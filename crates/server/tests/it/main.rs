@@ -22,6 +22,7 @@ mod health;
 mod http2;
 mod http2_targets;
 mod limits;
+mod overload;
 mod proxy;
 mod reload;
 mod resilience;

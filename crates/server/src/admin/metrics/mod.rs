@@ -6,6 +6,7 @@
 mod discovery;
 mod exposition;
 mod health;
+mod overload;
 mod process;
 mod resilience;
 mod traffic;
@@ -20,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use weir_gateway::metrics::{
     Counter, DURATION_BUCKETS, REASONS, RouteCounters, TargetCounters, WorkerCounters,
 };
-use weir_gateway::{Gateway, Snapshot, Target};
+use weir_gateway::{Gateway, Refusal, Snapshot, Target};
 
 use super::{Shared, SharedState};
 use exposition::{Exposition, Format, Kind};
@@ -45,6 +46,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     let snapshot = gateway.snapshot();
     requests(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
+    overload::collect(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
     health::collect(&mut exposition, &snapshot);
     discovery::collect(&mut exposition, &shared.node.discoverer);
@@ -148,11 +150,6 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
         |worker| &worker.accepted,
     );
     counter(
-        "weir_connections_refused",
-        "Client connections refused because too many were open.",
-        |worker| &worker.refused,
-    );
-    counter(
         "weir_handshakes_failed",
         "TLS and PROXY protocol handshakes that failed.",
         |worker| &worker.handshakes_failed,
@@ -172,6 +169,17 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
         "Header values that a rule made and that were not valid.",
         |worker| &worker.header_values_dropped,
     );
+    let mut family = exposition.family(
+        "weir_connections_refused",
+        Kind::Counter,
+        "Client connections that ended before they brought a request, by reason.",
+    );
+    for (at, refusal) in Refusal::ALL.iter().enumerate() {
+        family.sample(
+            &[("reason", refusal.reason())],
+            total(&|worker| &worker.refused[at]),
+        );
+    }
     exposition
         .family(
             "weir_connections_open",

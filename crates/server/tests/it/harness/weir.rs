@@ -305,7 +305,7 @@ fn ask(admin: SocketAddr, method: &str, path: &str) -> Option<Message> {
     let mut wire = Wire::try_connect(admin).ok()?;
     // A media type that a web page cannot send unasked: the admin listener insists on it.
     let body = match method {
-        "POST" => "Content-Type: application/json\r\nContent-Length: 0\r\n",
+        "POST" | "DELETE" => "Content-Type: application/json\r\nContent-Length: 0\r\n",
         _ => "",
     };
     wire.send(format!(

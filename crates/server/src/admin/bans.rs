@@ -1,0 +1,63 @@
+//! `/v1/bans`: addresses that are not served for a while.
+
+use std::net::IpAddr;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::SharedState;
+use super::problem::Problem;
+
+#[derive(Serialize)]
+struct Bans {
+    bans: Vec<Ban>,
+}
+
+#[derive(Serialize)]
+struct Ban {
+    /// An IPv4 address, or an IPv6 network.
+    address: String,
+    seconds_left: f64,
+}
+
+#[derive(Serialize)]
+struct Lifted {
+    outcome: &'static str,
+}
+
+pub(super) async fn list(State(shared): SharedState) -> Response {
+    let bans = shared.node.gateway.bans();
+    super::json(&Bans {
+        bans: bans
+            .iter()
+            .map(|ban| Ban {
+                address: ban.source.to_string(),
+                seconds_left: (ban.left.as_secs_f64() * 1e3).ceil() / 1e3,
+            })
+            .collect(),
+    })
+}
+
+/// The address may be any of an IPv6 network.
+pub(super) async fn lift(
+    State(shared): SharedState,
+    Path(address): Path<String>,
+) -> Result<Response, Problem> {
+    let address: IpAddr = address.parse().map_err(|_| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_address",
+            "The last segment of the path must be an IP address.",
+        )
+    })?;
+    if shared.node.gateway.lift_ban(address) {
+        return Ok(super::json(&Lifted { outcome: "lifted" }));
+    }
+    Err(Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_banned",
+        "The address is not banned.",
+    ))
+}
