@@ -78,7 +78,7 @@ fn another_target_is_asked_at_once_whatever_the_first_one_wishes() {
 #[test]
 fn a_target_that_keeps_silent_is_worth_another_one_if_that_is_asked_for() {
     let (silent, quick) = (Gate::silent(), Gate::answering(200));
-    let keys = "timeouts: { first_byte: 100ms }\nretry: { attempts: 1, when: [timeout] }";
+    let keys = "timeouts: { first_byte: 700ms }\nretry: { attempts: 1, when: [timeout] }";
     let weir = Weir::start(&config(&[&silent, &quick], keys));
     for _ in 0..4 {
         assert_eq!(weir.get("/").status(), 200);
