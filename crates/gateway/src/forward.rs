@@ -68,7 +68,8 @@ pub(crate) async fn forward(
     let mut admitted = admission::admit(forward.client, upstream, timer, record).await?;
     let mut wish = affinity::wish(model, head, forward.path, record.client_address);
     let head = &*head;
-    let mut retries = Retries::new(&model.retry, &local.budget, &head.method);
+    let now = forward.client.worker.pools.now();
+    let mut retries = Retries::new(&model.retry, &local.budget, &head.method, now);
     let may_hedge = is_bodiless && head.method.is_idempotent() && !head.expects_continue;
     let mut hedges = match &model.hedge {
         Some(hedge) if may_hedge => hedge.attempts,

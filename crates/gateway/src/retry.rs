@@ -1,6 +1,7 @@
 //! Whether an attempt is repeated.
 
-use std::cell::Cell;
+mod budget;
+
 use std::time::Duration;
 
 use http::Method;
@@ -8,6 +9,7 @@ use weir_config::model::{Retry, RetryCondition};
 
 use crate::failure::Failure;
 use crate::upstream::Fate;
+pub(crate) use budget::Budget;
 
 /// How often a request is sent anew because a connection turned out to have ended, or to end in
 /// order. That says nothing about the target, so it is no repeat in the configuration's sense.
@@ -29,8 +31,9 @@ pub(crate) struct Retries<'a> {
 }
 
 impl<'a> Retries<'a> {
-    pub(crate) fn new(rules: &'a Retry, budget: &'a Budget, method: &Method) -> Self {
-        budget.earn(rules.budget_percent);
+    /// `now` is the worker's time in milliseconds.
+    pub(crate) fn new(rules: &'a Retry, budget: &'a Budget, method: &Method, now: u64) -> Self {
+        budget.earn(rules.budget_percent, now);
         Self {
             rules,
             budget,
@@ -103,37 +106,6 @@ impl<'a> Retries<'a> {
     }
 }
 
-/// Repeats that one worker may make for one upstream: each request earns a part of one.
-#[derive(Debug)]
-pub(crate) struct Budget(Cell<f32>);
-
-/// Repeats that are allowed before any was earned, and the most that can be saved up.
-const RESERVE: f32 = 10.0;
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self(Cell::new(RESERVE))
-    }
-}
-
-impl Budget {
-    /// Counts a request towards the repeats that it earns.
-    pub(crate) fn earn(&self, percent: u32) {
-        let earned = self.0.get() + percent as f32 / 100.0;
-        self.0.set(earned.min(RESERVE));
-    }
-
-    /// Spends one repeat, if there is one.
-    pub(crate) fn spend(&self) -> bool {
-        let left = self.0.get() - 1.0;
-        if left < 0.0 {
-            return false;
-        }
-        self.0.set(left);
-        true
-    }
-}
-
 fn condition(failure: Failure) -> Option<RetryCondition> {
     match failure {
         Failure::Resolve
@@ -168,7 +140,7 @@ mod tests {
     fn only_what_is_configured_and_safe_is_repeated() {
         let budget = Budget::default();
         let rules = rules(&[RetryCondition::Connect, RetryCondition::Status(UNAVAILABLE)]);
-        let mut get = Retries::new(&rules, &budget, &Method::GET);
+        let mut get = Retries::new(&rules, &budget, &Method::GET, 0);
         assert!(
             !get.answer_is_retried(StatusCode::BAD_GATEWAY, true),
             "another status"
@@ -188,7 +160,7 @@ mod tests {
             "both attempts are used"
         );
 
-        let mut post = Retries::new(&rules, &budget, &Method::POST);
+        let mut post = Retries::new(&rules, &budget, &Method::POST, 0);
         assert!(
             !post.answer_is_retried(UNAVAILABLE, true),
             "it had an effect, perhaps"
@@ -207,7 +179,7 @@ mod tests {
     fn a_connection_that_ended_while_idle_is_not_counted_but_bounded() {
         let budget = Budget::default();
         let rules = rules(&[]);
-        let mut get = Retries::new(&rules, &budget, &Method::GET);
+        let mut get = Retries::new(&rules, &budget, &Method::GET, 0);
         assert!(get.failure_is_retried(RESET, Fate::Stale) && !get.has_moved_on);
         assert!(get.failure_is_retried(RESET, Fate::Stale));
         assert!(!get.failure_is_retried(RESET, Fate::Stale));
@@ -217,7 +189,7 @@ mod tests {
     fn a_target_that_leaves_is_not_counted_and_one_that_refuses_is() {
         let budget = Budget::default();
         let rules = rules(&[]);
-        let mut post = Retries::new(&rules, &budget, &Method::POST);
+        let mut post = Retries::new(&rules, &budget, &Method::POST, 0);
         assert!(
             !post.failure_is_retried(RESET, Fate::Refused),
             "it has enough to do"
@@ -227,7 +199,7 @@ mod tests {
             when: vec![RetryCondition::Reset],
             ..rules
         };
-        let mut post = Retries::new(&rules, &budget, &Method::POST);
+        let mut post = Retries::new(&rules, &budget, &Method::POST, 0);
         assert!(post.failure_is_retried(RESET, Fate::Refused) && post.has_moved_on);
     }
 
@@ -238,7 +210,7 @@ mod tests {
             attempts: 50,
             ..rules(&[RetryCondition::Connect])
         };
-        let mut get = Retries::new(&rules, &budget, &Method::GET);
+        let mut get = Retries::new(&rules, &budget, &Method::GET, 0);
         let mut longest = Vec::new();
         for _ in 0..6 {
             assert!(get.failure_is_retried(CONNECT, Fate::Unknown));
@@ -269,7 +241,7 @@ mod tests {
         };
         let made = (0..100)
             .filter(|_| {
-                let mut get = Retries::new(&rules, &budget, &Method::GET);
+                let mut get = Retries::new(&rules, &budget, &Method::GET, 0);
                 get.failure_is_retried(CONNECT, Fate::Unknown)
             })
             .count();

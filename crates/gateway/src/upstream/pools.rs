@@ -30,6 +30,11 @@ impl Pools {
         }
     }
 
+    /// The worker's time in milliseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.timers.now()
+    }
+
     /// The pool of a target, with the settings of the newest revision that asks.
     pub(crate) fn get(&self, target: &Arc<Target>, settings: model::Pool) -> Rc<Pool> {
         let mut known = self.known.borrow_mut();

@@ -253,6 +253,8 @@ async fn routes_and_upstreams_count_what_was_served() {
     let mut health = target["health"].take();
     let since = health["since"].take();
     assert!(since.as_str().is_some_and(|since| since.ends_with('Z')));
+    let latency = upstreams["upstreams"][0]["targets"][0]["latency_ms"].take();
+    assert!(latency.as_f64().is_some_and(|latency| latency > 0.0));
     assert_eq!(
         health,
         json!({ "state": "healthy", "since": null, "ejections": 0 })
@@ -267,6 +269,7 @@ async fn routes_and_upstreams_count_what_was_served() {
                 "zone": "a",
                 "weight": 1,
                 "in_flight": 0,
+                "latency_ms": null,
                 "requests": 2,
                 "failed": 0,
                 "connections": { "made": 2, "reused": 0, "failed": 0 },

@@ -97,6 +97,8 @@ struct TargetStatus<'a> {
     zone: Option<&'a str>,
     weight: u32,
     in_flight: u64,
+    /// Null before the first response.
+    latency_ms: Option<f64>,
     requests: u64,
     failed: u64,
     connections: Connections,
@@ -176,6 +178,7 @@ fn describe_target(member: &Member) -> TargetStatus<'_> {
         zone: member.zone.as_deref(),
         weight: member.weight,
         in_flight: sum(|counters| &counters.in_flight),
+        latency_ms: latency_ms(&target.counters),
         requests: sum(|counters| &counters.requests),
         failed: sum(|counters| &counters.failed),
         connections: Connections {
@@ -185,4 +188,16 @@ fn describe_target(member: &Member) -> TargetStatus<'_> {
         },
         health: member.state.health().into(),
     }
+}
+
+/// The mean of what workers see, those that asked the target at all.
+fn latency_ms(counters: &[TargetCounters]) -> Option<f64> {
+    let seen: Vec<u64> = counters
+        .iter()
+        .map(|worker| worker.latency_nanos.get())
+        .filter(|nanos| *nanos > 0)
+        .collect();
+    let sum: u64 = seen.iter().sum();
+    // Microseconds are as fine as anyone reads.
+    (!seen.is_empty()).then(|| (sum as f64 / seen.len() as f64 / 1e3).round() / 1e3)
 }
