@@ -131,6 +131,8 @@ static POOL: Record = Record {
     name: "pool",
     about: "Idle connections kept per worker and server.",
     fields: &[
+        // Room for all that was under way in a burst: a connection that is closed after it and made anew
+        // in the next one costs more than the request. What is not used goes by `idle_timeout`.
         field(
             "max_idle",
             Shape::Integer {
@@ -139,7 +141,7 @@ static POOL: Record = Record {
             },
             "Most idle connections kept.",
         )
-        .default("256"),
+        .default("10000"),
         // Node.js, Apache httpd and uvicorn close idle connections after 5 s. A shorter wait here
         // avoids sending into a connection that the server is just closing; it costs a handshake
         // only where requests are rarer than one in 4 s.
