@@ -82,6 +82,8 @@ pub enum UpstreamHttp2 {
 /// Idle connections kept per worker and target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
+    /// Most HTTP/1 connections, in use or not; further requests wait for one.
+    pub max_connections: u32,
     /// Most idle connections kept.
     pub max_idle: usize,
     /// How long an idle connection is kept.

@@ -90,7 +90,7 @@ pub(super) static UPSTREAM: Record = Record {
             "Deadlines towards the servers.",
         )
         .default("{}"),
-        field("pool", Shape::Record(&POOL), "Idle connections.").default("{}"),
+        field("pool", Shape::Record(&POOL), "Connections.").default("{}"),
     ],
 };
 
@@ -129,8 +129,19 @@ static UPSTREAM_TLS: Record = Record {
 
 static POOL: Record = Record {
     name: "pool",
-    about: "Idle connections kept per worker and server.",
+    about: "Connections per worker and server.",
     fields: &[
+        // Far more than any server serves at a time, and few enough that a burst does not use up this
+        // machine's ports: about 28,000 towards one address.
+        field(
+            "max_connections",
+            Shape::Integer {
+                least: 1,
+                most: 1_000_000,
+            },
+            "Most HTTP/1.1 connections, in use or not. Further requests wait for one, at most as long as `timeouts.connect`.",
+        )
+        .default("4096"),
         // Room for all that was under way in a burst: a connection that is closed after it and made anew
         // in the next one costs more than the request. What is not used goes by `idle_timeout`.
         field(
@@ -141,7 +152,7 @@ static POOL: Record = Record {
             },
             "Most idle connections kept.",
         )
-        .default("10000"),
+        .default("4096"),
         // Node.js, Apache httpd and uvicorn close idle connections after 5 s. A shorter wait here
         // avoids sending into a connection that the server is just closing; it costs a handshake
         // only where requests are rarer than one in 4 s.
@@ -246,6 +257,7 @@ fn decode_tls(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Upstream
 fn decode_pool(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Pool> {
     let object = Object::open(context, cursor)?;
     Some(Pool {
+        max_connections: object.get("max_connections")?.number(context),
         max_idle: object.get("max_idle")?.number(context),
         idle_timeout: object.get("idle_timeout")?.duration(context),
     })

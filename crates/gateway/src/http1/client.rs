@@ -16,7 +16,7 @@ use crate::buffers::{Buffers, LARGE_ROOM, ROOM};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::stream::Stream;
-use crate::upstream::{ForwardHead, Pool, Received};
+use crate::upstream::{ForwardHead, Pool, Received, Slot};
 
 /// Largest response head.
 const MOST_HEAD: usize = 64 * 1024;
@@ -29,13 +29,16 @@ pub(crate) struct Connection {
     stream: Stream,
     /// Whether an exchange was completed on it before.
     reused: bool,
+    /// Its place among the target's connections.
+    _slot: Slot,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream) -> Self {
+    pub(crate) fn new(stream: Stream, slot: Slot) -> Self {
         Self {
             stream,
             reused: false,
+            _slot: slot,
         }
     }
 

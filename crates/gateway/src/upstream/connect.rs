@@ -10,6 +10,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use weir_config::model::UpstreamHttp2;
 
 use super::shared::{Picked, Share};
+use super::slots::Slot;
 use super::{Pool, RESOLVED_FOR, TargetName, UNRESOLVED_FOR, cause};
 use crate::failure::Failure;
 use crate::http1;
@@ -48,13 +49,23 @@ pub(super) async fn acquire(
     limit: Duration,
     connecting: &mut Option<Duration>,
 ) -> Result<Acquired, Failure> {
-    // HTTP/1.1 is the common case and needs no wait at all.
-    if let Some(connection) = pool.take() {
-        return Ok(Acquired::Http1(connection));
-    }
+    let may_share = match pool.target.connector.http2 {
+        UpstreamHttp2::Never => false,
+        UpstreamHttp2::Always => true,
+        UpstreamHttp2::Negotiate => !pool.http2.is_empty(),
+    };
+    let slot = if may_share {
+        None
+    } else {
+        // HTTP/1.1 is the common case and mostly needs no wait at all.
+        match turn(pool, timer, limit).await? {
+            Turn::Reuse(connection) => return Ok(Acquired::Http1(connection)),
+            Turn::Connect(slot) => Some(slot),
+        }
+    };
     let started = Instant::now();
     // Boxed: handshakes are large and rare, and would make every connection's task as large.
-    let opened = timer.limit(limit, Box::pin(open(pool))).await;
+    let opened = timer.limit(limit, Box::pin(open(pool, slot))).await;
     *connecting = Some(started.elapsed());
     match opened {
         Ok(Ok(acquired)) => Ok(acquired),
@@ -69,14 +80,41 @@ pub(super) async fn acquire(
     }
 }
 
-async fn open(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
-    let may_share = match pool.target.connector.http2 {
-        UpstreamHttp2::Never => false,
-        UpstreamHttp2::Always => true,
-        UpstreamHttp2::Negotiate => !pool.http2.is_empty(),
-    };
-    if !may_share {
-        return establish(pool).await;
+/// What a request that needs a connection of its own may do.
+enum Turn {
+    Reuse(http1::Connection),
+    Connect(Slot),
+}
+
+impl Turn {
+    fn find(pool: &Pool) -> Option<Self> {
+        match pool.take() {
+            Some(connection) => Some(Self::Reuse(connection)),
+            None => pool.slot().map(Self::Connect),
+        }
+    }
+}
+
+/// An idle connection or a place for a new one; waits in line for at most `limit`. That it takes too
+/// long says nothing about the target, but that more is asked of it than it answers.
+async fn turn(pool: &Rc<Pool>, timer: &Timer, limit: Duration) -> Result<Turn, Failure> {
+    if !pool.slots.has_queue()
+        && let Some(turn) = Turn::find(pool)
+    {
+        return Ok(turn);
+    }
+    // Boxed: rare, as above.
+    let waited = Box::pin(pool.slots.wait(|| Turn::find(pool)));
+    timer
+        .limit(limit, waited)
+        .await
+        .map_err(|_| timer.blame(Failure::QueueTimeout))
+}
+
+/// Makes a connection in that place; without one, takes part in one that others use, too.
+async fn open(pool: &Rc<Pool>, slot: Option<Slot>) -> Result<Acquired, Failure> {
+    if slot.is_some() {
+        return establish(pool, slot).await;
     }
     if let Some(share) = shared(pool).await {
         return Ok(Acquired::Http2(share));
@@ -86,7 +124,7 @@ async fn open(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
     if let Some(share) = shared(pool).await {
         return Ok(Acquired::Http2(share));
     }
-    establish(pool).await
+    establish(pool, slot).await
 }
 
 async fn shared(pool: &Pool) -> Option<Share> {
@@ -100,7 +138,7 @@ async fn shared(pool: &Pool) -> Option<Share> {
     None
 }
 
-async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
+async fn establish(pool: &Rc<Pool>, slot: Option<Slot>) -> Result<Acquired, Failure> {
     let connector = &pool.target.connector;
     let tcp = connect_tcp(pool).await?;
     let (stream, speaks_http2) = match &connector.tls {
@@ -123,7 +161,9 @@ async fn establish(pool: &Rc<Pool>) -> Result<Acquired, Failure> {
     // Whoever fails before is counted as failed, and not as both.
     if !speaks_http2 {
         pool.counters().connected.add(1);
-        return Ok(Acquired::Http1(http1::Connection::new(stream)));
+        // A target that has spoken HTTP/2 and does not any more: its other connections are few.
+        let slot = slot.unwrap_or_else(|| pool.slots.take_beyond());
+        return Ok(Acquired::Http1(http1::Connection::new(stream, slot)));
     }
     let mut share = pool.http2.add(http2::connect(stream).await?);
     share

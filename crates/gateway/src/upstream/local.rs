@@ -81,6 +81,7 @@ impl View {
     #[cfg(test)]
     pub(super) fn of(plan: Plan, pools: &Pools) -> Self {
         let settings = model::Pool {
+            max_connections: 1,
             max_idle: 0,
             idle_timeout: std::time::Duration::ZERO,
         };

@@ -15,6 +15,7 @@ mod plan;
 mod pool;
 mod pools;
 mod shared;
+mod slots;
 pub(crate) mod target;
 #[cfg(test)]
 mod testing;
@@ -38,6 +39,7 @@ pub(crate) use plan::stable_hash;
 pub(crate) use pool::{InFlight, Pool};
 pub(crate) use pools::Pools;
 pub(crate) use shared::Share;
+pub(crate) use slots::Slot;
 pub use target::Target;
 pub(crate) use target::Targets;
 

@@ -12,6 +12,7 @@ use weir_config::model;
 use super::Target;
 use super::latency::Latency;
 use super::shared::SharedConnections;
+use super::slots::{Slot, Slots};
 use crate::buffers::Buffers;
 use crate::http1;
 use crate::metrics::TargetCounters;
@@ -25,6 +26,8 @@ pub(crate) struct Pool {
     buffers: Rc<Buffers>,
     settings: Cell<model::Pool>,
     idle: RefCell<Vec<Idle>>,
+    /// Places for HTTP/1 connections. Shared with them: they give theirs back, wherever they end.
+    pub(super) slots: Rc<Slots>,
     /// HTTP/2 connections, if the target speaks that.
     pub(super) http2: SharedConnections,
     /// Held while an HTTP/2 connection is being made, so that one is made and not one per request.
@@ -66,6 +69,7 @@ impl Pool {
             buffers,
             settings: Cell::new(settings),
             idle: RefCell::default(),
+            slots: Rc::default(),
             http2: SharedConnections::default(),
             resolving: tokio::sync::Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
@@ -117,8 +121,15 @@ impl Pool {
         }
     }
 
+    /// A place for another connection, if the target may have one more.
+    pub(super) fn slot(&self) -> Option<Slot> {
+        self.slots.take(self.settings.get().max_connections)
+    }
+
     /// Keeps a connection whose exchange is complete.
     pub(crate) fn put(&self, connection: http1::Connection) {
+        // Most often nobody waits; who does is woken, and runs when this is done.
+        self.slots.free();
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.settings.get().max_idle {
             idle.push(Idle {

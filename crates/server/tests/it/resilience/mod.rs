@@ -6,6 +6,7 @@ mod backoff;
 mod bench;
 mod breaker;
 mod bulkhead;
+mod connections;
 mod deadline;
 mod gate;
 mod hedge;

@@ -1,0 +1,68 @@
+//! The bound on connections to a target.
+
+use super::gate::{Gate, ask, assert_calm};
+use crate::harness::Weir;
+
+/// One worker, so that its share of the target's connections is all of them.
+fn config(gate: &Gate, pool: &str, connect: &str) -> String {
+    format!(
+        "workers: 1\nupstreams:\n  up: {{ targets: [\"{}\"], pool: {{ {pool} }}, timeouts: {{ connect: {connect} }} }}\n\
+         routes: [{{ name: all, match: {{ path: /* }}, upstream: up }}]\n",
+        gate.upstream.address
+    )
+}
+
+#[test]
+fn what_has_no_connection_waits_in_line_for_one() {
+    let gate = Gate::silent();
+    let weir = Weir::start(&config(&gate, "max_connections: 2", "20s"));
+    let mut wires: Vec<_> = (0..8).map(|_| ask(&weir)).collect();
+    gate.wait_seen(2);
+    // One that leaves holds up nobody.
+    drop(wires.pop());
+    gate.open(200);
+    for wire in &mut wires {
+        assert_eq!(wire.response("GET").status(), 200);
+    }
+    let made = weir.metric("weir_upstream_connections_total", &["made"]);
+    assert_eq!(made, 2.0, "never more than two");
+    assert_calm(&weir);
+}
+
+#[test]
+fn a_connection_that_is_not_kept_makes_room_too() {
+    let gate = Gate::silent();
+    let pool = "max_connections: 1, max_idle: 0";
+    let weir = Weir::start(&config(&gate, pool, "20s"));
+    let mut wires: Vec<_> = (0..4).map(|_| ask(&weir)).collect();
+    gate.wait_seen(1);
+    gate.open(200);
+    for wire in &mut wires {
+        assert_eq!(wire.response("GET").status(), 200);
+    }
+    let made = weir.metric("weir_upstream_connections_total", &["made"]);
+    assert_eq!(made, 4.0, "each had one of its own");
+}
+
+#[test]
+fn who_waits_too_long_is_refused_and_the_target_is_not_to_blame() {
+    let gate = Gate::silent();
+    let weir = Weir::start(&config(&gate, "max_connections: 1", "100ms"));
+    let held = ask(&weir);
+    gate.wait_seen(1);
+    let mut waiting: Vec<_> = (0..6).map(|_| ask(&weir)).collect();
+    for wire in &mut waiting {
+        wire.response("GET").assert_problem(503, "queue_timeout");
+    }
+    let failed = weir.metric("weir_upstream_connections_total", &["failed"]);
+    assert_eq!(failed, 0.0);
+    let shown = weir.ask("GET", "/v1/upstreams").json();
+    assert_eq!(
+        shown["upstreams"][0]["targets"][0]["health"]["state"],
+        "healthy"
+    );
+    drop(held);
+    assert_calm(&weir);
+    gate.open(200);
+    assert_eq!(weir.get("/").status(), 200);
+}
