@@ -1,7 +1,7 @@
 //! The sticky cookie, with curl's cookie jar.
 
 use super::{ask, named, upstream};
-use crate::harness::{Message, Weir, curl};
+use crate::harness::{Message, Upstream, Weir, answer, curl};
 
 const STICKY: &str = "sticky: { cookie: weir-target }";
 
@@ -64,7 +64,7 @@ fn a_target_that_takes_no_new_clients_keeps_its_old_ones_until_it_goes() {
     let jar = jar(&weir);
     let home = browse(&weir, &jar).text();
     let (stays, other) = if home == "a" { (a, b) } else { (b, a) };
-    let target = |server: &crate::harness::Upstream, weight| {
+    let target = |server: &Upstream, weight| {
         format!("{{ address: \"{}\", weight: {weight} }}", server.address)
     };
     let config = |targets: String| {
@@ -91,7 +91,11 @@ fn a_target_that_takes_no_new_clients_keeps_its_old_ones_until_it_goes() {
 
 #[test]
 fn a_client_whose_target_is_gone_is_told_its_new_one() {
-    let (a, b) = (named("a"), named("b"));
+    // No connection is kept: one would still be answered on when its server listens no more.
+    let closing = |name: &'static str| {
+        Upstream::answering(move |_| answer(200, &[("Connection", "close")], name))
+    };
+    let (a, b) = (closing("a"), closing("b"));
     let weir = Weir::start(&upstream(STICKY, &[&a, &b]));
     let jar = jar(&weir);
     let home = browse(&weir, &jar).text();
