@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -94,12 +95,24 @@ class Server:
 
 
 def _kill_if_in_session(pid, session):
-    """Ends a leftover of the server. The session is checked, for its pid may be somebody else's by now."""
+    """Ends a leftover of the server and waits for its end.
+
+    The session is checked, for its pid may be somebody else's by now.
+    """
     try:
-        if os.getsid(pid) == session:
-            os.kill(pid, signal.SIGKILL)
+        if os.getsid(pid) != session:
+            return
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        # Readable when the process has ended.
+        select.select([handle], [], [], STOP_SECONDS)
     except ProcessLookupError:
         pass
+    finally:
+        os.close(handle)
 
 
 def accepts(*ports):
