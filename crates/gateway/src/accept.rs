@@ -163,33 +163,79 @@ impl Acceptor {
             Arc::clone(&self.settings),
             stream,
             peer,
+            (guard, held),
         );
-        tokio::task::spawn_local(async move {
-            let _guards = (guard, held);
-            serving.await;
-        });
+        tokio::task::spawn_local(serving);
     }
 }
 
+/// Serves a connection until it ends. Its future is what every connection costs at least: there is one
+/// place in it for the protocol, and whatever is over before that is boxed.
 async fn serve(
     worker: Rc<Worker>,
     address: SocketAddr,
     settings: Arc<Listener>,
     stream: TcpStream,
     peer: SocketAddr,
+    _counted: (Open, Option<Held>),
 ) {
+    let is_plain = settings.tls.is_none() && !settings.proxy_protocol && !settings.http2;
+    let timer = worker.timers.register();
+    let ready = if is_plain {
+        drop(settings);
+        timer.set(worker.snapshot().timeouts.head);
+        Ready {
+            client: Client::new(worker, peer, address, None),
+            stream: Stream::Tcp(stream),
+            input: BytesMut::new(),
+            speaks_http2: false,
+            held: None,
+        }
+    } else {
+        match Box::pin(make_ready(worker, address, settings, stream, peer, &timer)).await {
+            Some(ready) => ready,
+            None => return,
+        }
+    };
+    let Ready {
+        client,
+        stream,
+        input,
+        speaks_http2,
+        held: _held,
+    } = ready;
+    if speaks_http2 {
+        // Boxed: the rarer and larger of the two should not make every connection's task larger.
+        return Box::pin(http2::serve(client, stream, input, timer)).await;
+    }
+    http1::serve(client, stream, input, timer).await;
+}
+
+/// A connection that is about to bring its first request, whose deadline runs.
+struct Ready {
+    client: Rc<Client>,
+    stream: Stream,
+    /// What was read already.
+    input: BytesMut,
+    speaks_http2: bool,
+    /// Counts it for the address that its PROXY header names.
+    held: Option<Held>,
+}
+
+/// PROXY header, TLS and what protocol it is; `None` if it ends before that.
+async fn make_ready(
+    worker: Rc<Worker>,
+    address: SocketAddr,
+    settings: Arc<Listener>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    timer: &Timer,
+) -> Option<Ready> {
     let (proxy_protocol, offers_http2) = (settings.proxy_protocol, settings.http2);
     let tls = settings.tls.clone();
     // Not held while the connection lasts: the revision that they are of may end before.
     drop(settings);
     let timeouts = worker.snapshot().timeouts;
-    let (handshake, first_byte) = (timeouts.handshake, timeouts.head);
-    let timer = worker.timers.register();
-    if tls.is_none() && !proxy_protocol && !offers_http2 {
-        let client = Client::new(worker, peer, address, None);
-        timer.set(first_byte);
-        return http1::serve(client, Stream::Tcp(stream), BytesMut::new(), timer).await;
-    }
     let is_tls = tls.is_some();
     let mut opening = Opening {
         worker: &worker,
@@ -198,44 +244,45 @@ async fn serve(
     };
     let opened = timer
         .limit(
-            handshake,
-            Box::pin(opening.open(stream, proxy_protocol, tls)),
+            timeouts.handshake,
+            opening.open(stream, proxy_protocol, tls),
         )
         .await;
-    let Opening {
-        peer, held: _held, ..
-    } = opening;
-    let (stream, facts) = match opened {
+    let Opening { peer, held, .. } = opening;
+    let refuse = |refusal| admission::refuse_connection(&worker, peer.ip(), is_tls, refusal);
+    let (mut stream, facts) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(Unopened::Refused(refusal))) => {
-            return admission::refuse_connection(&worker, peer.ip(), is_tls, refusal);
+            refuse(refusal);
+            return None;
         }
-        Ok(Err(Unopened::Failed)) => return worker.counters.handshakes_failed.add(1),
+        Ok(Err(Unopened::Failed)) => {
+            worker.counters.handshakes_failed.add(1);
+            return None;
+        }
         Err(Elapsed) => {
             worker.counters.handshakes_failed.add(1);
-            let refusal = Refusal::HandshakeTimeout;
-            return admission::refuse_connection(&worker, peer.ip(), is_tls, refusal);
+            refuse(Refusal::HandshakeTimeout);
+            return None;
         }
     };
     let is_http2 = facts.as_ref().map(|facts| facts.alpn == Some(Alpn::Http2));
     let client = Client::new(worker, peer, address, facts);
-    let mut stream = stream;
     let mut input = BytesMut::new();
     // The one deadline for all that comes before the first request, whatever is found out on the way.
-    timer.set(first_byte);
+    timer.set(timeouts.head);
     let speaks_http2 = match is_http2 {
         Some(agreed) => agreed,
         None if !offers_http2 => false,
-        None => match sniff(&client, &mut stream, &mut input, &timer).await {
-            Some(preface) => preface,
-            None => return,
-        },
+        None => sniff(&client, &mut stream, &mut input, timer).await?,
     };
-    if speaks_http2 {
-        // Boxed: the rarer and larger of the two should not make every connection's task larger.
-        return Box::pin(http2::serve(client, stream, input, timer)).await;
-    }
-    http1::serve(client, stream, input, timer).await;
+    Some(Ready {
+        client,
+        stream,
+        input,
+        speaks_http2,
+        held,
+    })
 }
 
 /// Why a connection does not get to speak HTTP.

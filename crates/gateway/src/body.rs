@@ -66,6 +66,13 @@ impl Body {
         }
     }
 
+    /// Whether pieces may be large from now on; of a body whose pieces are held for a client.
+    pub(crate) fn read_large(&mut self, is_large: bool) {
+        if let Self::Http1Response(exchange) = self {
+            exchange.read_large(is_large);
+        }
+    }
+
     /// The next piece; `None` is the proper end.
     pub(crate) fn poll_frame(
         &mut self,

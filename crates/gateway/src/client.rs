@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::appetite::Appetite;
 use crate::hop::ForwardingCache;
 use crate::overload::{Refusal, admission};
 use crate::tls::TlsFacts;
@@ -28,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) leaves: Cell<bool>,
     /// How long it is to be left alone, because a request of it was refused for want of time.
     pub(crate) rest: Cell<Duration>,
+    /// What it takes of large answers.
+    pub(crate) appetite: Appetite,
     /// Open streams of an HTTP/2 connection; they share its line.
     pub(crate) streams: Cell<u64>,
 }
@@ -49,6 +52,7 @@ impl Client {
             bans_seen: Cell::new(0),
             leaves: Cell::new(false),
             rest: Cell::new(Duration::ZERO),
+            appetite: Appetite::default(),
             streams: Cell::new(0),
             worker,
             peer,

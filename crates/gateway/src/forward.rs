@@ -272,7 +272,7 @@ impl Forward<'_> {
             fields: &head.fields,
             content_length: head.content_length,
             expects_continue: head.expects_continue,
-            reads_ahead: head.version < Version::Http2,
+            reads_ahead: head.version < Version::Http2 && self.client.appetite.is_large(),
         }
     }
 

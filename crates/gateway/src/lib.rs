@@ -7,6 +7,7 @@
 mod accept;
 mod admission;
 mod affinity;
+mod appetite;
 mod backoff;
 mod body;
 mod buffers;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
+use crate::appetite::FIRST_UNSENT;
 use crate::gateway::{GatewayError, Socket};
 
 /// Connections that may wait to be accepted; the system bounds it by `net.core.somaxconn`.
@@ -45,6 +46,10 @@ pub(crate) fn complete(
             address: *address,
             source,
         })?;
+        for listener in &listeners {
+            // Connections inherit it. A system that does not know it uses more memory, no more.
+            let _ = SockRef::from(listener).set_tcp_notsent_lowat(FIRST_UNSENT);
+        }
         sockets.insert(*address, listeners);
     }
     Ok(())

@@ -15,6 +15,9 @@ use crate::stream::Stream;
 /// vector of small ones.
 const COPY_BELOW: usize = 4 * 1024;
 
+/// Rests up to this length are worth a copy.
+const COMPACT_BELOW: usize = 12 * 1024;
+
 /// Most slices handed to one vectored write.
 const SLICES: usize = 16;
 
@@ -28,6 +31,8 @@ pub(crate) struct Output {
     gathered: BytesMut,
     /// Bytes in `queue`.
     queued: usize,
+    /// Whether `queue` has memory of its own, of no more than its length.
+    is_compact: bool,
     /// The stream holds records (TLS) that its socket did not take yet.
     held: bool,
 }
@@ -54,12 +59,14 @@ impl Output {
         self.seal();
         self.queued += bytes.len();
         self.queue.push_back(bytes);
+        self.is_compact = false;
     }
 
     fn seal(&mut self) {
         if !self.gathered.is_empty() {
             self.queued += self.gathered.len();
             self.queue.push_back(self.gathered.split().freeze());
+            self.is_compact = false;
         }
     }
 
@@ -77,11 +84,25 @@ impl Output {
         self.is_empty() && !self.held
     }
 
-    /// Gives back memory that is not needed while nothing is written.
+    /// Gives back memory that holds nothing; slices of it may still wait to be written.
     pub(crate) fn release(&mut self, buffers: &Buffers) {
-        if self.is_empty() && self.gathered.capacity() > 0 {
+        if self.gathered.is_empty() && self.gathered.capacity() > 0 {
             buffers.give(std::mem::take(&mut self.gathered), false);
         }
+    }
+
+    /// Moves a rest out of the buffers that it is a part of, so that they are free while nobody takes it.
+    pub(crate) fn compact(&mut self, buffers: &Buffers) {
+        if !self.is_compact && !self.is_empty() && self.len() <= COMPACT_BELOW {
+            self.seal();
+            let mut rest = BytesMut::with_capacity(self.queued);
+            for bytes in self.queue.drain(..) {
+                rest.extend_from_slice(&bytes);
+            }
+            self.queue = VecDeque::from([rest.freeze()]);
+            self.is_compact = true;
+        }
+        self.release(buffers);
     }
 
     /// Writes until nothing is left; ready with an error if the stream fails. `progress` is set

@@ -80,6 +80,8 @@ pub(crate) struct Exchange {
     large: bool,
     /// The last read was pending: nothing is buffered underneath, readiness can be awaited bare.
     drained: bool,
+    /// Pieces are small: they may be held for long.
+    is_frugal: bool,
     output: Output,
     method: Method,
     request_body: Body,
@@ -138,6 +140,7 @@ impl Exchange {
             input: BytesMut::new(),
             large,
             drained: false,
+            is_frugal: false,
             output,
             method: head.method.clone(),
             request_body,
@@ -196,6 +199,12 @@ impl Exchange {
     /// Whether the upload moved on behind the response's head, since this was asked last.
     pub(crate) fn take_upload_progress(&mut self) -> bool {
         std::mem::take(&mut self.uploaded)
+    }
+
+    /// Says whether the client takes large pieces of the response. It gets them in any case when
+    /// connections are scarcer than memory: the sooner a response was read, the sooner its connection is free.
+    pub(crate) fn read_large(&mut self, is_large: bool) {
+        self.is_frugal = !is_large && !self.pool.is_crowded();
     }
 
     /// Whether nothing was taken from the request body.
@@ -305,13 +314,13 @@ impl Exchange {
             // One byte more than is to come: a read that does not fill its buffer tells the runtime
             // that nothing is left, and spares the next look.
             let room = match self.decoder.remaining() {
-                Some(bytes) => {
+                Some(bytes) if !self.is_frugal => {
                     usize::try_from(bytes)
                         .unwrap_or(LARGE_ROOM)
                         .min(LARGE_ROOM - 1)
                         + 1
                 }
-                None => ROOM,
+                Some(_) | None => ROOM,
             };
             match ready!(self.poll_fill(context, room)) {
                 Ok(0) if matches!(self.decoder, Decoder::UntilClose) => {
@@ -343,9 +352,14 @@ impl Exchange {
             ready?;
         }
         let buffers = self.pool.buffers();
-        if room > ROOM && !self.large && self.input.is_empty() {
-            give(buffers, &mut self.input, false);
-            self.large = true;
+        let is_other_wanted = if self.large {
+            self.is_frugal
+        } else {
+            room > ROOM
+        };
+        if is_other_wanted && self.input.is_empty() {
+            give(buffers, &mut self.input, self.large);
+            self.large = !self.large;
         }
         if self.input.capacity() == 0 {
             self.input = if self.large {

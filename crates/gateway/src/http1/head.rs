@@ -5,7 +5,7 @@
 //! body's length, once. Responses come from servers that the operator chose: bare LF is tolerated
 //! there, ambiguous framing is not.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -80,7 +80,10 @@ pub(crate) fn parse_request(
     length: usize,
     limits: HeadLimits,
 ) -> Result<ParsedRequest, Failure> {
-    let bytes = input.split_to(length).freeze();
+    // Copied: slices of it live as long as the request, and would keep the connection's buffer, which is
+    // many times as large.
+    let bytes = Bytes::copy_from_slice(&input[..length]);
+    input.advance(length);
     let mut headers = [const { std::mem::MaybeUninit::uninit() }; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut []);
     match request

@@ -103,6 +103,12 @@ impl Io {
         }
     }
 
+    /// Gives back what is not needed while the client does not take what is there for it.
+    pub(super) fn settle(&mut self) {
+        self.shrink();
+        self.output.compact(&self.buffers);
+    }
+
     pub(super) fn poll_flush(
         &mut self,
         context: &mut Context<'_>,

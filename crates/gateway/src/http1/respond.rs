@@ -18,6 +18,9 @@ use crate::worker::Phase;
 /// piece has: with one waiting, a client that does not read shall not make a second one wait.
 const HIGH_WATER: usize = 32 * 1024;
 
+/// The same for a client that may let it lie.
+const LOW_WATER: usize = 4 * 1024;
+
 /// Writes a response; tells whether the connection can take another request.
 pub(super) async fn respond(
     client: &Client,
@@ -63,6 +66,8 @@ pub(super) async fn respond(
         persistence,
         &client.worker.date(),
     );
+    // Its fields are slices of what was read from the target, which would stay as long as they do.
+    drop(head);
     let snapshot = client.worker.snapshot();
     let write_timeout = snapshot.timeouts.write;
     let mut pace = Pace::new(snapshot.limits.minimum_rate);
@@ -75,7 +80,9 @@ pub(super) async fn respond(
         let mut progress = !std::mem::replace(&mut started, true);
         loop {
             let mut starved = false;
-            while !ended && io.borrow().output.len() < HIGH_WATER {
+            while !ended && io.borrow().output.len() < high_water(client) {
+                client.appetite.ask(io.borrow().stream.tcp());
+                body.read_large(client.appetite.is_large());
                 // The body may read this very connection (an upload that is still going on), so it
                 // is not borrowed here.
                 match body.poll_frame(context) {
@@ -111,6 +118,7 @@ pub(super) async fn respond(
             let waiting = io.output.len();
             let flushed = io.poll_flush(context, &mut progress);
             let written = waiting - io.output.len();
+            client.appetite.took(written, io.stream.tcp());
             if written > 0 && !pace.moved(timers.now(), written as u64, 1) {
                 return Poll::Ready(Err(Failure::WriteTooSlow));
             }
@@ -123,7 +131,11 @@ pub(super) async fn respond(
                         return Poll::Ready(Err(Failure::ClientClosed));
                     }
                 }
-                Poll::Pending => pace.waits(timers.now()),
+                Poll::Pending => {
+                    client.appetite.had_enough();
+                    io.settle();
+                    pace.waits(timers.now());
+                }
             }
             let (allowed, failure) = if io.output.is_flushed() {
                 (idle, Failure::UpstreamStalled)
@@ -151,4 +163,12 @@ pub(super) async fn respond(
     let mut io = io.borrow_mut();
     io.output.release(buffers);
     Ok(keep_alive && io.decoder.is_done())
+}
+
+fn high_water(client: &Client) -> usize {
+    if client.appetite.is_large() {
+        HIGH_WATER
+    } else {
+        LOW_WATER
+    }
 }

@@ -126,6 +126,11 @@ impl Pool {
         self.slots.take(self.settings.get().max_connections)
     }
 
+    /// Whether connections to the target are getting scarce.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.slots.is_crowded(self.settings.get().max_connections)
+    }
+
     /// Keeps a connection whose exchange is complete.
     pub(crate) fn put(&self, connection: http1::Connection) {
         // Most often nobody waits; who does is woken, and runs when this is done.

@@ -31,6 +31,11 @@ impl Slots {
         self.waiting.get() > 0
     }
 
+    /// Whether more than half of the places are taken.
+    pub(super) fn is_crowded(&self, most: u32) -> bool {
+        self.taken.get() > most / 2
+    }
+
     pub(super) fn take(self: &Rc<Self>, most: u32) -> Option<Slot> {
         (self.taken.get() < most).then(|| self.take_beyond())
     }
