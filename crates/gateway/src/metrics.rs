@@ -159,6 +159,8 @@ pub struct WorkerCounters {
     pub header_values_dropped: Counter,
     /// How late the event loop was when it was looked at last, in nanoseconds.
     pub delay_nanos: Counter,
+    /// How long a request waits for its turn, in nanoseconds; 0 while none do.
+    pub turn_nanos: Counter,
     /// How far the worker has come with refusing requests, from 0 to 3,000: a thousand for each class
     /// of priority.
     pub pressure: Counter,

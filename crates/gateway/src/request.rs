@@ -150,7 +150,9 @@ async fn live(
     let found = snapshot.router.find(&wanted)?;
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
-    admission::check_load(client, route.priority, is_trusted)?;
+    if !client.worker.is_calm() {
+        admission::pass(client, route.priority, timer).await?;
+    }
     let captures = found.captures.named(&route.paths, &path);
     let matched = Matched {
         client,

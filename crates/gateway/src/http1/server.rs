@@ -90,12 +90,7 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, t
         // What bounded the exchange does not bound the next one.
         timer.lift_end();
         match sent {
-            Ok(true) => {
-                let rest = client.rest.take();
-                if !rest.is_zero() {
-                    timer.wait(rest).await;
-                }
-            }
+            Ok(true) => {}
             Ok(false) => return linger(&io, &timer).await,
             // Without the end of its framing the client knows that the response is not whole.
             Err(_) => return,
