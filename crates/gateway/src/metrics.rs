@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::message::Version;
 use crate::overload::Refusal;
 
 /// A number written by one thread and read by any.
@@ -164,6 +165,8 @@ pub struct WorkerCounters {
     /// How far the worker has come with refusing requests, from 0 to 3,000: a thousand for each class
     /// of priority.
     pub pressure: Counter,
+    /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
+    pub by_version: [Counter; Version::ALL.len()],
     /// Answers made here or cut short, by [`crate::Failure::reason`].
     pub by_reason: [Counter; REASONS.len()],
 }

@@ -284,6 +284,7 @@ impl Drop for Recorder {
         self.snapshot
             .route_counters(self.route, worker.index)
             .record(status, duration, received, self.sent);
+        worker.counters.by_version[self.version as usize].add(1);
         if let Some(reason) = self.reason {
             worker.counters.count_reason(reason);
         }

@@ -23,6 +23,7 @@ mod http2;
 mod http2_targets;
 mod limits;
 mod overload;
+mod prometheus;
 mod proxy;
 mod reload;
 mod resilience;

@@ -21,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use weir_gateway::metrics::{
     Counter, DURATION_BUCKETS, REASONS, RouteCounters, TargetCounters, WorkerCounters,
 };
-use weir_gateway::{Gateway, Refusal, Snapshot, Target};
+use weir_gateway::{Gateway, Refusal, Snapshot, Target, Version};
 
 use super::{Shared, SharedState};
 use exposition::{Exposition, Format, Kind};
@@ -137,6 +137,17 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
         family.sample(
             &[("reason", reason)],
             total(&|worker| &worker.by_reason[at]),
+        );
+    }
+    let mut family = exposition.family(
+        "weir_requests",
+        Kind::Counter,
+        "Requests by the client's version of HTTP.",
+    );
+    for (at, version) in Version::ALL.iter().enumerate() {
+        family.sample(
+            &[("network_protocol_version", version.as_str())],
+            total(&|worker| &worker.by_version[at]),
         );
     }
     let mut counter = |name, help, counter: fn(&WorkerCounters) -> &Counter| {

@@ -19,7 +19,7 @@ pub use curl::{Curl, curl, curl_fed};
 pub use http2::{H2Client, block_on};
 pub use load::Load;
 pub use pki::Authority;
-pub use process::{memory, tool};
+pub use process::{Process, memory, tool};
 pub use servers::{Httpbin, JsonServer, Nginx, NodeScript};
 pub use upstream::{Upstream, answer};
 pub use weir::{Setup, Weir, forward};
