@@ -176,8 +176,8 @@ pub(crate) fn judge(
     };
     // What was refused for other reasons than the request itself is not held against anybody.
     let is_error = match failure {
-        Some(Failure::Banned(_) | Failure::Overloaded | Failure::MemoryPressure) => false,
         Some(failure) if failure.is_unreadable() => true,
+        Some(failure) if !failure.is_the_clients() => false,
         _ => settings.statuses.contains(&status),
     };
     // A trusted proxy that names nobody is not to blame for those behind it.

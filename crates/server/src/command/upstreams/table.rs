@@ -60,10 +60,11 @@ fn each_target(upstreams: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
     })
 }
 
-/// Whether every target takes traffic and the breaker lets requests through.
+/// Whether there are targets, all of them take traffic, and the breaker lets requests through.
 pub(super) fn is_well(upstream: &Value) -> bool {
-    let targets = upstream["targets"].as_array().into_iter().flatten();
-    upstream["breaker"]["state"] != "open" && targets.into_iter().all(takes_traffic)
+    let targets = upstream["targets"].as_array();
+    let is_well = |targets: &Vec<Value>| !targets.is_empty() && targets.iter().all(takes_traffic);
+    upstream["breaker"]["state"] != "open" && targets.is_some_and(is_well)
 }
 
 fn takes_traffic(target: &Value) -> bool {
@@ -353,6 +354,6 @@ mod tests {
     #[test]
     fn what_takes_no_traffic_is_not_well() {
         let [catalog, empty] = [&upstreams()[0], &upstreams()[1]];
-        assert!(!is_well(catalog) && is_well(empty));
+        assert!(!is_well(catalog) && !is_well(empty));
     }
 }
