@@ -206,6 +206,8 @@ pub(crate) async fn forward(
             record.retried();
             let goes_back = forward.goes_back(&wish);
             let asked_wait = asked_wait.filter(|_| goes_back).unwrap_or_default();
+            // What was asked for was within bounds when that was decided; it stays so.
+            let asked_wait = asked_wait.min(retries.longest_pause());
             let pause = retries.pause(goes_back, fastrand::f64()).max(asked_wait);
             if !pause.is_zero() {
                 // Boxed: rare.
@@ -228,8 +230,8 @@ impl Forward<'_> {
 
     /// Whether a repeat goes to a target that failed the request before.
     fn goes_back(&self, wish: &Wish) -> bool {
-        self.pick(wish)
-            .is_some_and(|(view, at)| view.was_tried_at(at, wish))
+        let pools = &self.client.worker.pools;
+        !self.snapshot.view(self.upstream, pools).has_untried(wish)
     }
 
     /// What a failure says about the target. If the end of the whole exchange came first, the target
@@ -240,7 +242,9 @@ impl Forward<'_> {
             .timeouts
             .total;
         match (failure, total) {
-            (Failure::DeadlineExceeded(_), Some(total)) if waited >= total / 2 => {
+            (Failure::DeadlineExceeded(phase), Some(total))
+                if waited >= total / 2 && phase.starts_with("upstream_") =>
+            {
                 Failure::UpstreamTimeout
             }
             _ => failure,

@@ -77,6 +77,8 @@ pub(crate) struct Recorder {
     started: Instant,
     /// When the last attempt began.
     attempted: Instant,
+    /// Whether it waited here before it was sent: that is not the target's time.
+    pub(crate) has_waited: bool,
     pub(crate) id: RequestId,
     pub(crate) client_address: IpAddr,
     version: Version,
@@ -122,6 +124,7 @@ impl Recorder {
             snapshot: Rc::clone(snapshot),
             started,
             attempted: started,
+            has_waited: false,
             id: RequestId::generate(),
             client_address: client.peer.ip(),
             version,
@@ -163,8 +166,9 @@ impl Recorder {
     pub(crate) fn attempt(&mut self, in_flight: InFlight) -> Instant {
         self.in_flight = Some(in_flight);
         self.timing = Timing::default();
-        // The first one begins with the request, near enough: the clock is not asked again.
-        if self.attempts > 0 {
+        // The first one begins with the request, near enough, unless it had to wait: the clock is not
+        // asked again.
+        if self.attempts > 0 || self.has_waited {
             self.attempted = Instant::now();
         }
         self.attempts += 1;

@@ -151,6 +151,7 @@ async fn live(
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
     if !client.worker.is_calm() {
+        record.has_waited = true;
         admission::pass(client, route.priority, timer).await?;
     }
     let captures = found.captures.named(&route.paths, &path);

@@ -176,6 +176,10 @@ impl Breaker {
             Phase::Open if self.millis(now) >= self.until.load(Ordering::Relaxed) => {
                 self.exchange(state, state.into_phase(Phase::HalfOpen));
             }
+            // A new revision asks for fewer probes than have succeeded already.
+            Phase::HalfOpen if state.succeeded >= settings.probes => {
+                self.exchange(state, state.into_phase(Phase::Closed));
+            }
             Phase::Open | Phase::HalfOpen => {}
         }
         self.tell(upstream, history);

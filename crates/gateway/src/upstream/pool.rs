@@ -34,8 +34,10 @@ pub(crate) struct Pool {
     pub(super) connecting: tokio::sync::Mutex<()>,
     /// Addresses of a named target and until when (worker's milliseconds) they are believed.
     pub(super) resolved: RefCell<(Vec<SocketAddr>, u64)>,
-    /// Held while a name is looked up, so that it is looked up once and not once per request.
-    pub(super) resolving: tokio::sync::Mutex<()>,
+    /// Whether its name is being looked up.
+    pub(super) is_looking_up: Cell<bool>,
+    /// It was looked up.
+    pub(super) looked_up: tokio::sync::Notify,
     /// Which of the addresses comes first next time.
     pub(super) next_address: Cell<usize>,
     in_flight: Cell<u32>,
@@ -71,7 +73,8 @@ impl Pool {
             idle: RefCell::default(),
             slots: Rc::default(),
             http2: SharedConnections::default(),
-            resolving: tokio::sync::Mutex::default(),
+            is_looking_up: Cell::new(false),
+            looked_up: tokio::sync::Notify::new(),
             connecting: tokio::sync::Mutex::default(),
             resolved: RefCell::default(),
             next_address: Cell::new(worker),
@@ -84,6 +87,14 @@ impl Pool {
     /// Bounds of a new revision.
     pub(crate) fn configure(&self, settings: model::Pool) {
         self.settings.set(settings);
+        // There may be more of them now; whoever waits for one looks.
+        self.slots.free();
+    }
+
+    /// Whether somebody who waits for a connection would get one.
+    pub(super) fn has_room(&self) -> bool {
+        let most = self.settings.get().max_connections;
+        self.slots.has_room(most) || !self.idle.borrow().is_empty()
     }
 
     pub(crate) fn counters(&self) -> &TargetCounters {
@@ -153,7 +164,7 @@ impl Pool {
         self.idle.borrow_mut().retain_mut(|idle| {
             now.saturating_sub(idle.since) < timeout && idle.connection.is_fresh(context)
         });
-        self.http2.prune(context);
+        self.http2.prune(context, now, timeout);
     }
 
     /// Mean time to the response's head in nanoseconds; 0 if nothing is known.

@@ -113,6 +113,23 @@ fn it_half_opens_when_its_time_has_come_and_closes_by_successes() {
 }
 
 #[test]
+fn fewer_probes_than_have_succeeded_close_it() {
+    let mut bench = Bench::new();
+    bench.fail(100);
+    assert_eq!(bench.tick(Duration::from_millis(100)), Phase::Open);
+    assert_eq!(bench.tick(Duration::from_secs(5)), Phase::HalfOpen);
+    for _ in 0..2 {
+        bench.probe().settle(GOOD, &settings(), bench.now);
+    }
+    assert_eq!(bench.tick(Duration::from_millis(100)), Phase::HalfOpen);
+    bench.settings = Some(model::Breaker {
+        probes: 1,
+        ..settings()
+    });
+    assert_eq!(bench.tick(Duration::from_millis(100)), Phase::Closed);
+}
+
+#[test]
 fn one_failed_probe_opens_it_again_for_the_whole_time() {
     for bad in [
         BAD,
