@@ -24,7 +24,7 @@ use crate::worker::Phase;
 
 /// How long and how much a refused client may go on sending, so that it gets to read the answer.
 const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 /// What the wait for a request ended with.
 enum Next {

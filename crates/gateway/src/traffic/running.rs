@@ -189,7 +189,7 @@ impl Running {
         };
         let percent = inner.state.shares().percent(at);
         tracing::warn!(
-            route = %self.route, %upstream, percent, action = ?guard.then,
+            route = %self.route, %upstream, percent, action = guard.then.as_str(),
             "traffic guard acts: {}", trip.reason
         );
         inner

@@ -42,6 +42,9 @@ pub(crate) struct Pool {
     pub(super) next_address: Cell<usize>,
     in_flight: Cell<u32>,
     latency: Cell<Latency>,
+    /// Mean of late of what was answered alone, in nanoseconds, for reports: who balances counts failures
+    /// as long waits, and nobody waited so long.
+    answered: Cell<f64>,
     answers_large: Cell<bool>,
 }
 
@@ -80,6 +83,7 @@ impl Pool {
             next_address: Cell::new(worker),
             in_flight: Cell::new(0),
             latency: Cell::default(),
+            answered: Cell::new(0.0),
             answers_large: Cell::new(false),
         })
     }
@@ -180,24 +184,27 @@ impl Pool {
     /// Learns how long a response's head took.
     pub(super) fn observe(&self, took: Duration) {
         let now = self.timers.now();
-        self.learn(self.latency.get().with(took, now), now);
+        self.latency.set(self.latency.get().with(took, now));
+        let took = took.as_nanos() as f64;
+        let mean = match self.answered.get() {
+            0.0 => took,
+            mean => mean + (took - mean) / 16.0,
+        };
+        self.answered.set(mean);
+        self.counters().latency_nanos.set(mean as u64);
     }
 
     /// Learns that a request failed after this time.
     pub(super) fn observe_failure(&self, took: Duration) {
         let now = self.timers.now();
-        self.learn(self.latency.get().with_failure(took, now), now);
+        self.latency.set(self.latency.get().with_failure(took, now));
     }
 
     /// Learns that a response's head had not come after this time, when it was of no use any more.
     pub(super) fn observe_abandoned(&self, waited: Duration) {
         let now = self.timers.now();
-        self.learn(self.latency.get().with_abandoned(waited, now), now);
-    }
-
-    fn learn(&self, latency: Latency, now: u64) {
-        self.latency.set(latency);
-        self.counters().latency_nanos.set(latency.mean(now) as u64);
+        self.latency
+            .set(self.latency.get().with_abandoned(waited, now));
     }
 
     /// Requests under way, by this worker.

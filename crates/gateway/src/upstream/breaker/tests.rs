@@ -131,13 +131,11 @@ fn fewer_probes_than_have_succeeded_close_it() {
 
 #[test]
 fn one_failed_probe_opens_it_again_for_the_whole_time() {
-    for bad in [
-        BAD,
-        Outcome {
-            is_failure: false,
-            is_slow: true,
-        },
-    ] {
+    let slow = Outcome {
+        is_failure: false,
+        is_slow: true,
+    };
+    for (bad, reason) in [(BAD, "a probe failed"), (slow, "a probe was slow")] {
         let mut bench = Bench::half_opened();
         let (good, late) = (bench.probe(), bench.probe());
         bench.settle(good, GOOD);
@@ -146,7 +144,7 @@ fn one_failed_probe_opens_it_again_for_the_whole_time() {
         assert!(bench.admit().is_err(), "at once");
         assert_eq!(bench.tick(Duration::from_millis(100)), Phase::Open);
         let report = bench.breaker.report("up");
-        assert_eq!(report.reason.as_deref(), Some("a probe failed"));
+        assert_eq!(report.reason.as_deref(), Some(reason));
         assert_eq!(report.opened, 2);
         assert_eq!(bench.tick(Duration::from_millis(4_800)), Phase::Open);
         assert_eq!(bench.tick(Duration::from_millis(100)), Phase::HalfOpen);
