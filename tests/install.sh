@@ -16,7 +16,8 @@ install_debian_packages() {
     local missing=() entry
     # command:package
     for entry in nginx:nginx haproxy:haproxy wrk:wrk h2load:nghttp2-client curl:curl \
-        openssl:openssl node:nodejs npm:npm dnsmasq:dnsmasq-base prometheus:prometheus; do
+        openssl:openssl chromium:chromium node:nodejs npm:npm dnsmasq:dnsmasq-base \
+        prometheus:prometheus; do
         PATH="$PATH:/usr/sbin" command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
     done
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

@@ -20,6 +20,7 @@ mod discovery;
 mod health;
 mod overload;
 mod resilience;
+mod streams;
 mod traffic;
 mod upstream;
 
@@ -30,6 +31,7 @@ pub use discovery::{
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
+pub use streams::{Grpc, Sse, Streams};
 pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
@@ -263,6 +265,8 @@ pub struct Route {
     pub headers: HeaderPolicy,
     /// Which requests are refused first under overload.
     pub priority: Priority,
+    /// gRPC calls and event streams.
+    pub streams: Streams,
 }
 
 /// What a route does with a request.

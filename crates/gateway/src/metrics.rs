@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use weir_core::GrpcStatus;
+
 use crate::message::Version;
 use crate::overload::Refusal;
 
@@ -66,6 +68,8 @@ const BUCKET_NANOS: [u64; 16] = [
 pub struct RouteCounters {
     /// Requests by class of status, 1xx to 5xx.
     pub by_class: [Counter; 5],
+    /// gRPC calls by the number of their status.
+    pub by_grpc_status: [Counter; GrpcStatus::ALL.len()],
     /// Requests by duration, not cumulative; one more than [`DURATION_BUCKETS`].
     pub durations: [Counter; 17],
     /// Sum of durations in nanoseconds.

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytestring::ByteString;
 use http::{HeaderValue, Method};
-use weir_core::RequestId;
+use weir_core::{GrpcStatus, RequestId};
 
+use crate::body::Body;
 use crate::client::Client;
 use crate::failure::Failure;
+use crate::grpc;
 use crate::message::Version;
 use crate::overload::admission;
 use crate::snapshot::LocalSnapshot;
@@ -65,6 +67,8 @@ pub struct AccessRecord {
     pub reason: Option<&'static str>,
     /// More about the reason, for the operator.
     pub cause: Option<&'static str>,
+    /// How a gRPC call ended; `None` for all other requests.
+    pub grpc_status: Option<GrpcStatus>,
 }
 
 /// Bytes of a request's body that were read so far; the body and the recorder share it.
@@ -105,6 +109,8 @@ pub(crate) struct Recorder {
     cause: Option<&'static str>,
     /// Why the answer was made here.
     pub(crate) failure: Option<Failure>,
+    /// If it is a gRPC call.
+    pub(crate) call: Option<Rc<grpc::Call>>,
     completed: bool,
 }
 
@@ -146,6 +152,7 @@ impl Recorder {
             reason: None,
             cause: None,
             failure: None,
+            call: None,
             completed: false,
         })
     }
@@ -225,7 +232,16 @@ impl Recorder {
     /// The answer's status is settled.
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = Some(status);
-        self.count_for_split(status);
+        self.count_for_split(self.judged(status));
+    }
+
+    /// By which status an answer is judged: that of a gRPC call hides behind 200.
+    fn judged(&self, status: u16) -> u16 {
+        match (&self.call, self.failure) {
+            (Some(_), Some(failure)) => failure.status().as_u16(),
+            (Some(call), None) => call.status().map_or(status, GrpcStatus::http),
+            (None, _) => status,
+        }
     }
 
     /// Splits are judged by the answers' heads: a body may go on for hours.
@@ -240,6 +256,16 @@ impl Recorder {
         }
     }
 
+    /// Whether there is a body to send again.
+    pub(crate) fn has_body_again(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.has_body_again())
+    }
+
+    /// The body once more, if it was kept.
+    pub(crate) fn body_again(&self) -> Option<Body> {
+        self.call.as_ref()?.body_again()
+    }
+
     /// The answer is made here, for this reason.
     pub(crate) fn decided(&mut self, reason: &'static str, cause: Option<&'static str>) {
         self.reason = Some(reason);
@@ -252,6 +278,10 @@ impl Recorder {
 
     /// The answer was handed over entirely.
     pub(crate) fn complete(mut self: Box<Self>) {
+        // A call is told why it is cut short, and has its proper end then.
+        if let Some(failure) = self.call.as_ref().and_then(|call| call.cut()) {
+            return self.fail(failure);
+        }
         self.completed = true;
     }
 
@@ -266,6 +296,9 @@ impl Recorder {
         if self.reason.is_none() {
             self.decided(failure.reason(), failure.cause());
         }
+        if let Some(call) = &self.call {
+            call.failed(failure);
+        }
         self.completed = true;
     }
 }
@@ -276,6 +309,9 @@ impl Drop for Recorder {
             // Nobody waited for the end: the connection is gone.
             let failure = Failure::ClientClosed;
             self.reason = Some(failure.reason());
+            if let Some(call) = &self.call {
+                call.failed(failure);
+            }
         }
         let client_closed = Failure::ClientClosed.status().as_u16();
         let status = self.status.unwrap_or(client_closed);
@@ -289,6 +325,7 @@ impl Drop for Recorder {
             .route_counters(self.route, worker.index)
             .record(status, duration, received, self.sent);
         worker.counters.by_version[self.version as usize].add(1);
+        self.count_call();
         if let Some(reason) = self.reason {
             worker.counters.count_reason(reason);
         }
@@ -296,7 +333,7 @@ impl Drop for Recorder {
             worker,
             &self.snapshot,
             self.client_address,
-            status,
+            self.judged(status),
             self.failure,
         );
         if self.snapshot.access_log {
@@ -307,6 +344,27 @@ impl Drop for Recorder {
 }
 
 impl Recorder {
+    /// Of a call, what came behind its messages is known only now.
+    fn count_call(&self) {
+        let Some(status) = self.call.as_ref().and_then(|call| call.status()) else {
+            return;
+        };
+        let worker = self.client.worker.index;
+        let counters = self.snapshot.route_counters(self.route, worker);
+        counters.by_grpc_status[usize::from(status.code())].add(1);
+        // A head without a status counted as a success, so that this is no failure in a row; it is one
+        // in the rate, as for an answer that is cut short.
+        if self.reason.is_none()
+            && let Some(in_flight) = &self.in_flight
+            && let Some(upstream) = self.upstream
+            && self.call.as_ref().is_some_and(|call| call.ended_late())
+            && let Some(check) = &self.snapshot.upstreams[upstream].model().health.passive
+            && check.statuses.contains(&status.http())
+        {
+            in_flight.pool().counters().faults.add(1);
+        }
+    }
+
     fn access_record(&mut self, status: u16, duration: Duration, received: u64) -> AccessRecord {
         let snapshot = &self.snapshot;
         let in_flight = self.in_flight.as_ref();
@@ -341,6 +399,7 @@ impl Recorder {
             upstream_head: self.upstream_head,
             reason: self.reason,
             cause: self.cause,
+            grpc_status: self.call.as_ref().and_then(|call| call.status()),
         }
     }
 }

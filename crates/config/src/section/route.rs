@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::action::{self, REDIRECT, REWRITE};
 use super::check::Declared;
+use super::grpc::{self, GRPC, SSE};
 use super::headers::{self, CaptureUse, HEADERS};
 use super::matcher::{self, MATCH};
 use super::mirror::MIRROR;
@@ -12,7 +13,7 @@ use super::split::SPLIT;
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Action, HeaderPolicy, Match, Priority, Route};
+use crate::model::{Action, HeaderPolicy, Match, Priority, Route, Streams};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -56,6 +57,8 @@ pub(super) static ROUTE: Record = Record {
             "Which requests are refused first under overload.",
         )
         .default("normal"),
+        field("grpc", Shape::Record(&GRPC), "gRPC calls.").default("{}"),
+        field("sse", Shape::Record(&SSE), "Event streams. Default: they pass as they are."),
     ],
 };
 
@@ -144,6 +147,7 @@ fn decode(
         .get("headers")
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
     let priority = overload::decode_priority(context, &object.get("priority")?);
+    let streams = grpc::decode(context, &object);
     if let Some(matcher) = known_paths {
         report_unknown_captures(context, matcher, &uses);
     }
@@ -151,7 +155,15 @@ fn decode(
     let match_span = object
         .written("match")
         .map_or(name_span, |_| object.key_span("match"));
-    let route = build(name.clone(), matcher, policies, action, headers, priority);
+    let route = build(
+        name.clone(),
+        matcher,
+        policies,
+        action,
+        headers,
+        priority,
+        streams,
+    );
     Some(Decoded {
         name,
         name_span,
@@ -168,6 +180,7 @@ fn build(
     action: Option<Action>,
     headers: Option<HeaderPolicy>,
     priority: Priority,
+    streams: Option<Streams>,
 ) -> Option<Route> {
     Some(Route {
         name: name?,
@@ -176,6 +189,7 @@ fn build(
         action: action?,
         headers: headers?,
         priority,
+        streams: streams?,
     })
 }
 

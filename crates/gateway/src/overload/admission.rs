@@ -73,6 +73,7 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         upstream_head: None,
         reason: Some(refusal.reason()),
         cause: None,
+        grpc_status: None,
     });
 }
 

@@ -5,6 +5,7 @@
 
 mod discovery;
 mod exposition;
+mod grpc;
 mod health;
 mod overload;
 mod process;
@@ -45,6 +46,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     let gateway = &shared.node.gateway;
     let snapshot = gateway.snapshot();
     requests(&mut exposition, &snapshot);
+    grpc::collect(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
     overload::collect(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
