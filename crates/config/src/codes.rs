@@ -78,6 +78,9 @@ codes! {
     BAD_COOKIE_NAME "WR0122" "an invalid cookie name"
     BAD_ORIGIN "WR0130" "an invalid origin"
     BAD_MEDIA_TYPE "WR0131" "an invalid media type"
+    BAD_JQ "WR0140" "a jq program that does not compile"
+    BAD_BODY_TEMPLATE "WR0141" "a template of a body that does not compile"
+    BAD_FIELD_PATH "WR0142" "an invalid path of a field"
 
     // How parts fit together.
     UNKNOWN_UPSTREAM "WR0201" "a route names an unknown upstream"

@@ -23,6 +23,7 @@ mod resilience;
 mod shaping;
 mod streams;
 mod traffic;
+mod transform;
 mod upstream;
 
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
@@ -40,6 +41,7 @@ pub use streams::{Grpc, Sse, Streams};
 pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
+pub use transform::{Transform, TransformLimits, Transformation};
 pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
 
 /// A whole configuration.
@@ -204,6 +206,8 @@ pub enum PolicyKind {
     SecurityHeaders(SecurityHeaders),
     /// Compresses answers.
     Compress(Compress),
+    /// Changes bodies.
+    Transform(Box<Transform>),
 }
 
 impl PolicyKind {
@@ -214,6 +218,7 @@ impl PolicyKind {
             Self::Cors(_) => "cors",
             Self::SecurityHeaders(_) => "security_headers",
             Self::Compress(_) => "compress",
+            Self::Transform(_) => "transform",
         }
     }
 }

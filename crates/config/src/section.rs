@@ -13,6 +13,7 @@ mod health;
 mod listener;
 mod matcher;
 mod mirror;
+mod normalize;
 mod overload;
 mod policy;
 mod registry;
@@ -24,6 +25,7 @@ mod security;
 mod settings;
 mod split;
 pub(crate) mod target;
+mod transform;
 mod upstream;
 
 pub(crate) use root::{ROOT, decode};

@@ -15,6 +15,7 @@ mod secrets;
 mod shaping;
 mod split;
 mod streams;
+mod transform;
 mod upstreams;
 
 use std::collections::BTreeMap;

@@ -81,6 +81,14 @@ pub enum Failure {
     UpstreamMalformed(&'static str),
     /// The answer could not be compressed.
     EncodingFailed,
+    /// The request's body is not of a kind that the route takes; the text says why.
+    UnsupportedBody(&'static str),
+    /// The request's body could not be changed as the route wants it; the text says why.
+    RequestTransform(&'static str),
+    /// The same of the response's.
+    ResponseTransform(&'static str),
+    /// Too many bodies wait to be changed.
+    TransformBusy,
 }
 
 impl Failure {
@@ -103,6 +111,8 @@ impl Failure {
                 | Self::NoRoute
                 | Self::MethodNotAllowed
                 | Self::PreflightRefused(_)
+                | Self::UnsupportedBody(_)
+                | Self::RequestTransform(_)
         )
     }
 
@@ -142,6 +152,10 @@ impl Failure {
             Self::UpstreamStalled => "upstream_stalled",
             Self::UpstreamMalformed(_) => "upstream_malformed",
             Self::EncodingFailed => "encoding_failed",
+            Self::UnsupportedBody(_) => "unsupported_body",
+            Self::RequestTransform(_) => "request_transform_failed",
+            Self::ResponseTransform(_) => "response_transform_failed",
+            Self::TransformBusy => "transform_busy",
         }
     }
 
@@ -149,7 +163,10 @@ impl Failure {
     /// client is gone; it stands in logs, as nginx made it known.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::BadPath(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::BadPath(_) | Self::RequestTransform(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::UnsupportedBody(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownCoding | Self::MethodNotForwarded => StatusCode::NOT_IMPLEMENTED,
@@ -168,14 +185,17 @@ impl Failure {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PreflightRefused(_) => StatusCode::FORBIDDEN,
             Self::EncodingFailed => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NoTarget | Self::CircuitOpen(_) | Self::UpstreamBusy | Self::QueueTimeout => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoTarget
+            | Self::CircuitOpen(_)
+            | Self::UpstreamBusy
+            | Self::QueueTimeout
+            | Self::TransformBusy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Resolve
             | Self::Connect(_)
             | Self::UpstreamTls(_)
             | Self::UpstreamReset(_)
-            | Self::UpstreamMalformed(_) => StatusCode::BAD_GATEWAY,
+            | Self::UpstreamMalformed(_)
+            | Self::ResponseTransform(_) => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout
             | Self::UpstreamTimeout
             | Self::UpstreamStalled
@@ -226,6 +246,10 @@ impl Failure {
             Self::UpstreamStalled => "The service behind the gateway stopped answering.",
             Self::UpstreamMalformed(_) => "The service behind the gateway answered incorrectly.",
             Self::EncodingFailed => "The answer could not be compressed.",
+            Self::UnsupportedBody(_) => "The body's type or coding is not understood here.",
+            Self::RequestTransform(_) => "The request's body is not as it must be.",
+            Self::ResponseTransform(_) => "The service behind the gateway answered incorrectly.",
+            Self::TransformBusy => "There are more requests than can be answered at the moment.",
         }
     }
 
@@ -239,7 +263,10 @@ impl Failure {
             | Self::Connect(text)
             | Self::UpstreamTls(text)
             | Self::UpstreamReset(text)
-            | Self::UpstreamMalformed(text) => Some(text),
+            | Self::UpstreamMalformed(text)
+            | Self::UnsupportedBody(text)
+            | Self::RequestTransform(text)
+            | Self::ResponseTransform(text) => Some(text),
             Self::BodyTooSlow | Self::WriteTooSlow => Some("below the minimum rate"),
             _ => None,
         }

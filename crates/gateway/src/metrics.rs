@@ -206,8 +206,31 @@ pub struct CompressionCounters {
     pub written: Counter,
 }
 
+/// What became of a route's bodies that a policy is to change, as one worker counts it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct TransformCounters {
+    /// Of requests.
+    pub request: TransformedCounters,
+    /// Of responses.
+    pub response: TransformedCounters,
+    /// Runs of programs that took too long for the worker.
+    pub pooled: Counter,
+}
+
+/// What became of bodies on one side.
+#[derive(Debug, Default)]
+pub struct TransformedCounters {
+    /// They were changed.
+    pub changed: Counter,
+    /// They are no JSON, and passed.
+    pub passed: Counter,
+    /// They could not be changed, and were not sent.
+    pub failed: Counter,
+}
+
 /// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 36] = [
+pub const REASONS: [&str; 40] = [
     "malformed_request",
     "head_too_large",
     "body_too_large",
@@ -244,6 +267,10 @@ pub const REASONS: [&str; 36] = [
     "preflight_refused",
     "respond",
     "encoding_failed",
+    "unsupported_body",
+    "request_transform_failed",
+    "response_transform_failed",
+    "transform_busy",
 ];
 
 impl WorkerCounters {

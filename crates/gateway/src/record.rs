@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use http::{HeaderValue, Method};
 use weir_core::{GrpcStatus, RequestId};
@@ -70,6 +71,17 @@ pub struct AccessRecord {
     pub cause: Option<&'static str>,
     /// How a gRPC call ended; `None` for all other requests.
     pub grpc_status: Option<GrpcStatus>,
+    /// Which bodies were changed on the way.
+    pub reshaped: Reshaped,
+}
+
+/// Which bodies of an exchange were changed on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reshaped {
+    /// The request's.
+    pub request: bool,
+    /// The response's.
+    pub response: bool,
 }
 
 /// Bytes of a request's body that were read so far; the body and the recorder share it.
@@ -114,6 +126,10 @@ pub(crate) struct Recorder {
     pub(crate) failure: Option<Failure>,
     /// If it is a gRPC call.
     pub(crate) call: Option<Rc<grpc::Call>>,
+    /// Which bodies were changed.
+    pub(crate) reshaped: Reshaped,
+    /// What a program that changes the response wants to know of the request.
+    pub(crate) facts: Option<Bytes>,
     completed: bool,
 }
 
@@ -157,6 +173,8 @@ impl Recorder {
             asked: Asked::default(),
             failure: None,
             call: None,
+            reshaped: Reshaped::default(),
+            facts: None,
             completed: false,
         })
     }
@@ -231,6 +249,12 @@ impl Recorder {
         let now = Instant::now();
         self.upstream_head = Some(now.duration_since(self.started));
         now.duration_since(self.attempted)
+    }
+
+    /// Empty if no route was found.
+    pub(crate) fn route_name(&self) -> &str {
+        self.route
+            .map_or("", |route| &*self.snapshot.routes[route].name)
     }
 
     /// The answer's status is settled.
@@ -404,6 +428,7 @@ impl Recorder {
             reason: self.reason,
             cause: self.cause,
             grpc_status: self.call.as_ref().and_then(|call| call.status()),
+            reshaped: self.reshaped,
         }
     }
 }

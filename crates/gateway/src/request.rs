@@ -194,7 +194,11 @@ async fn live(
     // 8. Calls have rules of their own.
     let body = grpc::accept(route, head, body, record)?;
 
-    // 10. Transform the request.
+    // 10. Transform the request. Boxed: bodies are rarely changed, and no connection is to be larger for it.
+    let body = match &route.reshape {
+        Some(reshape) => Box::pin(reshape.request(&matched, head, body, timer, record)).await?,
+        None => body,
+    };
     matched.transform_request(head, record, is_trusted)?;
     let rewritten = matched.rewrite(rewrite, head, record)?;
 
@@ -230,6 +234,9 @@ async fn live(
     grpc::relay(record, &mut answer);
     if let Some(rules) = route.streams.sse {
         sse::relay(rules, client, &mut answer);
+    }
+    if let Some(reshape) = &route.reshape {
+        Box::pin(reshape.response(client, head, &mut answer, timer, record)).await?;
     }
     matched.transform_response(&mut answer.head, head, record)?;
     if let Some(cookie) = chosen.cookie {

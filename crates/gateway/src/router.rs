@@ -43,6 +43,7 @@ pub use explain::{Considered, Explanation, Outcome};
 
 use compile::{Entry, Hosts};
 use conditions::MethodBits;
+pub(crate) use conditions::query_parameters;
 use trie::{Candidate, Terminal, Trie};
 
 /// Every route of a configuration, compiled for look-up.

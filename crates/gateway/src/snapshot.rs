@@ -13,7 +13,8 @@ use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
 
 use crate::header_rules::{HeaderRules, Side};
-use crate::metrics::{RouteCounters, UpstreamCounters, per_worker};
+use crate::metrics::{RouteCounters, TransformCounters, UpstreamCounters, per_worker};
+use crate::reshape::{Pool, Reshape};
 use crate::router::Router;
 use crate::shaping::Shaping;
 use crate::tls::{self, TlsContext, TlsError};
@@ -52,6 +53,8 @@ pub(crate) struct Route {
     pub(crate) response_headers: Vec<HeaderRules>,
     /// Boxed: most routes have none.
     pub(crate) shaping: Option<Box<Shaping>>,
+    /// Boxed: most routes have none.
+    pub(crate) reshape: Option<Box<Reshape>>,
     /// Which shares a split has now.
     pub(crate) split: Option<Arc<Running>>,
     pub(crate) counters: Arc<[RouteCounters]>,
@@ -100,6 +103,13 @@ pub(crate) struct Compiler {
     routes: HashMap<Arc<str>, Counted>,
     unrouted: Arc<[RouteCounters]>,
     traffic: Arc<Traffic>,
+    programs: Pool,
+}
+
+impl Drop for Compiler {
+    fn drop(&mut self) {
+        self.programs.close();
+    }
 }
 
 /// What is counted for a route; it outlives revisions.
@@ -107,6 +117,7 @@ pub(crate) struct Compiler {
 struct Counted {
     served: Arc<[RouteCounters]>,
     mirrored: Arc<[MirrorCounters]>,
+    transformed: Option<Arc<[TransformCounters]>>,
 }
 
 impl Compiler {
@@ -119,6 +130,7 @@ impl Compiler {
             routes: HashMap::new(),
             unrouted: per_worker(workers),
             traffic,
+            programs: Pool::new(workers),
         }
     }
 
@@ -233,13 +245,19 @@ impl Compiler {
         counters: &mut HashMap<Arc<str>, Counted>,
     ) -> Route {
         let name: Arc<str> = Arc::from(route.name.as_str());
-        let counted = match self.routes.get(&name) {
+        let mut counted = match self.routes.get(&name) {
             Some(known) => known.clone(),
             None => Counted {
                 served: per_worker(self.workers),
                 mirrored: per_worker(self.workers),
+                transformed: None,
             },
         };
+        let transformed = counted.transformed.as_ref();
+        let reshape = Reshape::compile(config, route, transformed, &self.programs, self.workers);
+        counted.transformed = reshape
+            .as_ref()
+            .map(|reshape| Arc::clone(&reshape.counters));
         counters.insert(Arc::clone(&name), counted.clone());
         let policies = route.policies.iter().map(|at| &config.policies[*at].kind);
         let sets: Vec<&model::HeaderPolicy> = policies
@@ -267,6 +285,7 @@ impl Compiler {
             request_headers: request.collect(),
             response_headers: response.collect(),
             shaping: Shaping::compile(config, route),
+            reshape,
             split: None,
             counters: counted.served,
             mirrored: counted.mirrored,
@@ -293,6 +312,8 @@ pub struct RouteReport<'a> {
     pub counters: &'a [RouteCounters],
     /// Copies of its requests, one set per worker; `None` if the route has no mirror.
     pub mirrored: Option<&'a [MirrorCounters]>,
+    /// Bodies that are changed, one set per worker; `None` if no policy of the route does that.
+    pub transformed: Option<&'a [TransformCounters]>,
 }
 
 /// One upstream, for reports.
@@ -323,6 +344,7 @@ impl Snapshot {
             name: None,
             counters: &self.unrouted,
             mirrored: None,
+            transformed: None,
         };
         self.routes
             .iter()
@@ -330,6 +352,7 @@ impl Snapshot {
                 name: Some(&route.name),
                 counters: &route.counters,
                 mirrored: route.has_mirror().then_some(&*route.mirrored),
+                transformed: route.reshape.as_ref().map(|reshape| &*reshape.counters),
             })
             .chain(std::iter::once(unrouted))
     }

@@ -4,6 +4,7 @@ use super::compress::{self, COMPRESS};
 use super::cors::{self, CORS};
 use super::headers::{self, CaptureUse, HEADERS};
 use super::security::{self, SECURITY_HEADERS};
+use super::transform::{self, TRANSFORM};
 use crate::codes;
 use crate::decode::{Context, Named, Object};
 use crate::diagnostic::Finding;
@@ -30,6 +31,11 @@ pub(super) static POLICY: Record = Record {
             "Headers that tell browsers to be careful.",
         ),
         field("compress", Shape::Record(&COMPRESS), "Compresses answers."),
+        field(
+            "transform",
+            Shape::Record(&TRANSFORM),
+            "Changes bodies that are JSON.",
+        ),
         field("jwt", Shape::Anything, "Verifies JSON Web Tokens.").refused(),
         field(
             "rate_limit",
@@ -42,18 +48,19 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "headers",
     "cors",
     "security_headers",
     "compress",
+    "transform",
     "jwt",
     "rate_limit",
     "cache",
 ];
 
 /// Kinds of which a route can have one policy only: two would have to disagree.
-pub(super) const ACTING_ONCE: [&str; 3] = ["cors", "security_headers", "compress"];
+pub(super) const ACTING_ONCE: [&str; 4] = ["cors", "security_headers", "compress", "transform"];
 
 pub(super) fn decode(
     context: &mut Context<'_>,
@@ -73,6 +80,7 @@ pub(super) fn decode(
         "cors" => PolicyKind::Cors(Box::new(cors::decode(context, &settings)?)),
         "security_headers" => PolicyKind::SecurityHeaders(security::decode(context, &settings)?),
         "compress" => PolicyKind::Compress(compress::decode(context, &settings)?),
+        "transform" => PolicyKind::Transform(Box::new(transform::decode(context, &settings)?)),
         _ => return None, // refused where the object was opened
     };
     Some(Policy {

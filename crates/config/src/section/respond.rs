@@ -174,7 +174,7 @@ fn type_of(path: &str) -> &'static str {
     }
 }
 
-fn json(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Bytes> {
+pub(super) fn json(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Bytes> {
     let mut text = String::new();
     if write_json(cursor.node, &mut text) {
         return Some(Bytes::from(text));

@@ -160,6 +160,15 @@ fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
+/// Names and values of a query, decoded.
+pub(crate) fn query_parameters(query: &str) -> impl Iterator<Item = (String, Vec<u8>)> {
+    parameters(query).map(|(name, value)| {
+        let name: Vec<u8> = form_decoded(name).collect();
+        let name = String::from_utf8_lossy(&name).into_owned();
+        (name, form_decoded(value).collect())
+    })
+}
+
 /// The bytes that a name or value stands for; a `%` that begins no escape stands for itself.
 fn form_decoded(text: &str) -> impl Iterator<Item = u8> {
     let mut rest = text.as_bytes();

@@ -77,6 +77,9 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
     if let Some(head) = record.upstream_head {
         json.milliseconds("upstream_duration_ms", head);
     }
+    if let Some(bodies) = reshaped(record) {
+        json.string("weir.transformed", bodies.as_bytes());
+    }
     if let Some(reason) = record.reason {
         json.string("weir.reason", reason.as_bytes());
     }
@@ -84,6 +87,16 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
         json.string("weir.cause", cause.as_bytes());
     }
     json.end();
+}
+
+/// Which bodies were changed on the way.
+fn reshaped(record: &AccessRecord) -> Option<&'static str> {
+    match (record.reshaped.request, record.reshaped.response) {
+        (false, false) => None,
+        (true, false) => Some("request"),
+        (false, true) => Some("response"),
+        (true, true) => Some("request,response"),
+    }
 }
 
 /// Host and port of a `Host` field. What does not look like a port stays with the host: nothing of
@@ -150,6 +163,10 @@ fn write_text(line: &mut Vec<u8>, record: &AccessRecord, colored: bool) {
     if let Some(status) = record.grpc_status {
         line.extend_from_slice(b" grpc=");
         line.extend_from_slice(status.as_str().as_bytes());
+    }
+    if let Some(bodies) = reshaped(record) {
+        line.extend_from_slice(b" transformed=");
+        line.extend_from_slice(bodies.as_bytes());
     }
     if let Some(reason) = record.reason {
         line.push(b' ');

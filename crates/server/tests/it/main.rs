@@ -33,4 +33,5 @@ mod shaping;
 mod sse;
 mod tls;
 mod traffic;
+mod transform;
 mod upgrade;

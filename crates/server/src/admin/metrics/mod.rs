@@ -12,6 +12,7 @@ mod process;
 mod resilience;
 mod shaping;
 mod traffic;
+mod transform;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     grpc::collect(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
     shaping::collect(&mut exposition, gateway);
+    transform::collect(&mut exposition, &snapshot);
     overload::collect(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
     health::collect(&mut exposition, &snapshot);

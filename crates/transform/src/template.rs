@@ -1,0 +1,311 @@
+//! Templates, as the crate minijinja has them, with bounds.
+//!
+//! A template counts its own instructions. What one instruction can do is bounded as well: filters and
+//! insertions look at the budget, and there is nothing with which text could be gathered from round to
+//! round of a loop (no macros, namespaces, recursive loops or blocks that keep their text). The deadline
+//! is looked at whenever text is written.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use minijinja::value::{Rest, Value as Inserted, ValueKind, ValueOrKwargs};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, filters};
+
+use crate::json;
+use crate::meter::{self, Budget, Stop};
+use crate::number::Number;
+use crate::program::{Escape, Facts, Fault};
+use crate::value::Value;
+
+/// Frames of loops and blocks within each other.
+const MOST_FRAMES: usize = 24;
+/// Longest template.
+const LONGEST: usize = 256 * 1024;
+/// The one template of its environment.
+const NAME: &str = "body";
+
+/// Filters that could make text of any length, or are of no use here.
+const WITHHELD: [&str; 4] = ["indent", "format", "pprint", "attr"];
+
+/// A template that was compiled.
+#[derive(Debug)]
+pub(crate) struct Template {
+    environment: Environment<'static>,
+}
+
+impl Template {
+    pub(crate) fn compile(source: &str, escape: Escape) -> Result<Self, Fault> {
+        if source.len() > LONGEST {
+            let message = format!("the template is longer than {LONGEST} bytes");
+            return Err(Fault { at: None, message });
+        }
+        if let Some(at) = gathering_tag(source) {
+            let message =
+                "a template here has no blocks that keep their text, and no recursive loops";
+            return Err(Fault {
+                at: Some(at),
+                message: message.to_owned(),
+            });
+        }
+        let mut environment = Environment::new();
+        let escape = match escape {
+            Escape::Json => AutoEscape::Json,
+            Escape::Html => AutoEscape::Html,
+            Escape::None => AutoEscape::None,
+        };
+        environment.set_auto_escape_callback(move |_| escape.clone());
+        environment.set_debug(true);
+        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        environment.set_recursion_limit(MOST_FRAMES);
+        for name in ["namespace", "debug"] {
+            environment.remove_global(name);
+        }
+        environment.set_formatter(|output, state, value| {
+            is_affordable(value).then_some(()).ok_or_else(over)?;
+            minijinja::escape_formatter(output, state, value)
+        });
+        watch_filters(&mut environment);
+        environment
+            .add_template_owned(NAME, source.to_owned())
+            .map_err(|error| fault(&error))?;
+        let template = Self { environment };
+        template.try_names()?;
+        Ok(template)
+    }
+
+    /// Names of filters are looked up when they are met: what is met without a body is looked up now.
+    fn try_names(&self) -> Result<(), Fault> {
+        let budget = Budget {
+            steps: 10_000,
+            time: Duration::from_millis(50),
+            memory: 1 << 20,
+            output: 1 << 20,
+            stack: 1 << 20,
+        };
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(budget.steps));
+        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        let mut found = None;
+        let _ = meter::run(&budget, || {
+            let template = environment
+                .get_template(NAME)
+                .map_err(|error| failed(&error))?;
+            if let Err(error) = template.render_captured_to(Inserted::UNDEFINED, io::sink()) {
+                found = Some(error);
+            }
+            Ok(())
+        });
+        match found {
+            Some(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest
+                ) =>
+            {
+                Err(fault(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn run(
+        &self,
+        body: Option<&[u8]>,
+        facts: Facts<'_>,
+        budget: &Budget,
+    ) -> Result<Bytes, Stop> {
+        let read = |text: Option<&[u8]>| match text {
+            None => Ok(Inserted::from(())),
+            Some(text) => match json::read(text) {
+                Some(value) => Ok(inserted(&value)),
+                None => Err(meter::stopped().unwrap_or(Stop::NotJson)),
+            },
+        };
+        let context = Inserted::from_pairs([
+            ("body", read(body)?),
+            ("request", read(facts.request)?),
+            ("response", read(facts.response)?),
+        ]);
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(budget.steps));
+        let template = environment
+            .get_template(NAME)
+            .map_err(|error| failed(&error))?;
+        let mut output = Output {
+            text: Vec::new(),
+            most: budget.output,
+            is_full: false,
+        };
+        match template.render_captured_to(context, &mut output) {
+            Ok(_) => Ok(Bytes::from(output.text)),
+            Err(_) if output.is_full => Err(Stop::Output),
+            Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(Stop::Time),
+            Err(error) => Err(meter::stopped().unwrap_or_else(|| failed(&error))),
+        }
+    }
+}
+
+/// Puts a look at the budget around filters. The filter itself gets a name that no template can write.
+macro_rules! watch {
+    ($environment:ident: $($name:ident)*) => {
+        $(
+            $environment.add_filter(concat!("plain ", stringify!($name)), filters::$name);
+            $environment.add_filter(stringify!($name), |state: &mut State<'_, '_>, values: Rest<ValueOrKwargs>| {
+                let values: Vec<Inserted> = values.0.into_iter().map(Inserted::from).collect();
+                watched(concat!("plain ", stringify!($name)), state, &values)
+            });
+        )*
+    };
+}
+
+fn watch_filters(environment: &mut Environment<'static>) {
+    for name in WITHHELD {
+        environment.remove_filter(name);
+    }
+    watch!(environment: batch capitalize chain dictsort first groupby items join last lines list lower
+        map max min reject rejectattr replace reverse select selectattr slice sort split string sum
+        title tojson trim unique upper urlencode zip);
+}
+
+fn watched(name: &str, state: &mut State<'_, '_>, values: &[Inserted]) -> Result<Inserted, Error> {
+    let makes_text = matches!(
+        name,
+        "plain join" | "plain replace" | "plain string" | "plain tojson" | "plain urlencode"
+    );
+    let size: usize = values.iter().map(size).sum();
+    if !meter::step() || !meter::work(size as u64) {
+        return Err(over());
+    }
+    if makes_text && !values.iter().all(is_affordable) {
+        return Err(over());
+    }
+    if name == "plain replace" {
+        // At worst, each place gets the new text.
+        let most = values.iter().map(self::size).fold(1, usize::saturating_mul);
+        if !meter::take(most as u64) {
+            return Err(over());
+        }
+    }
+    let made = state.apply_filter(name, values)?;
+    if !meter::take(self::size(&made) as u64) {
+        return Err(over());
+    }
+    Ok(made)
+}
+
+fn over() -> Error {
+    Error::new(ErrorKind::OutOfFuel, "the run is over")
+}
+
+/// Bytes of a text, or about those of a list itself.
+fn size(value: &Inserted) -> usize {
+    match value.as_str() {
+        Some(text) => text.len() + 1,
+        None => value.len().unwrap_or(1).saturating_mul(16) + 1,
+    }
+}
+
+/// Whether a value can be written out: it may have more in it than there is of it.
+fn is_affordable(value: &Inserted) -> bool {
+    if !meter::step() || !meter::take(size(value) as u64) {
+        return false;
+    }
+    if value.as_str().is_some() || value.len().is_none() {
+        return true;
+    }
+    let is_map = value.kind() == ValueKind::Map;
+    let Ok(mut items) = value.try_iter() else {
+        return true;
+    };
+    items.all(|item| {
+        let held = is_map.then(|| value.get_item(&item));
+        is_affordable(&item) && held.is_none_or(|held| held.is_ok_and(|held| is_affordable(&held)))
+    })
+}
+
+/// Where a tag begins that could gather text without end.
+fn gathering_tag(source: &str) -> Option<usize> {
+    let mut from = 0;
+    while let Some(start) = source[from..].find("{%") {
+        let start = from + start;
+        let end = source[start..]
+            .find("%}")
+            .map_or(source.len(), |end| start + end);
+        let tag = source[start + 2..end].trim_matches(|character: char| {
+            character.is_whitespace() || matches!(character, '-' | '+')
+        });
+        let (word, rest) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
+        let gathers = match word {
+            "for" => rest.ends_with("recursive"),
+            "set" => !rest.contains('='),
+            "filter" => true,
+            _ => false,
+        };
+        if gathers {
+            return Some(start);
+        }
+        from = end;
+    }
+    None
+}
+
+/// Text that does not become longer than it may, and is written for no longer than it may be.
+struct Output {
+    text: Vec<u8>,
+    most: usize,
+    is_full: bool,
+}
+
+impl io::Write for Output {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        self.is_full |= part.len() > self.most - self.text.len();
+        if self.is_full || !meter::step() {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.text.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn failed(error: &Error) -> Stop {
+    let line = error
+        .line()
+        .map_or(String::new(), |line| format!(" in line {line}"));
+    let message = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned);
+    Stop::failed(&format!("{message}{line}"))
+}
+
+fn fault(error: &Error) -> Fault {
+    Fault {
+        at: error.range().map(|range| range.start),
+        message: error
+            .detail()
+            .map_or_else(|| error.kind().to_string(), str::to_owned),
+    }
+}
+
+fn inserted(value: &Value) -> Inserted {
+    match value {
+        Value::Null => Inserted::from(()),
+        Value::Boolean(boolean) => Inserted::from(*boolean),
+        Value::Number(Number::Integer(integer)) => Inserted::from(*integer),
+        Value::Number(number) => Inserted::from(number.as_f64()),
+        Value::String(text) => Inserted::from(&*String::from_utf8_lossy(text)),
+        Value::Array(array) => array.items.iter().map(inserted).collect(),
+        Value::Object(object) => {
+            let entries = object.entries.iter();
+            Inserted::from_pairs(
+                entries.map(|(key, value)| {
+                    (String::from_utf8_lossy(key).into_owned(), inserted(value))
+                }),
+            )
+        }
+    }
+}
