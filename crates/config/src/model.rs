@@ -20,6 +20,7 @@ mod discovery;
 mod health;
 mod overload;
 mod resilience;
+mod telemetry;
 mod traffic;
 mod upstream;
 
@@ -30,6 +31,10 @@ pub use discovery::{
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
+pub use telemetry::{
+    Log, LogFormat, LogLevel, LogOutput, LogRotation, Otlp, OtlpProtocol, Redaction, Share,
+    Tracing, TrustedParent,
+};
 pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
@@ -68,6 +73,10 @@ pub struct Config {
     pub encoded_slash: EncodedSlash,
     /// Logs.
     pub log: Log,
+    /// Distributed tracing; `None` leaves trace context alone.
+    pub tracing: Option<Tracing>,
+    /// Who is sent traces and logs.
+    pub otlp: Option<Otlp>,
     /// How long a drain may last before what is left is cut.
     pub drain_timeout: Duration,
 }
@@ -263,6 +272,10 @@ pub struct Route {
     pub headers: HeaderPolicy,
     /// Which requests are refused first under overload.
     pub priority: Priority,
+    /// Share of its requests that are logged, if it has one of its own.
+    pub log_sample: Option<Share>,
+    /// Share of its requests that are traced, if it has one of its own.
+    pub trace_sample: Option<Share>,
 }
 
 /// What a route does with a request.
@@ -379,52 +392,4 @@ pub enum EncodedSlash {
     Reject,
     /// It is part of its segment and forwarded as it came.
     Keep,
-}
-
-/// Logs.
-#[derive(Clone, Debug)]
-pub struct Log {
-    /// Form of each line.
-    pub format: LogFormat,
-    /// Least severe application message that is written.
-    pub level: LogLevel,
-    /// Where lines go.
-    pub output: LogOutput,
-    /// Whether each request is logged.
-    pub access: bool,
-}
-
-/// Form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line, fields by OpenTelemetry names.
-    Json,
-    /// For a person at a terminal.
-    Text,
-}
-
-/// Severity of application messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Something failed.
-    Error,
-    /// Something needs attention.
-    Warn,
-    /// What happens: the default.
-    Info,
-    /// For finding a fault.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-/// Where log lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogOutput {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// A file, opened for appending and opened anew on SIGUSR1.
-    File(PathBuf),
 }

@@ -8,6 +8,7 @@ mod discovery;
 mod headers;
 mod health;
 mod listener;
+mod log;
 mod matcher;
 mod mirror;
 mod overload;
@@ -19,6 +20,7 @@ mod route;
 mod settings;
 mod split;
 pub(crate) mod target;
+mod telemetry;
 mod upstream;
 
 pub(crate) use root::{ROOT, decode};

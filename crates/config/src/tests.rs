@@ -13,6 +13,7 @@ mod rendering;
 mod schema;
 mod secrets;
 mod split;
+mod telemetry;
 mod upstreams;
 
 use std::collections::BTreeMap;

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use super::action::{self, REDIRECT, REWRITE};
 use super::check::Declared;
 use super::headers::{self, CaptureUse, HEADERS};
+use super::log::{self, ROUTE_LOG};
 use super::matcher::{self, MATCH};
 use super::mirror::MIRROR;
 use super::overload::{self, PRIORITIES};
 use super::split::SPLIT;
+use super::telemetry::ROUTE_TRACING;
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
@@ -56,6 +58,8 @@ pub(super) static ROUTE: Record = Record {
             "Which requests are refused first under overload.",
         )
         .default("normal"),
+        field("log", Shape::Record(&ROUTE_LOG), "What of its requests is logged."),
+        field("tracing", Shape::Record(&ROUTE_TRACING), "Which of its requests are traced."),
     ],
 };
 
@@ -151,7 +155,14 @@ fn decode(
     let match_span = object
         .written("match")
         .map_or(name_span, |_| object.key_span("match"));
-    let route = build(name.clone(), matcher, policies, action, headers, priority);
+    let log_sample = log::decode_route_sample(context, &object, "log");
+    let trace_sample = log::decode_route_sample(context, &object, "tracing");
+    let route =
+        build(name.clone(), matcher, policies, action, headers, priority).map(|route| Route {
+            log_sample,
+            trace_sample,
+            ..route
+        });
     Some(Decoded {
         name,
         name_span,
@@ -176,6 +187,8 @@ fn build(
         action: action?,
         headers: headers?,
         priority,
+        log_sample: None,
+        trace_sample: None,
     })
 }
 
