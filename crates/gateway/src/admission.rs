@@ -44,7 +44,7 @@ pub(crate) async fn admit<'a>(
             Entry::Place(place) => place,
             Entry::Full => return Err(refuse(counters, Failure::UpstreamBusy)),
             // Boxed: rare, and no request that need not wait is to be larger for it.
-            Entry::Wait(waiting) => Box::pin(wait(waiting, settings.wait, timer))
+            Entry::Wait(waiting) => Box::pin(wait(waiting, settings.wait, timer, record))
                 .await
                 .map_err(|failure| refuse(counters, failure))?,
         });
@@ -74,8 +74,16 @@ fn refuse(counters: &UpstreamCounters, failure: Failure) -> Failure {
     failure
 }
 
-async fn wait(mut waiting: Waiting, limit: Duration, timer: &Timer) -> Result<Place, Failure> {
-    match timer.limit(limit, waiting.place()).await {
+async fn wait(
+    mut waiting: Waiting,
+    limit: Duration,
+    timer: &Timer,
+    record: &mut Recorder,
+) -> Result<Place, Failure> {
+    let since = Instant::now();
+    let waited = timer.limit(limit, waiting.place()).await;
+    record.queued(since);
+    match waited {
         Ok(Some(place)) => Ok(place),
         Ok(None) | Err(_) => Err(timer.blame(Failure::QueueTimeout)),
     }

@@ -76,6 +76,13 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     record.answered(status.as_u16());
     record.failure = Some(failure);
     let id = record.id.to_string();
+    tracing::debug!(
+        weir.request_id = id,
+        trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
+        reason = failure.reason(),
+        cause = failure.cause(),
+        "request answered by the gateway"
+    );
     let problem = Problem::new(status, failure.reason(), failure.detail(), id.as_str());
     let body = Bytes::from(problem.to_json());
     let mut fields = Fields::with_capacity(8);

@@ -21,6 +21,7 @@ use crate::request::{Answer, Interim};
 use crate::retry::Retries;
 use crate::snapshot::{LocalSnapshot, Upstream};
 use crate::timer::Timer;
+use crate::trace::Context;
 use crate::upstream::{
     Attempted, Deadlines, Fate, ForwardHead, InFlight, Member, Observation, View, Wish, attempt,
 };
@@ -40,6 +41,8 @@ pub(crate) struct Forward<'a> {
     /// Normalised path that was asked for.
     pub(crate) path: &'a str,
     pub(crate) host: &'a HostHeader,
+    /// What targets are told about the trace.
+    pub(crate) trace: Option<Rc<Context>>,
 }
 
 /// The response's head and body; the body is still to be read from the target.
@@ -109,7 +112,7 @@ pub(crate) async fn forward(
             raced = Some(ended.took);
             ended.outcome
         } else {
-            let wanted = forward.head(upstream, &view, at, head);
+            let wanted = forward.head(upstream, &view, at, head, record.attempts());
             attempt(
                 &view.pools[at],
                 &wanted,
@@ -159,6 +162,7 @@ pub(crate) async fn forward(
                         idle,
                     });
                 }
+                record.attempt_is_over(Ok(response.status.as_u16()));
                 exchange
                     .into_untouched_body()
                     .ok_or(Failure::UpstreamReset("the body is gone"))?
@@ -188,7 +192,10 @@ pub(crate) async fn forward(
                     }
                 }
                 match untouched {
-                    Some(untouched) if is_retried => untouched,
+                    Some(untouched) if is_retried => {
+                        record.attempt_is_over(Err(failure));
+                        untouched
+                    }
                     _ => {
                         pool.counters()
                             .failed
@@ -253,6 +260,7 @@ impl Forward<'_> {
         view: &'a View,
         at: usize,
         head: &'a RequestHead,
+        attempt: u32,
     ) -> ForwardHead<'a> {
         let (path, query) = match self.rewritten {
             Some(rewritten) => (rewritten, None),
@@ -272,6 +280,8 @@ impl Forward<'_> {
             fields: &head.fields,
             content_length: head.content_length,
             expects_continue: head.expects_continue,
+            trace: self.trace.as_deref(),
+            attempt,
             reads_ahead: head.version < Version::Http2 && self.client.appetite.is_large(),
         }
     }

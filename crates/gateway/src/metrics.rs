@@ -155,6 +155,8 @@ pub struct WorkerCounters {
     pub retries: Counter,
     /// Access records that found the ring full.
     pub records_dropped: Counter,
+    /// Traced requests that found the ring full.
+    pub traces_dropped: Counter,
     /// Header values that a rule produced and that were not valid.
     pub header_values_dropped: Counter,
     /// How late the event loop was when it was looked at last, in nanoseconds.

@@ -7,19 +7,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytestring::ByteString;
-use http::{HeaderValue, Method};
+use http::header::USER_AGENT;
+use http::{HeaderName, HeaderValue, Method};
 use weir_core::RequestId;
 
 use crate::client::Client;
 use crate::failure::Failure;
+use crate::fields::Fields;
 use crate::message::Version;
 use crate::overload::admission;
 use crate::snapshot::LocalSnapshot;
+use crate::trace::{Current, Trace, TraceIds};
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
 
+mod traced;
+
 /// One request, as the access log tells it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AccessRecord {
     /// When the request's head had arrived.
     pub time: SystemTime,
@@ -35,9 +40,12 @@ pub struct AccessRecord {
     pub host: ByteString,
     /// Method; `None` if the head could not be read.
     pub method: Option<Method>,
-    /// Normalised path; as received if it could not be normalised. The query is never recorded:
-    /// it is where credentials end up.
+    /// Normalised path; as received if it could not be normalised.
     pub path: ByteString,
+    /// The query, if it is wanted. It is where credentials end up: whoever writes it down hides them.
+    pub query: Option<ByteString>,
+    /// Request headers that are wanted.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// `User-Agent`.
     pub user_agent: Option<HeaderValue>,
     /// Status of the answer, 499 if the client left before it; 0 if there was no request: the
@@ -65,6 +73,8 @@ pub struct AccessRecord {
     pub reason: Option<&'static str>,
     /// More about the reason, for the operator.
     pub cause: Option<&'static str>,
+    /// Its place in a trace, if requests are traced.
+    pub trace: Option<TraceIds>,
 }
 
 /// Bytes of a request's body that were read so far; the body and the recorder share it.
@@ -84,6 +94,8 @@ pub(crate) struct Recorder {
     method: Option<Method>,
     pub(crate) path: ByteString,
     user_agent: Option<HeaderValue>,
+    query: Option<ByteString>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     status: Option<u16>,
     received: Option<Meter>,
     sent: u64,
@@ -103,7 +115,10 @@ pub(crate) struct Recorder {
     cause: Option<&'static str>,
     /// Why the answer was made here.
     pub(crate) failure: Option<Failure>,
+    /// The answer was cut short, and not because of the client.
+    is_cut: bool,
     completed: bool,
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 impl Recorder {
@@ -129,6 +144,8 @@ impl Recorder {
             method,
             path,
             user_agent: None,
+            query: None,
+            headers: Vec::new(),
             status: None,
             received: None,
             sent: 0,
@@ -143,14 +160,26 @@ impl Recorder {
             reason: None,
             cause: None,
             failure: None,
+            is_cut: false,
             completed: false,
+            trace: None,
         })
     }
 
-    /// Keeps what only the access log needs.
-    pub(crate) fn keep_user_agent(&mut self, value: Option<&HeaderValue>) {
-        if self.snapshot.access_log {
-            self.user_agent = value.cloned();
+    /// Keeps what only logs and traces need.
+    pub(crate) fn keep(&mut self, query: Option<&ByteString>, fields: &Fields) {
+        let wanted = &self.snapshot.recorded;
+        if !wanted.anything {
+            return;
+        }
+        self.user_agent = fields.get(&USER_AGENT).cloned();
+        if wanted.query {
+            self.query = query.cloned();
+        }
+        for name in &wanted.headers {
+            let values = fields.get_all(name);
+            self.headers
+                .extend(values.map(|value| (name.clone(), value.clone())));
         }
     }
 
@@ -168,6 +197,13 @@ impl Recorder {
             self.attempted = Instant::now();
         }
         self.attempts += 1;
+        if let Some(trace) = &mut self.trace {
+            trace.current = Current {
+                number: self.attempts,
+                began: self.attempted,
+                answered: None,
+            };
+        }
         self.attempted
     }
 
@@ -187,6 +223,11 @@ impl Recorder {
             self.in_flight = in_flight;
         }
         self.timing = timing;
+    }
+
+    /// Attempts made so far, the one under way included.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     /// How long ago the request's head arrived.
@@ -215,6 +256,9 @@ impl Recorder {
     pub(crate) fn upstream_answered(&mut self) -> Duration {
         let now = Instant::now();
         self.upstream_head = Some(now.duration_since(self.started));
+        if let Some(trace) = &mut self.trace {
+            trace.current.answered = Some(now);
+        }
         now.duration_since(self.attempted)
     }
 
@@ -262,6 +306,7 @@ impl Recorder {
         if self.reason.is_none() {
             self.decided(failure.reason(), failure.cause());
         }
+        self.is_cut = failure.status().is_server_error();
         self.completed = true;
     }
 }
@@ -294,14 +339,32 @@ impl Drop for Recorder {
             status,
             self.failure,
         );
-        if self.snapshot.access_log {
-            let record = self.access_record(status, duration, received);
+        let is_error = status >= 500 || self.is_cut;
+        let is_logged = self.snapshot.recorded.access && (is_error || self.is_in_log_sample());
+        let is_traced = self.is_traced(is_error, duration);
+        if !is_logged && !is_traced {
+            return;
+        }
+        let record = self.access_record(status, duration, received);
+        if is_traced && let Some(traced) = self.trace_record(record.clone(), is_error) {
+            self.client.worker.push_trace(traced);
+        }
+        if is_logged {
             self.client.worker.push_record(record);
         }
     }
 }
 
 impl Recorder {
+    /// By the request's id: with the same share, logs and traces are of the same requests.
+    fn is_in_log_sample(&self) -> bool {
+        let own = self
+            .route
+            .and_then(|at| self.snapshot.routes[at].log_sample);
+        let share = own.unwrap_or(self.snapshot.recorded.sample);
+        share.takes(self.id.number() as u64)
+    }
+
     fn access_record(&mut self, status: u16, duration: Duration, received: u64) -> AccessRecord {
         let snapshot = &self.snapshot;
         let in_flight = self.in_flight.as_ref();
@@ -322,6 +385,13 @@ impl Recorder {
                 .user_agent
                 .take()
                 .and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()),
+            query: self.query.take().map(|query| ByteString::from(&*query)),
+            headers: std::mem::take(&mut self.headers)
+                .into_iter()
+                .filter_map(|(name, value)| {
+                    Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+                })
+                .collect(),
             status,
             received,
             sent: self.sent,
@@ -336,6 +406,7 @@ impl Recorder {
             upstream_head: self.upstream_head,
             reason: self.reason,
             cause: self.cause,
+            trace: self.trace.as_ref().map(|trace| trace.ids()),
         }
     }
 }

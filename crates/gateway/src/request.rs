@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{SET_COOKIE, USER_AGENT};
+use http::header::SET_COOKIE;
 use weir_config::model::Action;
 
 use crate::body::Body;
@@ -93,7 +93,7 @@ pub(crate) async fn answer(client: &Rc<Client>, request: Request, timer: &Timer)
         head.path.clone(),
     );
     record.meter(meter);
-    record.keep_user_agent(head.fields.get(&USER_AGENT));
+    record.keep(head.query.as_ref(), &head.fields);
     match live(
         client,
         &snapshot,
@@ -150,6 +150,7 @@ async fn live(
     let found = snapshot.router.find(&wanted)?;
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
+    record.sample_trace(route);
     admission::check_load(client, route.priority, is_trusted)?;
     let captures = found.captures.named(&route.paths, &path);
     let matched = Matched {
@@ -204,6 +205,7 @@ async fn live(
         rewritten: rewritten.as_deref(),
         path: &path,
         host,
+        trace: record.outgoing(),
     };
     let mut answer = forward::forward(&forward, head, body, interim, timer, record).await?;
 

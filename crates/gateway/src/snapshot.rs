@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
@@ -32,9 +32,37 @@ pub struct Snapshot {
     pub(crate) limits: model::Limits,
     pub(crate) encoded_slash: model::EncodedSlash,
     pub(crate) trusted_proxies: Vec<IpNet>,
-    pub(crate) access_log: bool,
+    /// What is recorded of requests.
+    pub(crate) recorded: Recorded,
+    pub(crate) tracing: Option<model::Tracing>,
+    /// Whether somebody takes the traces.
+    pub(crate) exports: bool,
     /// For requests that no route took.
     unrouted: Arc<[RouteCounters]>,
+}
+
+/// What is recorded of requests.
+pub(crate) struct Recorded {
+    /// Whether there is an access log.
+    pub(crate) access: bool,
+    /// Whether there is anything that shows more than counters.
+    pub(crate) anything: bool,
+    pub(crate) sample: model::Share,
+    pub(crate) query: bool,
+    pub(crate) headers: Vec<HeaderName>,
+}
+
+impl Recorded {
+    fn of(config: &Config) -> Self {
+        let log = &config.log;
+        Self {
+            access: log.access,
+            anything: log.access || (config.tracing.is_some() && config.otlp.is_some()),
+            sample: log.sample,
+            query: log.query,
+            headers: log.headers.clone(),
+        }
+    }
 }
 
 pub(crate) struct Route {
@@ -46,6 +74,9 @@ pub(crate) struct Route {
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
     pub(crate) response_headers: Vec<HeaderRules>,
+    /// Shares of its requests that are logged and traced, if it has its own.
+    pub(crate) log_sample: Option<model::Share>,
+    pub(crate) trace_sample: Option<model::Share>,
     /// Which shares a split has now.
     pub(crate) split: Option<Arc<Running>>,
     pub(crate) counters: Arc<[RouteCounters]>,
@@ -144,7 +175,9 @@ impl Compiler {
             limits: config.limits,
             encoded_slash: config.encoded_slash,
             trusted_proxies: config.trusted_proxies.clone(),
-            access_log: config.log.access,
+            recorded: Recorded::of(&config),
+            tracing: config.tracing,
+            exports: config.otlp.is_some(),
             unrouted: Arc::clone(&self.unrouted),
             config,
         };
@@ -253,6 +286,8 @@ impl Compiler {
             priority: route.priority,
             request_headers: request.collect(),
             response_headers: response.collect(),
+            log_sample: route.log_sample,
+            trace_sample: route.trace_sample,
             split: None,
             counters: counted.served,
             mirrored: counted.mirrored,

@@ -21,6 +21,7 @@ use crate::overload::{MemoryLevel, Overload, Shedder};
 use crate::record::AccessRecord;
 use crate::snapshot::{LocalSnapshot, Snapshot};
 use crate::timer::{RESOLUTION, Timers};
+use crate::trace::TraceRecord;
 use crate::upstream::Pools;
 
 /// How often pools are looked through for connections that are of no use any more.
@@ -78,6 +79,7 @@ pub(crate) struct Worker {
     phase: Cell<Phase>,
     current: RefCell<Rc<LocalSnapshot>>,
     records: RefCell<rtrb::Producer<AccessRecord>>,
+    traces: RefCell<rtrb::Producer<Box<TraceRecord>>>,
     date: Cell<[u8; 29]>,
     pub(crate) open: Cell<u64>,
     pub(crate) shedder: Shedder,
@@ -121,6 +123,13 @@ impl Worker {
     pub(crate) fn push_record(&self, record: AccessRecord) {
         if self.records.borrow_mut().push(record).is_err() {
             self.counters.records_dropped.add(1);
+        }
+    }
+
+    /// Hands a traced request to whoever exports it; counts it as dropped if that one is too slow.
+    pub(crate) fn push_trace(&self, record: Box<TraceRecord>) {
+        if self.traces.borrow_mut().push(record).is_err() {
+            self.counters.traces_dropped.add(1);
         }
     }
 
@@ -217,6 +226,7 @@ pub(crate) struct Start {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) commands: UnboundedReceiver<Command>,
     pub(crate) records: rtrb::Producer<AccessRecord>,
+    pub(crate) traces: rtrb::Producer<Box<TraceRecord>>,
 }
 
 /// Runs a worker on the calling thread until it is told to stop, or is drained and idle.
@@ -239,6 +249,7 @@ async fn serve(start: Start) {
         counters,
         mut commands,
         records,
+        traces,
     } = start;
     let timers = Timers::new();
     let buffers = Buffers::new();
@@ -255,6 +266,7 @@ async fn serve(start: Start) {
         phase: Cell::new(Phase::Serving),
         current: RefCell::new(Rc::new(first)),
         records: RefCell::new(records),
+        traces: RefCell::new(traces),
         date: Cell::new(format_date(SystemTime::now())),
         open: Cell::new(0),
         shedder: Shedder::default(),

@@ -8,7 +8,9 @@ mod command;
 mod configuration;
 mod finding;
 mod log;
+mod otlp;
 mod output;
+mod redact;
 mod serve;
 
 use std::process::ExitCode;

@@ -47,7 +47,7 @@ pub(crate) fn admit_connection(worker: &Worker, peer: IpAddr) -> Result<Option<H
 /// Counts a connection that brings no request, and records it: it is seen nowhere else.
 pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, refusal: Refusal) {
     worker.counters.refused[refusal as usize].add(1);
-    if !worker.snapshot().access_log {
+    if !worker.snapshot().recorded.access {
         return;
     }
     worker.push_record(AccessRecord {
@@ -59,6 +59,8 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         host: ByteString::new(),
         method: None,
         path: ByteString::new(),
+        query: None,
+        headers: Vec::new(),
         user_agent: None,
         status: 0,
         received: 0,
@@ -72,6 +74,7 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         upstream_head: None,
         reason: Some(refusal.reason()),
         cause: None,
+        trace: None,
     });
 }
 

@@ -39,6 +39,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::log::Counters;
+use crate::otlp;
 use crate::serve::{Node, Stage};
 use problem::Problem;
 
@@ -93,7 +94,14 @@ Add ?pretty to JSON answers for indentation.
 /// What the endpoints read.
 struct Shared {
     node: Arc<Node>,
-    log: Arc<Counters>,
+    telemetry: Telemetry,
+}
+
+/// What is counted of what is told elsewhere.
+#[derive(Default)]
+pub(crate) struct Telemetry {
+    pub(crate) log: Arc<Counters>,
+    pub(crate) otlp: Arc<otlp::Counters>,
 }
 
 type SharedState = State<Arc<Shared>>;
@@ -105,10 +113,10 @@ type SharedState = State<Arc<Shared>>;
 pub(crate) async fn serve(
     listener: TcpListener,
     node: Arc<Node>,
-    log: Arc<Counters>,
+    telemetry: Telemetry,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = router(Arc::new(Shared { node, log }));
+    let router = router(Arc::new(Shared { node, telemetry }));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut oldest_first = VecDeque::new();

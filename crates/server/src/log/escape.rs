@@ -126,6 +126,13 @@ fn push(line: &mut Vec<u8>, character: char) {
     line.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
+/// Two digits for each byte.
+pub(super) fn hexadecimal_bytes(line: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        hexadecimal(line, u32::from(*byte), 2);
+    }
+}
+
 fn hexadecimal(line: &mut Vec<u8>, number: u32, width: u32) {
     for digit in (0..width).rev() {
         line.push(HEX[(number >> (4 * digit) & 15) as usize]);

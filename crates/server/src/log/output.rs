@@ -1,15 +1,16 @@
 //! Where lines go, and what happens when they cannot.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use weir_config::model::LogOutput;
+use weir_config::model::{LogOutput, LogRotation};
+
+use super::file::LogFile;
 
 /// Bytes collected before they are written.
 const BATCH: usize = 64 * 1024;
@@ -39,30 +40,42 @@ impl Counters {
     }
 }
 
+/// What lines are written to.
+pub(super) trait Sink: Write + Send {
+    /// Called before whole lines of this many bytes are written.
+    fn before(&mut self, _coming: usize) {}
+}
+
+impl Sink for File {}
+
+/// Takes what comes before it is known that nothing is to be written: see [`LogOutput::Otlp`].
+impl Sink for io::Sink {}
+
 /// An opened output.
 pub(super) struct Output {
-    sink: Box<dyn Write + Send>,
+    sink: Box<dyn Sink>,
     /// Whether a person watches.
     pub(super) is_terminal: bool,
 }
 
 impl Output {
     /// Opens what the configuration names; files are created if need be, and appended to.
-    pub(super) fn open(output: &LogOutput) -> io::Result<Self> {
+    pub(super) fn open(output: &LogOutput, rotation: Option<LogRotation>) -> io::Result<Self> {
         match output {
             LogOutput::Stdout => Self::standard(io::stdout().as_fd(), io::stdout().is_terminal()),
             LogOutput::Stderr => Self::standard(io::stderr().as_fd(), io::stderr().is_terminal()),
             LogOutput::File(path) => {
-                let file = OpenOptions::new()
-                    .append(true)
-                    .create(true)
-                    .mode(0o640)
-                    .open(path)?;
+                let file = LogFile::open(path, rotation)?;
                 Ok(Self {
                     sink: Box::new(file),
                     is_terminal: false,
                 })
             }
+            // Records go to the exporter's queue, and no lines are made of them.
+            LogOutput::Otlp => Ok(Self {
+                sink: Box::new(io::sink()),
+                is_terminal: false,
+            }),
         }
     }
 
@@ -77,7 +90,7 @@ impl Output {
     }
 
     #[cfg(test)]
-    pub(super) fn to(sink: impl Write + Send + 'static) -> Self {
+    pub(super) fn to(sink: impl Sink + 'static) -> Self {
         Self {
             sink: Box::new(sink),
             is_terminal: false,
@@ -118,6 +131,9 @@ impl Batch {
         if self.lines.is_empty() {
             return;
         }
+        if !self.is_torn {
+            self.output.sink.before(self.lines.len());
+        }
         if self.is_torn && write_all(&mut *self.output.sink, b"\n").is_ok() {
             self.is_torn = false;
         }
@@ -146,7 +162,7 @@ impl Batch {
 }
 
 /// Tells how many bytes were written before the fault.
-fn write_all(sink: &mut dyn Write, bytes: &[u8]) -> Result<(), usize> {
+fn write_all(sink: &mut dyn Sink, bytes: &[u8]) -> Result<(), usize> {
     let mut written = 0;
     let mut refusals = 0;
     while written < bytes.len() {
@@ -209,6 +225,9 @@ mod tests {
         }
     }
 
+    impl Sink for Disk {}
+    impl Sink for io::PipeWriter {}
+
     fn write(batch: &mut Batch, text: &str) {
         batch.add(|lines| lines.extend_from_slice(text.as_bytes()));
         batch.write();
@@ -242,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_device_without_space_is_counted() {
-        let output = Output::open(&LogOutput::File("/dev/full".into())).expect("the device");
+        let output = Output::open(&LogOutput::File("/dev/full".into()), None).expect("the device");
         let counters = Arc::new(Counters::default());
         let mut batch = Batch::new(output, Arc::clone(&counters));
         write(&mut batch, "one\ntwo\n");

@@ -27,6 +27,7 @@ mod proxy;
 mod reload;
 mod resilience;
 mod routing;
+mod telemetry;
 mod tls;
 mod traffic;
 mod upgrade;

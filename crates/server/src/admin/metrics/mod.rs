@@ -9,6 +9,7 @@ mod health;
 mod overload;
 mod process;
 mod resilience;
+mod telemetry;
 mod traffic;
 
 use std::collections::HashSet;
@@ -53,7 +54,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     traffic::collect(&mut exposition, &snapshot, gateway.traffic());
     resilience::collect(&mut exposition, &snapshot);
     configuration(&mut exposition, shared);
-    log(&mut exposition, shared);
+    telemetry::collect(&mut exposition, &shared.telemetry);
     process::collect(&mut exposition);
     exposition
         .family("weir_build", Kind::Info, "What was built.")
@@ -168,6 +169,11 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
         "weir_header_values_dropped",
         "Header values that a rule made and that were not valid.",
         |worker| &worker.header_values_dropped,
+    );
+    counter(
+        "weir_trace_records_dropped",
+        "Traced requests that are not exported because the exporter could not keep up.",
+        |worker| &worker.traces_dropped,
     );
     let mut family = exposition.family(
         "weir_connections_refused",
@@ -285,23 +291,6 @@ fn configuration(exposition: &mut Exposition, shared: &Shared) {
             "1 unless the configuration was refused when it was last read.",
         )
         .sample(&[], u8::from(node.rejection().is_none()));
-}
-
-fn log(exposition: &mut Exposition, shared: &Shared) {
-    exposition
-        .family(
-            "weir_log_lines_lost",
-            Kind::Counter,
-            "Log lines that were not written.",
-        )
-        .sample(&[], shared.log.lost_lines());
-    exposition
-        .family(
-            "weir_log_writes_failed",
-            Kind::Counter,
-            "Writes to the log that failed.",
-        )
-        .sample(&[], shared.log.failed_writes());
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use weir_gateway::Version;
 
 use super::*;
 
-pub(in crate::log) fn record() -> AccessRecord {
+pub(crate) fn record() -> AccessRecord {
     AccessRecord {
         time: UNIX_EPOCH + Duration::new(1_767_323_045, 123_456_000),
         request_id: RequestId::generate(),
@@ -20,6 +20,8 @@ pub(in crate::log) fn record() -> AccessRecord {
         host: ByteString::from_static("example.com:8443"),
         method: Some(Method::GET),
         path: ByteString::from_static("/items"),
+        query: None,
+        headers: Vec::new(),
         user_agent: Some(HeaderValue::from_static("curl/8.5")),
         status: 200,
         received: 0,
@@ -33,12 +35,13 @@ pub(in crate::log) fn record() -> AccessRecord {
         upstream_head: Some(Duration::from_nanos(980_999)),
         reason: None,
         cause: None,
+        trace: None,
     }
 }
 
 fn line(record: &AccessRecord, form: Form) -> String {
     let mut line = Vec::new();
-    write(&mut line, record, form);
+    write(&mut line, record, &Redactor::default(), form);
     String::from_utf8(line).expect("UTF-8")
 }
 
