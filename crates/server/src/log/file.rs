@@ -47,11 +47,8 @@ impl LogFile {
         })
     }
 
-    /// Moves it aside if it is time; whole lines are in it then.
-    fn rotate_if_due(&mut self, coming: usize) {
-        let Some(rotation) = self.rotation else {
-            return;
-        };
+    /// Moves it aside if it is time, before a line of this length; whole lines are in it then.
+    fn rotate_if_due(&mut self, rotation: LogRotation, coming: usize) {
         let now = period(SystemTime::now(), rotation.every);
         let is_full = rotation
             .size
@@ -117,8 +114,18 @@ impl Write for LogFile {
 }
 
 impl super::output::Sink for LogFile {
-    fn before(&mut self, coming: usize) {
-        self.rotate_if_due(coming);
+    fn make_room(&mut self, lines: &[u8]) -> usize {
+        let Some(rotation) = self.rotation else {
+            return lines.len();
+        };
+        let first = memchr::memchr(b'\n', lines).map_or(lines.len(), |at| at + 1);
+        self.rotate_if_due(rotation, first);
+        let most = rotation.size.unwrap_or(u64::MAX);
+        let room = usize::try_from(most.saturating_sub(self.size)).unwrap_or(usize::MAX);
+        if self.failed.is_some() || room >= lines.len() {
+            return lines.len();
+        }
+        memchr::memrchr(b'\n', &lines[..room]).map_or(first, |at| at + 1)
     }
 }
 
@@ -159,7 +166,8 @@ mod tests {
     }
 
     fn write(file: &mut LogFile, line: &str) {
-        super::super::output::Sink::before(file, line.len());
+        let room = super::super::output::Sink::make_room(file, line.as_bytes());
+        assert_eq!(room, line.len());
         file.write_all(line.as_bytes()).unwrap();
     }
 

@@ -42,8 +42,11 @@ impl Counters {
 
 /// What lines are written to.
 pub(super) trait Sink: Write + Send {
-    /// Called before whole lines of this many bytes are written.
-    fn before(&mut self, _coming: usize) {}
+    /// Called before whole lines are written: how many bytes of them may be written now. Whole lines
+    /// again, and not none.
+    fn make_room(&mut self, lines: &[u8]) -> usize {
+        lines.len()
+    }
 }
 
 impl Sink for File {}
@@ -131,9 +134,6 @@ impl Batch {
         if self.lines.is_empty() {
             return;
         }
-        if !self.is_torn {
-            self.output.sink.before(self.lines.len());
-        }
         if self.is_torn && write_all(&mut *self.output.sink, b"\n").is_ok() {
             self.is_torn = false;
         }
@@ -141,7 +141,7 @@ impl Batch {
         let outcome = if self.is_torn {
             Err(0)
         } else {
-            write_all(&mut *self.output.sink, &self.lines)
+            write_lines(&mut *self.output.sink, &self.lines)
         };
         if let Err(written) = outcome {
             let rest = &self.lines[written..];
@@ -159,6 +159,18 @@ impl Batch {
         self.output = output;
         self.is_torn = false;
     }
+}
+
+/// Tells how many bytes were written before the fault, as [`write_all`] does.
+fn write_lines(sink: &mut dyn Sink, lines: &[u8]) -> Result<(), usize> {
+    let mut written = 0;
+    while written < lines.len() {
+        let now = sink.make_room(&lines[written..]).max(1);
+        let end = lines.len().min(written + now);
+        write_all(sink, &lines[written..end]).map_err(|more| written + more)?;
+        written = end;
+    }
+    Ok(())
 }
 
 /// Tells how many bytes were written before the fault.

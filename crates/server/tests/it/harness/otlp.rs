@@ -53,14 +53,21 @@ impl Receiver {
         let text = self.text();
         // The last line may not be whole yet.
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let found = whole.lines().map(|line| serde_json::from_str(line).unwrap());
+        let found = whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
         found
             .filter(|found: &Value| found["signal"] == signal)
             .collect()
     }
 
     /// Waits for spans or log records that the condition holds for.
-    pub fn wait_for(&self, signal: &str, count: usize, is_meant: impl Fn(&Value) -> bool) -> Vec<Value> {
+    pub fn wait_for(
+        &self,
+        signal: &str,
+        count: usize,
+        is_meant: impl Fn(&Value) -> bool,
+    ) -> Vec<Value> {
         let mut found = Vec::new();
         wait_until(&format!("{count} of {signal} came"), || {
             found = self.all(signal);

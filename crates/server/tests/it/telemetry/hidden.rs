@@ -5,7 +5,8 @@ use crate::harness::{Receiver, Upstream, Weir, Wire, answer, forward, wait_until
 
 const CANARY: &str = "canary-7f3a";
 
-const SETTINGS: &str = "log:\n  query: true\n  headers: [authorization, cookie, referer, x-note]\n  \
+// One worker, so that everything comes in order.
+const SETTINGS: &str = "workers: 1\nlog:\n  query: true\n  headers: [authorization, cookie, referer, x-note]\n  \
     redact: { query: [email], headers: [x-note], paths: ['/reset/{token}'] }\n";
 
 fn send_secrets(weir: &Weir) {
@@ -22,7 +23,9 @@ fn send_secrets(weir: &Weir) {
         ),
     ] {
         let mut wire = Wire::connect(weir.http());
-        wire.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}Connection: close\r\n\r\n"));
+        wire.send(format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\n{fields}Connection: close\r\n\r\n"
+        ));
         assert_eq!(wire.response("GET").status(), 500);
     }
 }
@@ -31,7 +34,10 @@ fn send_secrets(weir: &Weir) {
 fn secrets_are_in_no_line_and_no_span() {
     let receiver = Receiver::start("grpc");
     let upstream = Upstream::answering(|_| answer(500, &[], ""));
-    let otlp = format!("tracing: true\notlp: {{ endpoint: 'http://{}' }}\n", receiver.address);
+    let otlp = format!(
+        "tracing: true\notlp: {{ endpoint: 'http://{}' }}\n",
+        receiver.address
+    );
     let weir = Weir::start(&(forward(upstream.address) + SETTINGS + &otlp));
     send_secrets(&weir);
     let spans = receiver.wait_for("span", 4, |span| span["kind"] == 2);
@@ -39,22 +45,39 @@ fn secrets_are_in_no_line_and_no_span() {
     let lines = access_lines(&weir);
     assert_eq!(lines[0]["url.query"], "page=2&token=REDACTED");
     assert_eq!(lines[2]["url.path"], "/reset/REDACTED");
-    assert_eq!(lines[3]["http.request.header.referer"], "https://a/?page=2&api_key=REDACTED");
+    assert_eq!(
+        lines[3]["http.request.header.referer"],
+        "https://a/?page=2&api_key=REDACTED"
+    );
     assert_eq!(spans[0]["attributes"]["url.query"], "page=2&token=REDACTED");
-    assert_eq!(spans[3]["attributes"]["http.request.header.cookie"][0], "REDACTED");
+    assert_eq!(
+        spans[3]["attributes"]["http.request.header.cookie"][0],
+        "REDACTED"
+    );
     assert!(!weir.log().contains(CANARY), "{}", weir.log());
     assert!(!receiver.text().contains(CANARY));
 
     // The same as records of a receiver, and for people.
     let logs = otlp.replace("tracing", "log: { output: otlp, LOG }\ntracing");
-    let logs = logs.replace("LOG", "query: true, headers: [cookie], redact: { query: [email], paths: ['/reset/{token}'] }");
-    assert_eq!(weir.reload(&(forward(upstream.address) + &logs)).status(), 200);
+    let logs = logs.replace(
+        "LOG",
+        "query: true, headers: [cookie], redact: { query: [email], paths: ['/reset/{token}'] }",
+    );
+    assert_eq!(
+        weir.reload(&(forward(upstream.address) + &logs)).status(),
+        200
+    );
     send_secrets(&weir);
     receiver.wait_for("log", 4, |log| log["event"] == "http.server.request");
     let text = SETTINGS.replace("log:\n", "log:\n  format: text\n") + &otlp;
-    assert_eq!(weir.reload(&(forward(upstream.address) + &text)).status(), 200);
+    assert_eq!(
+        weir.reload(&(forward(upstream.address) + &text)).status(),
+        200
+    );
     send_secrets(&weir);
-    wait_until("the requests are logged", || weir.log().contains("500 GET  a/c"));
+    wait_until("the requests are logged", || {
+        weir.log().contains("500 GET  a/c")
+    });
     assert!(!(weir.log() + &weir.stderr()).contains(CANARY));
     assert!(!receiver.text().contains(CANARY));
 }
@@ -72,11 +95,17 @@ fn no_request_can_end_a_line_or_begin_another() {
              X-Note: \r\nX-Note: a,\"b\"\r\n"
                 .to_owned(),
         ),
-        ("/d".to_owned(), "traceparent: \"}\u{2028}\r\ntracestate: \u{85}\r\n".to_owned()),
+        (
+            "/d".to_owned(),
+            "traceparent: \"}\u{2028}\r\ntracestate: \u{85}\r\n".to_owned(),
+        ),
     ];
-    let log = "  query: true\n  headers: [referer, x-note]\ntracing: { parent: all }\n";
+    let log = "  query: true\n  headers: [referer, x-note]\ntracing: { parent: all }\nworkers: 1\n";
     for format in ["json", "text"] {
-        let config = format!("{}log:\n  format: {format}\n{log}", forward(upstream.address));
+        let config = format!(
+            "{}log:\n  format: {format}\n{log}",
+            forward(upstream.address)
+        );
         let weir = Weir::start(&config);
         for (target, fields) in &hostile {
             let mut wire = Wire::connect(weir.http());
@@ -98,7 +127,14 @@ fn no_request_can_end_a_line_or_begin_another() {
             assert_eq!(requests(&log).len(), hostile.len() + 1, "{log}");
             continue;
         }
-        let is_request = |line: &&str| line.get(13..17).is_some_and(|status| status.trim().parse::<u16>().is_ok());
-        assert_eq!(log.lines().filter(is_request).count(), hostile.len() + 1, "{log}");
+        let is_request = |line: &&str| {
+            line.get(13..17)
+                .is_some_and(|status| status.trim().parse::<u16>().is_ok())
+        };
+        assert_eq!(
+            log.lines().filter(is_request).count(),
+            hostile.len() + 1,
+            "{log}"
+        );
     }
 }

@@ -23,7 +23,10 @@ fn errors_are_logged_whatever_the_share() {
     }
     wait_until("the requests are logged", || access_lines(&weir).len() >= 3);
     let lines = access_lines(&weir);
-    let paths: Vec<&str> = lines.iter().map(|line| line["url.path"].as_str().unwrap()).collect();
+    let paths: Vec<&str> = lines
+        .iter()
+        .map(|line| line["url.path"].as_str().unwrap())
+        .collect();
     // Workers write in their own order.
     let mut paths = paths;
     paths.sort_unstable();
@@ -33,16 +36,24 @@ fn errors_are_logged_whatever_the_share() {
 #[test]
 fn messages_about_a_request_have_its_ids() {
     let upstream = Upstream::echo();
-    let weir = Weir::start(&(forward(upstream.address) + "log: { level: debug }\ntracing: true\ntimeouts: { head: 1s }\n"));
+    let weir = Weir::start(
+        &(forward(upstream.address)
+            + "log: { level: debug }\ntracing: true\ntimeouts: { head: 1s }\n"),
+    );
     let answer = weir.get("/%zz");
     assert_eq!(answer.status(), 400);
     let id = answer.get("x-request-id").unwrap();
     wait_until("the request is logged", || !access_lines(&weir).is_empty());
     let log = weir.log();
-    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let about: Vec<Value> = lines.filter(|line| line["weir.request_id"] == id).collect();
     let message = about.iter().find(|line| line["body"].is_string()).unwrap();
-    let access = about.iter().find(|line| line["event.name"].is_string()).unwrap();
+    let access = about
+        .iter()
+        .find(|line| line["event.name"].is_string())
+        .unwrap();
     assert_eq!(message["reason"], "bad_path");
     assert_eq!(message["trace_id"], access["trace_id"]);
     assert_eq!(access["trace_id"], id);
@@ -99,7 +110,10 @@ fn lines_are_records_of_a_receiver() {
         receiver.address
     ));
     let id = weir.get("/items").text();
-    let id = id.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+    let id = id
+        .lines()
+        .find_map(|line| line.strip_prefix("x-request-id: "))
+        .unwrap();
     let logs = receiver.wait_for("log", 1, |log| log["event"] == "http.server.request");
     let attributes = &logs[0]["attributes"];
     assert_eq!(attributes["weir.request_id"], *id);
@@ -110,7 +124,10 @@ fn lines_are_records_of_a_receiver() {
     assert!(attributes["duration_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(logs[0]["number"], 9);
     let said = receiver.wait_for("log", 1, |log| log["body"] == "serving");
-    assert_eq!(said[0]["attributes"]["scope.name"], "weir::serve::supervise");
+    assert_eq!(
+        said[0]["attributes"]["scope.name"],
+        "weir::serve::supervise"
+    );
     assert_eq!(weir.log(), "");
     assert!(receiver.all("span").is_empty());
 }

@@ -15,7 +15,7 @@ fn access_lines(weir: &Weir) -> Vec<Value> {
 }
 
 fn requests(log: &str) -> Vec<Value> {
-    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line));
+    let lines = log.lines().map(serde_json::from_str::<Value>);
     lines
         .map(|line| line.expect("a line is one JSON object"))
         .filter(|line| line["event.name"] == "http.server.request")

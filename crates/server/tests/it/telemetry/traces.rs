@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::access_lines;
 use crate::harness::{
-    Authority, Message, Receiver, Setup, Upstream, Weir, Wire, answer, forward, free_port, wait_until,
+    Authority, Message, Receiver, Setup, Upstream, Weir, Wire, answer, forward, free_port,
+    wait_until,
 };
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -39,7 +40,7 @@ fn settings(receiver: &Receiver, more: &str, tracing: &str) -> String {
     )
 }
 
-fn find<'a>(spans: &'a [Value], kind: u64) -> &'a Value {
+fn find(spans: &[Value], kind: u64) -> &Value {
     spans
         .iter()
         .find(|span| span["kind"] == kind)
@@ -54,7 +55,11 @@ const INTERNAL: u64 = 1;
 fn a_request_is_one_trace_from_the_caller_to_the_target() {
     let receiver = Receiver::start("grpc");
     let upstream = Upstream::echo();
-    let config = settings(&receiver, ", resource: { service.name: edge }", "parent: all, sample: 0%");
+    let config = settings(
+        &receiver,
+        ", resource: { service.name: edge }",
+        "parent: all, sample: 0%",
+    );
     let weir = Weir::start(&(forward(upstream.address) + &config));
     let stated = format!("traceparent: 00-{TRACE}-{PARENT}-01\r\ntracestate: a=1, b@c=2\r\n");
     let answer = send(&weir, "/items?q=1", &stated);
@@ -94,8 +99,14 @@ fn a_request_is_one_trace_from_the_caller_to_the_target() {
     assert!(attributes.get("url.query").is_none());
     assert_eq!(client["attributes"]["server.port"], upstream.address.port());
     for span in &spans {
-        let (start, end) = (span["start"].as_u64().unwrap(), span["end"].as_u64().unwrap());
-        assert!(server["start"].as_u64().unwrap() <= start && start <= end, "{span}");
+        let (start, end) = (
+            span["start"].as_u64().unwrap(),
+            span["end"].as_u64().unwrap(),
+        );
+        assert!(
+            server["start"].as_u64().unwrap() <= start && start <= end,
+            "{span}"
+        );
         assert!(end <= server["end"].as_u64().unwrap(), "{span}");
     }
 
@@ -105,7 +116,10 @@ fn a_request_is_one_trace_from_the_caller_to_the_target() {
     assert_eq!(line["span_id"], server["span_id"]);
     assert_eq!(line["trace_flags"], "01");
     assert_eq!(line["weir.request_id"], attributes["weir.request_id"]);
-    assert!(echo.contains(&format!("x-request-id: {}\n", line["weir.request_id"].as_str().unwrap())));
+    assert!(echo.contains(&format!(
+        "x-request-id: {}\n",
+        line["weir.request_id"].as_str().unwrap()
+    )));
 }
 
 #[test]
@@ -137,13 +151,27 @@ fn invalid_context_of_those_who_are_trusted_counts_for_nothing() {
     let weir = Weir::start(&(forward(upstream.address) + config));
     let megabyte = "a".repeat(1 << 20);
     for (parent, state) in [
-        (format!("00-{}-{PARENT}-01", "0".repeat(32)), "a=1".to_owned()),
-        (format!("00-{}-{PARENT}-01", TRACE.to_uppercase()), "a=1".to_owned()),
+        (
+            format!("00-{}-{PARENT}-01", "0".repeat(32)),
+            "a=1".to_owned(),
+        ),
+        (
+            format!("00-{}-{PARENT}-01", TRACE.to_uppercase()),
+            "a=1".to_owned(),
+        ),
         (format!("ff-{TRACE}-{PARENT}-01"), "a=1".to_owned()),
         (megabyte.clone(), megabyte.clone()),
-        (format!("00-{TRACE}-{PARENT}-01-{megabyte}"), "a=1".to_owned()),
+        (
+            format!("00-{TRACE}-{PARENT}-01-{megabyte}"),
+            "a=1".to_owned(),
+        ),
     ] {
-        let echo = send(&weir, "/", &format!("traceparent: {parent}\r\ntracestate: {state}\r\n")).text();
+        let echo = send(
+            &weir,
+            "/",
+            &format!("traceparent: {parent}\r\ntracestate: {state}\r\n"),
+        )
+        .text();
         let (trace, _, flags) = told(&echo);
         assert_ne!(trace, TRACE);
         // Nobody has decided: the share counts.
@@ -167,7 +195,10 @@ fn heads_of_a_megabyte_are_refused_before_anything_is_read_from_them() {
     // The gateway may close before all of it was taken.
     let _ = wire.try_send(head);
     assert_eq!(weir.get("/").status(), 200);
-    assert_eq!(weir.metric("weir_answers_total", &["head_too_large"]) as u64, 1);
+    assert_eq!(
+        weir.metric("weir_answers_total", &["head_too_large"]) as u64,
+        1
+    );
 }
 
 #[test]
@@ -201,7 +232,11 @@ fn errors_and_slow_requests_are_traced_whatever_the_share() {
          - {{ name: dead, match: {{ path: /dead }}, upstream: dead }}\n\
          {}",
         upstream.address,
-        settings(&receiver, ", protocol: http, compression: none", "sample: 0%, slow: 50ms"),
+        settings(
+            &receiver,
+            ", protocol: http, compression: none",
+            "sample: 0%, slow: 50ms"
+        ),
     );
     let weir = Weir::start(&config);
     for path in ["/", "/error", "/missing", "/dead"] {
@@ -229,9 +264,17 @@ fn errors_and_slow_requests_are_traced_whatever_the_share() {
         .collect();
     paths.sort_unstable();
     assert_eq!(paths, ["/dead", "/error", "/slow"]);
-    let by_path = |path: &str| spans.iter().find(|span| span["attributes"]["url.path"] == path).unwrap();
+    let by_path = |path: &str| {
+        spans
+            .iter()
+            .find(|span| span["attributes"]["url.path"] == path)
+            .unwrap()
+    };
     let error = by_path("/error");
-    assert_eq!((&error["status"], &error["attributes"]["error.type"]), (&2.into(), &"500".into()));
+    assert_eq!(
+        (&error["status"], &error["attributes"]["error.type"]),
+        (&2.into(), &"500".into())
+    );
     assert_eq!(by_path("/slow")["status"], 0);
     let dead = by_path("/dead");
     assert_eq!(dead["attributes"]["error.type"], "upstream_connect_failed");
@@ -240,8 +283,15 @@ fn errors_and_slow_requests_are_traced_whatever_the_share() {
     let attempts = receiver.wait_for("span", 2, |span| {
         span["kind"] == CLIENT && span["parent"] == dead["span_id"]
     });
-    assert_eq!(attempts[0]["attributes"]["error.type"], "upstream_connect_failed");
-    assert!(attempts[0]["attributes"].get("http.request.resend_count").is_none());
+    assert_eq!(
+        attempts[0]["attributes"]["error.type"],
+        "upstream_connect_failed"
+    );
+    assert!(
+        attempts[0]["attributes"]
+            .get("http.request.resend_count")
+            .is_none()
+    );
     assert_eq!(attempts[1]["attributes"]["http.request.resend_count"], 1);
     let headers = &spans[0]["headers"];
     assert_eq!(headers["content-type"], "application/x-protobuf");
@@ -254,8 +304,15 @@ fn each_attempt_tells_its_target_a_span_of_its_own() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (told_so, count) = (Arc::clone(&seen), AtomicUsize::new(0));
     let upstream = Upstream::answering(move |request| {
-        told_so.lock().unwrap().push(request.get("traceparent").unwrap().to_owned());
-        let status = if count.fetch_add(1, Ordering::AcqRel) == 0 { 503 } else { 200 };
+        told_so
+            .lock()
+            .unwrap()
+            .push(request.get("traceparent").unwrap().to_owned());
+        let status = if count.fetch_add(1, Ordering::AcqRel) == 0 {
+            503
+        } else {
+            200
+        };
         answer(status, &[], "")
     });
     let config = format!(
@@ -270,7 +327,10 @@ fn each_attempt_tells_its_target_a_span_of_its_own() {
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 2);
     for (attempt, told) in attempts.iter().zip(&*seen) {
-        let ids = [attempt["trace_id"].as_str().unwrap(), attempt["span_id"].as_str().unwrap()];
+        let ids = [
+            attempt["trace_id"].as_str().unwrap(),
+            attempt["span_id"].as_str().unwrap(),
+        ];
         assert_eq!(*told, format!("00-{}-{}-01", ids[0], ids[1]));
     }
     let statuses: Vec<&Value> = attempts
@@ -285,13 +345,22 @@ fn each_attempt_tells_its_target_a_span_of_its_own() {
 fn two_gateways_are_one_trace_over_http_2() {
     let receiver = Receiver::start("grpc");
     let upstream = Upstream::echo();
-    let inner = settings(&receiver, ", resource: { service.name: inner }", "sample: 0%");
-    let inner = Weir::start(&(forward(upstream.address) + "trusted_proxies: [127.0.0.1]\n" + &inner));
+    let inner = settings(
+        &receiver,
+        ", resource: { service.name: inner }",
+        "sample: 0%",
+    );
+    let inner =
+        Weir::start(&(forward(upstream.address) + "trusted_proxies: [127.0.0.1]\n" + &inner));
     let outer = format!(
         "upstreams:\n  up: {{ targets: ['{}'], http2: true }}\n\
          routes:\n  - {{ name: all, match: {{ path: /* }}, upstream: up }}\n{}",
         inner.http(),
-        settings(&receiver, ", resource: { service.name: outer }", "sample: 100%"),
+        settings(
+            &receiver,
+            ", resource: { service.name: outer }",
+            "sample: 100%"
+        ),
     );
     let outer = Weir::start(&outer);
     let (trace, _, flags) = told(&outer.get("/").text());
@@ -304,7 +373,10 @@ fn two_gateways_are_one_trace_over_http_2() {
             |span: &&Value| span["resource"]["service.name"] == service && span["kind"] == kind;
         spans.iter().find(is_meant).unwrap()
     };
-    assert_eq!(of("inner", SERVER)["parent"], of("outer", CLIENT)["span_id"]);
+    assert_eq!(
+        of("inner", SERVER)["parent"],
+        of("outer", CLIENT)["span_id"]
+    );
     assert_eq!(of("outer", SERVER)["parent"], "");
     // The request id goes along as well.
     let id = |service| &of(service, SERVER)["attributes"]["weir.request_id"];
@@ -331,7 +403,9 @@ fn a_receiver_behind_tls_gets_the_headers_that_it_asks_for() {
     let setup = Setup::new().environment("TOKEN", "Bearer canary-7f3a");
     let authority = Authority::new("telemetry");
     setup.write("ca.pem", authority.pem());
-    authority.issue("receiver", &["localhost"]).write(setup.directory.path(), "receiver");
+    authority
+        .issue("receiver", &["localhost"])
+        .write(setup.directory.path(), "receiver");
     let port = free_port();
     let material = [setup.path("receiver.crt"), setup.path("receiver.key")];
     let receiver = Receiver::at("grpcs", port, &[&material[0], &material[1]]);
@@ -357,5 +431,7 @@ fn a_receiver_behind_tls_gets_the_headers_that_it_asks_for() {
     wait_until("the export fails", || {
         weir.metric("weir_otlp_exports_failed_total", &["traces"]) > 0.0
     });
-    assert!(weir.log().contains("telemetry cannot be exported"), "{}", weir.log());
+    wait_until("it is said", || {
+        weir.log().contains("telemetry cannot be exported")
+    });
 }
