@@ -86,6 +86,19 @@ pub struct Config {
 pub struct Admin {
     /// Loopback unless the operator says otherwise.
     pub address: SocketAddr,
+    /// Which requests it can tell about one by one.
+    pub requests: KeptRequests,
+}
+
+/// Requests that are kept in memory for the operator to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptRequests {
+    /// How many of those in the access log, the latest.
+    pub recent: usize,
+    /// How many of those that failed, were refused or took long, the latest.
+    pub noted: usize,
+    /// What takes that long is noted; `None` if nothing is for that.
+    pub slow: Option<Duration>,
 }
 
 /// One address that accepts traffic.

@@ -70,6 +70,15 @@ pub struct Rings {
     pub traces: Vec<rtrb::Consumer<Box<TraceRecord>>>,
 }
 
+/// Somebody looks on as requests end.
+pub struct Watching(Arc<Shared>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 struct Thread {
     commands: UnboundedSender<Command>,
     counters: Arc<WorkerCounters>,
@@ -123,6 +132,7 @@ impl Gateway {
             generation: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
+            watchers: AtomicUsize::new(0),
             overload,
             control: control.notices(),
         });
@@ -152,6 +162,12 @@ impl Gateway {
         gateway.supervise(&revisions.compiler);
         drop(revisions);
         Ok((gateway, rings))
+    }
+
+    /// Until this is dropped, every request comes with a record, whether it is logged or not.
+    pub fn watch_requests(&self) -> Watching {
+        self.shared.watchers.fetch_add(1, Ordering::Relaxed);
+        Watching(Arc::clone(&self.shared))
     }
 
     fn revisions(&self) -> MutexGuard<'_, Revisions> {

@@ -36,6 +36,7 @@ mod output;
 mod overload;
 mod path;
 pub mod proxy_protocol;
+pub mod reason;
 mod record;
 pub mod render;
 mod request;
@@ -54,7 +55,8 @@ mod worker;
 
 pub use failure::Failure;
 pub use fields::Fields;
-pub use gateway::{Gateway, GatewayError, Rings, Socket};
+
+pub use gateway::{Gateway, GatewayError, Rings, Socket, Watching};
 pub use health::{CheckAnswer, ChecksReport, HealthReport, HealthState, Standing};
 pub use message::Version;
 pub use overload::{Ban, Refusal, Source};

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::overload::Refusal;
+use crate::reason::REASONS;
 
 /// A number written by one thread and read by any.
 #[derive(Debug, Default)]
@@ -164,49 +165,13 @@ pub struct WorkerCounters {
     /// How far the worker has come with refusing requests, from 0 to 3,000: a thousand for each class
     /// of priority.
     pub pressure: Counter,
-    /// Answers made here or cut short, by [`crate::Failure::reason`].
+    /// Answers made here or cut short, in the order of [`REASONS`].
     pub by_reason: [Counter; REASONS.len()],
 }
 
-/// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 32] = [
-    "malformed_request",
-    "head_too_large",
-    "body_too_large",
-    "bad_path",
-    "unknown_transfer_coding",
-    "unknown_version",
-    "method_not_forwarded",
-    "unknown_expectation",
-    "loop_detected",
-    "head_timeout",
-    "body_timeout",
-    "write_timeout",
-    "client_closed",
-    "no_route",
-    "method_not_allowed",
-    "no_target",
-    "circuit_open",
-    "upstream_busy",
-    "queue_timeout",
-    "deadline_exceeded",
-    "upstream_resolve_failed",
-    "upstream_connect_failed",
-    "upstream_connect_timeout",
-    "upstream_tls_failed",
-    "upstream_reset",
-    "upstream_timeout",
-    "upstream_stalled",
-    "upstream_malformed",
-    "overloaded",
-    "memory_pressure",
-    "banned",
-    "redirect",
-];
-
 impl WorkerCounters {
     pub(crate) fn count_reason(&self, reason: &str) {
-        if let Some(at) = REASONS.iter().position(|known| *known == reason) {
+        if let Some(at) = REASONS.iter().position(|known| known.word == reason) {
             self.by_reason[at].add(1);
         }
     }

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::message::Version;
 use crate::overload::admission;
+use crate::reason::{self, Decider};
 use crate::snapshot::LocalSnapshot;
 use crate::trace::{Current, Trace, TraceIds};
 use crate::upstream::bulkhead::Place;
@@ -26,6 +27,10 @@ mod traced;
 /// One request, as the access log tells it.
 #[derive(Clone, Debug)]
 pub struct AccessRecord {
+    /// Whether it belongs in the access log, and is not only of interest to whoever looks on.
+    pub is_logged: bool,
+    /// Whether it failed, was refused or took long.
+    pub is_noted: bool,
     /// When the request's head had arrived.
     pub time: SystemTime,
     /// Joins this record with the error answer and the upstream's logs.
@@ -73,6 +78,8 @@ pub struct AccessRecord {
     pub reason: Option<&'static str>,
     /// More about the reason, for the operator.
     pub cause: Option<&'static str>,
+    /// Name of the route's policy that decided, if one did.
+    pub policy: Option<Arc<str>>,
     /// Its place in a trace, if requests are traced.
     pub trace: Option<TraceIds>,
 }
@@ -169,7 +176,7 @@ impl Recorder {
     /// Keeps what only logs and traces need.
     pub(crate) fn keep(&mut self, query: Option<&ByteString>, fields: &Fields) {
         let wanted = &self.snapshot.recorded;
-        if !wanted.anything {
+        if !wanted.anything && !self.client.worker.is_watched() {
             return;
         }
         self.user_agent = fields.get(&USER_AGENT).cloned();
@@ -341,15 +348,19 @@ impl Drop for Recorder {
         );
         let is_error = status >= 500 || self.is_cut;
         let is_logged = self.snapshot.recorded.access && (is_error || self.is_in_log_sample());
+        let is_noted = self.is_noted(status, is_error, duration);
+        let is_kept = is_logged || is_noted || worker.is_watched();
         let is_traced = self.is_traced(is_error, duration);
-        if !is_logged && !is_traced {
+        if !is_kept && !is_traced {
             return;
         }
-        let record = self.access_record(status, duration, received);
+        let mut record = self.access_record(status, duration, received);
+        record.is_logged = is_logged;
+        record.is_noted = is_noted;
         if is_traced && let Some(traced) = self.trace_record(record.clone(), is_error) {
             self.client.worker.push_trace(traced);
         }
-        if is_logged {
+        if is_kept {
             self.client.worker.push_record(record);
         }
     }
@@ -365,10 +376,32 @@ impl Recorder {
         share.takes(self.id.number() as u64)
     }
 
+    /// The route's policy that is the reason, if one is.
+    fn deciding_policy(&self) -> Option<Arc<str>> {
+        let Decider::Policy(kind) = reason::find(self.reason?)?.decider else {
+            return None;
+        };
+        let config = &self.snapshot.config;
+        let mut policies = config.routes.get(self.route?)?.policies.iter();
+        let policy = policies.find(|at| config.policies[**at].kind.name() == kind)?;
+        Some(Arc::from(&*config.policies[*policy].name))
+    }
+
+    /// Whether an operator will want to know of it: it failed, was refused here, or took long.
+    fn is_noted(&self, status: u16, is_error: bool, duration: Duration) -> bool {
+        let recorded = &self.snapshot.recorded;
+        let is_refusal = self.reason.is_some() && status >= 400;
+        // A long answer is not a slow one, nor is a tunnel.
+        let waited = self.upstream_head.unwrap_or(duration);
+        recorded.notes && (is_error || is_refusal || waited >= recorded.slow)
+    }
+
     fn access_record(&mut self, status: u16, duration: Duration, received: u64) -> AccessRecord {
         let snapshot = &self.snapshot;
         let in_flight = self.in_flight.as_ref();
         AccessRecord {
+            is_logged: false,
+            is_noted: false,
             time: SystemTime::now()
                 .checked_sub(duration)
                 .unwrap_or(SystemTime::UNIX_EPOCH),
@@ -406,6 +439,7 @@ impl Recorder {
             upstream_head: self.upstream_head,
             reason: self.reason,
             cause: self.cause,
+            policy: self.deciding_policy(),
             trace: self.trace.as_ref().map(|trace| trace.ids()),
         }
     }

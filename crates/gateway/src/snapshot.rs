@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -45,6 +45,10 @@ pub struct Snapshot {
 pub(crate) struct Recorded {
     /// Whether there is an access log.
     pub(crate) access: bool,
+    /// Whether requests that failed, were refused or took long are kept for the operator.
+    pub(crate) notes: bool,
+    /// What takes this long is noted.
+    pub(crate) slow: Duration,
     /// Whether there is anything that shows more than counters.
     pub(crate) anything: bool,
     pub(crate) sample: model::Share,
@@ -55,9 +59,14 @@ pub(crate) struct Recorded {
 impl Recorded {
     fn of(config: &Config) -> Self {
         let log = &config.log;
+        let kept = &config.admin.requests;
+        let notes = kept.noted > 0;
+        let exports = config.tracing.is_some() && config.otlp.is_some();
         Self {
             access: log.access,
-            anything: log.access || (config.tracing.is_some() && config.otlp.is_some()),
+            notes,
+            slow: kept.slow.unwrap_or(Duration::MAX),
+            anything: log.access || notes || exports,
             sample: log.sample,
             query: log.query,
             headers: log.headers.clone(),

@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicUsize,
     /// Workers that accept nothing more, and have taken up what waited to be accepted.
     pub(crate) closed: AtomicUsize,
+    /// How many look on as requests end.
+    pub(crate) watchers: AtomicUsize,
     /// What is known of addresses and memory.
     pub(crate) overload: Arc<Overload>,
     /// The supervisor of upstreams.
@@ -131,6 +133,12 @@ impl Worker {
         if self.traces.borrow_mut().push(record).is_err() {
             self.counters.traces_dropped.add(1);
         }
+    }
+
+    /// Whether somebody looks on as requests end. Read by each request, and written when somebody comes
+    /// or goes.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.shared.watchers.load(Ordering::Relaxed) > 0
     }
 
     /// Whether there is time and memory for every request.

@@ -11,6 +11,7 @@ mod log;
 mod otlp;
 mod output;
 mod redact;
+mod requests;
 mod serve;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Match(arguments) => command::dry_run::run(&global, &arguments, output),
         Command::Doctor(_) => command::doctor::run(&global, output),
         Command::Upstreams(arguments) => command::upstreams::run(&global, &arguments, output),
+        Command::Requests(arguments) => command::requests::run(&global, &arguments, output),
         Command::Reload(arguments) => command::reload::run(&global, &arguments, output),
         Command::Traffic(arguments) => command::traffic::run(&global, &arguments, output),
         Command::Upgrade(arguments) => command::upgrade::run(&global, &arguments, output),

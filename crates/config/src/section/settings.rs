@@ -5,19 +5,58 @@ use ipnet::IpNet;
 use super::overload::{MINIMUM_RATE, decode_minimum_rate};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
-use crate::model::{Admin, ClientTimeouts, EncodedSlash, Limits};
+use crate::model::{Admin, ClientTimeouts, EncodedSlash, KeptRequests, Limits};
 use crate::shape::{Choice, Record, Shape, choice, field};
 use crate::value::address::{self, LISTEN};
 
 pub(super) static ADMIN: Record = Record {
     name: "admin",
     about: "The admin listener: health, metrics and the API.",
-    fields: &[field(
-        "address",
-        Shape::Text(&LISTEN),
-        "Where to listen. Keep it on loopback.",
-    )
-    .default("127.0.0.1:9900")],
+    fields: &[
+        field(
+            "address",
+            Shape::Text(&LISTEN),
+            "Where to listen. Keep it on loopback.",
+        )
+        .default("127.0.0.1:9900"),
+        field(
+            "requests",
+            Shape::Record(&REQUESTS),
+            "Requests kept in memory for `weir requests`.",
+        )
+        .default("{}"),
+    ],
+};
+
+static REQUESTS: Record = Record {
+    name: "kept requests",
+    about: "How many requests are kept in memory, to be looked at one by one.",
+    fields: &[
+        field(
+            "recent",
+            KEPT,
+            "The latest of those in the access log.",
+        )
+        .default("1000"),
+        field(
+            "noted",
+            KEPT,
+            "The latest of those that failed, were refused or took long, whatever the access log has.",
+        )
+        .default("10000"),
+        field(
+            "slow",
+            Shape::Either(&[Shape::Boolean, DEADLINE]),
+            "What takes this long is noted. `false` notes none for that.",
+        )
+        .default("1s"),
+    ],
+};
+
+/// About 600 bytes each.
+const KEPT: Shape = Shape::Integer {
+    least: 0,
+    most: 1_000_000,
 };
 
 const DEADLINE: Shape = Shape::Duration { zero: false };
@@ -149,7 +188,20 @@ pub(super) fn decode_admin(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Op
             .help("listen on 127.0.0.1 and reach it through a tunnel");
         context.report(finding);
     }
-    Some(Admin { address })
+    let requests = decode_requests(context, &object.get("requests")?);
+    Some(Admin {
+        address,
+        requests: requests?,
+    })
+}
+
+fn decode_requests(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<KeptRequests> {
+    let object = Object::open(context, cursor)?;
+    Some(KeptRequests {
+        recent: object.get("recent")?.number(context),
+        noted: object.get("noted")?.number(context),
+        slow: object.get("slow")?.duration_or_off(context),
+    })
 }
 
 pub(super) fn decode_trusted_proxies(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Vec<IpNet> {

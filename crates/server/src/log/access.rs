@@ -22,7 +22,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redact
 
 /// Names are OpenTelemetry's where it has one (semantic conventions for HTTP servers); what is not
 /// known is left out.
-fn write_json(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redactor) {
+pub(crate) fn write_json(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redactor) {
     let mut json = JsonLine::begin(line, Timestamp::of(record.time), "INFO");
     if record.status == 0 {
         json.string("event.name", b"weir.connection.refused");
@@ -90,6 +90,9 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redactor) {
     }
     if let Some(cause) = record.cause {
         json.string("weir.cause", cause.as_bytes());
+    }
+    if let Some(setting) = record.decided_by() {
+        json.string("weir.decided_by", setting.as_bytes());
     }
     json.end();
 }

@@ -69,6 +69,13 @@ pub(super) fn word(line: &mut Vec<u8>, bytes: &[u8]) {
     });
 }
 
+/// Text for people, on one line. What cannot be shown safely is written as `\xNN` or `\u{NNNN}`.
+pub(crate) fn printable(text: &str) -> String {
+    let mut line = Vec::with_capacity(text.len());
+    text_chunks(&mut line, text.as_bytes(), text_character);
+    String::from_utf8_lossy(&line).into_owned()
+}
+
 /// Writes a message for people. It may have several lines; those after the first are indented so
 /// that none of them can pass for a line of its own.
 pub(super) fn message(line: &mut Vec<u8>, bytes: &[u8]) {

@@ -29,9 +29,11 @@ use weir_gateway::AccessRecord;
 
 use crate::otlp::LogQueue;
 use crate::redact::Redactor;
+use crate::requests::Journal;
 
-pub(crate) use access::split_host;
+pub(crate) use access::{split_host, write_json};
 use application::Lines;
+pub(crate) use escape::printable;
 pub(crate) use output::Counters;
 use output::{Batch, Output};
 use writer::{Command, SharedForm, Writer};
@@ -88,6 +90,7 @@ struct Inner {
     thread: Thread,
     form: Arc<SharedForm>,
     counters: Arc<Counters>,
+    journal: Arc<Journal>,
     /// What can change the level; not there while `WEIR_LOG` sets it.
     filter: Mutex<Option<Handle<EnvFilter, Registry>>>,
     current: Mutex<Current>,
@@ -127,6 +130,7 @@ impl LogHandle {
         let form = Arc::new(SharedForm::new(form));
         let redactor = Arc::new(Redactor::new(&settings.redact));
         let counters = Arc::new(Counters::default());
+        let journal = Arc::new(Journal::default());
         let (commands, obeyed) = channel();
         let (messages, written) = sync_channel(MESSAGES);
         let writer = Writer {
@@ -137,6 +141,7 @@ impl LogHandle {
             form: Arc::clone(&form),
             redactor: Arc::clone(&redactor),
             exporter,
+            journal: Arc::clone(&journal),
         };
         let thread = thread::Builder::new()
             .name("weir-log".into())
@@ -155,6 +160,7 @@ impl LogHandle {
             thread: thread.thread().clone(),
             form,
             counters,
+            journal,
             filter: Mutex::new(None),
             current: Mutex::new(current),
         })))
@@ -234,6 +240,16 @@ impl LogHandle {
         self.tell(Command::Finish(done));
         // Nobody is left to tell that lines are lost.
         let _ = finished.recv_timeout(FINISH);
+    }
+
+    /// The latest requests.
+    pub(crate) fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.0.journal)
+    }
+
+    /// What nobody may be shown of a request.
+    pub(crate) fn redactor(&self) -> Arc<Redactor> {
+        Arc::clone(&lock(&self.0.current).redactor)
     }
 
     /// What was lost, for metrics.

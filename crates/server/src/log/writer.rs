@@ -15,11 +15,15 @@ use super::output::{Batch, Output};
 use super::{Form, Message, access};
 use crate::otlp::{self, LogQueue};
 use crate::redact::Redactor;
+use crate::requests::Journal;
 
 /// How often the rings are looked at.
 const POLL: Duration = Duration::from_millis(20);
 /// At the end, how long workers that still run are listened to.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
+
+/// Records written, and given to the journal, at a time; until then their places in the ring are taken.
+const CHUNK: usize = 256;
 
 /// What the thread can be told.
 pub(super) enum Command {
@@ -68,6 +72,8 @@ pub(super) struct Writer {
     pub(super) redactor: Arc<Redactor>,
     /// Where logs go that are exported.
     pub(super) exporter: LogQueue,
+    /// Where requests go once they are written.
+    pub(super) journal: Arc<Journal>,
 }
 
 impl Writer {
@@ -95,6 +101,7 @@ impl Writer {
             form,
             redactor,
             exporter,
+            journal,
             ..
         } = self;
         for message in messages.try_iter() {
@@ -105,13 +112,20 @@ impl Writer {
         }
         let form = form.get();
         for ring in records.iter_mut() {
-            for _ in 0..ring.slots() {
-                let Ok(record) = ring.pop() else { break };
-                if form == Form::Otlp {
-                    exporter.push(otlp::access(&record, redactor));
-                } else {
-                    batch.add(|lines| access::write(lines, &record, redactor, form));
+            let mut left = ring.slots();
+            while let Ok(chunk) = ring.read_chunk(left.min(CHUNK))
+                && left > 0
+            {
+                left -= chunk.len();
+                let (first, second) = chunk.as_slices();
+                for record in first.iter().chain(second).filter(|record| record.is_logged) {
+                    if form == Form::Otlp {
+                        exporter.push(otlp::access(record, redactor));
+                    } else {
+                        batch.add(|lines| access::write(lines, record, redactor, form));
+                    }
                 }
+                journal.add(chunk);
             }
         }
         batch.write();

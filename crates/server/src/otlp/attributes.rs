@@ -84,6 +84,11 @@ pub(super) fn of_request(record: &AccessRecord, redactor: &Redactor) -> Vec<KeyV
     }
     all.extend(record.reason.map(|reason| text("weir.reason", reason)));
     all.extend(record.cause.map(|cause| text("weir.cause", cause)));
+    all.extend(
+        record
+            .decided_by()
+            .map(|setting| text("weir.decided_by", setting)),
+    );
     all
 }
 

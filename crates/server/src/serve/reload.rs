@@ -97,6 +97,9 @@ impl Reloader {
         node.discoverer.apply(&config);
         self.exporter.commit(exporter);
         self.log.commit(log);
+        self.log
+            .journal()
+            .configure(&config.admin.requests, self.log.redactor());
         if let Err(error) = kept.save(&self.data) {
             tracing::warn!("{error:#}");
         }

@@ -91,6 +91,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let config = Arc::new(loaded.config);
     let (traffic_file, saved) = TrafficFile::open(&data);
     let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), saved)?;
+    log.journal()
+        .configure(&config.admin.requests, log.redactor());
     log.follow(rings.records);
     exporter.follow(rings.traces);
     discoverer.apply(&config);

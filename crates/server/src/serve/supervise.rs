@@ -64,6 +64,7 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     let telemetry = admin::Telemetry {
         log: supervisor.reloader.log.counters(),
         otlp: supervisor.reloader.exporter.counters(),
+        journal: supervisor.reloader.log.journal(),
     };
     let serving = admin::serve(admin, Arc::clone(&node), telemetry, async move {
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;

@@ -25,6 +25,7 @@ mod limits;
 mod overload;
 mod proxy;
 mod reload;
+mod requests;
 mod resilience;
 mod routing;
 mod telemetry;

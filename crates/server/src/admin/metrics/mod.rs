@@ -20,8 +20,9 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use weir_gateway::metrics::{
-    Counter, DURATION_BUCKETS, REASONS, RouteCounters, TargetCounters, WorkerCounters,
+    Counter, DURATION_BUCKETS, RouteCounters, TargetCounters, WorkerCounters,
 };
+use weir_gateway::reason::REASONS;
 use weir_gateway::{Gateway, Refusal, Snapshot, Target};
 
 use super::{Shared, SharedState};
@@ -132,13 +133,13 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
     let mut family = exposition.family(
         "weir_answers",
         Kind::Counter,
-        "Answers made by the gateway or cut short, by reason.",
+        "Answers made by the gateway or cut short, by reason and by the setting that decided.",
     );
     for (at, reason) in REASONS.iter().enumerate() {
-        family.sample(
-            &[("reason", reason)],
-            total(&|worker| &worker.by_reason[at]),
-        );
+        let setting = reason.decider.pattern();
+        let mut labels = vec![("reason", reason.word)];
+        labels.extend(setting.as_deref().map(|setting| ("decided_by", setting)));
+        family.sample(&labels, total(&|worker| &worker.by_reason[at]));
     }
     let mut counter = |name, help, counter: fn(&WorkerCounters) -> &Counter| {
         exposition

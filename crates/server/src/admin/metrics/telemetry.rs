@@ -1,4 +1,4 @@
-//! What was lost of logs and traces.
+//! What was lost of logs and traces, and who looks on.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -21,6 +21,13 @@ pub(super) fn collect(exposition: &mut Exposition, telemetry: &Telemetry) {
             "Writes to the log that failed.",
         )
         .sample(&[], telemetry.log.failed_writes());
+    exposition
+        .family(
+            "weir_request_onlookers",
+            Kind::Gauge,
+            "Who follows requests as they end.",
+        )
+        .sample(&[], telemetry.journal.onlookers() as u64);
     let signals: [(&str, &Outcomes); 2] = [
         ("traces", &telemetry.otlp.spans),
         ("logs", &telemetry.otlp.logs),

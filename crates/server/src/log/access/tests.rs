@@ -34,6 +34,9 @@ pub(crate) fn record() -> AccessRecord {
         upstream_connect: Some(Duration::from_micros(150)),
         upstream_head: Some(Duration::from_nanos(980_999)),
         reason: None,
+        policy: None,
+        is_logged: true,
+        is_noted: false,
         cause: None,
         trace: None,
     }

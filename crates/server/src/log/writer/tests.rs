@@ -55,6 +55,7 @@ fn fixture() -> Fixture {
         form: Arc::new(SharedForm::new(Form::Json)),
         redactor: Arc::default(),
         exporter: Exporter::start().expect("a thread").logs(),
+        journal: Arc::default(),
     };
     Fixture {
         writer,

@@ -21,10 +21,10 @@ pub use http2::{H2Client, block_on};
 pub use load::Load;
 pub use otlp::Receiver;
 pub use pki::Authority;
-pub use process::{memory, tool};
+pub use process::{Process, memory, tool};
 pub use servers::{Httpbin, JsonServer, Nginx, NodeScript};
 pub use upstream::{Upstream, answer};
-pub use weir::{Setup, Weir, forward};
+pub use weir::{Ran, Setup, Weir, forward};
 pub use wire::{Message, Wire};
 
 /// Longest wait for anything that should happen at once.
