@@ -12,6 +12,7 @@ mod reload;
 mod requests;
 mod revision;
 mod routes;
+mod status;
 mod targets;
 mod traffic;
 mod upstreams;
@@ -76,6 +77,7 @@ GET    /healthz       whether the process lives
 GET    /readyz        whether it takes traffic
 GET    /metrics       Prometheus or OpenMetrics text
 GET    /v1/version    what was built
+GET    /v1/status     how the process fares
 GET    /v1/revision   the configuration in effect, and the last one refused
 GET    /v1/routes     routes with their counters
 GET    /v1/upstreams  upstreams and targets with their counters
@@ -216,6 +218,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::show))
         .route("/v1/version", get(version))
+        .route("/v1/status", get(status::show))
         .route("/v1/revision", get(revision::show))
         .route("/v1/routes", get(routes::list))
         .route("/v1/upstreams", get(upstreams::list))
