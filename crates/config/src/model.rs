@@ -20,6 +20,7 @@ mod discovery;
 mod health;
 mod overload;
 mod resilience;
+mod streams;
 mod telemetry;
 mod traffic;
 mod upstream;
@@ -31,6 +32,7 @@ pub use discovery::{
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
+pub use streams::{Grpc, Sse, Streams};
 pub use telemetry::{
     Log, LogFormat, LogLevel, LogOutput, LogRotation, Otlp, OtlpProtocol, Redaction, Share,
     Tracing, TrustedParent,
@@ -289,6 +291,8 @@ pub struct Route {
     pub log_sample: Option<Share>,
     /// Share of its requests that are traced, if it has one of its own.
     pub trace_sample: Option<Share>,
+    /// gRPC calls and event streams.
+    pub streams: Streams,
 }
 
 /// What a route does with a request.

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant, SystemTime};
 use bytestring::ByteString;
 use http::header::USER_AGENT;
 use http::{HeaderName, HeaderValue, Method};
-use weir_core::RequestId;
+use weir_core::{GrpcStatus, RequestId};
 
+use crate::body::Body;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::grpc;
 use crate::message::Version;
 use crate::overload::admission;
 use crate::reason::{self, Decider};
@@ -82,6 +84,8 @@ pub struct AccessRecord {
     pub policy: Option<Arc<str>>,
     /// Its place in a trace, if requests are traced.
     pub trace: Option<TraceIds>,
+    /// How a gRPC call ended; `None` for all other requests.
+    pub grpc_status: Option<GrpcStatus>,
 }
 
 /// Bytes of a request's body that were read so far; the body and the recorder share it.
@@ -94,6 +98,8 @@ pub(crate) struct Recorder {
     started: Instant,
     /// When the last attempt began.
     attempted: Instant,
+    /// Whether it waited here before it was sent: that is not the target's time.
+    pub(crate) has_waited: bool,
     pub(crate) id: RequestId,
     pub(crate) client_address: IpAddr,
     version: Version,
@@ -124,6 +130,8 @@ pub(crate) struct Recorder {
     pub(crate) failure: Option<Failure>,
     /// The answer was cut short, and not because of the client.
     is_cut: bool,
+    /// If it is a gRPC call.
+    pub(crate) call: Option<Rc<grpc::Call>>,
     completed: bool,
     pub(crate) trace: Option<Box<Trace>>,
 }
@@ -144,6 +152,7 @@ impl Recorder {
             snapshot: Rc::clone(snapshot),
             started,
             attempted: started,
+            has_waited: false,
             id: RequestId::generate(),
             client_address: client.peer.ip(),
             version,
@@ -168,6 +177,7 @@ impl Recorder {
             cause: None,
             failure: None,
             is_cut: false,
+            call: None,
             completed: false,
             trace: None,
         })
@@ -199,8 +209,9 @@ impl Recorder {
     pub(crate) fn attempt(&mut self, in_flight: InFlight) -> Instant {
         self.in_flight = Some(in_flight);
         self.timing = Timing::default();
-        // The first one begins with the request, near enough: the clock is not asked again.
-        if self.attempts > 0 {
+        // The first one begins with the request, near enough, unless it had to wait: the clock is not
+        // asked again.
+        if self.attempts > 0 || self.has_waited {
             self.attempted = Instant::now();
         }
         self.attempts += 1;
@@ -272,7 +283,16 @@ impl Recorder {
     /// The answer's status is settled.
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = Some(status);
-        self.count_for_split(status);
+        self.count_for_split(self.judged(status));
+    }
+
+    /// By which status an answer is judged: that of a gRPC call hides behind 200.
+    fn judged(&self, status: u16) -> u16 {
+        match (&self.call, self.failure) {
+            (Some(_), Some(failure)) => failure.status().as_u16(),
+            (Some(call), None) => call.status().map_or(status, GrpcStatus::http),
+            (None, _) => status,
+        }
     }
 
     /// Splits are judged by the answers' heads: a body may go on for hours.
@@ -287,6 +307,16 @@ impl Recorder {
         }
     }
 
+    /// Whether there is a body to send again.
+    pub(crate) fn has_body_again(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.has_body_again())
+    }
+
+    /// The body once more, if it was kept.
+    pub(crate) fn body_again(&self) -> Option<Body> {
+        self.call.as_ref()?.body_again()
+    }
+
     /// The answer is made here, for this reason.
     pub(crate) fn decided(&mut self, reason: &'static str, cause: Option<&'static str>) {
         self.reason = Some(reason);
@@ -299,6 +329,10 @@ impl Recorder {
 
     /// The answer was handed over entirely.
     pub(crate) fn complete(mut self: Box<Self>) {
+        // A call is told why it is cut short, and has its proper end then.
+        if let Some(failure) = self.call.as_ref().and_then(|call| call.cut()) {
+            return self.fail(failure);
+        }
         self.completed = true;
     }
 
@@ -314,6 +348,9 @@ impl Recorder {
             self.decided(failure.reason(), failure.cause());
         }
         self.is_cut = failure.status().is_server_error();
+        if let Some(call) = &self.call {
+            call.failed(failure);
+        }
         self.completed = true;
     }
 }
@@ -324,6 +361,9 @@ impl Drop for Recorder {
             // Nobody waited for the end: the connection is gone.
             let failure = Failure::ClientClosed;
             self.reason = Some(failure.reason());
+            if let Some(call) = &self.call {
+                call.failed(failure);
+            }
         }
         let client_closed = Failure::ClientClosed.status().as_u16();
         let status = self.status.unwrap_or(client_closed);
@@ -336,19 +376,22 @@ impl Drop for Recorder {
         self.snapshot
             .route_counters(self.route, worker.index)
             .record(status, duration, received, self.sent);
+        worker.counters.by_version[self.version as usize].add(1);
+        self.count_call();
         if let Some(reason) = self.reason {
             worker.counters.count_reason(reason);
         }
+        let judged = self.judged(status);
         admission::judge(
             worker,
             &self.snapshot,
             self.client_address,
-            status,
+            judged,
             self.failure,
         );
-        let is_error = status >= 500 || self.is_cut;
+        let is_error = judged >= 500 || self.is_cut;
         let is_logged = self.snapshot.recorded.access && (is_error || self.is_in_log_sample());
-        let is_noted = self.is_noted(status, is_error, duration);
+        let is_noted = self.is_noted(judged, is_error, duration);
         let is_kept = is_logged || is_noted || worker.is_watched();
         let is_traced = self.is_traced(is_error, duration);
         if !is_kept && !is_traced {
@@ -396,6 +439,27 @@ impl Recorder {
         recorded.notes && (is_error || is_refusal || waited >= recorded.slow)
     }
 
+    /// Of a call, what came behind its messages is known only now.
+    fn count_call(&self) {
+        let Some(status) = self.call.as_ref().and_then(|call| call.status()) else {
+            return;
+        };
+        let worker = self.client.worker.index;
+        let counters = self.snapshot.route_counters(self.route, worker);
+        counters.by_grpc_status[usize::from(status.code())].add(1);
+        // A head without a status counted as a success, so that this is no failure in a row; it is one
+        // in the rate, as for an answer that is cut short.
+        if self.reason.is_none()
+            && let Some(in_flight) = &self.in_flight
+            && let Some(upstream) = self.upstream
+            && self.call.as_ref().is_some_and(|call| call.ended_late())
+            && let Some(check) = &self.snapshot.upstreams[upstream].model().health.passive
+            && check.statuses.contains(&status.http())
+        {
+            in_flight.pool().counters().faults.add(1);
+        }
+    }
+
     fn access_record(&mut self, status: u16, duration: Duration, received: u64) -> AccessRecord {
         let snapshot = &self.snapshot;
         let in_flight = self.in_flight.as_ref();
@@ -441,6 +505,7 @@ impl Recorder {
             cause: self.cause,
             policy: self.deciding_policy(),
             trace: self.trace.as_ref().map(|trace| trace.ids()),
+            grpc_status: self.call.as_ref().and_then(|call| call.status()),
         }
     }
 }

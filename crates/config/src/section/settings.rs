@@ -29,7 +29,7 @@ pub(super) static ADMIN: Record = Record {
 };
 
 static REQUESTS: Record = Record {
-    name: "kept requests",
+    name: "kept_requests",
     about: "How many requests are kept in memory, to be looked at one by one.",
     fields: &[
         field(

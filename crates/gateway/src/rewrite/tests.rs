@@ -31,6 +31,7 @@ fn with_request<T>(
         priority: weir_config::model::Priority::Normal,
         log_sample: None,
         trace_sample: None,
+        streams: Default::default(),
     };
     let rules = Rules {
         keep_encoded_slash: true,

@@ -41,6 +41,7 @@ fn route(name: &str, words: &str) -> Route {
         priority: weir_config::model::Priority::Normal,
         log_sample: None,
         trace_sample: None,
+        streams: Default::default(),
     }
 }
 

@@ -72,6 +72,10 @@ pub(super) fn of_request(record: &AccessRecord, redactor: &Redactor) -> Vec<KeyV
     all.push(integer("http.response.status_code", record.status));
     all.push(size("http.request.body.size", record.received));
     all.push(size("http.response.body.size", record.sent));
+    if let Some(status) = record.grpc_status {
+        all.push(text("rpc.system.name", "grpc"));
+        all.push(text("rpc.response.status_code", status.as_str()));
+    }
     if let Some(route) = &record.route {
         all.push(text("http.route", route.as_bytes()));
     }

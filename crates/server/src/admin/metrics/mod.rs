@@ -5,9 +5,10 @@
 
 mod discovery;
 mod exposition;
+mod grpc;
 mod health;
 mod overload;
-mod process;
+pub(super) mod process;
 mod resilience;
 mod telemetry;
 mod traffic;
@@ -23,7 +24,7 @@ use weir_gateway::metrics::{
     Counter, DURATION_BUCKETS, RouteCounters, TargetCounters, WorkerCounters,
 };
 use weir_gateway::reason::REASONS;
-use weir_gateway::{Gateway, Refusal, Snapshot, Target};
+use weir_gateway::{Gateway, Refusal, Snapshot, Target, Version};
 
 use super::{Shared, SharedState};
 use exposition::{Exposition, Format, Kind};
@@ -47,6 +48,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     let gateway = &shared.node.gateway;
     let snapshot = gateway.snapshot();
     requests(&mut exposition, &snapshot);
+    grpc::collect(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
     overload::collect(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
@@ -140,6 +142,17 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
         let mut labels = vec![("reason", reason.word)];
         labels.extend(setting.as_deref().map(|setting| ("decided_by", setting)));
         family.sample(&labels, total(&|worker| &worker.by_reason[at]));
+    }
+    let mut family = exposition.family(
+        "weir_requests",
+        Kind::Counter,
+        "Requests by the client's version of HTTP.",
+    );
+    for (at, version) in Version::ALL.iter().enumerate() {
+        family.sample(
+            &[("network_protocol_version", version.as_str())],
+            total(&|worker| &worker.by_version[at]),
+        );
     }
     let mut counter = |name, help, counter: fn(&WorkerCounters) -> &Counter| {
         exposition

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use bytestring::ByteString;
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
-use weir_core::RequestId;
-use weir_gateway::Version;
+use weir_core::{GrpcStatus, RequestId};
+use weir_gateway::{TraceIds, Version};
 
 use super::*;
 
@@ -39,6 +39,7 @@ pub(crate) fn record() -> AccessRecord {
         is_noted: false,
         cause: None,
         trace: None,
+        grpc_status: None,
     }
 }
 
@@ -192,12 +193,13 @@ fn text_is_one_line_for_people() {
         duration: Duration::from_millis(2_500),
         reason: Some("upstream_malformed"),
         cause: Some("the header is too long"),
+        grpc_status: Some(GrpcStatus::Internal),
         ..record()
     };
     assert_eq!(
         line(&failed, Form::Text),
         "03:04:05.123 502 GET  example.com:8443/items 2.50s items→catalog 127.0.0.1:9001 \
-         attempts=2 upstream_malformed (the header is too long)\n"
+         attempts=2 grpc=INTERNAL upstream_malformed (the header is too long)\n"
     );
     assert!(line(&failed, Form::Colored).contains("\x1b[31m502\x1b[0m"));
     assert!(!line(&failed, Form::Text).contains('\x1b'));
@@ -209,13 +211,26 @@ fn the_document_lists_every_field() {
     const DOCUMENT: &str = include_str!("../../../../../docs/logs.md");
     let (_, section) = DOCUMENT.split_once("## Requests").expect("the section");
     let (section, _) = section
-        .split_once("### What is not logged")
+        .split_once("### Connections without a request")
         .expect("its end");
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
-    let documented: BTreeSet<String> = rows
-        .filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let documented: BTreeSet<String> = cells
+        .flat_map(|cell| cell.split(',').map(|name| name.trim().trim_matches('`')))
+        .map(|name| name.replace("NAME", "x-tenant"))
         .collect();
     let record = AccessRecord {
+        query: Some(ByteString::from_static("a=1")),
+        headers: vec![(
+            HeaderName::from_static("x-tenant"),
+            HeaderValue::from_static("7"),
+        )],
+        grpc_status: Some(GrpcStatus::Unavailable),
+        trace: Some(TraceIds {
+            trace_id: 1,
+            span_id: 2,
+            is_sampled: true,
+        }),
         reason: Some("no_route"),
         cause: Some("because"),
         ..record()

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "demo",
     "check",
@@ -13,6 +13,8 @@ const COMMANDS: [&str; 13] = [
     "schema",
     "doctor",
     "upstreams",
+    "requests",
+    "top",
     "reload",
     "traffic",
     "upgrade",
@@ -64,6 +66,8 @@ fn every_example_works() {
         "weir run",
         "weir demo",
         "weir reload",
+        "weir requests",
+        "weir top",
         "weir traffic",
         "weir upgrade",
         "weir upstreams",
