@@ -174,8 +174,39 @@ pub struct WorkerCounters {
     pub pressure: Counter,
     /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
     pub by_version: [Counter; Version::ALL.len()],
+    /// Answers compressed, by coding: gzip, br, zstd.
+    pub compression: [CompressionCounters; 3],
     /// Answers made here or cut short, in the order of [`REASONS`].
-    pub by_reason: [Counter; REASONS.len()],
+    pub by_reason: Counters<{ REASONS.len() }>,
+}
+
+/// As many numbers; arrays have a default only up to 32.
+#[derive(Debug)]
+pub struct Counters<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl<const N: usize> std::ops::Deref for Counters<N> {
+    type Target = [Counter; N];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// What is counted for a content coding, by one worker.
+#[derive(Debug, Default)]
+pub struct CompressionCounters {
+    /// Answers that were compressed.
+    pub answers: Counter,
+    /// Bytes before.
+    pub taken: Counter,
+    /// Bytes after.
+    pub written: Counter,
 }
 
 impl WorkerCounters {

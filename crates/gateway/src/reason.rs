@@ -64,7 +64,7 @@ impl AccessRecord {
 }
 
 /// Every reason of an answer. The order is that of counters, and nothing else.
-pub static REASONS: [Reason; 32] = [
+pub static REASONS: [Reason; 36] = [
     undecided(
         "malformed_request",
         "The client's message could be read in more than one way, or in none (RFC 9112).",
@@ -206,6 +206,26 @@ pub static REASONS: [Reason; 32] = [
         "Too many requests of this address had been errors; `weir bans` lists and lifts bans.",
     ),
     route("redirect", "redirect", "The route answers with a redirect."),
+    new(
+        "preflight",
+        Decider::Policy("cors"),
+        "A browser's preflight was answered by the route's `cors` policy.",
+    ),
+    new(
+        "preflight_refused",
+        Decider::Policy("cors"),
+        "The preflight asked for what the route's `cors` policy does not allow; the cause says what.",
+    ),
+    route(
+        "respond",
+        "respond",
+        "The route answers with what the configuration holds.",
+    ),
+    new(
+        "encoding_failed",
+        Decider::Policy("compress"),
+        "The answer could not be compressed, which points to a want of memory.",
+    ),
 ];
 
 const fn new(word: &'static str, decider: Decider, meaning: &'static str) -> Reason {

@@ -19,6 +19,7 @@ use crate::grpc;
 use crate::message::Version;
 use crate::overload::admission;
 use crate::reason::{self, Decider};
+use crate::shaping::Asked;
 use crate::snapshot::LocalSnapshot;
 use crate::trace::{Current, Trace, TraceIds};
 use crate::upstream::bulkhead::Place;
@@ -126,6 +127,8 @@ pub(crate) struct Recorder {
     upstream_head: Option<Duration>,
     reason: Option<&'static str>,
     cause: Option<&'static str>,
+    /// What the request says about its answer's shape.
+    pub(crate) asked: Asked,
     /// Why the answer was made here.
     pub(crate) failure: Option<Failure>,
     /// The answer was cut short, and not because of the client.
@@ -175,6 +178,7 @@ impl Recorder {
             upstream_head: None,
             reason: None,
             cause: None,
+            asked: Asked::default(),
             failure: None,
             is_cut: false,
             call: None,

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    check, completions, demo, doctor, dry_run, explain, reload, requests, run, schema, traffic,
-    upgrade, upstreams, version,
+    check, completions, demo, doctor, dry_run, explain, reload, requests, run, schema, top,
+    traffic, upgrade, upstreams, version,
 };
 
 /// API gateway in one binary.
@@ -136,6 +136,7 @@ pub(crate) enum Command {
     Doctor(doctor::Arguments),
     Upstreams(upstreams::Arguments),
     Requests(requests::Arguments),
+    Top(top::Arguments),
     Reload(reload::Arguments),
     Traffic(traffic::Arguments),
     Upgrade(upgrade::Arguments),

@@ -11,6 +11,7 @@ pub(crate) mod reload;
 pub(crate) mod requests;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod top;
 pub(crate) mod traffic;
 pub(crate) mod upgrade;
 pub(crate) mod upstreams;

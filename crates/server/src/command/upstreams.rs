@@ -16,6 +16,7 @@ use super::reload::configured_admin;
 use crate::admin_client;
 use crate::cli::Global;
 use crate::output::Output;
+pub(super) use age::short;
 use table::{Earlier, Table};
 
 /// Time for one answer of the admin listener.

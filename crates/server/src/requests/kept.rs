@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use weir_gateway::AccessRecord;
 
@@ -41,6 +42,11 @@ impl Kept {
     }
 }
 
+/// When it was over.
+pub(super) fn ended(record: &AccessRecord) -> SystemTime {
+    record.time + record.duration
+}
+
 impl Ring {
     fn resize(&mut self, most: usize) {
         self.most = most;
@@ -53,9 +59,14 @@ impl Ring {
         if self.most == 0 {
             return;
         }
-        if self.records.len() >= self.most {
+        // Workers tell of theirs each at its own time, so that one that ended earlier may come later.
+        let mut place = self.records.len();
+        while place > 0 && ended(&self.records[place - 1]) > ended(&record) {
+            place -= 1;
+        }
+        self.records.insert(place, record);
+        if self.records.len() > self.most {
             self.records.pop_front();
         }
-        self.records.push_back(record);
     }
 }

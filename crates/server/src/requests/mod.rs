@@ -7,6 +7,7 @@
 mod filter;
 mod kept;
 
+use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -15,7 +16,7 @@ use weir_core::RequestId;
 use weir_gateway::AccessRecord;
 
 pub(crate) use filter::{Filter, FilterError};
-use kept::Kept;
+use kept::{Kept, ended};
 
 use crate::redact::Redactor;
 
@@ -114,7 +115,7 @@ impl Journal {
             .into_iter()
             .filter(|record| filter.takes(record))
             .collect();
-        records.sort_by_key(|record| std::cmp::Reverse(record.time + record.duration));
+        records.sort_by_key(|record| Reverse(ended(record)));
         records.truncate(most);
         records
     }

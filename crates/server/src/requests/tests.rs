@@ -53,6 +53,15 @@ fn what_is_noted_outlasts_what_is_not() {
 }
 
 #[test]
+fn what_comes_late_takes_its_place() {
+    let journal = journal(2, 0);
+    for second in [5, 1, 4] {
+        journal.add([ended(second, 200 + second as u16, false)]);
+    }
+    assert_eq!(statuses(&journal.latest(&Filter::default(), 9)), [205, 204]);
+}
+
+#[test]
 fn a_smaller_ring_forgets_its_earliest_and_one_of_nothing_keeps_nothing() {
     let journal = journal(3, 3);
     journal.add((1..4).map(|second| ended(second, 200 + second as u16, false)));

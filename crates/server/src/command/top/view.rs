@@ -179,7 +179,9 @@ impl View {
         let (now, before) = (self.latest(), self.before(1));
         let seconds = between(before, now);
         let sum = |sample: &Sample, of: fn(&Requests) -> u64| -> u64 {
-            each_route(sample).map(|(_, served)| of(&served.requests)).sum()
+            each_route(sample)
+                .map(|(_, served)| of(&served.requests))
+                .sum()
         };
         let window = self.before(WINDOW);
         let failed = growth(
@@ -187,7 +189,10 @@ impl View {
             sum(now, |requests| requests.server_error),
         );
         let requests = growth(total(window), total(now));
-        let refused = (before.status.connections.refused, now.status.connections.refused);
+        let refused = (
+            before.status.connections.refused,
+            now.status.connections.refused,
+        );
         Whole {
             rate: growth(total(before), total(now)) / seconds,
             errors: percent(failed, requests),
@@ -225,9 +230,8 @@ impl View {
         let earlier = |count: usize| find(self.before(count), name);
         let last = earlier(1);
         let window = earlier(WINDOW);
-        let of_window = |count: fn(&Requests) -> u64| {
-            growth(count(&window.requests), count(&now.requests))
-        };
+        let of_window =
+            |count: fn(&Requests) -> u64| growth(count(&window.requests), count(&now.requests));
         let requests = of_window(|requests| requests.total);
         let durations: Vec<f64> = now
             .durations
@@ -281,9 +285,8 @@ fn upstream_row(now: &Upstream, before: Option<&Upstream>, seconds: f64) -> Upst
         let earlier = before.map_or_else(|| sum(now, of), |before| sum(before, of));
         growth(earlier, sum(now, of)) / seconds
     };
-    let takes = |target: &&super::sample::Target| {
-        !matches!(&*target.health.state, "unhealthy" | "ejected")
-    };
+    let takes =
+        |target: &&super::sample::Target| !matches!(&*target.health.state, "unhealthy" | "ejected");
     let latencies: Vec<f64> = now
         .targets
         .iter()
@@ -314,7 +317,10 @@ fn trouble(upstream: &Upstream, takes_traffic: usize) -> Option<String> {
     if upstream.panic {
         return Some("panic: health is ignored".to_owned());
     }
-    let lost = upstream.discovery.as_ref().and_then(|source| source.error.as_ref());
+    let lost = upstream
+        .discovery
+        .as_ref()
+        .and_then(|source| source.error.as_ref());
     if lost.is_some() {
         return Some("source lost".to_owned());
     }
@@ -350,7 +356,11 @@ fn growth(before: u64, now: u64) -> f64 {
 }
 
 fn percent(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { part / whole * 100.0 } else { 0.0 }
+    if whole > 0.0 {
+        part / whole * 100.0
+    } else {
+        0.0
+    }
 }
 
 fn slowest(row: &RouteRow) -> f64 {
