@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    check, completions, demo, doctor, dry_run, explain, reload, requests, run, schema, top,
+    bans, check, completions, demo, doctor, dry_run, explain, reload, requests, run, schema, top,
     traffic, upgrade, upstreams, version,
 };
 
@@ -139,6 +139,7 @@ pub(crate) enum Command {
     Top(top::Arguments),
     Reload(reload::Arguments),
     Traffic(traffic::Arguments),
+    Bans(bans::Arguments),
     Upgrade(upgrade::Arguments),
     Completions(completions::Arguments),
     Version(version::Arguments),

@@ -47,6 +47,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Doctor(_) => command::doctor::run(&global, output),
         Command::Upstreams(arguments) => command::upstreams::run(&global, &arguments, output),
         Command::Requests(arguments) => command::requests::run(&global, &arguments, output),
+        Command::Bans(arguments) => command::bans::run(&global, &arguments, output),
         Command::Top(arguments) => command::top::run(&global, &arguments, output),
         Command::Reload(arguments) => command::reload::run(&global, &arguments, output),
         Command::Traffic(arguments) => command::traffic::run(&global, &arguments, output),

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::harness::{Process, Upstream, Weir, Wire, answer, forward, wait_until};
+use crate::harness::{
+    Process, Receiver, Upstream, Weir, Wire, answer, forward, free_port, wait_until,
+};
 
 /// A server that answers with the status that the path ends in.
 fn statuses() -> Upstream {
@@ -74,6 +76,46 @@ fn each_request_is_shown_as_its_log_line_has_it() {
         listed.stdout
     );
     assert!(!(listed.stdout + &shown.stdout).contains("canary"));
+}
+
+/// The page's span has placeholders for what differs from run to run.
+#[test]
+fn the_page_shows_the_span_that_a_receiver_gets() {
+    const PAGE: &str = include_str!("../../../../docs/requests.md");
+    let (_, block) = PAGE.split_once("```json span\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let told: Value = serde_json::from_str(block).unwrap();
+
+    let receiver = Receiver::start("grpc");
+    let dead = format!("127.0.0.1:{}", free_port());
+    let config = format!(
+        "upstreams:\n  catalog: {{ targets: [\"{dead}\"], retry: {{ attempts: 0 }} }}\n\
+         routes:\n  - {{ name: items, match: {{ path: /items/* }}, upstream: catalog }}\n\
+         tracing: true\notlp: {{ endpoint: \"http://{}\" }}\n",
+        receiver.address
+    );
+    let weir = Weir::start(&config);
+    let mut wire = Wire::connect(weir.http());
+    let answer =
+        wire.response_to("GET /items/7 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    let id = answer.json()["request_id"].clone();
+    const SERVER: u64 = 2;
+    let mut span = receiver
+        .wait_for("span", 1, |span| span["kind"] == SERVER)
+        .remove(0);
+    assert_eq!(span["trace_id"], id);
+    assert_eq!(span["attributes"]["weir.request_id"], id);
+    span["attributes"]["weir.request_id"] = "…".into();
+    assert_eq!(span["name"], told["name"]);
+    assert_eq!(span["attributes"], told["attributes"]);
+    // And the request that is kept says the same of itself.
+    let request = wait_kept(&weir, "", 1).remove(0);
+    for (key, value) in told["attributes"].as_object().unwrap() {
+        if key != "error.type" && key != "weir.request_id" {
+            assert_eq!(request[key], *value, "{key}");
+        }
+    }
+    assert_eq!(request["trace_id"], id);
 }
 
 #[test]

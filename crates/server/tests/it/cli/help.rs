@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "demo",
     "check",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 15] = [
     "top",
     "reload",
     "traffic",
+    "bans",
     "upgrade",
     "completions",
     "version",
@@ -65,6 +66,7 @@ fn every_example_works() {
     let fails = [
         "weir run",
         "weir demo",
+        "weir bans",
         "weir reload",
         "weir requests",
         "weir top",
