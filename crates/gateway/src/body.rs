@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::sse::Events;
 use crate::traffic::Tee;
+use crate::websocket::Opening;
 use crate::{grpc, http1, http2};
 
 /// A body that is read piece by piece. Nothing is read from its source before it is asked for:
@@ -36,6 +37,8 @@ pub(crate) enum Body {
     Call(Box<grpc::Relay>),
     /// An event stream that is kept alive.
     Events(Box<Events>),
+    /// No body: the target agreed to a WebSocket, to which both connections belong from now on.
+    WebSocket(Box<Opening>),
 }
 
 /// A piece of a body.
@@ -51,7 +54,7 @@ impl Body {
     /// Bytes still to come, if known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Empty => Some(0),
+            Self::Empty | Self::WebSocket(_) => Some(0),
             Self::Full(bytes) => Some(bytes.len() as u64),
             Self::Http1Request(body) => body.length(),
             Self::Http1Response(exchange) => exchange.length(),
@@ -111,7 +114,7 @@ impl Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame, Failure>>> {
         match self {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::WebSocket(_) => Poll::Ready(None),
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *self = Self::Empty;

@@ -172,11 +172,29 @@ pub struct WorkerCounters {
     /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
     pub by_version: [Counter; Version::ALL.len()],
     /// Answers made here or cut short, by [`crate::Failure::reason`].
-    pub by_reason: [Counter; REASONS.len()],
+    pub by_reason: Counters<{ REASONS.len() }>,
+}
+
+/// As many numbers; arrays have a default only up to 32.
+#[derive(Debug)]
+pub struct Counters<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl<const N: usize> std::ops::Deref for Counters<N> {
+    type Target = [Counter; N];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 32] = [
+pub const REASONS: [&str; 41] = [
     "malformed_request",
     "head_too_large",
     "body_too_large",
@@ -209,6 +227,15 @@ pub const REASONS: [&str; 32] = [
     "memory_pressure",
     "banned",
     "redirect",
+    "websocket_handshake",
+    "websocket_version",
+    "websocket_origin",
+    "websocket_limit",
+    "websocket_protocol",
+    "websocket_too_big",
+    "websocket_idle",
+    "going_away",
+    "upstream_without_websocket",
 ];
 
 impl WorkerCounters {

@@ -19,6 +19,7 @@ use crate::overload::admission;
 use crate::snapshot::LocalSnapshot;
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
+use crate::websocket::WebSocketRecord;
 
 /// One request, as the access log tells it.
 #[derive(Debug)]
@@ -69,6 +70,8 @@ pub struct AccessRecord {
     pub cause: Option<&'static str>,
     /// How a gRPC call ended; `None` for all other requests.
     pub grpc_status: Option<GrpcStatus>,
+    /// What became of the WebSocket that it opened. Sizes are of the messages' payload then.
+    pub websocket: Option<Box<WebSocketRecord>>,
 }
 
 /// Bytes of a request's body that were read so far; the body and the recorder share it.
@@ -111,6 +114,7 @@ pub(crate) struct Recorder {
     pub(crate) failure: Option<Failure>,
     /// If it is a gRPC call.
     pub(crate) call: Option<Rc<grpc::Call>>,
+    websocket: Option<Box<WebSocketRecord>>,
     completed: bool,
 }
 
@@ -153,6 +157,7 @@ impl Recorder {
             cause: None,
             failure: None,
             call: None,
+            websocket: None,
             completed: false,
         })
     }
@@ -276,6 +281,13 @@ impl Recorder {
         self.sent += bytes as u64;
     }
 
+    /// It opened a WebSocket, which has ended.
+    pub(crate) fn upgraded(&mut self, websocket: WebSocketRecord, received: u64, sent: u64) {
+        self.websocket = Some(Box::new(websocket));
+        self.received = Some(Rc::new(Cell::new(received)));
+        self.sent = sent;
+    }
+
     /// The answer was handed over entirely.
     pub(crate) fn complete(mut self: Box<Self>) {
         // A call is told why it is cut short, and has its proper end then.
@@ -321,9 +333,14 @@ impl Drop for Recorder {
         let duration = self.started.elapsed();
         let worker = &self.client.worker;
         let received = self.received.as_ref().map_or(0, |meter| meter.get());
+        // A WebSocket lasts as long as its sides want: what a request takes is the time to its opening.
+        let served = match (&self.websocket, self.upstream_head) {
+            (Some(_), Some(opened)) => opened,
+            _ => duration,
+        };
         self.snapshot
             .route_counters(self.route, worker.index)
-            .record(status, duration, received, self.sent);
+            .record(status, served, received, self.sent);
         worker.counters.by_version[self.version as usize].add(1);
         self.count_call();
         if let Some(reason) = self.reason {
@@ -400,6 +417,7 @@ impl Recorder {
             reason: self.reason,
             cause: self.cause,
             grpc_status: self.call.as_ref().and_then(|call| call.status()),
+            websocket: self.websocket.take(),
         }
     }
 }

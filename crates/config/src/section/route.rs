@@ -10,10 +10,11 @@ use super::matcher::{self, MATCH};
 use super::mirror::MIRROR;
 use super::overload::{self, PRIORITIES};
 use super::split::SPLIT;
+use super::websocket::{self, WEBSOCKET};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Action, HeaderPolicy, Match, Priority, Route, Streams};
+use crate::model::{Action, HeaderPolicy, Match, Priority, Route, Streams, WebSocket};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -59,6 +60,12 @@ pub(super) static ROUTE: Record = Record {
         .default("normal"),
         field("grpc", Shape::Record(&GRPC), "gRPC calls.").default("{}"),
         field("sse", Shape::Record(&SSE), "Event streams. Default: they pass as they are."),
+        field(
+            "websocket",
+            WEBSOCKET,
+            "Lets WebSockets through. `true` takes the defaults of its settings.",
+        )
+        .default("false"),
     ],
 };
 
@@ -148,6 +155,10 @@ fn decode(
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
     let priority = overload::decode_priority(context, &object.get("priority")?);
     let streams = grpc::decode(context, &object);
+    let websocket = websocket::decode(context, &object.get("websocket")?);
+    if websocket.is_some() && object.written("redirect").is_some() {
+        object.report_conflict(context, "redirect", "websocket");
+    }
     if let Some(matcher) = known_paths {
         report_unknown_captures(context, matcher, &uses);
     }
@@ -163,6 +174,7 @@ fn decode(
         headers,
         priority,
         streams,
+        websocket,
     );
     Some(Decoded {
         name,
@@ -181,6 +193,7 @@ fn build(
     headers: Option<HeaderPolicy>,
     priority: Priority,
     streams: Option<Streams>,
+    websocket: Option<WebSocket>,
 ) -> Option<Route> {
     Some(Route {
         name: name?,
@@ -190,6 +203,7 @@ fn build(
         headers: headers?,
         priority,
         streams: streams?,
+        websocket,
     })
 }
 

@@ -11,6 +11,7 @@ mod overload;
 mod process;
 mod resilience;
 mod traffic;
+mod websocket;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     let snapshot = gateway.snapshot();
     requests(&mut exposition, &snapshot);
     grpc::collect(&mut exposition, &snapshot);
+    websocket::collect(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
     overload::collect(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);

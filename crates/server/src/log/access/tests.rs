@@ -34,6 +34,7 @@ pub(in crate::log) fn record() -> AccessRecord {
         reason: None,
         cause: None,
         grpc_status: None,
+        websocket: None,
     }
 }
 
