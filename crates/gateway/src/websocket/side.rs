@@ -163,6 +163,10 @@ impl Side {
         around: Surroundings<'_>,
         context: &mut Context<'_>,
     ) -> Poll<()> {
+        // Without a word from here there is no answer to wait for.
+        if !self.is_told {
+            return Poll::Ready(());
+        }
         // What is discarded was not passed on.
         let passed = (self.messages, self.bytes);
         while self.closed.is_none() && !self.is_gone && !self.is_broken {
@@ -178,6 +182,9 @@ impl Side {
                 }
             }
         }
+        // Its answer is for us: the other side got a close frame of ours.
+        self.input.clear();
+        self.cleared = 0;
         Poll::Ready(())
     }
 

@@ -143,6 +143,10 @@ impl Tunnel {
                 }
                 is_shut = true;
             }
+            // Who has closed sends nothing more, which could reset the connection before it has read all.
+            if self.client.closed.is_some() {
+                return Poll::Ready(());
+            }
             self.client.poll_end(around, context)
         });
         let _ = timer.limit(LINGER, lingering).await;
