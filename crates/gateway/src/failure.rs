@@ -97,7 +97,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether it lies in the request that it was answered so, and not in load, targets or bans.
+    /// Whether it lies in the request that it was answered so, and not in load, targets or bans. Nor is a
+    /// visitor to blame for what a foreign page asks for.
     pub(crate) const fn is_the_clients(self) -> bool {
         matches!(
             self,
@@ -115,6 +116,8 @@ impl Failure {
                 | Self::BodyTooSlow
                 | Self::NoRoute
                 | Self::MethodNotAllowed
+                | Self::WebSocketHandshake(_)
+                | Self::WebSocketVersion
         )
     }
 
@@ -301,6 +304,7 @@ impl Failure {
                 | Self::BadPath(_)
                 | Self::UnknownCoding
                 | Self::UnknownVersion
+                | Self::WebSocketProtocol(_)
         )
     }
 

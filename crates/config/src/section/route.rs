@@ -14,7 +14,7 @@ use super::websocket::{self, WEBSOCKET};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Action, HeaderPolicy, Match, Priority, Route, Streams, WebSocket};
+use crate::model::{Match, Route};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -166,44 +166,25 @@ fn decode(
     let match_span = object
         .written("match")
         .map_or(name_span, |_| object.key_span("match"));
-    let route = build(
-        name.clone(),
-        matcher,
-        policies,
-        action,
-        headers,
-        priority,
-        streams,
-        websocket,
-    );
+    let route = match (name.clone(), matcher, action, headers, streams) {
+        (Some(name), Some(matcher), Some(action), Some(headers), Some(streams)) => Some(Route {
+            name,
+            matcher,
+            policies,
+            action,
+            headers,
+            priority,
+            streams,
+            websocket,
+        }),
+        _ => None,
+    };
     Some(Decoded {
         name,
         name_span,
         match_span,
         identity,
         route,
-    })
-}
-
-fn build(
-    name: Option<String>,
-    matcher: Option<Match>,
-    policies: Vec<usize>,
-    action: Option<Action>,
-    headers: Option<HeaderPolicy>,
-    priority: Priority,
-    streams: Option<Streams>,
-    websocket: Option<WebSocket>,
-) -> Option<Route> {
-    Some(Route {
-        name: name?,
-        matcher: matcher?,
-        policies,
-        action: action?,
-        headers: headers?,
-        priority,
-        streams: streams?,
-        websocket,
     })
 }
 

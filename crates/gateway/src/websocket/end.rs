@@ -82,7 +82,11 @@ impl End {
                 read
             }
             Self::Http2 { receive, .. } => loop {
-                return match ready!(receive.poll_data(context)) {
+                let Poll::Ready(data) = receive.poll_data(context) else {
+                    shrink(input, buffers);
+                    return Poll::Pending;
+                };
+                return match data {
                     Some(Ok(bytes)) if bytes.is_empty() => continue,
                     Some(Ok(bytes)) => {
                         if input.capacity() - input.len() < bytes.len() {

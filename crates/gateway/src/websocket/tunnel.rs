@@ -379,7 +379,11 @@ impl Tunnel {
             self.target.bytes,
         );
         match failure {
-            Some(failure) => record.fail(failure),
+            Some(failure) => {
+                // Frames that nobody sends by mistake count against the client.
+                record.failure = Some(failure);
+                record.fail(failure);
+            }
             None => record.complete(),
         }
     }

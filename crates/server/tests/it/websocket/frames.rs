@@ -1,5 +1,5 @@
 use super::{CLOSE, Frame, PING, PONG, Server, TEXT, code, config, open, pair, record};
-use crate::harness::{Weir, Wire};
+use crate::harness::{Weir, Wire, wait_until};
 
 #[test]
 fn frames_pass_as_they_are_however_they_come() {
@@ -125,6 +125,30 @@ fn a_client_that_breaks_a_rule_is_told_and_the_target_hears_that_it_left() {
     assert_eq!(weir.metric("weir_answers", &["\"websocket_too_big\""]), 3.0);
     assert_eq!(weir.metric("weir_websockets_closed", &["\"1002\""]), 15.0);
     assert_eq!(weir.metric("weir_websockets_closed", &["\"1009\""]), 3.0);
+}
+
+#[test]
+fn who_keeps_breaking_rules_is_banned() {
+    let server = Server::start();
+    let bans = "overload: { bans: { errors: 3, within: 60s, ban_for: 90s } }\n";
+    let weir = Weir::start(&(config(server.upstream.address, "{ max_message: 10 }") + bans));
+    let send = |bytes: Vec<u8>, expected| {
+        let (mut client, _) = open(weir.http(), "");
+        client.send(bytes);
+        assert_eq!(code(Frame::read(&mut client)), expected);
+        assert!(client.is_at_end());
+    };
+    // A message that is too large may be a mistake.
+    for _ in 0..5 {
+        send(Frame::last(TEXT, "0123456789a").masked(), 1009);
+    }
+    for _ in 0..3 {
+        assert_eq!(weir.metric("weir_bans_total", &[]), 0.0);
+        send(Frame::last(TEXT, "no mask").plain(), 1002);
+    }
+    wait_until("the address is banned", || {
+        weir.metric("weir_bans_total", &[]) == 1.0
+    });
 }
 
 #[test]

@@ -191,17 +191,19 @@ impl Target {
             .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
+        let handle = runtime.handle().clone();
         runtime.spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(async move {
+                let exchanges = handle.clone();
+                handle.spawn(async move {
                     let mut builder = h2::server::Builder::new();
                     if takes_websockets {
                         builder.enable_connect_protocol();
                     }
                     let mut connection = builder.handshake(stream).await.unwrap();
                     while let Some(Ok((request, respond))) = connection.accept().await {
-                        tokio::spawn(echo(request, respond));
+                        exchanges.spawn(echo(request, respond));
                     }
                 });
             }
