@@ -10,22 +10,35 @@ use http::{Method, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Frame, Server, TEXT, code, config, open, record};
-use crate::harness::{Upstream, Weir, answer, block_on, forward};
+use crate::harness::{Upstream, Weir, answer, block_on, forward, memory};
 
 struct Client {
     sender: SendRequest<Bytes>,
 }
 
 impl Client {
-    async fn connect(address: SocketAddr) -> Self {
+    async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::task::spawn_local(async move {
             let _ = connection.await;
         });
-        let mut client = Self { sender };
+        Self { sender }
+    }
+
+    async fn connect(address: SocketAddr) -> Self {
+        let mut client = Self::open(address).await;
         // The first answer comes behind the settings.
         client.status(Method::GET, None, &[]).await;
+        client
+    }
+
+    /// Without a request, which a target for WebSockets only could not answer.
+    async fn settled(address: SocketAddr) -> Self {
+        let client = Self::open(address).await;
+        while !client.sender.is_extended_connect_protocol_enabled() {
+            tokio::task::yield_now().await;
+        }
         client
     }
 
@@ -78,17 +91,8 @@ async fn take(receive: &mut RecvStream, length: usize) -> Vec<u8> {
 fn a_stream_becomes_a_websocket_to_a_target_over_http_1() {
     let server = Server::agreeing("Sec-WebSocket-Protocol: chat\r\n");
     let weir = Weir::start(&config(server.upstream.address, "true"));
-    // Plain requests find a server that takes nothing else: they fail, but that is not the point.
     block_on(async {
-        let stream = TcpStream::connect(weir.http()).await.unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::task::spawn_local(async move {
-            let _ = connection.await;
-        });
-        while !sender.is_extended_connect_protocol_enabled() {
-            tokio::task::yield_now().await;
-        }
-        let mut client = Client { sender };
+        let mut client = Client::settled(weir.http()).await;
         let fields = [
             VERSION,
             ("sec-websocket-protocol", "chat"),
@@ -139,6 +143,38 @@ fn a_stream_becomes_a_websocket_to_a_target_over_http_1() {
     assert_eq!(record["network.protocol.version"], "2");
     assert_eq!(record["weir.websocket.close_code"], 1000);
     assert_eq!(record["weir.websocket.closed_by"], "upstream");
+}
+
+#[test]
+fn silent_streams_hold_no_buffers() {
+    const MANY: usize = 90;
+    let server = Server::start();
+    let weir = Weir::start(&config(server.upstream.address, "true"));
+    block_on(async {
+        let mut client = Client::settled(weir.http()).await;
+        let frame = Frame::last(TEXT, "and now silence");
+        let mut kept = Vec::new();
+        let mut before = 0;
+        for at in 0..=MANY {
+            let ask = client.ask(Method::CONNECT, Some("websocket"), &[VERSION]);
+            let (response, mut send) = ask.await;
+            assert_eq!(response.status(), 200);
+            let (mut target, _) = server.next();
+            send.send_data(frame.masked().into(), false).unwrap();
+            let (read, target) =
+                tokio::task::spawn_blocking(move || (Frame::read(&mut target), target))
+                    .await
+                    .unwrap();
+            assert_eq!(read.as_ref(), Some(&frame));
+            kept.push((response, send, target));
+            // The first one brings what stays for good.
+            if at == 0 {
+                before = memory(weir.id());
+            }
+        }
+        let each = memory(weir.id()).saturating_sub(before) / MANY as u64;
+        assert!(each < 20 << 10, "{each} bytes each");
+    });
 }
 
 #[test]
