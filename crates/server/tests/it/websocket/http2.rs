@@ -10,7 +10,7 @@ use http::{Method, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Frame, Server, TEXT, code, config, open, record};
-use crate::harness::{Upstream, Weir, answer, block_on, forward, memory};
+use crate::harness::{Upstream, Weir, answer, block_on, forward};
 
 struct Client {
     sender: SendRequest<Bytes>,
@@ -143,38 +143,6 @@ fn a_stream_becomes_a_websocket_to_a_target_over_http_1() {
     assert_eq!(record["network.protocol.version"], "2");
     assert_eq!(record["weir.websocket.close_code"], 1000);
     assert_eq!(record["weir.websocket.closed_by"], "upstream");
-}
-
-#[test]
-fn silent_streams_hold_no_buffers() {
-    const MANY: usize = 90;
-    let server = Server::start();
-    let weir = Weir::start(&config(server.upstream.address, "true"));
-    block_on(async {
-        let mut client = Client::settled(weir.http()).await;
-        let frame = Frame::last(TEXT, "and now silence");
-        let mut kept = Vec::new();
-        let mut before = 0;
-        for at in 0..=MANY {
-            let ask = client.ask(Method::CONNECT, Some("websocket"), &[VERSION]);
-            let (response, mut send) = ask.await;
-            assert_eq!(response.status(), 200);
-            let (mut target, _) = server.next();
-            send.send_data(frame.masked().into(), false).unwrap();
-            let (read, target) =
-                tokio::task::spawn_blocking(move || (Frame::read(&mut target), target))
-                    .await
-                    .unwrap();
-            assert_eq!(read.as_ref(), Some(&frame));
-            kept.push((response, send, target));
-            // The first one brings what stays for good.
-            if at == 0 {
-                before = memory(weir.id());
-            }
-        }
-        let each = memory(weir.id()).saturating_sub(before) / MANY as u64;
-        assert!(each < 20 << 10, "{each} bytes each");
-    });
 }
 
 #[test]
