@@ -20,6 +20,7 @@ mod discovery;
 mod health;
 mod overload;
 mod resilience;
+mod shaping;
 mod streams;
 mod traffic;
 mod upstream;
@@ -32,12 +33,16 @@ pub use discovery::{
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
+pub use shaping::{
+    Coding, Compress, Cors, CorsHeaders, MediaRange, Origin, Origins, Respond, SecurityHeaders,
+    Subtype,
+};
 pub use streams::{Grpc, Sse, Streams};
 pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
-pub use websocket::{Origins, WebSocket};
+pub use websocket::{WebSocket, WebSocketOrigins};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -195,6 +200,12 @@ pub struct Policy {
 pub enum PolicyKind {
     /// Changes request and response headers.
     Headers(HeaderPolicy),
+    /// Lets scripts of other sites call.
+    Cors(Box<Cors>),
+    /// Tells browsers to be careful.
+    SecurityHeaders(SecurityHeaders),
+    /// Compresses answers.
+    Compress(Compress),
 }
 
 impl PolicyKind {
@@ -202,6 +213,9 @@ impl PolicyKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Headers(_) => "headers",
+            Self::Cors(_) => "cors",
+            Self::SecurityHeaders(_) => "security_headers",
+            Self::Compress(_) => "compress",
         }
     }
 }
@@ -294,6 +308,8 @@ pub enum Action {
         /// 301, 302, 303, 307 or 308.
         status: StatusCode,
     },
+    /// Answers with what is written here.
+    Respond(Box<Respond>),
 }
 
 /// Change of the path before forwarding. The query is kept unless the template writes its own.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::shaping::Encoded;
 use crate::sse::Events;
 use crate::traffic::Tee;
 use crate::websocket::Opening;
@@ -37,6 +38,8 @@ pub(crate) enum Body {
     Call(Box<grpc::Relay>),
     /// An event stream that is kept alive.
     Events(Box<Events>),
+    /// From a target, compressed while it is read. Boxed: it is rare, and holds another body.
+    Encoded(Box<Encoded>),
     /// No body: the target agreed to a WebSocket, to which both connections belong from now on.
     WebSocket(Box<Opening>),
 }
@@ -65,6 +68,7 @@ impl Body {
             Self::GrpcWeb(messages) => messages.length(),
             Self::Call(relay) => relay.length(),
             Self::Events(_) => None,
+            Self::Encoded(encoded) => encoded.length(),
         }
     }
 
@@ -80,14 +84,17 @@ impl Body {
             Self::Http2Response(exchange) => exchange.take_upload_progress(),
             Self::Call(relay) => relay.take_upload_progress(),
             Self::Events(events) => events.take_upload_progress(),
+            Self::Encoded(encoded) => encoded.source().take_upload_progress(),
             _ => false,
         }
     }
 
     /// Whether pieces may be large from now on; of a body whose pieces are held for a client.
     pub(crate) fn read_large(&mut self, is_large: bool) {
-        if let Self::Http1Response(exchange) = self {
-            exchange.read_large(is_large);
+        match self {
+            Self::Http1Response(exchange) => exchange.read_large(is_large),
+            Self::Encoded(encoded) => encoded.source().read_large(is_large),
+            _ => {}
         }
     }
 
@@ -129,6 +136,7 @@ impl Body {
             Self::GrpcWeb(messages) => messages.poll_frame(context),
             Self::Call(relay) => relay.poll_frame(context),
             Self::Events(events) => events.poll_frame(context),
+            Self::Encoded(encoded) => encoded.poll_frame(context),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::message::{ResponseHead, Version};
 use crate::record::Recorder;
 use crate::request::Response;
 use crate::router::Missed;
+use crate::shaping;
 use crate::transform::{REQUEST_ID, add_hsts};
 
 /// Why a request gets no answer from a target.
@@ -89,6 +90,7 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     if let Some(allow) = allow {
         fields.append(ALLOW, allow);
     }
+    shaping::mark_denial(&record, &mut fields);
     if failure == Failure::WebSocketVersion {
         fields.append(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }

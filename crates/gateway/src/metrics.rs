@@ -171,6 +171,8 @@ pub struct WorkerCounters {
     pub pressure: Counter,
     /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
     pub by_version: [Counter; Version::ALL.len()],
+    /// Answers compressed, by coding: gzip, br, zstd.
+    pub compression: [CompressionCounters; 3],
     /// Answers made here or cut short, by [`crate::Failure::reason`].
     pub by_reason: Counters<{ REASONS.len() }>,
 }
@@ -193,8 +195,19 @@ impl<const N: usize> std::ops::Deref for Counters<N> {
     }
 }
 
+/// What is counted for a content coding, by one worker.
+#[derive(Debug, Default)]
+pub struct CompressionCounters {
+    /// Answers that were compressed.
+    pub answers: Counter,
+    /// Bytes before.
+    pub taken: Counter,
+    /// Bytes after.
+    pub written: Counter,
+}
+
 /// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 41] = [
+pub const REASONS: [&str; 45] = [
     "malformed_request",
     "head_too_large",
     "body_too_large",
@@ -227,6 +240,10 @@ pub const REASONS: [&str; 41] = [
     "memory_pressure",
     "banned",
     "redirect",
+    "preflight",
+    "preflight_refused",
+    "respond",
+    "encoding_failed",
     "websocket_handshake",
     "websocket_version",
     "websocket_origin",

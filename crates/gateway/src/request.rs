@@ -22,6 +22,7 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::overload::admission;
 use crate::record::{Meter, Recorder};
 use crate::router::RouteRequest;
+use crate::shaping;
 use crate::snapshot::LocalSnapshot;
 use crate::sse;
 use crate::timer::Timer;
@@ -143,7 +144,7 @@ async fn live(
         is_trusted,
     } = intake::understand(client, snapshot, head, record)?;
 
-    // 3. Route: one look-up.
+    // 3. Route: one look-up. A preflight takes the route of the request that it asks about.
     let wanted = RouteRequest {
         host: &host,
         path: &path,
@@ -151,9 +152,10 @@ async fn live(
         method: &head.method,
         fields: &head.fields,
     };
-    let found = snapshot.router.find(&wanted)?;
+    let found = shaping::find(snapshot, &wanted)?;
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
+    shaping::begin(route, head, record);
     if !client.worker.is_calm() {
         record.has_waited = true;
         admission::pass(client, route.priority, timer).await?;
@@ -171,9 +173,17 @@ async fn live(
         captures,
     };
 
-    // 4. Redirects, and which upstream it is.
+    // 4. Preflights, redirects, answers of the configuration, and which upstream it is.
+    if let Some(answer) = matched.preflight(head, record)? {
+        return Ok(answer);
+    }
     let (chosen, mirror, rewrite, host) = match &route.action {
         Action::Redirect { to, status } => return Ok(matched.redirect(to, *status, head, record)?),
+        Action::Respond(respond) => {
+            let mut answer = matched.respond(respond, head, record)?;
+            shaping::encode(&client.worker, route, head, record, &mut answer);
+            return Ok(answer);
+        }
         Action::Forward {
             to,
             mirror,
@@ -232,6 +242,10 @@ async fn live(
     websocket::settle(head, &mut answer)?;
     if let Some(cookie) = chosen.cookie {
         answer.head.fields.append(SET_COOKIE, cookie);
+    }
+    // What becomes a tunnel has no body.
+    if !matches!(answer.body, Body::WebSocket(_)) {
+        shaping::encode(&client.worker, route, head, record, &mut answer);
     }
     Ok(answer)
 }

@@ -15,6 +15,7 @@ use weir_config::pattern::PathPattern;
 use crate::header_rules::{HeaderRules, Side};
 use crate::metrics::{RouteCounters, UpstreamCounters, per_worker};
 use crate::router::Router;
+use crate::shaping::Shaping;
 use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub(crate) encoded_slash: model::EncodedSlash,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) access_log: bool,
+    /// Whether a route answers preflights.
+    pub(crate) has_cors: bool,
     /// Whether a route lets WebSockets through.
     pub(crate) has_websockets: bool,
     /// For requests that no route took.
@@ -50,6 +53,8 @@ pub(crate) struct Route {
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
     pub(crate) response_headers: Vec<HeaderRules>,
+    /// Boxed: most routes have none.
+    pub(crate) shaping: Option<Box<Shaping>>,
     /// Which shares a split has now.
     pub(crate) split: Option<Arc<Running>>,
     pub(crate) counters: Arc<[RouteCounters]>,
@@ -141,7 +146,12 @@ impl Compiler {
             .map(|route| self.route(&config, route, &mut counters))
             .collect();
         self.splits(&config, &mut routes);
+        let has_cors = routes
+            .iter()
+            .filter_map(|route| route.shaping.as_deref())
+            .any(Shaping::has_cors);
         let snapshot = Snapshot {
+            has_cors,
             router: Router::compile(&config.routes),
             routes,
             upstreams,
@@ -240,8 +250,9 @@ impl Compiler {
         counters.insert(Arc::clone(&name), counted.clone());
         let policies = route.policies.iter().map(|at| &config.policies[*at].kind);
         let sets: Vec<&model::HeaderPolicy> = policies
-            .map(|kind| match kind {
-                model::PolicyKind::Headers(headers) => headers,
+            .filter_map(|kind| match kind {
+                model::PolicyKind::Headers(headers) => Some(headers),
+                _ => None,
             })
             .chain(std::iter::once(&route.headers))
             .collect();
@@ -262,6 +273,7 @@ impl Compiler {
             streams: route.streams,
             request_headers: request.collect(),
             response_headers: response.collect(),
+            shaping: Shaping::compile(config, route),
             split: None,
             counters: counted.served,
             mirrored: counted.mirrored,

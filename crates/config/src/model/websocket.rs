@@ -8,7 +8,7 @@ use crate::origin::OriginPattern;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSocket {
     /// From whose pages they may be opened.
-    pub origins: Origins,
+    pub origins: WebSocketOrigins,
     /// Payload bytes of a message; `None` is unbounded.
     pub max_message: Option<u64>,
     /// Payload bytes of a frame; `None` is unbounded.
@@ -23,7 +23,7 @@ pub struct WebSocket {
 
 /// Whose pages may open WebSockets: a browser asks nobody before it opens one to another host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origins {
+pub enum WebSocketOrigins {
     /// Those of the host that is asked for: the default.
     Same,
     /// Those of every host.

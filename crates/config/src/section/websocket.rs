@@ -2,7 +2,7 @@
 
 use super::retry::check_cut_short;
 use crate::decode::{Context, Cursor};
-use crate::model::{Origins, WebSocket};
+use crate::model::{WebSocket, WebSocketOrigins};
 use crate::origin::OriginPattern;
 use crate::shape::{Choice, Record, Shape, Text, choice, field};
 
@@ -100,17 +100,17 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<W
     })
 }
 
-fn decode_origins(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Origins> {
+fn decode_origins(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<WebSocketOrigins> {
     let cursor = cursor.alternative(context)?;
     if matches!(cursor.shape, Shape::Choice(_)) {
         return Some(match cursor.choice(context)? {
-            "any" => Origins::Any,
-            _ => Origins::Same,
+            "any" => WebSocketOrigins::Any,
+            _ => WebSocketOrigins::Same,
         });
     }
     let mut listed = Vec::new();
     for item in cursor.items(context) {
         listed.extend(item.parse(context, OriginPattern::parse));
     }
-    Some(Origins::Listed(listed))
+    Some(WebSocketOrigins::Listed(listed))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{BASE, codes_of, loaded, refused};
-use crate::model::{Origins, WebSocket};
+use crate::model::{WebSocket, WebSocketOrigins};
 use crate::origin::Origin;
 
 const ROUTE: &str = "{name: chat, upstream: catalog, websocket: ";
@@ -21,7 +21,7 @@ fn websocket(settings: &str) -> Option<WebSocket> {
 #[test]
 fn websocket_means_what_it_says() {
     let default = WebSocket {
-        origins: Origins::Same,
+        origins: WebSocketOrigins::Same,
         max_message: None,
         max_frame: None,
         idle: Duration::from_secs(300),
@@ -32,7 +32,7 @@ fn websocket_means_what_it_says() {
     assert_eq!(websocket("true"), Some(default.clone()));
     assert_eq!(websocket("{}"), Some(default.clone()));
     let any = websocket("{origins: any}").unwrap();
-    assert_eq!(any.origins, Origins::Any);
+    assert_eq!(any.origins, WebSocketOrigins::Any);
     let full = "{max_message: 1MiB, max_frame: 64KiB, idle: 1h, ping: 30s, connections: 5}";
     let expected = WebSocket {
         max_message: Some(1 << 20),
@@ -44,7 +44,7 @@ fn websocket_means_what_it_says() {
     };
     assert_eq!(websocket(full), Some(expected));
     let listed = websocket("{origins: ['https://app.example.com', 'https://*.example.org']}");
-    let Origins::Listed(listed) = listed.unwrap().origins else {
+    let WebSocketOrigins::Listed(listed) = listed.unwrap().origins else {
         panic!("origins are listed");
     };
     let takes = |origin: &str| {
@@ -72,8 +72,10 @@ fn mistakes_in_websocket_are_reported() {
     ] {
         assert_eq!(codes_of(&refused(&with(settings))), [code], "{settings}");
     }
-    let redirect = "routes:\n- {name: r, redirect: {to: /}, websocket: true}\n";
-    assert_eq!(codes_of(&refused(&format!("{BASE}{redirect}"))), ["WR0205"]);
+    for action in ["redirect: {to: /}", "respond: {body: here}"] {
+        let route = format!("routes:\n- {{name: r, {action}, websocket: true}}\n");
+        assert_eq!(codes_of(&refused(&format!("{BASE}{route}"))), ["WR0205"]);
+    }
     let warnings = loaded(&with("{ping: 5m}")).warnings;
     let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
     assert_eq!(codes, ["WR0509"]);

@@ -110,6 +110,10 @@ mod tests {
             "unknown_expectation",
             "head_timeout",
             "redirect",
+            "preflight",
+            "preflight_refused",
+            "respond",
+            "encoding_failed",
             // A request for a WebSocket is no call.
             "websocket_handshake",
             "websocket_version",

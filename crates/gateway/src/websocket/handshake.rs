@@ -11,7 +11,7 @@ use http::header::{
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderName, HeaderValue, Method};
-use weir_config::model::Origins;
+use weir_config::model::WebSocketOrigins;
 use weir_config::origin::Origin;
 
 use super::counters::{Place, Settings};
@@ -150,20 +150,22 @@ fn has(fields: &Fields, name: &HeaderName, token: &str) -> bool {
 /// (RFC 6455 §10.2). Who states no origin is no browser, and could state any.
 fn check_origin(client: &Client, settings: &Settings, head: &RequestHead) -> Result<(), Failure> {
     let text = match only(&head.fields, &ORIGIN) {
-        _ if settings.model.origins == Origins::Any => return Ok(()),
+        _ if settings.model.origins == WebSocketOrigins::Any => return Ok(()),
         Ok(None) => return Ok(()),
         Ok(Some(value)) => value.to_str().unwrap_or_default(),
         Err(()) => return Err(Failure::WebSocketOrigin),
     };
     let origin = Origin::parse(text).ok_or(Failure::WebSocketOrigin)?;
     let is_welcome = match &settings.model.origins {
-        Origins::Any => true,
+        WebSocketOrigins::Any => true,
         // Pages that came without TLS can be anybody's.
-        Origins::Same if client.tls.is_some() && !origin.scheme.eq_ignore_ascii_case("https") => {
+        WebSocketOrigins::Same
+            if client.tls.is_some() && !origin.scheme.eq_ignore_ascii_case("https") =>
+        {
             false
         }
-        Origins::Same => origin.is_of(&head.authority),
-        Origins::Listed(listed) => listed.iter().any(|pattern| pattern.matches(&origin)),
+        WebSocketOrigins::Same => origin.is_of(&head.authority),
+        WebSocketOrigins::Listed(listed) => listed.iter().any(|pattern| pattern.matches(&origin)),
     };
     if is_welcome {
         Ok(())

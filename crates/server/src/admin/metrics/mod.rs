@@ -10,6 +10,7 @@ mod health;
 mod overload;
 mod process;
 mod resilience;
+mod shaping;
 mod traffic;
 mod websocket;
 
@@ -50,6 +51,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     grpc::collect(&mut exposition, &snapshot);
     websocket::collect(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
+    shaping::collect(&mut exposition, gateway);
     overload::collect(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
     health::collect(&mut exposition, &snapshot);
