@@ -24,6 +24,7 @@ mod shaping;
 mod streams;
 mod traffic;
 mod upstream;
+mod websocket;
 
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
 pub use discovery::{
@@ -41,6 +42,7 @@ pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
+pub use websocket::{WebSocket, WebSocketOrigins};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -281,6 +283,8 @@ pub struct Route {
     pub priority: Priority,
     /// gRPC calls and event streams.
     pub streams: Streams,
+    /// WebSockets; without it requests for one are forwarded as any other.
+    pub websocket: Option<WebSocket>,
 }
 
 /// What a route does with a request.

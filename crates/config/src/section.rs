@@ -25,5 +25,6 @@ mod settings;
 mod split;
 pub(crate) mod target;
 mod upstream;
+mod websocket;
 
 pub(crate) use root::{ROOT, decode};

@@ -16,6 +16,7 @@ mod shaping;
 mod split;
 mod streams;
 mod upstreams;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

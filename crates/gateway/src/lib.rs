@@ -52,6 +52,7 @@ pub mod tls;
 pub mod traffic;
 mod transform;
 mod upstream;
+pub mod websocket;
 mod worker;
 
 pub use failure::Failure;

@@ -34,3 +34,4 @@ mod sse;
 mod tls;
 mod traffic;
 mod upgrade;
+mod websocket;
