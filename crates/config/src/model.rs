@@ -25,6 +25,7 @@ mod streams;
 mod telemetry;
 mod traffic;
 mod upstream;
+mod websocket;
 
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
 pub use discovery::{
@@ -46,6 +47,7 @@ pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
+pub use websocket::{WebSocket, WebSocketOrigins};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -307,6 +309,8 @@ pub struct Route {
     pub trace_sample: Option<Share>,
     /// gRPC calls and event streams.
     pub streams: Streams,
+    /// WebSockets; without it requests for one are forwarded as any other.
+    pub websocket: Option<WebSocket>,
 }
 
 /// What a route does with a request.

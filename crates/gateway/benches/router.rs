@@ -86,6 +86,7 @@ fn route(shape: Shape, index: usize) -> Result<Route, PatternError> {
         log_sample: None,
         trace_sample: None,
         streams: Default::default(),
+        websocket: None,
     })
 }
 

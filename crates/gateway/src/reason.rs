@@ -64,7 +64,7 @@ impl AccessRecord {
 }
 
 /// Every reason of an answer. The order is that of counters, and nothing else.
-pub static REASONS: [Reason; 36] = [
+pub static REASONS: [Reason; 45] = [
     undecided(
         "malformed_request",
         "The client's message could be read in more than one way, or in none (RFC 9112).",
@@ -225,6 +225,46 @@ pub static REASONS: [Reason; 36] = [
         "encoding_failed",
         Decider::Policy("compress"),
         "The answer could not be compressed, which points to a want of memory.",
+    ),
+    undecided(
+        "websocket_handshake",
+        "The client asked for a WebSocket in a way that RFC 6455 does not allow; the cause says which.",
+    ),
+    undecided(
+        "websocket_version",
+        "The client speaks another version of the WebSocket protocol than 13.",
+    ),
+    route(
+        "websocket_origin",
+        "websocket.origins",
+        "A page of this origin may not open WebSockets here.",
+    ),
+    route(
+        "websocket_limit",
+        "websocket.connections",
+        "As many WebSockets as the route may have were open.",
+    ),
+    undecided(
+        "websocket_protocol",
+        "A frame broke a rule of RFC 6455; the cause says which.",
+    ),
+    route(
+        "websocket_too_big",
+        "websocket.max_message",
+        "A message, or a frame (`max_frame`), was larger than allowed.",
+    ),
+    route(
+        "websocket_idle",
+        "websocket.idle",
+        "Nothing came for too long.",
+    ),
+    undecided(
+        "going_away",
+        "The process ended, or handed over to another one, while the WebSocket was open.",
+    ),
+    undecided(
+        "upstream_without_websocket",
+        "The target did not agree to a WebSocket, or not in a way that RFC 6455 allows.",
     ),
 ];
 

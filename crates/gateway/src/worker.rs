@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Drain(Backlog),
     /// Close idle connections.
     Close,
+    /// Close WebSockets.
+    Leave,
     /// End at once.
     Stop,
 }
@@ -69,6 +71,8 @@ pub(crate) enum Phase {
     Draining,
     /// Connections without a request are closed.
     Closing,
+    /// WebSockets are closed, which nothing else would end.
+    Leaving,
 }
 
 /// The state that connections of one worker share. Never leaves its thread.
@@ -320,6 +324,7 @@ async fn serve(start: Start) {
                 worker.enter(Phase::Draining);
             }
             Command::Close => worker.enter(Phase::Closing),
+            Command::Leave => worker.enter(Phase::Leaving),
             Command::Stop => return,
         }
     }

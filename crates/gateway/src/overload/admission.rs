@@ -82,6 +82,7 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         policy: None,
         trace: None,
         grpc_status: None,
+        websocket: None,
     });
 }
 

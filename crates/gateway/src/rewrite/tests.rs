@@ -32,6 +32,7 @@ fn with_request<T>(
         log_sample: None,
         trace_sample: None,
         streams: Default::default(),
+        websocket: None,
     };
     let rules = Rules {
         keep_encoded_slash: true,

@@ -42,6 +42,7 @@ fn route(name: &str, words: &str) -> Route {
         log_sample: None,
         trace_sample: None,
         streams: Default::default(),
+        websocket: None,
     }
 }
 

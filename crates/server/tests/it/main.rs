@@ -37,3 +37,4 @@ mod tls;
 mod top;
 mod traffic;
 mod upgrade;
+mod websocket;

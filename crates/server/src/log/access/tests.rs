@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 use weir_core::{GrpcStatus, RequestId};
+use weir_gateway::websocket::{By, WebSocketRecord};
 use weir_gateway::{TraceIds, Version};
 
 use super::*;
@@ -40,6 +41,7 @@ pub(crate) fn record() -> AccessRecord {
         cause: None,
         trace: None,
         grpc_status: None,
+        websocket: None,
     }
 }
 
@@ -225,7 +227,6 @@ fn the_document_lists_every_field() {
             HeaderName::from_static("x-tenant"),
             HeaderValue::from_static("7"),
         )],
-        grpc_status: Some(GrpcStatus::Unavailable),
         trace: Some(TraceIds {
             trace_id: 1,
             span_id: 2,
@@ -233,6 +234,13 @@ fn the_document_lists_every_field() {
         }),
         reason: Some("no_route"),
         cause: Some("because"),
+        grpc_status: Some(GrpcStatus::Unavailable),
+        websocket: Some(Box::new(WebSocketRecord {
+            close_code: 1000,
+            closed_by: By::Client,
+            received: 1,
+            sent: 1,
+        })),
         ..record()
     };
     let written: BTreeSet<String> = parsed(&record)
