@@ -20,6 +20,7 @@ mod discovery;
 mod health;
 mod overload;
 mod resilience;
+mod streams;
 mod telemetry;
 mod traffic;
 mod upstream;
@@ -31,6 +32,7 @@ pub use discovery::{
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
+pub use streams::{Grpc, Sse, Streams};
 pub use telemetry::{
     Log, LogFormat, LogLevel, LogOutput, LogRotation, Otlp, OtlpProtocol, Redaction, Share,
     Tracing, TrustedParent,
@@ -272,6 +274,8 @@ pub struct Route {
     pub headers: HeaderPolicy,
     /// Which requests are refused first under overload.
     pub priority: Priority,
+    /// gRPC calls and event streams.
+    pub streams: Streams,
     /// Share of its requests that are logged, if it has one of its own.
     pub log_sample: Option<Share>,
     /// Share of its requests that are traced, if it has one of its own.

@@ -5,6 +5,7 @@ mod balance;
 mod breaker;
 mod check;
 mod discovery;
+mod grpc;
 mod headers;
 mod health;
 mod listener;

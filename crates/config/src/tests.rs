@@ -13,6 +13,7 @@ mod rendering;
 mod schema;
 mod secrets;
 mod split;
+mod streams;
 mod telemetry;
 mod upstreams;
 

@@ -3,11 +3,13 @@
 //! Nothing here performs I/O, keeps global state or knows about a protocol engine; a type belongs
 //! here only when two floors of the house need to agree on it.
 
+pub mod grpc;
 pub mod path;
 pub mod problem;
 pub mod request_id;
 pub mod secret;
 
+pub use grpc::GrpcStatus;
 pub use problem::Problem;
 pub use request_id::RequestId;
 pub use secret::Secret;

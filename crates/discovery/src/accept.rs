@@ -120,6 +120,13 @@ pub(crate) fn accept(answer: Answer, bounds: &Bounds) -> Result<Accepted, Refusa
     Ok(Accepted { targets, left_out })
 }
 
+/// What stays of targets that were known before. Bounds may have become narrower since: targets outside
+/// of them are no longer wanted. That they are many is no reason to have none.
+pub(crate) fn still_wanted(mut known: Vec<Target>, bounds: &Bounds) -> Vec<Target> {
+    known.retain(|target| reason(target, bounds, &mut LeftOut::default()).is_none());
+    known
+}
+
 /// Why a target is left out, as the counter of that reason.
 fn reason<'l>(
     target: &Target,

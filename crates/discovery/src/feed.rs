@@ -82,7 +82,7 @@ impl Feed {
         if !inner.is_open {
             return;
         }
-        let outcome = inner.state.failed(error.to_string(), Now::read());
+        let outcome = inner.state.failed(&error.to_string(), Now::read());
         self.tell(&outcome, &inner.state);
         drop(inner);
         self.heard.notify_waiters();

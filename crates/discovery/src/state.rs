@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use weir_config::model::Target;
 
-use crate::accept::{Answer, Bounds, LeftOut, accept};
+use crate::accept::{Answer, Bounds, LeftOut, accept, still_wanted};
 use crate::status::{Lost, Status};
 
 /// How long a lost source is not complained about again.
@@ -62,10 +62,8 @@ pub(crate) enum News {
 impl State {
     /// Begins with targets that were known before.
     pub(crate) fn with(known: Vec<Target>, bounds: &Bounds) -> Self {
-        // Bounds may have become narrower since; what they refuse is no longer wanted.
-        let accepted = accept(known.into(), bounds).unwrap_or_default();
         Self {
-            targets: accepted.targets,
+            targets: still_wanted(known, bounds),
             ..Self::default()
         }
     }
@@ -89,14 +87,14 @@ impl State {
     ) -> Outcome {
         let accepted = match accept(answer, bounds) {
             Ok(accepted) => accepted,
-            Err(refusal) => return self.failed(refusal.to_string(), now),
+            Err(refusal) => return self.failed(&refusal.to_string(), now),
         };
         if accepted.targets.is_empty() && !self.targets.is_empty() && !empties {
             let error = match accepted.left_out.total() {
                 0 => "the answer has no targets".to_owned(),
                 left_out => format!("none of the answer's {left_out} targets can be used"),
             };
-            return self.failed(error, now);
+            return self.failed(&error, now);
         }
         let changed = accepted.targets != self.targets;
         if changed {
@@ -114,7 +112,9 @@ impl State {
     }
 
     /// The source gave no answer, or one that is not believed: what was known stays.
-    pub(crate) fn failed(&mut self, mut error: String, now: Now) -> Outcome {
+    pub(crate) fn failed(&mut self, error: &str, now: Now) -> Outcome {
+        // It is shown in terminals, and part of it may be a server's word.
+        let mut error = error.replace(char::is_control, " ");
         if error.len() > ERROR_BYTES {
             error.truncate(error.floor_char_boundary(ERROR_BYTES));
             error.push('…');
@@ -227,7 +227,7 @@ mod tests {
         state.answered(two(), &BOUNDS, false, start);
         let mut told = Vec::new();
         for second in 1..=700 {
-            let outcome = state.failed("refused".into(), after(start, second));
+            let outcome = state.failed("refused", after(start, second));
             if outcome.news == News::Lost {
                 told.push(second);
             }
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(outcome.news, News::Recovered(Duration::from_secs(700)));
         assert_eq!(state.status("dns").lost, None);
         // The next loss is told at once.
-        let outcome = state.failed("refused".into(), after(start, 702));
+        let outcome = state.failed("refused", after(start, 702));
         assert_eq!(outcome.news, News::Lost);
     }
 
@@ -263,9 +263,17 @@ mod tests {
     }
 
     #[test]
+    fn an_error_is_one_line_without_control_characters() {
+        let mut state = State::default();
+        state.failed("403: \u{1b}[2J\r\nall is well", Now::read());
+        let error = state.status("dns").lost.unwrap().error;
+        assert_eq!(error, "403:  [2J  all is well");
+    }
+
+    #[test]
     fn an_error_is_cut_between_characters() {
         let mut state = State::default();
-        state.failed("ä".repeat(1000), Now::read());
+        state.failed(&"ä".repeat(1000), Now::read());
         let error = state.status("dns").lost.unwrap().error;
         assert!(
             error.len() <= ERROR_BYTES + 3 && error.ends_with("ä…"),
@@ -281,5 +289,11 @@ mod tests {
         };
         let state = State::with(two().targets, &bounds);
         assert_eq!(state.targets(), [target("10.0.0.1", 80)]);
+        // That they are more than an answer may have now does not take a working upstream its targets.
+        let few = Bounds {
+            networks: Vec::new(),
+            most_targets: 1,
+        };
+        assert_eq!(State::with(two().targets, &few).targets().len(), 2);
     }
 }

@@ -83,6 +83,9 @@ fn route(shape: Shape, index: usize) -> Result<Route, PatternError> {
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        streams: Default::default(),
+        log_sample: None,
+        trace_sample: None,
     })
 }
 

@@ -44,9 +44,12 @@ pub(crate) async fn admit<'a>(
             Entry::Place(place) => place,
             Entry::Full => return Err(refuse(counters, Failure::UpstreamBusy)),
             // Boxed: rare, and no request that need not wait is to be larger for it.
-            Entry::Wait(waiting) => Box::pin(wait(waiting, settings.wait, timer, record))
-                .await
-                .map_err(|failure| refuse(counters, failure))?,
+            Entry::Wait(waiting) => {
+                record.has_waited = true;
+                Box::pin(wait(waiting, settings.wait, timer, record))
+                    .await
+                    .map_err(|failure| refuse(counters, failure))?
+            }
         });
     }
     let permit = match &model.breaker {

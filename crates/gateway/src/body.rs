@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::sse::Events;
 use crate::traffic::Tee;
-use crate::{http1, http2};
+use crate::{grpc, http1, http2};
 
 /// A body that is read piece by piece. Nothing is read from its source before it is asked for:
 /// that is the back-pressure.
@@ -27,6 +28,14 @@ pub(crate) enum Body {
     Http2Response(Box<http2::Exchange>),
     /// From a client, kept for a copy while it is read.
     Teed(Box<Tee>),
+    /// From a client, kept in case that it is sent again.
+    Kept(Box<grpc::Reader>),
+    /// Messages of gRPC-Web from a client.
+    GrpcWeb(Box<grpc::Incoming>),
+    /// The answer to a gRPC call.
+    Call(Box<grpc::Relay>),
+    /// An event stream that is kept alive.
+    Events(Box<Events>),
 }
 
 /// A piece of a body.
@@ -49,6 +58,10 @@ impl Body {
             Self::Http2Request(body) => body.length(),
             Self::Http2Response(exchange) => exchange.length(),
             Self::Teed(tee) => tee.length(),
+            Self::Kept(reader) => reader.length(),
+            Self::GrpcWeb(messages) => messages.length(),
+            Self::Call(relay) => relay.length(),
+            Self::Events(_) => None,
         }
     }
 
@@ -62,6 +75,8 @@ impl Body {
         match self {
             Self::Http1Response(exchange) => exchange.take_upload_progress(),
             Self::Http2Response(exchange) => exchange.take_upload_progress(),
+            Self::Call(relay) => relay.take_upload_progress(),
+            Self::Events(events) => events.take_upload_progress(),
             _ => false,
         }
     }
@@ -70,6 +85,23 @@ impl Body {
     pub(crate) fn read_large(&mut self, is_large: bool) {
         if let Self::Http1Response(exchange) = self {
             exchange.read_large(is_large);
+        }
+    }
+
+    /// A body from a client that may come as slowly as it likes.
+    pub(crate) fn lift_pace(&mut self) {
+        match self {
+            Self::Http1Request(body) => body.lift_pace(),
+            Self::Http2Request(body) => body.lift_pace(),
+            _ => {}
+        }
+    }
+
+    /// Ends the body in its own way because of a failure, if it has one; else it is to be cut.
+    pub(crate) fn end_with(&mut self, failure: Failure) -> bool {
+        match self {
+            Self::Call(relay) => relay.end_with(failure),
+            _ => false,
         }
     }
 
@@ -90,6 +122,10 @@ impl Body {
             Self::Http2Request(body) => body.poll_frame(context),
             Self::Http2Response(exchange) => exchange.poll_frame(context),
             Self::Teed(tee) => tee.poll_frame(context),
+            Self::Kept(reader) => reader.poll_frame(context),
+            Self::GrpcWeb(messages) => messages.poll_frame(context),
+            Self::Call(relay) => relay.poll_frame(context),
+            Self::Events(events) => events.poll_frame(context),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use crate::appetite::Appetite;
 use crate::hop::ForwardingCache;
@@ -27,8 +26,6 @@ pub(crate) struct Client {
     pub(crate) bans_seen: Cell<u64>,
     /// Whether its next answer is to be the last.
     pub(crate) leaves: Cell<bool>,
-    /// How long it is to be left alone, because a request of it was refused for want of time.
-    pub(crate) rest: Cell<Duration>,
     /// What it takes of large answers.
     pub(crate) appetite: Appetite,
     /// Open streams of an HTTP/2 connection; they share its line.
@@ -51,7 +48,6 @@ impl Client {
         Rc::new(Self {
             bans_seen: Cell::new(0),
             leaves: Cell::new(false),
-            rest: Cell::new(Duration::ZERO),
             appetite: Appetite::default(),
             streams: Cell::new(0),
             worker,

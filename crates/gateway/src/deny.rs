@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use weir_core::Problem;
 
 use crate::body::Body;
@@ -68,13 +68,9 @@ pub(crate) fn refuse(client: &Rc<Client>, failure: Failure) -> Response {
     deny(client, record, failure.into())
 }
 
-/// Answers with problem details (RFC 9457).
+/// Answers with problem details (RFC 9457), a gRPC call with its status.
 pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denial) -> Response {
     let Denial { failure, allow } = denial;
-    let status = failure.status();
-    record.decided(failure.reason(), failure.cause());
-    record.answered(status.as_u16());
-    record.failure = Some(failure);
     let id = record.id.to_string();
     tracing::debug!(
         weir.request_id = id,
@@ -83,30 +79,48 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
         cause = failure.cause(),
         "request answered by the gateway"
     );
-    let problem = Problem::new(status, failure.reason(), failure.detail(), id.as_str());
-    let body = Bytes::from(problem.to_json());
     let mut fields = Fields::with_capacity(8);
-    fields.append(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
-    fields.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let (status, body) = match &record.call {
+        Some(call) => {
+            call.refuse(failure, &mut fields);
+            (StatusCode::OK, Bytes::new())
+        }
+        None => (failure.status(), problem(failure, &id, &mut fields)),
+    };
+    record.decided(failure.reason(), failure.cause());
+    record.failure = Some(failure);
+    record.answered(status.as_u16());
     if let Ok(id) = HeaderValue::from_str(&id) {
         fields.append(REQUEST_ID, id);
     }
     if let Some(allow) = allow {
         fields.append(ALLOW, allow);
     }
-    if let Some(seconds) = failure.retry_after() {
-        fields.append(RETRY_AFTER, HeaderValue::from(seconds));
-    }
     add_hsts(client, &record.snapshot, &mut fields);
     let head = ResponseHead {
         status,
-        content_length: Some(body.len() as u64),
+        content_length: Some(body.len() as u64).filter(|length| *length > 0),
         fields,
     };
     Response {
         head,
-        body: Body::Full(body),
+        body: if body.is_empty() {
+            Body::Empty
+        } else {
+            Body::Full(body)
+        },
         record,
         idle: Duration::ZERO,
     }
+}
+
+/// The body that says why, and the fields that go with it.
+fn problem(failure: Failure, id: &str, fields: &mut Fields) -> Bytes {
+    let problem = Problem::new(failure.status(), failure.reason(), failure.detail(), id);
+    fields.append(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
+    fields.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = failure.retry_after() {
+        fields.append(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Bytes::from(problem.to_json())
 }

@@ -79,6 +79,27 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether it lies in the request that it was answered so, and not in load, targets or bans.
+    pub(crate) const fn is_the_clients(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed(_)
+                | Self::HeadTooLarge
+                | Self::BodyTooLarge
+                | Self::BadPath(_)
+                | Self::UnknownCoding
+                | Self::UnknownVersion
+                | Self::MethodNotForwarded
+                | Self::UnknownExpectation
+                | Self::Loop
+                | Self::HeadTimeout
+                | Self::BodyTimeout
+                | Self::BodyTooSlow
+                | Self::NoRoute
+                | Self::MethodNotAllowed
+        )
+    }
+
     /// The stable word for logs, metrics and problem answers.
     pub const fn reason(self) -> &'static str {
         match self {

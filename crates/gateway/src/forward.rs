@@ -13,6 +13,7 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::control::Notice;
 use crate::failure::Failure;
+use crate::grpc;
 use crate::health::{Fault, passive};
 use crate::hedge::Race;
 use crate::message::{RequestHead, Version};
@@ -20,6 +21,7 @@ use crate::record::Recorder;
 use crate::request::{Answer, Interim};
 use crate::retry::Retries;
 use crate::snapshot::{LocalSnapshot, Upstream};
+use crate::sse;
 use crate::timer::Timer;
 use crate::trace::Context;
 use crate::upstream::{
@@ -57,20 +59,26 @@ pub(crate) async fn forward(
     let upstream = &forward.snapshot.upstreams[forward.upstream];
     let model = upstream.model();
     let local = &forward.snapshot.local[forward.upstream];
-    let deadlines = Deadlines {
+    let mut deadlines = Deadlines {
         upstream: model.timeouts,
         body: forward.snapshot.timeouts.body,
+        is_brief: false,
     };
+    let mut total = model.timeouts.total;
+    if let Some(call) = &record.call {
+        call.stretch(&mut deadlines, &model.timeouts);
+        total = call.total(total);
+        body = call.keep(&model.retry.when, body);
+    }
     let is_short = body.length().is_some_and(|length| length <= SHORT_BODY);
     let is_bodiless = body.is_end();
-    if let Some(total) = model.timeouts.total {
+    if let Some(total) = total {
         timer.set_end(total.saturating_sub(record.elapsed()));
     }
     // How long the target was waited for matters to whoever judges it by that.
     let is_body_timed = !is_bodiless && (model.breaker.is_some() || model.timeouts.total.is_some());
     let mut admitted = admission::admit(forward.client, upstream, timer, record).await?;
     let mut wish = affinity::wish(model, head, forward.path, record.client_address);
-    let head = &*head;
     let now = forward.client.worker.pools.now();
     let mut retries = Retries::new(&model.retry, &local.budget, &head.method, now);
     let may_hedge = is_bodiless && head.method.is_idempotent() && !head.expects_continue;
@@ -80,6 +88,10 @@ pub(crate) async fn forward(
     };
     loop {
         // Anew for every attempt: what was just found out about a target counts.
+        if let Some(call) = &record.call {
+            call.pass_deadline(&mut head.fields, record.elapsed())?;
+        }
+        let head = &*head;
         let (mut view, mut at) = forward.pick(&wish).ok_or(Failure::NoTarget)?;
         let since = record.attempt(InFlight::begin(&view.pools[at]));
         let mut observation = Observation::begin(&view.pools[at], since, is_short);
@@ -130,25 +142,32 @@ pub(crate) async fn forward(
             Ok((mut response, exchange)) => {
                 let answered = record.upstream_answered();
                 let took = raced.unwrap_or(answered);
-                observation.answered(response.status, took);
+                let (status, answer) = grpc::verdict(record, &response);
+                observation.answered(status, took);
                 let waited = if is_bodiless {
                     took
                 } else {
                     record.since_sent()
                 };
-                admitted.settle(Ok(response.status), waited);
-                forward.judge(upstream, member, Ok(response.status.as_u16()));
-                let is_untouched = exchange.is_untouched();
+                admitted.settle(Ok(status), waited);
+                forward.judge(upstream, member, Ok(status.as_u16()));
+                let is_at_hand = exchange.is_untouched() || record.has_body_again();
                 let mut is_held_off = false;
-                if retries.could_repeat_answer(response.status) {
+                if retries.could_repeat_answer(answer) {
                     wish.tried.push(member.target.identity);
-                    asked_wait = backoff::asked_wait(&response.fields, SystemTime::now);
+                    asked_wait = match &record.call {
+                        Some(_) => grpc::pushback(&response.fields),
+                        None => backoff::asked_wait(&response.fields, SystemTime::now),
+                    };
                     // Whoever asks for more patience than there is is not asked again.
                     is_held_off = asked_wait.is_some_and(|wait| wait > retries.longest_pause())
-                        && forward.goes_back(&wish);
+                        && (asked_wait == Some(Duration::MAX) || forward.goes_back(&wish));
                 }
-                if is_held_off || !retries.answer_is_retried(response.status, is_untouched) {
-                    let idle = model.timeouts.idle;
+                if is_held_off || !retries.answer_is_retried(answer, is_at_hand) {
+                    let idle = match &record.call {
+                        Some(_) => model.timeouts.stream_idle,
+                        None => sse::idle(&response, &model.timeouts),
+                    };
                     if let Some(sticky) = &model.sticky
                         && let Some(token) = view.plan.token(at)
                         && wish.token != Some(token)
@@ -165,6 +184,7 @@ pub(crate) async fn forward(
                 record.attempt_is_over(Ok(response.status.as_u16()));
                 exchange
                     .into_untouched_body()
+                    .or_else(|| record.body_again())
                     .ok_or(Failure::UpstreamReset("the body is gone"))?
             }
             Err(Attempted {
@@ -177,6 +197,7 @@ pub(crate) async fn forward(
                     None if is_bodiless => record.since_attempt(),
                     None => record.since_sent(),
                 };
+                let untouched = untouched.or_else(|| record.body_again());
                 let charged = forward.charged(failure, waited);
                 if charged.is_the_targets() && !matches!(fate, Fate::Stale | Fate::Spared) {
                     observation.failed();
@@ -213,6 +234,8 @@ pub(crate) async fn forward(
             record.retried();
             let goes_back = forward.goes_back(&wish);
             let asked_wait = asked_wait.filter(|_| goes_back).unwrap_or_default();
+            // What was asked for was within bounds when that was decided; it stays so.
+            let asked_wait = asked_wait.min(retries.longest_pause());
             let pause = retries.pause(goes_back, fastrand::f64()).max(asked_wait);
             if !pause.is_zero() {
                 // Boxed: rare.
@@ -235,8 +258,8 @@ impl Forward<'_> {
 
     /// Whether a repeat goes to a target that failed the request before.
     fn goes_back(&self, wish: &Wish) -> bool {
-        self.pick(wish)
-            .is_some_and(|(view, at)| view.was_tried_at(at, wish))
+        let pools = &self.client.worker.pools;
+        !self.snapshot.view(self.upstream, pools).has_untried(wish)
     }
 
     /// What a failure says about the target. If the end of the whole exchange came first, the target
@@ -247,7 +270,9 @@ impl Forward<'_> {
             .timeouts
             .total;
         match (failure, total) {
-            (Failure::DeadlineExceeded(_), Some(total)) if waited >= total / 2 => {
+            (Failure::DeadlineExceeded(phase), Some(total))
+                if waited >= total / 2 && phase.starts_with("upstream_") =>
+            {
                 Failure::UpstreamTimeout
             }
             _ => failure,

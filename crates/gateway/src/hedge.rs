@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
-use weir_config::model::Hedge;
+use weir_config::model::{Hedge, RetryCondition};
 
 use crate::admission::Admitted;
 use crate::body::Body;
@@ -119,10 +119,9 @@ impl<'a> Race<'a> {
                 Event::Finished(index, finished) => {
                     let runner = runners.remove(index);
                     let took = runner.started.elapsed();
-                    let is_usable = finished
-                        .outcome
-                        .as_ref()
-                        .is_ok_and(|(response, _)| !retries.could_repeat_answer(response.status));
+                    let is_usable = finished.outcome.as_ref().is_ok_and(|(response, _)| {
+                        !retries.could_repeat_answer(RetryCondition::Status(response.status))
+                    });
                     if is_usable || runners.is_empty() {
                         for loser in &runners {
                             admitted.abandon(loser.started.elapsed());

@@ -22,6 +22,7 @@ mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod grpc;
 pub mod header_rules;
 mod health;
 mod hedge;
@@ -43,6 +44,7 @@ mod retry;
 pub mod rewrite;
 pub mod router;
 mod snapshot;
+mod sse;
 mod stream;
 mod timer;
 pub mod tls;

@@ -17,6 +17,9 @@ pub enum Version {
 }
 
 impl Version {
+    /// Every version, in order.
+    pub const ALL: [Self; 3] = [Self::Http10, Self::Http11, Self::Http2];
+
     /// `network.protocol.version` as OpenTelemetry names it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -7,6 +7,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use weir_core::GrpcStatus;
+
+use crate::message::Version;
 use crate::overload::Refusal;
 
 /// A number written by one thread and read by any.
@@ -65,6 +68,8 @@ const BUCKET_NANOS: [u64; 16] = [
 pub struct RouteCounters {
     /// Requests by class of status, 1xx to 5xx.
     pub by_class: [Counter; 5],
+    /// gRPC calls by the number of their status.
+    pub by_grpc_status: [Counter; GrpcStatus::ALL.len()],
     /// Requests by duration, not cumulative; one more than [`DURATION_BUCKETS`].
     pub durations: [Counter; 17],
     /// Sum of durations in nanoseconds.
@@ -161,9 +166,13 @@ pub struct WorkerCounters {
     pub header_values_dropped: Counter,
     /// How late the event loop was when it was looked at last, in nanoseconds.
     pub delay_nanos: Counter,
+    /// How long a request waits for its turn, in nanoseconds; 0 while none do.
+    pub turn_nanos: Counter,
     /// How far the worker has come with refusing requests, from 0 to 3,000: a thousand for each class
     /// of priority.
     pub pressure: Counter,
+    /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
+    pub by_version: [Counter; Version::ALL.len()],
     /// Answers made here or cut short, by [`crate::Failure::reason`].
     pub by_reason: [Counter; REASONS.len()],
 }

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant, SystemTime};
 use bytestring::ByteString;
 use http::header::USER_AGENT;
 use http::{HeaderName, HeaderValue, Method};
-use weir_core::RequestId;
+use weir_core::{GrpcStatus, RequestId};
 
+use crate::body::Body;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::grpc;
 use crate::message::Version;
 use crate::overload::admission;
 use crate::snapshot::LocalSnapshot;
@@ -73,6 +75,8 @@ pub struct AccessRecord {
     pub reason: Option<&'static str>,
     /// More about the reason, for the operator.
     pub cause: Option<&'static str>,
+    /// How a gRPC call ended; `None` for all other requests.
+    pub grpc_status: Option<GrpcStatus>,
     /// Its place in a trace, if requests are traced.
     pub trace: Option<TraceIds>,
 }
@@ -87,6 +91,8 @@ pub(crate) struct Recorder {
     started: Instant,
     /// When the last attempt began.
     attempted: Instant,
+    /// Whether it waited here before it was sent: that is not the target's time.
+    pub(crate) has_waited: bool,
     pub(crate) id: RequestId,
     pub(crate) client_address: IpAddr,
     version: Version,
@@ -115,6 +121,8 @@ pub(crate) struct Recorder {
     cause: Option<&'static str>,
     /// Why the answer was made here.
     pub(crate) failure: Option<Failure>,
+    /// If it is a gRPC call.
+    pub(crate) call: Option<Rc<grpc::Call>>,
     /// The answer was cut short, and not because of the client.
     is_cut: bool,
     completed: bool,
@@ -137,6 +145,7 @@ impl Recorder {
             snapshot: Rc::clone(snapshot),
             started,
             attempted: started,
+            has_waited: false,
             id: RequestId::generate(),
             client_address: client.peer.ip(),
             version,
@@ -160,6 +169,7 @@ impl Recorder {
             reason: None,
             cause: None,
             failure: None,
+            call: None,
             is_cut: false,
             completed: false,
             trace: None,
@@ -192,8 +202,9 @@ impl Recorder {
     pub(crate) fn attempt(&mut self, in_flight: InFlight) -> Instant {
         self.in_flight = Some(in_flight);
         self.timing = Timing::default();
-        // The first one begins with the request, near enough: the clock is not asked again.
-        if self.attempts > 0 {
+        // The first one begins with the request, near enough, unless it had to wait: the clock is not
+        // asked again.
+        if self.attempts > 0 || self.has_waited {
             self.attempted = Instant::now();
         }
         self.attempts += 1;
@@ -265,7 +276,16 @@ impl Recorder {
     /// The answer's status is settled.
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = Some(status);
-        self.count_for_split(status);
+        self.count_for_split(self.judged(status));
+    }
+
+    /// By which status an answer is judged: that of a gRPC call hides behind 200.
+    fn judged(&self, status: u16) -> u16 {
+        match (&self.call, self.failure) {
+            (Some(_), Some(failure)) => failure.status().as_u16(),
+            (Some(call), None) => call.status().map_or(status, GrpcStatus::http),
+            (None, _) => status,
+        }
     }
 
     /// Splits are judged by the answers' heads: a body may go on for hours.
@@ -280,6 +300,16 @@ impl Recorder {
         }
     }
 
+    /// Whether there is a body to send again.
+    pub(crate) fn has_body_again(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.has_body_again())
+    }
+
+    /// The body once more, if it was kept.
+    pub(crate) fn body_again(&self) -> Option<Body> {
+        self.call.as_ref()?.body_again()
+    }
+
     /// The answer is made here, for this reason.
     pub(crate) fn decided(&mut self, reason: &'static str, cause: Option<&'static str>) {
         self.reason = Some(reason);
@@ -292,6 +322,10 @@ impl Recorder {
 
     /// The answer was handed over entirely.
     pub(crate) fn complete(mut self: Box<Self>) {
+        // A call is told why it is cut short, and has its proper end then.
+        if let Some(failure) = self.call.as_ref().and_then(|call| call.cut()) {
+            return self.fail(failure);
+        }
         self.completed = true;
     }
 
@@ -307,6 +341,9 @@ impl Recorder {
             self.decided(failure.reason(), failure.cause());
         }
         self.is_cut = failure.status().is_server_error();
+        if let Some(call) = &self.call {
+            call.failed(failure);
+        }
         self.completed = true;
     }
 }
@@ -317,6 +354,9 @@ impl Drop for Recorder {
             // Nobody waited for the end: the connection is gone.
             let failure = Failure::ClientClosed;
             self.reason = Some(failure.reason());
+            if let Some(call) = &self.call {
+                call.failed(failure);
+            }
         }
         let client_closed = Failure::ClientClosed.status().as_u16();
         let status = self.status.unwrap_or(client_closed);
@@ -329,6 +369,8 @@ impl Drop for Recorder {
         self.snapshot
             .route_counters(self.route, worker.index)
             .record(status, duration, received, self.sent);
+        worker.counters.by_version[self.version as usize].add(1);
+        self.count_call();
         if let Some(reason) = self.reason {
             worker.counters.count_reason(reason);
         }
@@ -336,7 +378,7 @@ impl Drop for Recorder {
             worker,
             &self.snapshot,
             self.client_address,
-            status,
+            self.judged(status),
             self.failure,
         );
         let is_error = status >= 500 || self.is_cut;
@@ -363,6 +405,27 @@ impl Recorder {
             .and_then(|at| self.snapshot.routes[at].log_sample);
         let share = own.unwrap_or(self.snapshot.recorded.sample);
         share.takes(self.id.number() as u64)
+    }
+
+    /// Of a call, what came behind its messages is known only now.
+    fn count_call(&self) {
+        let Some(status) = self.call.as_ref().and_then(|call| call.status()) else {
+            return;
+        };
+        let worker = self.client.worker.index;
+        let counters = self.snapshot.route_counters(self.route, worker);
+        counters.by_grpc_status[usize::from(status.code())].add(1);
+        // A head without a status counted as a success, so that this is no failure in a row; it is one
+        // in the rate, as for an answer that is cut short.
+        if self.reason.is_none()
+            && let Some(in_flight) = &self.in_flight
+            && let Some(upstream) = self.upstream
+            && self.call.as_ref().is_some_and(|call| call.ended_late())
+            && let Some(check) = &self.snapshot.upstreams[upstream].model().health.passive
+            && check.statuses.contains(&status.http())
+        {
+            in_flight.pool().counters().faults.add(1);
+        }
     }
 
     fn access_record(&mut self, status: u16, duration: Duration, received: u64) -> AccessRecord {
@@ -406,6 +469,7 @@ impl Recorder {
             upstream_head: self.upstream_head,
             reason: self.reason,
             cause: self.cause,
+            grpc_status: self.call.as_ref().and_then(|call| call.status()),
             trace: self.trace.as_ref().map(|trace| trace.ids()),
         }
     }

@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::deny::{self, Denial};
 use crate::fields::Fields;
 use crate::forward::{self, Forward};
+use crate::grpc;
 use crate::hop;
 use crate::http1;
 use crate::http2;
@@ -22,6 +23,7 @@ use crate::overload::admission;
 use crate::record::{Meter, Recorder};
 use crate::router::RouteRequest;
 use crate::snapshot::LocalSnapshot;
+use crate::sse;
 use crate::timer::Timer;
 use crate::traffic;
 use crate::traffic::mirror::{self, Original};
@@ -93,6 +95,7 @@ pub(crate) async fn answer(client: &Rc<Client>, request: Request, timer: &Timer)
         head.path.clone(),
     );
     record.meter(meter);
+    record.call = grpc::recognise(&head);
     record.keep(head.query.as_ref(), &head.fields);
     match live(
         client,
@@ -151,7 +154,10 @@ async fn live(
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
     record.sample_trace(route);
-    admission::check_load(client, route.priority, is_trusted)?;
+    if !client.worker.is_calm() {
+        record.has_waited = true;
+        admission::pass(client, route.priority, timer).await?;
+    }
     let captures = found.captures.named(&route.paths, &path);
     let matched = Matched {
         client,
@@ -175,6 +181,9 @@ async fn live(
             (chosen, mirror, rewrite.as_ref(), host)
         }
     };
+
+    // 8. Calls have rules of their own.
+    let body = grpc::accept(route, head, body, record)?;
 
     // 10. Transform the request.
     matched.transform_request(head, record, is_trusted)?;
@@ -209,7 +218,11 @@ async fn live(
     };
     let mut answer = forward::forward(&forward, head, body, interim, timer, record).await?;
 
-    // 12. Transform the response. 14, the record, is written when the answer's end is sent.
+    // 12. Transform the response, and what is not over with its head. 14, the record, is written when the answer's end is sent.
+    grpc::relay(record, &mut answer);
+    if let Some(rules) = route.streams.sse {
+        sse::relay(rules, client, &mut answer);
+    }
     matched.transform_response(&mut answer.head, head, record)?;
     if let Some(cookie) = chosen.cookie {
         answer.head.fields.append(SET_COOKIE, cookie);

@@ -44,12 +44,8 @@ impl<'a> Retries<'a> {
         }
     }
 
-    pub(crate) fn answer_is_retried(
-        &mut self,
-        status: http::StatusCode,
-        is_untouched: bool,
-    ) -> bool {
-        self.is_idempotent && is_untouched && self.repeat(RetryCondition::Status(status))
+    pub(crate) fn answer_is_retried(&mut self, answer: RetryCondition, is_at_hand: bool) -> bool {
+        self.may_repeat(answer) && is_at_hand && self.repeat(answer)
     }
 
     pub(crate) fn failure_is_retried(&mut self, failure: Failure, fate: Fate) -> bool {
@@ -67,9 +63,14 @@ impl<'a> Retries<'a> {
         condition(failure).is_some_and(|condition| self.repeat(condition))
     }
 
-    /// Whether an answer with this status could be repeated, if the budget allows.
-    pub(crate) fn could_repeat_answer(&self, status: http::StatusCode) -> bool {
-        self.is_idempotent && self.could_repeat(RetryCondition::Status(status))
+    /// Whether this answer could be repeated, if the budget allows.
+    pub(crate) fn could_repeat_answer(&self, answer: RetryCondition) -> bool {
+        self.may_repeat(answer) && self.could_repeat(answer)
+    }
+
+    /// Every call has the same method; who lists a status of gRPC vouches for the calls.
+    fn may_repeat(&self, answer: RetryCondition) -> bool {
+        self.is_idempotent || matches!(answer, RetryCondition::Grpc(_))
     }
 
     /// Spends a part of the budget on an attempt beside another one.
@@ -142,18 +143,18 @@ mod tests {
         let rules = rules(&[RetryCondition::Connect, RetryCondition::Status(UNAVAILABLE)]);
         let mut get = Retries::new(&rules, &budget, &Method::GET, 0);
         assert!(
-            !get.answer_is_retried(StatusCode::BAD_GATEWAY, true),
+            !get.answer_is_retried(RetryCondition::Status(StatusCode::BAD_GATEWAY), true),
             "another status"
         );
         assert!(
-            !get.answer_is_retried(UNAVAILABLE, false),
+            !get.answer_is_retried(RetryCondition::Status(UNAVAILABLE), false),
             "the body is gone"
         );
         assert!(
             !get.failure_is_retried(RESET, Fate::Unknown),
             "resets are not listed"
         );
-        assert!(get.answer_is_retried(UNAVAILABLE, true));
+        assert!(get.answer_is_retried(RetryCondition::Status(UNAVAILABLE), true));
         assert!(get.failure_is_retried(CONNECT, Fate::Unknown));
         assert!(
             !get.failure_is_retried(CONNECT, Fate::Unknown),
@@ -162,7 +163,7 @@ mod tests {
 
         let mut post = Retries::new(&rules, &budget, &Method::POST, 0);
         assert!(
-            !post.answer_is_retried(UNAVAILABLE, true),
+            !post.answer_is_retried(RetryCondition::Status(UNAVAILABLE), true),
             "it had an effect, perhaps"
         );
         assert!(

@@ -71,6 +71,7 @@ pub(crate) struct Route {
     pub(crate) paths: Vec<PathPattern>,
     pub(crate) action: Action,
     pub(crate) priority: model::Priority,
+    pub(crate) streams: model::Streams,
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
     pub(crate) response_headers: Vec<HeaderRules>,
@@ -284,6 +285,7 @@ impl Compiler {
             paths: route.matcher.paths.clone(),
             action: route.action.clone(),
             priority: route.priority,
+            streams: route.streams,
             request_headers: request.collect(),
             response_headers: response.collect(),
             log_sample: route.log_sample,

@@ -17,7 +17,7 @@ use crate::accept::{self, Backlog};
 use crate::buffers::Buffers;
 use crate::control::Notice;
 use crate::metrics::WorkerCounters;
-use crate::overload::{MemoryLevel, Overload, Shedder};
+use crate::overload::{Line, MemoryLevel, Overload, Shedder};
 use crate::record::AccessRecord;
 use crate::snapshot::{LocalSnapshot, Snapshot};
 use crate::timer::{RESOLUTION, Timers};
@@ -82,6 +82,7 @@ pub(crate) struct Worker {
     traces: RefCell<rtrb::Producer<Box<TraceRecord>>>,
     date: Cell<[u8; 29]>,
     pub(crate) open: Cell<u64>,
+    pub(crate) line: Line,
     pub(crate) shedder: Shedder,
     /// The process' level, as of the last round of housekeeping.
     pub(crate) memory: Cell<MemoryLevel>,
@@ -133,21 +134,25 @@ impl Worker {
         }
     }
 
-    /// Whether there is time and memory for every request.
+    /// Whether there is time and memory for every request, at once.
     pub(crate) fn is_calm(&self) -> bool {
-        self.shedder.is_calm() && self.memory.get() == MemoryLevel::Calm
+        !self.line.is_open() && self.shedder.is_calm() && self.memory.get() == MemoryLevel::Calm
     }
 
     /// Takes up how the worker and the process fare. `delay` is how late this is: it waited behind
     /// everything that was ready to run.
     fn look_after_load(&self, since: Duration, delay: Duration) {
         let snapshot = self.snapshot();
+        self.line.look(Instant::now(), since, delay);
         self.shedder
             .look(since, delay, snapshot.config.overload.delay);
         let pressure = f64::from(self.shedder.pressure()) * 1e3;
         self.counters.pressure.set(pressure.round() as u64);
         let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
         self.counters.delay_nanos.set(nanos);
+        let wait = self.line.expected_wait().as_nanos();
+        let wait = u64::try_from(wait).unwrap_or(u64::MAX);
+        self.counters.turn_nanos.set(wait);
         let level = self.shared.overload.memory.level();
         if self.memory.replace(level) < level {
             self.close_idle();
@@ -269,12 +274,15 @@ async fn serve(start: Start) {
         traces: RefCell::new(traces),
         date: Cell::new(format_date(SystemTime::now())),
         open: Cell::new(0),
+        line: Line::default(),
         shedder: Shedder::default(),
         memory: Cell::default(),
         idle_closings: Cell::new(0),
     });
     tokio::task::spawn_local(timers.run());
     tokio::task::spawn_local(Rc::clone(&worker).keep_house());
+    let calling = Rc::clone(&worker);
+    tokio::task::spawn_local(async move { calling.line.call_up().await });
     let mut listeners: HashMap<SocketAddr, Vec<Accepting>> = HashMap::new();
     while let Some(command) = commands.recv().await {
         match command {

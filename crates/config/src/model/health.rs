@@ -53,6 +53,13 @@ pub enum Probe {
         /// Statuses that mean healthy; several ranges.
         statuses: Vec<RangeInclusive<u16>>,
     },
+    /// The health service of gRPC, over HTTP/2.
+    Grpc {
+        /// Whose health is asked for; empty: the server's as a whole.
+        service: String,
+        /// `:authority`; the target's own host and port when `None`.
+        host: Option<String>,
+    },
 }
 
 /// Ejection of targets that fail requests (outlier detection).

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use weir_core::GrpcStatus;
 
 /// Repeats of a failed attempt. Only requests whose repetition is safe are repeated: nothing was
 /// sent yet, or the method is idempotent (RFC 9110 §9.2.2) and the body is still at hand.
@@ -30,6 +31,9 @@ pub enum RetryCondition {
     Timeout,
     /// This status came back (500–599).
     Status(StatusCode),
+    /// A gRPC call ended with this status, and nothing else came back. Who lists it says that such a call
+    /// may be repeated, which no method tells.
+    Grpc(GrpcStatus),
 }
 
 /// A second attempt while the first is still under way: for idempotent requests without a body.
@@ -52,6 +56,9 @@ pub struct UpstreamTimeouts {
     pub idle: Duration,
     /// From the request's arrival to the last byte of the answer, with all waits and repeats.
     pub total: Option<Duration>,
+    /// In place of `idle`, and of the client's deadline for a body: longest silence of an event stream,
+    /// and of either side of a gRPC call.
+    pub stream_idle: Duration,
 }
 
 /// A circuit breaker: an upstream that mostly fails is not asked for a while.

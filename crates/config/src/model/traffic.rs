@@ -103,6 +103,16 @@ pub enum GuardAction {
     Halt,
 }
 
+impl GuardAction {
+    /// Its word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rollback => "rollback",
+            Self::Halt => "halt",
+        }
+    }
+}
+
 /// Copies of requests for another upstream, whose answers nobody sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mirror {

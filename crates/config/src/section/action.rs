@@ -79,7 +79,7 @@ pub(super) fn decode(
         .get("host")
         .and_then(|cursor| decode_host(context, &cursor));
     if chosen == Some("redirect") {
-        for key in ["mirror", "rewrite", "host"] {
+        for key in ["mirror", "rewrite", "host", "grpc", "sse"] {
             if object.written(key).is_some() {
                 object.report_conflict(context, "redirect", key);
             }

@@ -9,6 +9,7 @@ use crate::diagnostic::Finding;
 use crate::model::{ActiveCheck, Health, PassiveCheck, Probe};
 use crate::shape::{Choice, Record, Shape, choice, field};
 use crate::value::http::{self as grammar, HOST_HEADER, REQUEST_TARGET, STATUS_RANGE};
+use crate::value::text::{self, NAME};
 
 pub(super) static HEALTH: Record = Record {
     name: "health",
@@ -42,7 +43,7 @@ pub(super) static HEALTH: Record = Record {
 
 static ACTIVE: Record = Record {
     name: "active_check",
-    about: "A question asked of each server again and again: exactly one of `path` and `tcp`.",
+    about: "A question asked of each server again and again: exactly one of `path`, `tcp` and `grpc`.",
     fields: &[
         field(
             "path",
@@ -53,6 +54,16 @@ static ACTIVE: Record = Record {
             "tcp",
             Shape::Boolean,
             "`true`: asks only for a connection, TLS included.",
+        ),
+        field(
+            "grpc",
+            Shape::Boolean,
+            "`true`: asks the health service of gRPC (`grpc.health.v1.Health`), over HTTP/2.",
+        ),
+        field(
+            "service",
+            Shape::Text(&NAME),
+            "With `grpc`: whose health is asked for. Default: the server's as a whole.",
         ),
         field("method", Shape::Choice(&METHODS), "Method of the request.").default("GET"),
         field(
@@ -196,30 +207,62 @@ fn decode_active(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Activ
 }
 
 fn decode_probe(context: &mut Context<'_>, object: &Object<'_>) -> Option<Probe> {
-    let tcp = object
-        .written("tcp")
-        .and_then(|cursor| cursor.boolean(context));
-    let path = object.written("path");
-    if path.is_none() && tcp != Some(true) {
-        // A `tcp` that is no boolean has been reported.
-        let is_reported = object.written("tcp").is_some() && tcp.is_none();
+    let mut switch = |key| {
+        let cursor = object.written(key)?;
+        Some(cursor.boolean(context))
+    };
+    let (tcp, grpc) = (switch("tcp"), switch("grpc"));
+    // A switch that is no boolean has been reported.
+    let is_reported = tcp == Some(None) || grpc == Some(None);
+    let (tcp, grpc) = (tcp == Some(Some(true)), grpc == Some(Some(true)));
+    if object.written("path").is_none() && !tcp && !grpc {
         if !object.has_unknown() && !is_reported {
-            let finding = Finding::error(codes::NOTHING_CHOSEN, "the check asks nothing")
-                .help("write `path` to ask over HTTP, or `tcp: true` to only connect");
+            let finding = Finding::error(codes::NOTHING_CHOSEN, "the check asks nothing").help(
+                "write `path` to ask over HTTP, `grpc: true` for gRPC, or `tcp: true` to only connect",
+            );
             object.report(context, object.node.head(), finding);
         }
         return None;
     }
-    let http = decode_http(context, object);
-    if tcp != Some(true) {
-        return http;
-    }
-    for key in ["path", "method", "host", "status"] {
+    // Read even beside another one, for its own mistakes.
+    let http = if grpc {
+        None
+    } else {
+        decode_http(context, object)
+    };
+    let (chosen, excluded): (_, &[&str]) = if tcp {
+        (
+            "tcp",
+            &["path", "method", "host", "status", "grpc", "service"],
+        )
+    } else if grpc {
+        ("grpc", &["path", "method", "status"])
+    } else {
+        ("path", &["service"])
+    };
+    for key in excluded {
         if object.written(key).is_some() {
-            object.report_conflict(context, "tcp", key);
+            object.report_conflict(context, chosen, key);
         }
     }
-    Some(Probe::Tcp)
+    match chosen {
+        "tcp" => Some(Probe::Tcp),
+        "grpc" => Some(decode_grpc(context, object)),
+        _ => http,
+    }
+}
+
+fn decode_grpc(context: &mut Context<'_>, object: &Object<'_>) -> Probe {
+    let service = object
+        .written("service")
+        .and_then(|cursor| cursor.parse(context, text::name));
+    let host = object
+        .written("host")
+        .and_then(|cursor| cursor.parse(context, grammar::host_text));
+    Probe::Grpc {
+        service: service.unwrap_or_default(),
+        host,
+    }
 }
 
 fn decode_http(context: &mut Context<'_>, object: &Object<'_>) -> Option<Probe> {

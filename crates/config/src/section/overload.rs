@@ -13,7 +13,7 @@ pub(super) static OVERLOAD: Record = Record {
         field(
             "delay",
             Shape::Either(&[Shape::Boolean, DEADLINE]),
-            "How late a worker may be, all the time, before requests are refused, those of the lowest priority first. `false` turns it off.",
+            "How late a worker may be before requests of low priority are refused; others later, critical ones never. `false` turns it off.",
         )
         .default("250ms"),
         field(

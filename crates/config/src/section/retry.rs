@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::grpc;
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::model::{Hedge, Retry, RetryCondition, UpstreamTimeouts};
@@ -50,6 +51,15 @@ pub(super) static RETRY: Record = Record {
             "Longest wait before the second repeat, and before one that goes to the same server; doubled for each further one, up to ten times this.",
         )
         .default("25ms"),
+        field(
+            "grpc",
+            Shape::List {
+                items: &Shape::Choice(&grpc::RETRIED),
+                least: 0,
+            },
+            "Statuses of gRPC calls worth another attempt, if the status is all that came back.",
+        )
+        .default("[]"),
     ],
 };
 
@@ -101,6 +111,12 @@ pub(super) static UPSTREAM_TIMEOUTS: Record = Record {
             DEADLINE,
             "From the request's arrival to the last byte of the answer, with all waits and repeats. Default: none.",
         ),
+        field(
+            "stream_idle",
+            DEADLINE,
+            "In place of `idle`: longest silence of an event stream, and of either side of a gRPC call.",
+        )
+        .default("10m"),
     ],
 };
 
@@ -112,6 +128,8 @@ pub(super) fn decode_retry(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Op
     for item in when_cursor.items(context) {
         when.extend(decode_condition(context, &item));
     }
+    let statuses = grpc::decode_retried(context, &object.get("grpc")?);
+    when.extend(statuses.into_iter().map(RetryCondition::Grpc));
     let budget_percent = object.get("budget")?.percentage(context);
     Some(Retry {
         attempts,
@@ -154,6 +172,7 @@ pub(super) fn decode_timeouts(
         total: object
             .written("total")
             .map(|cursor| cursor.duration(context)),
+        stream_idle: object.get("stream_idle")?.duration(context),
     };
     // What is not written may well be longer.
     let phases = [

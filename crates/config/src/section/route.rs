@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::action::{self, REDIRECT, REWRITE};
 use super::check::Declared;
+use super::grpc::{self, GRPC, SSE};
 use super::headers::{self, CaptureUse, HEADERS};
 use super::log::{self, ROUTE_LOG};
 use super::matcher::{self, MATCH};
@@ -14,7 +15,7 @@ use super::telemetry::ROUTE_TRACING;
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Action, HeaderPolicy, Match, Priority, Route};
+use crate::model::{Action, HeaderPolicy, Match, Priority, Route, Streams};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -58,6 +59,8 @@ pub(super) static ROUTE: Record = Record {
             "Which requests are refused first under overload.",
         )
         .default("normal"),
+        field("grpc", Shape::Record(&GRPC), "gRPC calls.").default("{}"),
+        field("sse", Shape::Record(&SSE), "Event streams. Default: they pass as they are."),
         field("log", Shape::Record(&ROUTE_LOG), "What of its requests is logged."),
         field("tracing", Shape::Record(&ROUTE_TRACING), "Which of its requests are traced."),
     ],
@@ -148,6 +151,7 @@ fn decode(
         .get("headers")
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
     let priority = overload::decode_priority(context, &object.get("priority")?);
+    let streams = grpc::decode(context, &object);
     if let Some(matcher) = known_paths {
         report_unknown_captures(context, matcher, &uses);
     }
@@ -157,12 +161,20 @@ fn decode(
         .map_or(name_span, |_| object.key_span("match"));
     let log_sample = log::decode_route_sample(context, &object, "log");
     let trace_sample = log::decode_route_sample(context, &object, "tracing");
-    let route =
-        build(name.clone(), matcher, policies, action, headers, priority).map(|route| Route {
-            log_sample,
-            trace_sample,
-            ..route
-        });
+    let route = build(
+        name.clone(),
+        matcher,
+        policies,
+        action,
+        headers,
+        priority,
+        streams,
+    )
+    .map(|route| Route {
+        log_sample,
+        trace_sample,
+        ..route
+    });
     Some(Decoded {
         name,
         name_span,
@@ -179,6 +191,7 @@ fn build(
     action: Option<Action>,
     headers: Option<HeaderPolicy>,
     priority: Priority,
+    streams: Option<Streams>,
 ) -> Option<Route> {
     Some(Route {
         name: name?,
@@ -187,6 +200,7 @@ fn build(
         action: action?,
         headers: headers?,
         priority,
+        streams: streams?,
         log_sample: None,
         trace_sample: None,
     })

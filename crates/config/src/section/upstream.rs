@@ -10,7 +10,7 @@ use super::target;
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Pool, Upstream, UpstreamHttp2, UpstreamTls};
+use crate::model::{Pool, Probe, Upstream, UpstreamHttp2, UpstreamTls};
 use crate::shape::{Record, Shape, field};
 use crate::value::text::{self, MATERIAL, SERVER_NAME};
 
@@ -205,6 +205,13 @@ pub(super) fn decode(
         Some(false) => UpstreamHttp2::Never,
         None => UpstreamHttp2::Negotiate,
     };
+    let asks_grpc = health.as_ref().and_then(|health| health.active.as_ref());
+    let asks_grpc = asks_grpc.is_some_and(|check| matches!(check.probe, Probe::Grpc { .. }));
+    if asks_grpc && http2 == UpstreamHttp2::Never {
+        let finding = Finding::error(codes::CONFLICT, "a check of kind `grpc` needs HTTP/2")
+            .help("write `http2: true`, as gRPC calls need it, too");
+        object.report(context, object.key_span("http2"), finding);
+    }
     let retry = retry::decode_retry(context, &object.get("retry")?);
     let timeouts = retry::decode_timeouts(context, &object.get("timeouts")?);
     let hedge = object.written("hedge").and_then(|cursor| {

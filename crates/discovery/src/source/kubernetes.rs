@@ -106,9 +106,14 @@ pub(crate) async fn run(source: &KubernetesSource, pod: &Pod, feed: &Feed) {
                 if !matches!(fault, Fault::Gone) || watched.gone > 1 {
                     feed.failed(format!("kubernetes: {fault}"));
                 }
-                if watched.gone != 1 {
-                    sleep(backoff.next()).await;
-                }
+                // Even what is ordinary does not come more often than once in a while.
+                let is_ordinary = matches!(fault, Fault::Gone) && watched.gone == 1;
+                let pause = if is_ordinary {
+                    Duration::ZERO
+                } else {
+                    backoff.next()
+                };
+                sleep(pause.max(LEAST.saturating_sub(began.elapsed()))).await;
             }
         }
     }
@@ -147,7 +152,8 @@ impl<'a> Watched<'a> {
         let outcome = outcome.await;
         match outcome {
             Err(Fault::Gone) => self.gone += 1,
-            _ => self.gone = 0,
+            Err(_) => {}
+            Ok(()) => self.gone = 0,
         }
         outcome
     }

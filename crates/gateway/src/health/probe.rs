@@ -1,5 +1,7 @@
 //! One question to a target, and its answer.
 
+mod grpc;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use weir_config::model::{ActiveCheck, Probe, UpstreamHttp2};
+use weir_core::GrpcStatus;
 
 use crate::failure::Failure;
 use crate::http1::{HeadScanner, parse_response};
@@ -45,6 +48,10 @@ pub(super) enum Wrong {
     Question,
     Status(u16),
     Timeout(Duration),
+    /// The health service's call ended with this status.
+    Grpc(GrpcStatus),
+    /// The health service says something else than that it serves.
+    NotServing(&'static str),
 }
 
 impl fmt::Display for Wrong {
@@ -58,6 +65,8 @@ impl fmt::Display for Wrong {
             Self::Malformed(text) => formatter.write_str(text),
             Self::Question => formatter.write_str("the check's host or path cannot be sent"),
             Self::Status(status) => write!(formatter, "status {status}"),
+            Self::Grpc(status) => write!(formatter, "gRPC status {}", status.as_str()),
+            Self::NotServing(word) => write!(formatter, "health service: {word}"),
             Self::Timeout(limit) => write!(formatter, "no answer within {limit:?}"),
         }
     }
@@ -110,7 +119,9 @@ pub(super) async fn ask(
         .await
         .map_err(|error| Wrong::Tls(text(&error)))?;
     let over_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    if !over_http2 && connector.http2 == UpstreamHttp2::Always {
+    let is_needed =
+        connector.http2 == UpstreamHttp2::Always || matches!(check.probe, Probe::Grpc { .. });
+    if !over_http2 && is_needed {
         return Err(Wrong::NoHttp2);
     }
     converse(stream, target, check, over_http2).await
@@ -134,14 +145,17 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     check: &ActiveCheck,
     over_http2: bool,
 ) -> Result<(), Wrong> {
-    let Probe::Http {
-        method,
-        path,
-        host,
-        statuses,
-    } = &check.probe
-    else {
-        return Ok(());
+    let (method, path, host, statuses) = match &check.probe {
+        Probe::Tcp => return Ok(()),
+        Probe::Grpc { service, host } => {
+            return grpc::ask(stream, target, service, host.as_deref(), check.timeout).await;
+        }
+        Probe::Http {
+            method,
+            path,
+            host,
+            statuses,
+        } => (method, path, host, statuses),
     };
     let host = host.as_deref().unwrap_or(&target.authority);
     let uri = uri(target.connector.tls.is_some(), host, path).ok_or(Wrong::Question)?;
@@ -207,13 +221,6 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
     method: &Method,
     uri: Uri,
 ) -> Result<u16, Wrong> {
-    let broken = |error: h2::Error| {
-        let text = match error.get_io() {
-            Some(error) => text(error),
-            None => error.to_string().chars().take(MOST_TEXT).collect(),
-        };
-        Wrong::Broken(text)
-    };
     let request = Request::builder()
         .method(method)
         .uri(uri)
@@ -226,7 +233,7 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
         .enable_push(false)
         .handshake::<_, Bytes>(stream)
         .await
-        .map_err(broken)?;
+        .map_err(|error| broken(&error))?;
     let exchange = async {
         std::future::poll_fn(|context| sender.poll_ready(context)).await?;
         let (response, _) = sender.send_request(request, true)?;
@@ -242,7 +249,15 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
     };
     response
         .map(|response| response.status().as_u16())
-        .map_err(broken)
+        .map_err(|error| broken(&error))
+}
+
+fn broken(error: &h2::Error) -> Wrong {
+    let text = match error.get_io() {
+        Some(error) => text(error),
+        None => error.to_string().chars().take(MOST_TEXT).collect(),
+    };
+    Wrong::Broken(text)
 }
 
 /// A stream that ends when too much was read from it.

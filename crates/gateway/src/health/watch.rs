@@ -1,8 +1,9 @@
 //! Watches over the health of upstreams: runs the checks that are configured, hears what workers say,
 //! and has plans built anew. All of it on the supervisor's thread.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ struct Upstream {
     told: u64,
     is_panicking: bool,
     /// When an ejection was thought over on a worker's word.
-    considered: Cell<Option<Instant>>,
+    considered: RefCell<HashMap<u64, Instant>>,
 }
 
 /// An upstream as probers see it.
@@ -116,7 +117,7 @@ impl Upstream {
             probers: HashMap::new(),
             told: 0,
             is_panicking: false,
-            considered: Cell::new(None),
+            considered: RefCell::default(),
         }
     }
 
@@ -172,8 +173,12 @@ impl Upstream {
     }
 
     fn failing(&self, identity: u64, failures: u32, last: Fault, now: Moment) {
-        // When all fail, all workers tell so all the time.
-        if !is_recent(self.considered.replace(Some(now.instant)), now.instant) {
+        // When all fail, all workers tell so all the time, and nobody may be ejected. Each member has its
+        // turn: that another one was considered a moment ago says nothing about it.
+        let considered = &mut *self.considered.borrow_mut();
+        considered.retain(|_, at| is_recent(Some(*at), now.instant));
+        if let Entry::Vacant(vacant) = considered.entry(identity) {
+            vacant.insert(now.instant);
             self.eject(identity, || passive::row(failures, last), now);
         }
     }

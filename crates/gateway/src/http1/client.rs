@@ -20,6 +20,8 @@ use crate::upstream::{ForwardHead, Pool, Received, Slot};
 
 /// Largest response head.
 const MOST_HEAD: usize = 64 * 1024;
+/// Milliseconds within which a connection ends that had ended before the request came.
+const STALE_WITHIN: u64 = 1_000;
 /// Upload bytes that may wait for the target before the client is asked for more.
 const UPLOAD_HIGH_WATER: usize = 64 * 1024;
 
@@ -92,6 +94,8 @@ pub(crate) struct Exchange {
     scanner: HeadScanner,
     decoder: Decoder,
     keep_alive: bool,
+    /// When it began, in milliseconds of the worker's time.
+    begun: u64,
     received: bool,
     /// Whether the upload moved on behind the response's head.
     uploaded: bool,
@@ -135,6 +139,7 @@ impl Exchange {
         );
         Self {
             connection: Some(connection),
+            begun: pool.now(),
             pool,
             // Taken with the first read: a client that takes its time to send a body holds none.
             input: BytesMut::new(),
@@ -186,10 +191,11 @@ impl Exchange {
         }
     }
 
-    /// Whether the connection had served before and ended without a single byte in answer: the
-    /// target closed it while idle, and most likely never saw the request.
+    /// Whether the connection had served before and ended soon, without a single byte in answer: the
+    /// target closed it while idle, and most likely never saw the request. One that ends later has seen it.
     pub(crate) fn was_stale(&self) -> bool {
         !self.received
+            && self.pool.now().saturating_sub(self.begun) <= STALE_WITHIN
             && self
                 .connection
                 .as_ref()

@@ -145,7 +145,16 @@ pub(super) async fn respond(
             if progress {
                 timer.set(allowed);
             }
-            return timer.poll(context).map(|_| Err(timer.blame(failure)));
+            if timer.poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let failure = timer.blame(failure);
+            if !io.output.is_flushed() || !body.end_with(failure) {
+                return Poll::Ready(Err(failure));
+            }
+            // What is left to say is said, whatever time it is.
+            timer.lift_end();
+            progress = true;
         }
     })
     .await;

@@ -24,7 +24,7 @@ use crate::worker::Phase;
 
 /// How long and how much a refused client may go on sending, so that it gets to read the answer.
 const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 /// What the wait for a request ended with.
 enum Next {
@@ -90,12 +90,7 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, t
         // What bounded the exchange does not bound the next one.
         timer.lift_end();
         match sent {
-            Ok(true) => {
-                let rest = client.rest.take();
-                if !rest.is_zero() {
-                    timer.wait(rest).await;
-                }
-            }
+            Ok(true) => {}
             Ok(false) => return linger(&io, &timer).await,
             // Without the end of its framing the client knows that the response is not whole.
             Err(_) => return,

@@ -161,6 +161,10 @@ impl RequestBody {
         }
     }
 
+    pub(crate) fn lift_pace(&mut self) {
+        self.pace = Pace::new(None);
+    }
+
     pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,

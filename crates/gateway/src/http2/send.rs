@@ -80,43 +80,54 @@ pub(super) async fn send(
     let mut waited_for_client = false;
     let result = std::future::poll_fn(|context| {
         loop {
-            match poll_send(&mut stream, &mut body, &mut pending, context) {
-                Poll::Ready(Ok(Sent::All)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(Sent::Last(bytes))) => {
-                    record.sent(bytes);
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Ready(Ok(Sent::Some(bytes))) => {
-                    record.sent(bytes);
-                    progress = true;
-                    if !pace.moved(timers.now(), bytes as u64, client.streams.get()) {
-                        return Poll::Ready(Err(Failure::WriteTooSlow));
+            loop {
+                match poll_send(&mut stream, &mut body, &mut pending, context) {
+                    Poll::Ready(Ok(Sent::All)) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Ok(Sent::Last(bytes))) => {
+                        record.sent(bytes);
+                        return Poll::Ready(Ok(()));
                     }
+                    Poll::Ready(Ok(Sent::Some(bytes))) => {
+                        record.sent(bytes);
+                        progress = true;
+                        if !pace.moved(timers.now(), bytes as u64, client.streams.get()) {
+                            return Poll::Ready(Err(Failure::WriteTooSlow));
+                        }
+                    }
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                    Poll::Pending => break,
                 }
-                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                Poll::Pending => break,
             }
+            progress |= body.take_upload_progress();
+            if stream.poll_reset(context).is_ready() {
+                return Poll::Ready(Err(Failure::ClientClosed));
+            }
+            let waits_for_client = !pending.is_empty();
+            if waits_for_client {
+                pace.waits(timers.now());
+            }
+            let (allowed, failure) = if waits_for_client {
+                (write, Failure::WriteTimeout)
+            } else {
+                (idle, Failure::UpstreamStalled)
+            };
+            // A piece that came from the target turns the wait into one for the client, and no byte
+            // moved towards it yet.
+            if std::mem::take(&mut progress) || waits_for_client != waited_for_client {
+                timer.set(allowed);
+            }
+            waited_for_client = waits_for_client;
+            if timer.poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let failure = timer.blame(failure);
+            if waits_for_client || !body.end_with(failure) {
+                return Poll::Ready(Err(failure));
+            }
+            // What is left to say is said, whatever time it is.
+            timer.lift_end();
+            progress = true;
         }
-        progress |= body.take_upload_progress();
-        if stream.poll_reset(context).is_ready() {
-            return Poll::Ready(Err(Failure::ClientClosed));
-        }
-        let waits_for_client = !pending.is_empty();
-        if waits_for_client {
-            pace.waits(timers.now());
-        }
-        let (allowed, failure) = if waits_for_client {
-            (write, Failure::WriteTimeout)
-        } else {
-            (idle, Failure::UpstreamStalled)
-        };
-        // A piece that came from the target turns the wait into one for the client, and no byte
-        // moved towards it yet.
-        if std::mem::take(&mut progress) || waits_for_client != waited_for_client {
-            timer.set(allowed);
-        }
-        waited_for_client = waits_for_client;
-        timer.poll(context).map(|_| Err(timer.blame(failure)))
     })
     .await;
     match result {

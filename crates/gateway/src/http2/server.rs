@@ -260,11 +260,6 @@ async fn serve_stream(
     let Some(response) = response else {
         return resets.count(timers.now(), true);
     };
-    let rest = client.rest.take();
-    if !rest.is_zero() {
-        // The stream is what keeps the client from asking for more: its answer waits.
-        timer.wait(rest).await;
-    }
     let sent = send(client, &timer, &sender, response, &method).await;
     resets.count(timers.now(), sent == Err(Failure::ClientClosed));
 }

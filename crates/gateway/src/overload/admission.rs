@@ -14,6 +14,7 @@ use crate::hop;
 use crate::message::Version;
 use crate::record::AccessRecord;
 use crate::snapshot::LocalSnapshot;
+use crate::timer::Timer;
 use crate::worker::Worker;
 
 /// Admits a connection of an address: that of the PROXY header, where there is one. What is returned
@@ -74,6 +75,7 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         upstream_head: None,
         reason: Some(refusal.reason()),
         cause: None,
+        grpc_status: None,
         trace: None,
     });
 }
@@ -110,28 +112,51 @@ pub(crate) fn check_ban(
     Err(Failure::Banned(u32::try_from(seconds).unwrap_or(u32::MAX)))
 }
 
-/// Refuses a request for which there is no time or no memory.
-pub(crate) fn check_load(
+/// Refuses a request for which there is no time or no memory; lets it wait for its turn if there is.
+///
+/// Not for a worker that is calm.
+pub(crate) async fn pass(
     client: &Client,
     priority: Priority,
-    is_trusted: bool,
+    timer: &Timer,
 ) -> Result<(), Failure> {
     let worker = &client.worker;
-    if worker.is_calm() {
-        return Ok(());
-    }
     let failure = if is_refused_for_memory(worker.memory.get(), priority) {
         Failure::MemoryPressure
-    } else if worker.shedder.refuses(priority, fastrand::f32()) {
+    } else if is_refused_for_time(worker, priority) {
         Failure::Overloaded
     } else {
+        worker.shedder.serves();
+        // Critical requests do not stand behind others.
+        if worker.line.is_open() && priority < Priority::Critical {
+            worker.line.turn().await;
+        }
         return Ok(());
     };
-    // Behind a trusted proxy the next request on this connection is somebody else's.
-    if !is_trusted {
-        client.rest.set(worker.shedder.rest(worker.timers.now()));
+    let pause = worker.shedder.pause(worker.timers.now());
+    if !pause.is_zero() {
+        timer.wait(pause).await;
     }
     Err(failure)
+}
+
+fn is_refused_for_time(worker: &Worker, priority: Priority) -> bool {
+    let bound = worker.snapshot().config.overload.delay;
+    let is_line_too_long = bound
+        .zip(patience(priority))
+        .is_some_and(|(bound, patience)| worker.line.expected_wait() > bound.mul_f32(patience));
+    is_line_too_long || worker.shedder.refuses(priority, fastrand::f32())
+}
+
+/// How long a wait in line may be, in `overload.delay`s: the less important a request is, the shorter the
+/// line that it finds too long.
+fn patience(priority: Priority) -> Option<f32> {
+    match priority {
+        Priority::Low => Some(1.0),
+        Priority::Normal => Some(2.0),
+        Priority::High => Some(4.0),
+        Priority::Critical => None,
+    }
 }
 
 fn is_refused_for_memory(level: MemoryLevel, priority: Priority) -> bool {
@@ -155,8 +180,8 @@ pub(crate) fn judge(
     };
     // What was refused for other reasons than the request itself is not held against anybody.
     let is_error = match failure {
-        Some(Failure::Banned(_) | Failure::Overloaded | Failure::MemoryPressure) => false,
         Some(failure) if failure.is_unreadable() => true,
+        Some(failure) if !failure.is_the_clients() => false,
         _ => settings.statuses.contains(&status),
     };
     // A trusted proxy that names nobody is not to blame for those behind it.

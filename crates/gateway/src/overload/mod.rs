@@ -1,12 +1,13 @@
 //! What happens when there is more than can be served, or somebody asks for it on purpose.
 //!
 //! Each part decides, and somebody else acts: [`Connections`] and [`Bans`] know addresses,
-//! [`Shedder`] knows how late the worker is, [`Memory`] how full the process is, [`Pace`] how fast a
+//! [`Line`] and [`Shedder`] know how late the worker is, [`Memory`] how full the process is, [`Pace`] how fast a
 //! client moves. `accept.rs`, the protocol engines and `request.rs` ask them.
 
 pub(crate) mod admission;
 mod bans;
 mod connections;
+mod line;
 mod memory;
 mod pace;
 mod refusal;
@@ -21,6 +22,7 @@ use weir_config::model;
 pub use bans::Ban;
 pub(crate) use bans::Bans;
 pub(crate) use connections::{Connections, Held};
+pub(crate) use line::Line;
 pub(crate) use memory::{Memory, MemoryLevel};
 pub(crate) use pace::Pace;
 pub use refusal::Refusal;

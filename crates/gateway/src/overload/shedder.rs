@@ -15,11 +15,13 @@ const LOOKS: u32 = 3;
 const PER_SECOND: f32 = 0.5;
 /// The most that it changes by at once, however long that took.
 const MOST_CHANGE: f32 = 0.5;
-/// Refusals a second, beyond which connections whose requests were refused rest before they are read
-/// again. A refusal takes about 10 µs: a twentieth of a core is the most that they take.
-const REFUSALS: u64 = 5_000;
-/// Longest rest.
-const REST: Duration = Duration::from_secs(1);
+/// Refusals for each request that is served, beyond which they are held back. A refusal costs about two
+/// thirds of what an answer does.
+const REFUSALS: f32 = 0.05;
+/// Refusals a second that are made in any case.
+const LEAST_REFUSALS: f32 = 100.0;
+/// Longest time that a refusal is held back: as long as a refused client is asked to stay away at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// How late the event loop is decides, in the manner of CoDel (RFC 8289): peaks do not count, only the
 /// least delay of an interval does. While it stays above the bound, the *pressure* rises, and it falls
@@ -35,6 +37,10 @@ pub(crate) struct Shedder {
     interval: Cell<Interval>,
     /// Whether requests of each class, low, normal and high, came in this interval.
     seen: [Cell<bool>; 3],
+    /// Requests that were let through in this interval.
+    served: Cell<u32>,
+    /// Microseconds from one refusal to the next.
+    refusal_every: Cell<u64>,
     /// When the next refusal is due, in microseconds of the worker's time.
     next_refusal: Cell<u64>,
 }
@@ -71,6 +77,10 @@ impl Shedder {
     }
 
     fn adjust(&self, interval: Interval, bound: Duration) {
+        let seconds = interval.length.as_secs_f32();
+        let refusals = self.served.take() as f32 / seconds * REFUSALS;
+        let every = 1e6 / refusals.max(LEAST_REFUSALS);
+        self.refusal_every.set(every as u64);
         let before = self.pressure.get();
         let excess = interval.least.as_secs_f32() / bound.as_secs_f32().max(f32::EPSILON) - 1.0;
         let change = excess.clamp(-1.0, 1.0) * PER_SECOND * interval.length.as_secs_f32();
@@ -116,19 +126,24 @@ impl Shedder {
         draw < self.pressure.get() - class as f32
     }
 
-    /// How long the connection rests whose request is refused now.
+    /// Counts a request that is let through.
+    pub(crate) fn serves(&self) {
+        self.served.set(self.served.get().saturating_add(1));
+    }
+
+    /// How long to hold the next refusal back.
     ///
-    /// A client that asks again at once after each refusal would otherwise turn all of the worker's time
-    /// into refusals.
-    pub(crate) fn rest(&self, now_milliseconds: u64) -> Duration {
+    /// Clients that ask again at once after each refusal would otherwise turn all of the worker's time into
+    /// refusals.
+    pub(crate) fn pause(&self, now_milliseconds: u64) -> Duration {
         let now = now_milliseconds.saturating_mul(1_000);
         let due = self.next_refusal.get().max(now);
-        let rest = Duration::from_micros(due - now).min(REST);
-        // Does not run ahead further than anybody rests.
-        let latest = now.saturating_add(REST.as_micros() as u64);
+        let pause = Duration::from_micros(due - now).min(LONGEST_PAUSE);
+        // Does not run ahead further than anybody waits.
+        let latest = now.saturating_add(LONGEST_PAUSE.as_micros() as u64);
         self.next_refusal
-            .set((due + 1_000_000 / REFUSALS).min(latest));
-        rest
+            .set((due + self.refusal_every.get()).min(latest));
+        pause
     }
 }
 
@@ -218,17 +233,27 @@ mod tests {
     #[test]
     fn refusals_are_paced_only_when_they_are_very_many() {
         let shedder = Shedder::default();
-        // A thousand a second: nobody rests.
-        for at in 0..5_000 {
-            assert!(shedder.rest(at) < milliseconds(1), "{at}");
+        // It serves 20,000 a second, and so refuses a thousand at once.
+        for _ in 0..20_000 {
+            shedder.serves();
         }
-        // Fifty thousand at once: they rest longer and longer, a second at most.
-        let rests: Vec<Duration> = (0..50_000).map(|_| shedder.rest(5_000)).collect();
-        assert!(rests.is_sorted());
-        assert!((milliseconds(499)..milliseconds(501)).contains(&rests[2_500]));
-        assert_eq!(rests.last(), Some(&REST));
+        let looks = (0..3).map(|_| milliseconds(1_000) / 3);
+        looks.for_each(|since| shedder.look(since, Duration::ZERO, BOUND));
+        for at in 0..5_000 {
+            assert!(shedder.pause(at) < milliseconds(2), "{at}");
+        }
+        // Fifty thousand at once: they wait longer and longer, three seconds at most.
+        let pauses: Vec<Duration> = (0..50_000).map(|_| shedder.pause(5_000)).collect();
+        assert!(pauses.is_sorted());
+        assert!((milliseconds(495)..milliseconds(505)).contains(&pauses[500]));
+        assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
         // A moment later it is as if nothing had been.
-        assert_eq!(shedder.rest(7_000), Duration::ZERO);
+        assert_eq!(shedder.pause(9_000), Duration::ZERO);
+        // Who serves next to nothing refuses some all the same.
+        let looks = (0..3).map(|_| milliseconds(100));
+        looks.for_each(|since| shedder.look(since, Duration::ZERO, BOUND));
+        assert_eq!(shedder.pause(20_000), Duration::ZERO);
+        assert_eq!(shedder.pause(20_000), milliseconds(10));
     }
 
     /// A worker whose requests take a millisecond each, asked for three times as many by clients that

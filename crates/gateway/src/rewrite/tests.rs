@@ -29,6 +29,7 @@ fn with_request<T>(
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        streams: Default::default(),
         log_sample: None,
         trace_sample: None,
     };

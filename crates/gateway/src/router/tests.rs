@@ -39,6 +39,7 @@ fn route(name: &str, words: &str) -> Route {
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        streams: Default::default(),
         log_sample: None,
         trace_sample: None,
     }

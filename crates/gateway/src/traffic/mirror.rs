@@ -161,6 +161,7 @@ impl Copy {
         let deadlines = Deadlines {
             upstream: model.timeouts,
             body: model.timeouts.idle,
+            is_brief: false,
         };
         let mut stale = 0;
         loop {

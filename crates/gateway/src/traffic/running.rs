@@ -106,6 +106,8 @@ impl Running {
         let inner = &mut *self.inner();
         if inner.guard != guard {
             inner.guard = guard;
+            // One that was corrected watches again.
+            inner.state.arm();
             inner.watch = Watch::begin(now, totals(&self.counters));
         }
         if inner.state.file().are_close_to(&file) {
@@ -148,13 +150,15 @@ impl Running {
         let is_due = inner.watch.is_due(window, now);
         let is_judged = inner.guard.is_some()
             && inner.state.trip().is_none()
-            && now.saturating_duration_since(inner.judged) >= JUDGE_EVERY;
+            && now.saturating_duration_since(inner.judged) >= JUDGE_EVERY.min(window / 2);
         if !is_due && !is_judged {
             return has_arrived;
         }
         let totals = totals(&self.counters);
         let has_tripped = is_judged && self.judge(inner, &totals, wall);
-        inner.judged = now;
+        if is_judged {
+            inner.judged = now;
+        }
         if is_due {
             inner.watch.look(window, now, totals);
         }
@@ -185,7 +189,7 @@ impl Running {
         };
         let percent = inner.state.shares().percent(at);
         tracing::warn!(
-            route = %self.route, %upstream, percent, action = ?guard.then,
+            route = %self.route, %upstream, percent, action = guard.then.as_str(),
             "traffic guard acts: {}", trip.reason
         );
         inner

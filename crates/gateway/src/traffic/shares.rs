@@ -29,7 +29,9 @@ impl Shares {
     /// as they do now. If they have nothing now, it goes to the first of them.
     pub(crate) fn with(&self, given: &[(usize, f64)]) -> Self {
         let share_of = |at| given.iter().find(|(given, _)| *given == at);
-        let left = 1.0 - given.iter().map(|(_, share)| share).sum::<f64>();
+        // Shares are written in percent, and hundredths of a percent do not add up exactly.
+        let sum: f64 = given.iter().map(|(_, share)| share).sum();
+        let left = (1.0 - sum).max(0.0);
         let others = |at: &usize| share_of(*at).is_none();
         let now: f64 = (0..self.0.len()).filter(others).map(|at| self.0[at]).sum();
         let first = (0..self.0.len()).find(others);
@@ -39,7 +41,8 @@ impl Shares {
             None if first == Some(at) => left,
             None => 0.0,
         };
-        Self((0..self.0.len()).map(share).collect())
+        let shares: Vec<f64> = (0..self.0.len()).map(share).collect();
+        Self::of(&shares)
     }
 
     /// A part of the way to others, from 0 to 1.
@@ -173,6 +176,9 @@ mod tests {
         close(&shares.with(&[(2, 0.6)]), [0.3, 0.1, 0.6]);
         close(&shares.with(&[(2, 1.0)]), [0.0, 0.0, 1.0]);
         close(&Shares::all_to(2, 3).with(&[(2, 0.5)]), [0.5, 0.0, 0.5]);
+        // In binary they add up to more than 1.
+        let four = Shares::of(&[1.0; 4]).with(&[(1, 0.33), (2, 0.56), (3, 0.11)]);
+        assert!(four.are_valid(4), "{four:?}");
         assert_eq!(
             shares.towards(&Shares::all_to(2, 3), 1.5),
             Shares::all_to(2, 3)

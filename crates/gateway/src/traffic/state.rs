@@ -121,6 +121,11 @@ impl State {
         self.shift.as_ref()
     }
 
+    /// Forgets that a guard acted.
+    pub(super) fn arm(&mut self) {
+        self.trip = None;
+    }
+
     pub(super) fn trip(&self) -> Option<&Trip> {
         self.trip.as_ref()
     }

@@ -73,6 +73,8 @@ pub(crate) struct Deadlines {
     pub(crate) upstream: UpstreamTimeouts,
     /// Longest silence of the client while it sends the body.
     pub(crate) body: Duration,
+    /// Whether the end of it all comes too soon to say something about the connection.
+    pub(crate) is_brief: bool,
 }
 
 /// Sends a request and waits for the response's head.
@@ -114,7 +116,10 @@ pub(crate) async fn attempt(
     match response_head(&mut exchange, interim, timer, deadlines, timing).await {
         Ok(head) => Ok((head, exchange)),
         Err(failure) => {
-            let fate = exchange.fate(failure);
+            let fate = match failure {
+                Failure::DeadlineExceeded(_) if deadlines.is_brief => Fate::Unknown,
+                _ => exchange.fate(failure),
+            };
             Err(Attempted {
                 failure,
                 body: exchange.into_untouched_body(),

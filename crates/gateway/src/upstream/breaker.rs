@@ -15,7 +15,7 @@
 mod state;
 mod window;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,6 +37,8 @@ pub(crate) struct Breaker {
     /// How often it opened.
     opened: AtomicU64,
     // For the supervisor and reports only.
+    /// Whether the probe that opened it last was answered, and too late.
+    was_slow: AtomicBool,
     history: Mutex<History>,
 }
 
@@ -73,6 +75,7 @@ impl Breaker {
             until: AtomicU64::new(0),
             start,
             opened: AtomicU64::new(0),
+            was_slow: AtomicBool::new(false),
             history: Mutex::new(History {
                 window: Window::default(),
                 counted: Tally::default(),
@@ -84,7 +87,7 @@ impl Breaker {
     }
 
     fn state(&self) -> State {
-        State::from(self.state.load(Ordering::Relaxed))
+        State::from(self.state.load(Ordering::Acquire))
     }
 
     /// Seconds that are left if it is open: one load if it is not.
@@ -131,7 +134,8 @@ impl Breaker {
     fn exchange(&self, from: State, to: State) -> bool {
         let (from, to) = (u64::from(from), u64::from(to));
         self.state
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            // What was stored before goes with it.
+            .compare_exchange(from, to, Ordering::Release, Ordering::Relaxed)
             .is_ok()
     }
 
@@ -176,6 +180,10 @@ impl Breaker {
             Phase::Open if self.millis(now) >= self.until.load(Ordering::Relaxed) => {
                 self.exchange(state, state.into_phase(Phase::HalfOpen));
             }
+            // A new revision asks for fewer probes than have succeeded already.
+            Phase::HalfOpen if state.succeeded >= settings.probes => {
+                self.exchange(state, state.into_phase(Phase::Closed));
+            }
             Phase::Open | Phase::HalfOpen => {}
         }
         self.tell(upstream, history);
@@ -195,7 +203,11 @@ impl Breaker {
         match state.phase {
             Phase::Open => {
                 if former == Phase::HalfOpen {
-                    "a probe failed".clone_into(&mut history.reason);
+                    let what = match self.was_slow.load(Ordering::Relaxed) {
+                        true => "a probe was slow",
+                        false => "a probe failed",
+                    };
+                    what.clone_into(&mut history.reason);
                 }
                 self.opened.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%upstream, reason = %history.reason, "circuit breaker opened");
@@ -245,6 +257,8 @@ impl Permit {
             }
             // Before the state, so that whoever sees it open sees this, too.
             self.breaker.stay_open(now, settings.open_for);
+            let is_slow = !outcome.is_failure;
+            self.breaker.was_slow.store(is_slow, Ordering::Relaxed);
             state.into_phase(Phase::Open)
         });
     }

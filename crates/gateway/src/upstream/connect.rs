@@ -104,7 +104,7 @@ async fn turn(pool: &Rc<Pool>, timer: &Timer, limit: Duration) -> Result<Turn, F
         return Ok(turn);
     }
     // Boxed: rare, as above.
-    let waited = Box::pin(pool.slots.wait(|| Turn::find(pool)));
+    let waited = Box::pin(pool.slots.wait(|| Turn::find(pool), || pool.has_room()));
     timer
         .limit(limit, waited)
         .await
@@ -174,7 +174,7 @@ async fn establish(pool: &Rc<Pool>, slot: Option<Slot>) -> Result<Acquired, Fail
     Ok(Acquired::Http2(share))
 }
 
-async fn connect_tcp(pool: &Pool) -> Result<TcpStream, Failure> {
+async fn connect_tcp(pool: &Rc<Pool>) -> Result<TcpStream, Failure> {
     if let Some(address) = pool.target.address {
         return dial(address).await;
     }
@@ -192,8 +192,10 @@ async fn connect_tcp(pool: &Pool) -> Result<TcpStream, Failure> {
             Err(failure) => last = failure,
         }
     }
-    // The addresses may be old: ask again next time.
-    pool.resolved.borrow_mut().1 = 0;
+    // The addresses may be old: ask again, if not at once.
+    let soon = pool.now() + UNRESOLVED_FOR.as_millis() as u64;
+    let mut resolved = pool.resolved.borrow_mut();
+    resolved.1 = resolved.1.min(soon);
     Err(last)
 }
 
@@ -207,14 +209,26 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
     Ok(stream)
 }
 
-async fn resolve(pool: &Pool) -> Result<Vec<SocketAddr>, Failure> {
+async fn resolve(pool: &Rc<Pool>) -> Result<Vec<SocketAddr>, Failure> {
     if let Some(known) = believed(pool) {
         return known;
     }
-    let _turn = pool.resolving.lock().await;
-    if let Some(known) = believed(pool) {
-        return known;
+    let looked_up = pool.looked_up.notified();
+    // A task of its own: a name server that hangs outlasts every request, and what it says in the end is
+    // worth keeping. Requests that give up do not begin another look-up each.
+    if !pool.is_looking_up.replace(true) {
+        tokio::task::spawn_local(look_up(Rc::clone(pool)));
     }
+    // Better the addresses of a moment ago than to wait for new ones.
+    let old = pool.resolved.borrow().0.clone();
+    if !old.is_empty() {
+        return Ok(old);
+    }
+    looked_up.await;
+    believed(pool).unwrap_or(Err(Failure::Resolve))
+}
+
+async fn look_up(pool: Rc<Pool>) {
     let target = &pool.target;
     let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
     let found = found
@@ -225,14 +239,14 @@ async fn resolve(pool: &Pool) -> Result<Vec<SocketAddr>, Failure> {
         });
     let mut resolved = pool.resolved.borrow_mut();
     if found.is_empty() {
-        // Better the addresses of a moment ago than none; and a name that cannot be resolved is not
-        // asked for by every request.
+        // What was known stays; and a name that cannot be resolved is not asked for by every request.
         resolved.1 = pool.now() + UNRESOLVED_FOR.as_millis() as u64;
     } else {
         *resolved = (found, pool.now() + RESOLVED_FOR.as_millis() as u64);
     }
     drop(resolved);
-    believed(pool).unwrap_or(Err(Failure::Resolve))
+    pool.is_looking_up.set(false);
+    pool.looked_up.notify_waiters();
 }
 
 /// What is known of a name, if that is recent enough.

@@ -132,6 +132,17 @@ impl View {
         (!self.was_tried(at, wish)).then_some(usize::from(at))
     }
 
+    /// Whether a member takes traffic that did not fail the request.
+    pub(crate) fn has_untried(&self, wish: &Wish) -> bool {
+        let mut taking: Box<dyn Iterator<Item = u16> + '_> = match &self.plan.choice {
+            Choice::Nobody => return false,
+            Choice::Only(only) => Box::new(std::iter::once(*only)),
+            Choice::Table(table) => Box::new(table.members()),
+            Choice::Schedule(schedule) => Box::new(schedule.iter().copied()),
+        };
+        taking.any(|at| !self.was_tried(at, wish))
+    }
+
     pub(super) fn was_tried(&self, at: u16, wish: &Wish) -> bool {
         // Most often nothing was, and the member is not even looked at.
         !wish.tried.is_empty() && wish.tried.contains(&self.member(at).target.identity)

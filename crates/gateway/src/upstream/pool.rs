@@ -34,12 +34,17 @@ pub(crate) struct Pool {
     pub(super) connecting: tokio::sync::Mutex<()>,
     /// Addresses of a named target and until when (worker's milliseconds) they are believed.
     pub(super) resolved: RefCell<(Vec<SocketAddr>, u64)>,
-    /// Held while a name is looked up, so that it is looked up once and not once per request.
-    pub(super) resolving: tokio::sync::Mutex<()>,
+    /// Whether its name is being looked up.
+    pub(super) is_looking_up: Cell<bool>,
+    /// It was looked up.
+    pub(super) looked_up: tokio::sync::Notify,
     /// Which of the addresses comes first next time.
     pub(super) next_address: Cell<usize>,
     in_flight: Cell<u32>,
     latency: Cell<Latency>,
+    /// Mean of late of what was answered alone, in nanoseconds, for reports: who balances counts failures
+    /// as long waits, and nobody waited so long.
+    answered: Cell<f64>,
     answers_large: Cell<bool>,
 }
 
@@ -71,12 +76,14 @@ impl Pool {
             idle: RefCell::default(),
             slots: Rc::default(),
             http2: SharedConnections::default(),
-            resolving: tokio::sync::Mutex::default(),
+            is_looking_up: Cell::new(false),
+            looked_up: tokio::sync::Notify::new(),
             connecting: tokio::sync::Mutex::default(),
             resolved: RefCell::default(),
             next_address: Cell::new(worker),
             in_flight: Cell::new(0),
             latency: Cell::default(),
+            answered: Cell::new(0.0),
             answers_large: Cell::new(false),
         })
     }
@@ -84,6 +91,14 @@ impl Pool {
     /// Bounds of a new revision.
     pub(crate) fn configure(&self, settings: model::Pool) {
         self.settings.set(settings);
+        // There may be more of them now; whoever waits for one looks.
+        self.slots.free();
+    }
+
+    /// Whether somebody who waits for a connection would get one.
+    pub(super) fn has_room(&self) -> bool {
+        let most = self.settings.get().max_connections;
+        self.slots.has_room(most) || !self.idle.borrow().is_empty()
     }
 
     pub(crate) fn counters(&self) -> &TargetCounters {
@@ -153,7 +168,7 @@ impl Pool {
         self.idle.borrow_mut().retain_mut(|idle| {
             now.saturating_sub(idle.since) < timeout && idle.connection.is_fresh(context)
         });
-        self.http2.prune(context);
+        self.http2.prune(context, now, timeout);
     }
 
     /// Mean time to the response's head in nanoseconds; 0 if nothing is known.
@@ -169,24 +184,27 @@ impl Pool {
     /// Learns how long a response's head took.
     pub(super) fn observe(&self, took: Duration) {
         let now = self.timers.now();
-        self.learn(self.latency.get().with(took, now), now);
+        self.latency.set(self.latency.get().with(took, now));
+        let took = took.as_nanos() as f64;
+        let mean = match self.answered.get() {
+            0.0 => took,
+            mean => mean + (took - mean) / 16.0,
+        };
+        self.answered.set(mean);
+        self.counters().latency_nanos.set(mean as u64);
     }
 
     /// Learns that a request failed after this time.
     pub(super) fn observe_failure(&self, took: Duration) {
         let now = self.timers.now();
-        self.learn(self.latency.get().with_failure(took, now), now);
+        self.latency.set(self.latency.get().with_failure(took, now));
     }
 
     /// Learns that a response's head had not come after this time, when it was of no use any more.
     pub(super) fn observe_abandoned(&self, waited: Duration) {
         let now = self.timers.now();
-        self.learn(self.latency.get().with_abandoned(waited, now), now);
-    }
-
-    fn learn(&self, latency: Latency, now: u64) {
-        self.latency.set(latency);
-        self.counters().latency_nanos.set(latency.mean(now) as u64);
+        self.latency
+            .set(self.latency.get().with_abandoned(waited, now));
     }
 
     /// Requests under way, by this worker.

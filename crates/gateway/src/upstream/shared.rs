@@ -15,6 +15,8 @@ struct Connection {
     sender: Sender,
     /// Exchanges under way.
     exchanges: Cell<usize>,
+    /// Since when there are none, in milliseconds of the worker's time; found out by the next look.
+    idle_since: Cell<Option<u64>>,
     /// It did not answer in time: what is under way may end, nothing new is sent.
     given_up: Cell<bool>,
 }
@@ -41,7 +43,10 @@ impl SharedConnections {
             return Picked::None;
         };
         let is_full = best.exchanges.get() >= best.sender.current_max_send_streams();
-        if is_full && connections.len() < MOST_CONNECTIONS {
+        let usable = connections
+            .iter()
+            .filter(|connection| !connection.given_up.get());
+        if is_full && usable.count() < MOST_CONNECTIONS {
             return Picked::None;
         }
         Picked::Share(Share::of(best))
@@ -56,18 +61,22 @@ impl SharedConnections {
         let connection = Rc::new(Connection {
             sender,
             exchanges: Cell::new(0),
+            idle_since: Cell::new(None),
             given_up: Cell::new(false),
         });
         let share = Share::of(&connection);
         let mut connections = self.0.borrow_mut();
+        // What goes on on them ends without this list.
+        connections.retain(|connection| !connection.given_up.get());
         if connections.len() < MOST_CONNECTIONS {
             connections.push(connection);
         }
         share
     }
 
-    /// Lets go of connections that ended or were given up, and of spare ones without exchanges.
-    pub(super) fn prune(&self, context: &mut Context<'_>) {
+    /// Lets go of connections that ended or were given up, of spare ones without exchanges, and of those
+    /// that had none for as long as `timeout` milliseconds: what lies between may have forgotten them.
+    pub(super) fn prune(&self, context: &mut Context<'_>, now: u64, timeout: u64) {
         let mut connections = self.0.borrow_mut();
         let mut spare = 0;
         connections.retain(|connection| {
@@ -77,7 +86,10 @@ impl SharedConnections {
             );
             let idle = connection.exchanges.get() == 0;
             spare += usize::from(idle);
-            !ended && !connection.given_up.get() && (!idle || spare <= 1)
+            let since = idle.then(|| connection.idle_since.get().unwrap_or(now));
+            connection.idle_since.set(since);
+            let is_old = since.is_some_and(|since| now.saturating_sub(since) >= timeout);
+            !ended && !connection.given_up.get() && !is_old && (!idle || spare <= 1)
         });
     }
 }
@@ -94,6 +106,7 @@ pub(crate) struct Share {
 impl Share {
     fn of(connection: &Rc<Connection>) -> Self {
         connection.exchanges.set(connection.exchanges.get() + 1);
+        connection.idle_since.set(None);
         Self {
             connection: Rc::clone(connection),
             sender: connection.sender.clone(),

@@ -37,7 +37,7 @@ impl Slots {
     }
 
     pub(super) fn take(self: &Rc<Self>, most: u32) -> Option<Slot> {
-        (self.taken.get() < most).then(|| self.take_beyond())
+        self.has_room(most).then(|| self.take_beyond())
     }
 
     /// A place whether there is one or not.
@@ -55,15 +55,30 @@ impl Slots {
 
     /// Waits in line until `found` finds something. First come, first served: who comes later lines up,
     /// and whoever leaves the line passes on what it was just told.
-    pub(super) async fn wait<T>(&self, mut found: impl FnMut() -> Option<T>) -> T {
+    ///
+    /// What became free several times may be told of once, so that whoever found something looks whether
+    /// `is_more` for the next one.
+    pub(super) async fn wait<T>(
+        &self,
+        mut found: impl FnMut() -> Option<T>,
+        is_more: impl Fn() -> bool,
+    ) -> T {
         self.waiting.set(self.waiting.get() + 1);
-        let _waiting = Waiting(self);
+        let waiting = Waiting(self);
         loop {
             self.freed.notified().await;
             if let Some(found) = found() {
+                drop(waiting);
+                if is_more() {
+                    self.free();
+                }
                 return found;
             }
         }
+    }
+
+    pub(super) fn has_room(&self, most: u32) -> bool {
+        self.taken.get() < most
     }
 }
 
@@ -99,14 +114,37 @@ mod tests {
     }
 
     #[test]
+    fn what_becomes_free_at_once_is_for_as_many_as_wait() {
+        let slots = Rc::new(Slots::default());
+        let taken = [slots.take(2), slots.take(2)];
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut waiting: Vec<_> = (0..2)
+            .map(|_| Box::pin(slots.wait(|| slots.take(2), || slots.has_room(2))))
+            .collect();
+        for waiting in &mut waiting {
+            assert!(waiting.as_mut().poll(context).is_pending());
+        }
+        // Before anybody who waits runs.
+        drop(taken);
+        let mut got = Vec::new();
+        for waiting in &mut waiting {
+            match waiting.as_mut().poll(context) {
+                Poll::Ready(slot) => got.push(slot),
+                Poll::Pending => panic!("a place is free, and nobody was told"),
+            }
+        }
+        assert_eq!(got.len(), 2);
+    }
+
+    #[test]
     fn who_waits_longest_is_served_first_and_who_leaves_holds_up_nobody() {
         let slots = Rc::new(Slots::default());
         let only = slots.take(1).expect("a place");
         let context = &mut Context::from_waker(Waker::noop());
-        let mut second = pin!(slots.wait(|| slots.take(1)));
-        let mut third = pin!(slots.wait(|| slots.take(1)));
+        let mut second = pin!(slots.wait(|| slots.take(1), || slots.has_room(1)));
+        let mut third = pin!(slots.wait(|| slots.take(1), || slots.has_room(1)));
         {
-            let mut first = Box::pin(slots.wait(|| slots.take(1)));
+            let mut first = Box::pin(slots.wait(|| slots.take(1), || slots.has_room(1)));
             assert!(first.as_mut().poll(context).is_pending());
             assert!(second.as_mut().poll(context).is_pending());
             assert!(third.as_mut().poll(context).is_pending());

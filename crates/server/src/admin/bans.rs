@@ -45,7 +45,9 @@ pub(super) async fn lift(
     State(shared): SharedState,
     Path(address): Path<String>,
 ) -> Result<Response, Problem> {
-    let address: IpAddr = address.parse().map_err(|_| {
+    // What the list shows of an IPv6 network can be given back.
+    let host = address.strip_suffix("/64").unwrap_or(&address);
+    let address: IpAddr = host.parse().map_err(|_| {
         Problem::new(
             StatusCode::BAD_REQUEST,
             "bad_address",

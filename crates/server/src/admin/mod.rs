@@ -191,7 +191,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/traffic", get(traffic::list))
         .route("/v1/traffic/{route}", post(traffic::change))
         .route("/v1/bans", get(bans::list))
-        .route("/v1/bans/{address}", delete(bans::lift))
+        .route("/v1/bans/{*address}", delete(bans::lift))
         .route("/v1/reload", post(reload::reload))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -232,6 +232,19 @@ async fn version() -> Response {
         version: VERSION,
         commit: COMMIT,
     })
+}
+
+/// Refuses a change that is to outlive the process while another one is taking over: it may have read
+/// already what would be written now.
+fn check_takes_changes(node: &Node) -> Result<(), Problem> {
+    if node.takes_changes() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ending",
+        "The process is about to end, or to be replaced; ask again in a moment.",
+    ))
 }
 
 /// A request's body, whole.

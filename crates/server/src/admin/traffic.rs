@@ -31,13 +31,7 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     let change = parse(&super::read(body).await?)?;
     let node = &shared.node;
-    if !node.takes_changes() {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ending",
-            "The process is about to end, or to be replaced; ask again in a moment.",
-        ));
-    }
+    super::check_takes_changes(node)?;
     let traffic = node.gateway.traffic();
     let report = traffic
         .change(&route, &change)

@@ -60,6 +60,10 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redactor) {
     json.number("http.response.status_code", record.status);
     json.number("http.request.body.size", record.received);
     json.number("http.response.body.size", record.sent);
+    if let Some(status) = record.grpc_status {
+        json.string("rpc.system.name", b"grpc");
+        json.string("rpc.response.status_code", status.as_str().as_bytes());
+    }
     if let Some(route) = &record.route {
         json.string("http.route", route.as_bytes());
     }
@@ -175,6 +179,10 @@ fn write_text(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redactor, co
     if record.attempts > 1 {
         line.extend_from_slice(b" attempts=");
         line.extend_from_slice(itoa::Buffer::new().format(record.attempts).as_bytes());
+    }
+    if let Some(status) = record.grpc_status {
+        line.extend_from_slice(b" grpc=");
+        line.extend_from_slice(status.as_str().as_bytes());
     }
     if let Some(reason) = record.reason {
         line.push(b' ');

@@ -236,6 +236,22 @@ fn the_check_ends_with_its_upstream() {
 }
 
 #[test]
+fn members_that_fail_together_are_each_considered() {
+    local(async {
+        let servers: [Server; 5] = servers().await;
+        let rig = Rig::new(&servers, "{ passive: { eject_for: 10s } }");
+        let now = Moment::now();
+        // As from many workers at once, again and again.
+        for millis in 0..10 {
+            for at in [0, 1] {
+                rig.failing(at, now.later(Duration::from_millis(millis)));
+            }
+        }
+        assert_eq!(rig.states()[..3], ["ejected", "ejected", "healthy"]);
+    });
+}
+
+#[test]
 fn failures_eject_and_time_brings_back() {
     local(async {
         let servers: [Server; 3] = servers().await;

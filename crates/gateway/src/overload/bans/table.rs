@@ -38,6 +38,8 @@ impl Errors {
 pub(super) struct Table {
     most: usize,
     began: Instant,
+    /// Over which errors count together; those of another time are forgotten.
+    within: Duration,
     errors: HashMap<Source, Errors>,
     /// In the order of their coming.
     coming: VecDeque<Source>,
@@ -52,6 +54,7 @@ impl Table {
         Self {
             most,
             began: Instant::now(),
+            within: Duration::ZERO,
             errors: HashMap::new(),
             coming: VecDeque::new(),
             banned: HashMap::new(),
@@ -63,6 +66,11 @@ impl Table {
     pub(super) fn error(&mut self, source: Source, settings: &model::Bans, now: Instant) -> bool {
         if self.left(source, now).is_some() {
             return false;
+        }
+        if self.within != settings.within {
+            self.within = settings.within;
+            self.errors.clear();
+            self.coming.clear();
         }
         let part_length = (settings.within.as_nanos() / PARTS as u128).max(1);
         let since = now.saturating_duration_since(self.began).as_nanos();

@@ -90,6 +90,39 @@ fn a_guard_rolls_back_says_why_and_waits_for_the_next_change() {
 }
 
 #[test]
+fn a_guard_with_a_short_window_acts_too_and_watches_again_when_it_was_changed() {
+    let begin = Instant::now();
+    let after = |millis| begin + Duration::from_millis(millis);
+    let running = running(begin);
+    let file = || Shares::of(&[90.0, 10.0]);
+    let short = Guard {
+        window: Duration::from_secs(2),
+        ..GUARD
+    };
+    running.configure(file(), Some(short), begin);
+    let tick = |from: u64, to: u64| {
+        (from..to).step_by(100).any(|millis| {
+            answers(&running, 1, 500, 5);
+            running.advance(after(millis), NOW)
+        })
+    };
+    assert!(
+        tick(100, 2_000),
+        "looks every 200 ms do not put the judgement off"
+    );
+    running.configure(file(), Some(short), after(2_000));
+    assert!(running.report().trip.is_some(), "nothing has changed");
+    let lenient = Guard {
+        minimum_requests: 30,
+        ..short
+    };
+    running.configure(file(), Some(lenient), after(2_000));
+    assert!(running.report().trip.is_none());
+    running.change(&set(50.0), after(2_000), NOW).unwrap();
+    assert!(tick(2_100, 4_000));
+}
+
+#[test]
 fn a_guard_does_not_mind_pinned_requests_to_a_side_without_a_share() {
     let begin = Instant::now();
     let running = running(begin);

@@ -113,14 +113,29 @@ fn it_half_opens_when_its_time_has_come_and_closes_by_successes() {
 }
 
 #[test]
+fn fewer_probes_than_have_succeeded_close_it() {
+    let mut bench = Bench::new();
+    bench.fail(100);
+    assert_eq!(bench.tick(Duration::from_millis(100)), Phase::Open);
+    assert_eq!(bench.tick(Duration::from_secs(5)), Phase::HalfOpen);
+    for _ in 0..2 {
+        bench.probe().settle(GOOD, &settings(), bench.now);
+    }
+    assert_eq!(bench.tick(Duration::from_millis(100)), Phase::HalfOpen);
+    bench.settings = Some(model::Breaker {
+        probes: 1,
+        ..settings()
+    });
+    assert_eq!(bench.tick(Duration::from_millis(100)), Phase::Closed);
+}
+
+#[test]
 fn one_failed_probe_opens_it_again_for_the_whole_time() {
-    for bad in [
-        BAD,
-        Outcome {
-            is_failure: false,
-            is_slow: true,
-        },
-    ] {
+    let slow = Outcome {
+        is_failure: false,
+        is_slow: true,
+    };
+    for (bad, reason) in [(BAD, "a probe failed"), (slow, "a probe was slow")] {
         let mut bench = Bench::half_opened();
         let (good, late) = (bench.probe(), bench.probe());
         bench.settle(good, GOOD);
@@ -129,7 +144,7 @@ fn one_failed_probe_opens_it_again_for_the_whole_time() {
         assert!(bench.admit().is_err(), "at once");
         assert_eq!(bench.tick(Duration::from_millis(100)), Phase::Open);
         let report = bench.breaker.report("up");
-        assert_eq!(report.reason.as_deref(), Some("a probe failed"));
+        assert_eq!(report.reason.as_deref(), Some(reason));
         assert_eq!(report.opened, 2);
         assert_eq!(bench.tick(Duration::from_millis(4_800)), Phase::Open);
         assert_eq!(bench.tick(Duration::from_millis(100)), Phase::HalfOpen);

@@ -61,6 +61,11 @@ impl Maglev {
         Self(table)
     }
 
+    /// The members of all places: each that has one, often.
+    pub(crate) fn members(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().copied()
+    }
+
     /// The member for a hash.
     pub(crate) fn get(&self, hash: u64) -> u16 {
         // The place is taken from the upper bits: a multiplication instead of a division.

@@ -5,6 +5,7 @@
 
 mod discovery;
 mod exposition;
+mod grpc;
 mod health;
 mod overload;
 mod process;
@@ -22,7 +23,7 @@ use axum::response::{IntoResponse, Response};
 use weir_gateway::metrics::{
     Counter, DURATION_BUCKETS, REASONS, RouteCounters, TargetCounters, WorkerCounters,
 };
-use weir_gateway::{Gateway, Refusal, Snapshot, Target};
+use weir_gateway::{Gateway, Refusal, Snapshot, Target, Version};
 
 use super::{Shared, SharedState};
 use exposition::{Exposition, Format, Kind};
@@ -46,6 +47,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     let gateway = &shared.node.gateway;
     let snapshot = gateway.snapshot();
     requests(&mut exposition, &snapshot);
+    grpc::collect(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
     overload::collect(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
@@ -138,6 +140,17 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
         family.sample(
             &[("reason", reason)],
             total(&|worker| &worker.by_reason[at]),
+        );
+    }
+    let mut family = exposition.family(
+        "weir_requests",
+        Kind::Counter,
+        "Requests by the client's version of HTTP.",
+    );
+    for (at, version) in Version::ALL.iter().enumerate() {
+        family.sample(
+            &[("network_protocol_version", version.as_str())],
+            total(&|worker| &worker.by_version[at]),
         );
     }
     let mut counter = |name, help, counter: fn(&WorkerCounters) -> &Counter| {

@@ -18,6 +18,16 @@ pub(super) fn collect(exposition: &mut Exposition, gateway: &Gateway) {
             "How late the event loop is now, of the worker that is latest.",
         )
         .sample(&[], delays.max().unwrap_or(0) as f64 / 1e9);
+    let waits = gateway
+        .worker_counters()
+        .map(|worker| worker.turn_nanos.get());
+    exposition
+        .family(
+            "weir_turn_wait_seconds",
+            Kind::Gauge,
+            "How long a request waits for its turn now, of the worker where that is longest.",
+        )
+        .sample(&[], waits.max().unwrap_or(0) as f64 / 1e9);
     exposition
         .family(
             "weir_shedding_pressure",

@@ -60,10 +60,11 @@ fn each_target(upstreams: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
     })
 }
 
-/// Whether every target takes traffic and the breaker lets requests through.
+/// Whether there are targets, all of them take traffic, and the breaker lets requests through.
 pub(super) fn is_well(upstream: &Value) -> bool {
-    let targets = upstream["targets"].as_array().into_iter().flatten();
-    upstream["breaker"]["state"] != "open" && targets.into_iter().all(takes_traffic)
+    let targets = upstream["targets"].as_array();
+    let is_well = |targets: &Vec<Value>| !targets.is_empty() && targets.iter().all(takes_traffic);
+    upstream["breaker"]["state"] != "open" && targets.is_some_and(is_well)
 }
 
 fn takes_traffic(target: &Value) -> bool {
@@ -166,19 +167,22 @@ fn line(
     format!("{}\n", text.trim_end())
 }
 
-/// `catalog · least_request · 2 of 3 targets take traffic`
+/// `catalog · least_request · 2 of 3 take traffic`
 fn title(upstream: &Value) -> String {
     let targets = upstream["targets"]
         .as_array()
         .map_or(&[][..], Vec::as_slice);
     let taking = targets
         .iter()
-        .filter(|target| takes_traffic(target))
+        .filter(|target| takes_traffic(target) && target["weight"] != 0)
         .count();
     let mut parts = vec![
         upstream["name"].as_str().unwrap_or("?").to_owned(),
         upstream["balance"].as_str().unwrap_or("?").to_owned(),
-        format!("{taking} of {} take traffic", targets.len()),
+        match upstream["panic"] == true {
+            true => format!("panic: all {} take traffic", targets.len()),
+            false => format!("{taking} of {} take traffic", targets.len()),
+        },
     ];
     if let Some(state) = upstream["breaker"]["state"].as_str() {
         parts.push(format!("breaker {}", state.replace('_', " ")));
@@ -207,12 +211,19 @@ fn notes(upstream: &Value, now: SystemTime) -> Vec<String> {
         ));
     }
     if upstream["panic"] == true {
-        notes.push("so little is healthy that all targets take traffic".to_owned());
+        notes.push("so little is healthy that health is ignored".to_owned());
     }
     if let Some(error) = upstream["discovery"]["error"].as_str() {
         let since = ago(&upstream["discovery"]["error_since"], now);
+        let has_some = upstream["targets"]
+            .as_array()
+            .is_some_and(|targets| !targets.is_empty());
+        let stays = match has_some {
+            true => "the last known ones stay",
+            false => "and none were known",
+        };
         notes.push(format!(
-            "its source of targets is lost{since}, the last known ones stay: {error}"
+            "its source of targets is lost{since}, {stays}: {error}"
         ));
     }
     let left_out = upstream["discovery"]["left_out"].as_object();
@@ -328,7 +339,7 @@ mod tests {
           10.0.0.2:9001  –          1          0        –         99      99  ejected 2s, 28s to go: 5 failures in a row
 
         empty · round_robin · 0 of 0 take traffic
-          its source of targets is lost for 1s, the last known ones stay: connection refused
+          its source of targets is lost for 1s, and none were known: connection refused
           targets that its source has and that are left out: 3 outside networks
           no targets
         ");
@@ -353,6 +364,6 @@ mod tests {
     #[test]
     fn what_takes_no_traffic_is_not_well() {
         let [catalog, empty] = [&upstreams()[0], &upstreams()[1]];
-        assert!(!is_well(catalog) && is_well(empty));
+        assert!(!is_well(catalog) && !is_well(empty));
     }
 }

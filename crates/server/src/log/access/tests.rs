@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use bytestring::ByteString;
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
-use weir_core::RequestId;
+use weir_core::{GrpcStatus, RequestId};
 use weir_gateway::Version;
 
 use super::*;
@@ -35,6 +35,7 @@ pub(crate) fn record() -> AccessRecord {
         upstream_head: Some(Duration::from_nanos(980_999)),
         reason: None,
         cause: None,
+        grpc_status: None,
         trace: None,
     }
 }
@@ -189,12 +190,13 @@ fn text_is_one_line_for_people() {
         duration: Duration::from_millis(2_500),
         reason: Some("upstream_malformed"),
         cause: Some("the header is too long"),
+        grpc_status: Some(GrpcStatus::Internal),
         ..record()
     };
     assert_eq!(
         line(&failed, Form::Text),
         "03:04:05.123 502 GET  example.com:8443/items 2.50s items→catalog 127.0.0.1:9001 \
-         attempts=2 upstream_malformed (the header is too long)\n"
+         attempts=2 grpc=INTERNAL upstream_malformed (the header is too long)\n"
     );
     assert!(line(&failed, Form::Colored).contains("\x1b[31m502\x1b[0m"));
     assert!(!line(&failed, Form::Text).contains('\x1b'));
@@ -215,6 +217,7 @@ fn the_document_lists_every_field() {
     let record = AccessRecord {
         reason: Some("no_route"),
         cause: Some("because"),
+        grpc_status: Some(GrpcStatus::Unavailable),
         ..record()
     };
     let written: BTreeSet<String> = parsed(&record)

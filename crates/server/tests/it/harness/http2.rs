@@ -37,6 +37,7 @@ pub struct H2Client {
 #[derive(Debug)]
 pub struct H2Answer {
     pub status: u16,
+    pub fields: HeaderMap,
     pub body: Vec<u8>,
     pub trailers: Option<HeaderMap>,
 }
@@ -104,6 +105,7 @@ impl H2Client {
         let trailers = receive.trailers().await?;
         Ok(H2Answer {
             status: parts.status.as_u16(),
+            fields: parts.headers,
             body,
             trailers,
         })

@@ -1,7 +1,7 @@
 //! Servers that others wrote.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -182,7 +182,14 @@ impl JsonServer {
     }
 }
 
-/// A script of `tests/it/peers` under Node; its first line of output is its port.
+/// Where a script of `tests/it/peers` lies.
+pub fn peer(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/peers")
+        .join(script)
+}
+
+/// A script of `tests/it/peers` under Node, or Python; its first line of output is its port.
 pub struct NodeScript {
     pub address: SocketAddr,
     process: Process,
@@ -191,16 +198,25 @@ pub struct NodeScript {
 
 impl NodeScript {
     pub fn start(script: &str, arguments: &[&str]) -> Self {
+        Self::run(Command::new(tool("node")), script, arguments)
+    }
+
+    /// Under the Python of the tests, which has their packages.
+    pub fn python(script: &str, arguments: &[&str]) -> Self {
+        Self::run(
+            Command::new(installed("venv/bin/python")),
+            script,
+            arguments,
+        )
+    }
+
+    fn run(mut command: Command, script: &str, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/it/peers")
-            .join(script);
-        let mut command = Command::new(tool("node"));
         command
-            .arg(path)
+            .arg(peer(script))
             .args(arguments)
             .current_dir(directory.path());
-        let mut process = Process::start(&mut command, directory.path(), "node");
+        let mut process = Process::start(&mut command, directory.path(), "script");
         let mut port = None;
         wait_until("the script listens", || {
             if let Some(status) = process.ended() {
