@@ -374,14 +374,15 @@ impl Drop for Recorder {
         if let Some(reason) = self.reason {
             worker.counters.count_reason(reason);
         }
+        let judged = self.judged(status);
         admission::judge(
             worker,
             &self.snapshot,
             self.client_address,
-            self.judged(status),
+            judged,
             self.failure,
         );
-        let is_error = status >= 500 || self.is_cut;
+        let is_error = judged >= 500 || self.is_cut;
         let is_logged = self.snapshot.recorded.access && (is_error || self.is_in_log_sample());
         let is_traced = self.is_traced(is_error, duration);
         if !is_logged && !is_traced {
