@@ -76,6 +76,8 @@ codes! {
     RESERVED_HEADER "WR0120" "a header that rules may not change"
     BAD_TEXT "WR0121" "an invalid text"
     BAD_COOKIE_NAME "WR0122" "an invalid cookie name"
+    BAD_ORIGIN "WR0130" "an invalid origin"
+    BAD_MEDIA_TYPE "WR0131" "an invalid media type"
 
     // How parts fit together.
     UNKNOWN_UPSTREAM "WR0201" "a route names an unknown upstream"
@@ -90,6 +92,7 @@ codes! {
     NOTHING_TO_REMOVE "WR0210" "an environment removes what is not there"
     LISTED_TWICE "WR0211" "an item is listed twice"
     UNKNOWN_BACKEND "WR0212" "a pin names an upstream that its split lacks"
+    SAME_KIND "WR0220" "two policies of a kind that acts once"
 
     // References and what they lead to.
     NOT_A_REFERENCE "WR0301" "a reference is needed"

@@ -20,6 +20,7 @@ mod discovery;
 mod health;
 mod overload;
 mod resilience;
+mod shaping;
 mod streams;
 mod telemetry;
 mod traffic;
@@ -32,6 +33,10 @@ pub use discovery::{
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
+pub use shaping::{
+    Coding, Compress, Cors, CorsHeaders, MediaRange, Origin, Origins, Respond, SecurityHeaders,
+    Subtype,
+};
 pub use streams::{Grpc, Sse, Streams};
 pub use telemetry::{
     Log, LogFormat, LogLevel, LogOutput, LogRotation, Otlp, OtlpProtocol, Redaction, Share,
@@ -202,6 +207,12 @@ pub struct Policy {
 pub enum PolicyKind {
     /// Changes request and response headers.
     Headers(HeaderPolicy),
+    /// Lets scripts of other sites call.
+    Cors(Box<Cors>),
+    /// Tells browsers to be careful.
+    SecurityHeaders(SecurityHeaders),
+    /// Compresses answers.
+    Compress(Compress),
 }
 
 impl PolicyKind {
@@ -209,6 +220,9 @@ impl PolicyKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Headers(_) => "headers",
+            Self::Cors(_) => "cors",
+            Self::SecurityHeaders(_) => "security_headers",
+            Self::Compress(_) => "compress",
         }
     }
 }
@@ -303,6 +317,8 @@ pub enum Action {
         /// 301, 302, 303, 307 or 308.
         status: StatusCode,
     },
+    /// Answers with what is written here.
+    Respond(Box<Respond>),
 }
 
 /// Change of the path before forwarding. The query is kept unless the template writes its own.

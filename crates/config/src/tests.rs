@@ -12,6 +12,7 @@ mod overload;
 mod rendering;
 mod schema;
 mod secrets;
+mod shaping;
 mod split;
 mod streams;
 mod telemetry;

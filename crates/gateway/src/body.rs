@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::shaping::Encoded;
 use crate::sse::Events;
 use crate::traffic::Tee;
 use crate::{grpc, http1, http2};
@@ -36,6 +37,8 @@ pub(crate) enum Body {
     Call(Box<grpc::Relay>),
     /// An event stream that is kept alive.
     Events(Box<Events>),
+    /// From a target, compressed while it is read. Boxed: it is rare, and holds another body.
+    Encoded(Box<Encoded>),
 }
 
 /// A piece of a body.
@@ -62,6 +65,7 @@ impl Body {
             Self::GrpcWeb(messages) => messages.length(),
             Self::Call(relay) => relay.length(),
             Self::Events(_) => None,
+            Self::Encoded(encoded) => encoded.length(),
         }
     }
 
@@ -77,14 +81,17 @@ impl Body {
             Self::Http2Response(exchange) => exchange.take_upload_progress(),
             Self::Call(relay) => relay.take_upload_progress(),
             Self::Events(events) => events.take_upload_progress(),
+            Self::Encoded(encoded) => encoded.source().take_upload_progress(),
             _ => false,
         }
     }
 
     /// Whether pieces may be large from now on; of a body whose pieces are held for a client.
     pub(crate) fn read_large(&mut self, is_large: bool) {
-        if let Self::Http1Response(exchange) = self {
-            exchange.read_large(is_large);
+        match self {
+            Self::Http1Response(exchange) => exchange.read_large(is_large),
+            Self::Encoded(encoded) => encoded.source().read_large(is_large),
+            _ => {}
         }
     }
 
@@ -126,6 +133,7 @@ impl Body {
             Self::GrpcWeb(messages) => messages.poll_frame(context),
             Self::Call(relay) => relay.poll_frame(context),
             Self::Events(events) => events.poll_frame(context),
+            Self::Encoded(encoded) => encoded.poll_frame(context),
         }
     }
 }

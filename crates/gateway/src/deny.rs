@@ -17,6 +17,7 @@ use crate::message::{ResponseHead, Version};
 use crate::record::Recorder;
 use crate::request::Response;
 use crate::router::Missed;
+use crate::shaping;
 use crate::transform::{REQUEST_ID, add_hsts};
 
 /// Why a request gets no answer from a target.
@@ -96,6 +97,7 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     if let Some(allow) = allow {
         fields.append(ALLOW, allow);
     }
+    shaping::mark_denial(&record, &mut fields);
     add_hsts(client, &record.snapshot, &mut fields);
     let head = ResponseHead {
         status,

@@ -49,6 +49,9 @@ pub enum Failure {
     NoRoute,
     /// Routes take the path, but not with this method.
     MethodNotAllowed,
+    /// A script of another site may not send what its preflight asks about; the text says which part of it
+    /// is not allowed.
+    PreflightRefused(&'static str),
     /// The upstream has no target that takes traffic.
     NoTarget,
     /// The upstream's circuit breaker is open; for so many seconds more.
@@ -76,6 +79,8 @@ pub enum Failure {
     UpstreamStalled,
     /// The target's response cannot be read.
     UpstreamMalformed(&'static str),
+    /// The answer could not be compressed.
+    EncodingFailed,
 }
 
 impl Failure {
@@ -97,6 +102,7 @@ impl Failure {
                 | Self::BodyTooSlow
                 | Self::NoRoute
                 | Self::MethodNotAllowed
+                | Self::PreflightRefused(_)
         )
     }
 
@@ -121,6 +127,7 @@ impl Failure {
             Self::MemoryPressure => "memory_pressure",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::PreflightRefused(_) => "preflight_refused",
             Self::NoTarget => "no_target",
             Self::CircuitOpen(_) => "circuit_open",
             Self::UpstreamBusy => "upstream_busy",
@@ -134,6 +141,7 @@ impl Failure {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamStalled => "upstream_stalled",
             Self::UpstreamMalformed(_) => "upstream_malformed",
+            Self::EncodingFailed => "encoding_failed",
         }
     }
 
@@ -158,6 +166,8 @@ impl Failure {
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::PreflightRefused(_) => StatusCode::FORBIDDEN,
+            Self::EncodingFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoTarget | Self::CircuitOpen(_) | Self::UpstreamBusy | Self::QueueTimeout => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -197,6 +207,7 @@ impl Failure {
             }
             Self::NoRoute => "No route takes this request.",
             Self::MethodNotAllowed => "This path does not allow the method.",
+            Self::PreflightRefused(_) => "This origin may not send such a request.",
             Self::NoTarget => "No server is available for this request.",
             Self::CircuitOpen(_) => {
                 "The service behind the gateway fails and is left alone for now."
@@ -214,6 +225,7 @@ impl Failure {
             Self::UpstreamTimeout => "The service behind the gateway did not answer in time.",
             Self::UpstreamStalled => "The service behind the gateway stopped answering.",
             Self::UpstreamMalformed(_) => "The service behind the gateway answered incorrectly.",
+            Self::EncodingFailed => "The answer could not be compressed.",
         }
     }
 
@@ -222,6 +234,7 @@ impl Failure {
         match self {
             Self::Malformed(text)
             | Self::BadPath(text)
+            | Self::PreflightRefused(text)
             | Self::DeadlineExceeded(text)
             | Self::Connect(text)
             | Self::UpstreamTls(text)

@@ -43,6 +43,7 @@ mod request;
 mod retry;
 pub mod rewrite;
 pub mod router;
+mod shaping;
 mod snapshot;
 mod sse;
 mod stream;

@@ -173,12 +173,43 @@ pub struct WorkerCounters {
     pub pressure: Counter,
     /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
     pub by_version: [Counter; Version::ALL.len()],
+    /// Answers compressed, by coding: gzip, br, zstd.
+    pub compression: [CompressionCounters; 3],
     /// Answers made here or cut short, by [`crate::Failure::reason`].
-    pub by_reason: [Counter; REASONS.len()],
+    pub by_reason: Counters<{ REASONS.len() }>,
+}
+
+/// As many numbers; arrays have a default only up to 32.
+#[derive(Debug)]
+pub struct Counters<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl<const N: usize> std::ops::Deref for Counters<N> {
+    type Target = [Counter; N];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// What is counted for a content coding, by one worker.
+#[derive(Debug, Default)]
+pub struct CompressionCounters {
+    /// Answers that were compressed.
+    pub answers: Counter,
+    /// Bytes before.
+    pub taken: Counter,
+    /// Bytes after.
+    pub written: Counter,
 }
 
 /// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 32] = [
+pub const REASONS: [&str; 36] = [
     "malformed_request",
     "head_too_large",
     "body_too_large",
@@ -211,6 +242,10 @@ pub const REASONS: [&str; 32] = [
     "memory_pressure",
     "banned",
     "redirect",
+    "preflight",
+    "preflight_refused",
+    "respond",
+    "encoding_failed",
 ];
 
 impl WorkerCounters {

@@ -18,6 +18,7 @@ use crate::fields::Fields;
 use crate::grpc;
 use crate::message::Version;
 use crate::overload::admission;
+use crate::shaping::Asked;
 use crate::snapshot::LocalSnapshot;
 use crate::trace::{Current, Trace, TraceIds};
 use crate::upstream::bulkhead::Place;
@@ -119,6 +120,8 @@ pub(crate) struct Recorder {
     upstream_head: Option<Duration>,
     reason: Option<&'static str>,
     cause: Option<&'static str>,
+    /// What the request says about its answer's shape.
+    pub(crate) asked: Asked,
     /// Why the answer was made here.
     pub(crate) failure: Option<Failure>,
     /// If it is a gRPC call.
@@ -168,6 +171,7 @@ impl Recorder {
             upstream_head: None,
             reason: None,
             cause: None,
+            asked: Asked::default(),
             failure: None,
             call: None,
             is_cut: false,

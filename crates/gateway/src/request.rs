@@ -22,6 +22,7 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::overload::admission;
 use crate::record::{Meter, Recorder};
 use crate::router::RouteRequest;
+use crate::shaping;
 use crate::snapshot::LocalSnapshot;
 use crate::sse;
 use crate::timer::Timer;
@@ -142,7 +143,7 @@ async fn live(
         is_trusted,
     } = intake::understand(client, snapshot, head, record)?;
 
-    // 3. Route: one look-up.
+    // 3. Route: one look-up. A preflight takes the route of the request that it asks about.
     let wanted = RouteRequest {
         host: &host,
         path: &path,
@@ -150,10 +151,11 @@ async fn live(
         method: &head.method,
         fields: &head.fields,
     };
-    let found = snapshot.router.find(&wanted)?;
+    let found = shaping::find(snapshot, &wanted)?;
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
     record.sample_trace(route);
+    shaping::begin(route, head, record);
     if !client.worker.is_calm() {
         record.has_waited = true;
         admission::pass(client, route.priority, timer).await?;
@@ -168,9 +170,17 @@ async fn live(
         captures,
     };
 
-    // 4. Redirects, and which upstream it is.
+    // 4. Preflights, redirects, answers of the configuration, and which upstream it is.
+    if let Some(answer) = matched.preflight(head, record)? {
+        return Ok(answer);
+    }
     let (chosen, mirror, rewrite, host) = match &route.action {
         Action::Redirect { to, status } => return Ok(matched.redirect(to, *status, head, record)?),
+        Action::Respond(respond) => {
+            let mut answer = matched.respond(respond, head, record)?;
+            shaping::encode(&client.worker, route, head, record, &mut answer);
+            return Ok(answer);
+        }
         Action::Forward {
             to,
             mirror,
@@ -227,5 +237,6 @@ async fn live(
     if let Some(cookie) = chosen.cookie {
         answer.head.fields.append(SET_COOKIE, cookie);
     }
+    shaping::encode(&client.worker, route, head, record, &mut answer);
     Ok(answer)
 }

@@ -15,6 +15,7 @@ use weir_config::pattern::PathPattern;
 use crate::header_rules::{HeaderRules, Side};
 use crate::metrics::{RouteCounters, UpstreamCounters, per_worker};
 use crate::router::Router;
+use crate::shaping::Shaping;
 use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub(crate) tracing: Option<model::Tracing>,
     /// Whether somebody takes the traces.
     pub(crate) exports: bool,
+    /// Whether a route answers preflights.
+    pub(crate) has_cors: bool,
     /// For requests that no route took.
     unrouted: Arc<[RouteCounters]>,
 }
@@ -75,6 +78,8 @@ pub(crate) struct Route {
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
     pub(crate) response_headers: Vec<HeaderRules>,
+    /// Boxed: most routes have none.
+    pub(crate) shaping: Option<Box<Shaping>>,
     /// Shares of its requests that are logged and traced, if it has its own.
     pub(crate) log_sample: Option<model::Share>,
     pub(crate) trace_sample: Option<model::Share>,
@@ -167,7 +172,12 @@ impl Compiler {
             .map(|route| self.route(&config, route, &mut counters))
             .collect();
         self.splits(&config, &mut routes);
+        let has_cors = routes
+            .iter()
+            .filter_map(|route| route.shaping.as_deref())
+            .any(Shaping::has_cors);
         let snapshot = Snapshot {
+            has_cors,
             router: Router::compile(&config.routes),
             routes,
             upstreams,
@@ -266,8 +276,9 @@ impl Compiler {
         counters.insert(Arc::clone(&name), counted.clone());
         let policies = route.policies.iter().map(|at| &config.policies[*at].kind);
         let sets: Vec<&model::HeaderPolicy> = policies
-            .map(|kind| match kind {
-                model::PolicyKind::Headers(headers) => headers,
+            .filter_map(|kind| match kind {
+                model::PolicyKind::Headers(headers) => Some(headers),
+                _ => None,
             })
             .chain(std::iter::once(&route.headers))
             .collect();
@@ -288,6 +299,7 @@ impl Compiler {
             streams: route.streams,
             request_headers: request.collect(),
             response_headers: response.collect(),
+            shaping: Shaping::compile(config, route),
             log_sample: route.log_sample,
             trace_sample: route.trace_sample,
             split: None,

@@ -19,6 +19,7 @@ use crate::control::Notice;
 use crate::metrics::WorkerCounters;
 use crate::overload::{Line, MemoryLevel, Overload, Shedder};
 use crate::record::AccessRecord;
+use crate::shaping::Encoders;
 use crate::snapshot::{LocalSnapshot, Snapshot};
 use crate::timer::{RESOLUTION, Timers};
 use crate::trace::TraceRecord;
@@ -74,6 +75,7 @@ pub(crate) struct Worker {
     pub(crate) timers: Rc<Timers>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) pools: Pools,
+    pub(crate) encoders: Rc<Encoders>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) counters: Arc<WorkerCounters>,
     phase: Cell<Phase>,
@@ -266,6 +268,7 @@ async fn serve(start: Start) {
         timers: Rc::clone(&timers),
         buffers,
         pools,
+        encoders: Rc::default(),
         shared,
         counters,
         phase: Cell::new(Phase::Serving),

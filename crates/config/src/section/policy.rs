@@ -1,6 +1,9 @@
 //! `policies`: named, of one kind each.
 
+use super::compress::{self, COMPRESS};
+use super::cors::{self, CORS};
 use super::headers::{self, CaptureUse, HEADERS};
+use super::security::{self, SECURITY_HEADERS};
 use crate::codes;
 use crate::decode::{Context, Named, Object};
 use crate::diagnostic::Finding;
@@ -16,6 +19,17 @@ pub(super) static POLICY: Record = Record {
             Shape::Record(&HEADERS),
             "Changes request and response headers.",
         ),
+        field(
+            "cors",
+            Shape::Record(&CORS),
+            "Lets scripts of other sites call, and read the answers.",
+        ),
+        field(
+            "security_headers",
+            Shape::Record(&SECURITY_HEADERS),
+            "Headers that tell browsers to be careful.",
+        ),
+        field("compress", Shape::Record(&COMPRESS), "Compresses answers."),
         field("jwt", Shape::Anything, "Verifies JSON Web Tokens.").refused(),
         field(
             "rate_limit",
@@ -28,7 +42,18 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-const KINDS: [&str; 4] = ["headers", "jwt", "rate_limit", "cache"];
+const KINDS: [&str; 7] = [
+    "headers",
+    "cors",
+    "security_headers",
+    "compress",
+    "jwt",
+    "rate_limit",
+    "cache",
+];
+
+/// Kinds of which a route can have one policy only: two would have to disagree.
+pub(super) const ACTING_ONCE: [&str; 3] = ["cors", "security_headers", "compress"];
 
 pub(super) fn decode(
     context: &mut Context<'_>,
@@ -36,13 +61,20 @@ pub(super) fn decode(
     uses: &mut Vec<CaptureUse>,
 ) -> Option<Policy> {
     let object = Object::open(context, &entry.value)?;
-    if object.one_of(context, &KINDS).is_none() && object.node.entries().is_empty() {
+    let chosen = object.one_of(context, &KINDS);
+    if chosen.is_none() && object.node.entries().is_empty() {
         let finding = Finding::error(codes::NOTHING_CHOSEN, "the policy has no kind")
             .help("write what it does, for example `headers`");
         object.report(context, entry.name_span, finding);
     }
-    let headers = object.written("headers")?;
-    let kind = PolicyKind::Headers(headers::decode(context, &headers, uses)?);
+    let settings = object.written(chosen?)?;
+    let kind = match chosen? {
+        "headers" => PolicyKind::Headers(headers::decode(context, &settings, uses)?),
+        "cors" => PolicyKind::Cors(Box::new(cors::decode(context, &settings)?)),
+        "security_headers" => PolicyKind::SecurityHeaders(security::decode(context, &settings)?),
+        "compress" => PolicyKind::Compress(compress::decode(context, &settings)?),
+        _ => return None, // refused where the object was opened
+    };
     Some(Policy {
         name: entry.name.to_owned(),
         kind,

@@ -10,6 +10,7 @@ use super::log::{self, ROUTE_LOG};
 use super::matcher::{self, MATCH};
 use super::mirror::MIRROR;
 use super::overload::{self, PRIORITIES};
+use super::respond::RESPOND;
 use super::split::SPLIT;
 use super::telemetry::ROUTE_TRACING;
 use crate::codes;
@@ -25,7 +26,7 @@ use crate::value::text::{self, NAME};
 
 pub(super) static ROUTE: Record = Record {
     name: "route",
-    about: "Which requests are answered how: with `upstream`, `split` or `redirect`.",
+    about: "Which requests are answered how: with `upstream`, `split`, `redirect` or `respond`.",
     fields: &[
         field("name", Shape::Text(&NAME), "Unique name, shown in logs and metrics.").required(),
         field("match", Shape::Record(&MATCH), "Which requests it takes. Default: every request.")
@@ -39,6 +40,7 @@ pub(super) static ROUTE: Record = Record {
         field("upstream", Shape::Text(&NAME), "Name of the upstream that answers."),
         field("split", Shape::Record(&SPLIT), "Shares of the requests for several upstreams."),
         field("redirect", Shape::Record(&REDIRECT), "Answers with a redirect instead."),
+        field("respond", Shape::Record(&RESPOND), "Answers with what is written here instead."),
         field("mirror", Shape::Record(&MIRROR), "Copies of requests for another upstream. Default: none."),
         field("rewrite", Shape::Record(&REWRITE), "Changes the path before it is forwarded."),
         field(
@@ -227,6 +229,17 @@ fn decode_policies(
             context.report(item.error(codes::UNKNOWN_POLICY, message).help(help));
             continue;
         };
+        if let Some(kind) = declared.policy_kinds[index]
+            && let Some(other) = indices
+                .iter()
+                .find(|at| declared.policy_kinds[**at] == Some(kind))
+            && *other != index
+        {
+            let other = quote(declared.policy_name(*other));
+            let message = format!("a route has one `{kind}` policy, and {other} is one");
+            let finding = item.error(codes::SAME_KIND, message);
+            context.report(finding.help("keep one of the two, or write one that says all of it"));
+        }
         places.push((index, item.span()));
         indices.push(index);
         for used in &declared.policy_captures[index] {

@@ -110,6 +110,10 @@ mod tests {
             "unknown_expectation",
             "head_timeout",
             "redirect",
+            "preflight",
+            "preflight_refused",
+            "respond",
+            "encoding_failed",
         ];
         assert_eq!(without, never);
     }

@@ -29,6 +29,7 @@ mod proxy;
 mod reload;
 mod resilience;
 mod routing;
+mod shaping;
 mod sse;
 mod telemetry;
 mod tls;

@@ -10,6 +10,7 @@ mod health;
 mod overload;
 mod process;
 mod resilience;
+mod shaping;
 mod telemetry;
 mod traffic;
 
@@ -49,6 +50,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     requests(&mut exposition, &snapshot);
     grpc::collect(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
+    shaping::collect(&mut exposition, gateway);
     overload::collect(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
     health::collect(&mut exposition, &snapshot);
