@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use weir_config::model::HostHeader;
+use weir_config::model::{HostHeader, RetryCondition};
 
 use crate::admission;
 use crate::affinity;
@@ -182,7 +182,11 @@ pub(crate) async fn forward(
                         idle,
                     });
                 }
-                record.attempt_is_over(Ok(response.status.as_u16()));
+                let call = match answer {
+                    RetryCondition::Grpc(status) => Some(status),
+                    _ => None,
+                };
+                record.attempt_is_over(Ok(response.status.as_u16()), call);
                 exchange
                     .into_untouched_body()
                     .or_else(|| record.body_again())
@@ -215,7 +219,7 @@ pub(crate) async fn forward(
                 }
                 match untouched {
                     Some(untouched) if is_retried => {
-                        record.attempt_is_over(Err(failure));
+                        record.attempt_is_over(Err(failure), None);
                         untouched
                     }
                     _ => {

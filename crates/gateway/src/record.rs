@@ -414,7 +414,7 @@ impl Drop for Recorder {
         let is_logged = self.snapshot.recorded.access && (is_error || self.is_in_log_sample());
         let is_noted = self.is_noted(judged, is_error, duration);
         let is_kept = is_logged || is_noted || worker.is_watched();
-        let is_traced = self.is_traced(is_error, duration);
+        let is_traced = self.is_traced(is_error, served);
         if !is_kept && !is_traced {
             return;
         }

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use weir_core::GrpcStatus;
+
 use super::{AccessRecord, Recorder};
 use crate::Fields;
 use crate::failure::Failure;
@@ -38,11 +40,15 @@ impl Recorder {
     }
 
     /// The attempt under way is over, and the request is not.
-    pub(crate) fn attempt_is_over(&mut self, outcome: Result<u16, Failure>) {
+    pub(crate) fn attempt_is_over(
+        &mut self,
+        outcome: Result<u16, Failure>,
+        call: Option<GrpcStatus>,
+    ) {
         let Some(current) = self.trace.as_ref().map(|trace| trace.current) else {
             return;
         };
-        let attempt = self.ended_attempt(current, Instant::now(), outcome_of(outcome));
+        let attempt = self.ended_attempt(current, Instant::now(), outcome_of(outcome), call);
         self.keep_attempt(attempt);
     }
 
@@ -66,6 +72,8 @@ impl Recorder {
             ended: now.duration_since(self.started),
             connecting,
             answered,
+            // Calls are not hedged.
+            call: None,
             outcome: outcome.map_or(AttemptOutcome::Abandoned, outcome_of),
         };
         self.keep_attempt(Some(attempt));
@@ -95,6 +103,7 @@ impl Recorder {
         current: Current,
         ended: Instant,
         outcome: AttemptOutcome,
+        call: Option<GrpcStatus>,
     ) -> Option<AttemptRecord> {
         let in_flight = self.in_flight.as_ref().filter(|_| current.number > 0)?;
         let trace = self.trace.as_ref()?;
@@ -107,6 +116,7 @@ impl Recorder {
             ended: since(ended),
             connecting: self.timing.connecting,
             answered: current.answered.map(since),
+            call,
             outcome,
         })
     }
@@ -130,15 +140,18 @@ impl Recorder {
         is_error: bool,
     ) -> Option<Box<TraceRecord>> {
         let current = self.trace.as_ref()?.current;
-        let outcome = match (current.answered, self.failure) {
-            (Some(_), _) => self
-                .status
-                .map_or(AttemptOutcome::Abandoned, AttemptOutcome::Answered),
-            (None, Some(failure)) => AttemptOutcome::Failed(failure.reason()),
-            (None, None) => AttemptOutcome::Abandoned,
+        let outcome = match (current.answered, self.failure, self.status) {
+            // Also of an answer that was not good enough to be passed on.
+            (_, Some(failure), _) => AttemptOutcome::Failed(failure.reason()),
+            (Some(_), None, Some(status)) => match self.reason.filter(|_| self.is_cut) {
+                Some(reason) => AttemptOutcome::Cut(status, reason),
+                None => AttemptOutcome::Answered(status),
+            },
+            _ => AttemptOutcome::Abandoned,
         };
         let ended = self.started + request.duration;
-        let last = self.ended_attempt(current, ended, outcome);
+        let call = request.grpc_status.filter(|_| self.failure.is_none());
+        let last = self.ended_attempt(current, ended, outcome, call);
         let trace = self.trace.take()?;
         let mut attempts = trace.past;
         attempts.extend(last);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use http::HeaderValue;
+use weir_core::GrpcStatus;
 
 use crate::record::AccessRecord;
 
@@ -43,7 +44,8 @@ pub struct TraceRecord {
     pub queued: Option<(Duration, Duration)>,
     /// Attempts, in the order in which they ended.
     pub attempts: Vec<AttemptRecord>,
-    /// Whether it counts as an error: a 5xx, or an answer that was cut short.
+    /// Whether it counts as an error: a 5xx, a gRPC call that ended with the like of one, or an answer that
+    /// was cut short.
     pub is_error: bool,
 }
 
@@ -65,6 +67,8 @@ pub struct AttemptRecord {
     pub connecting: Option<Duration>,
     /// When the response's head came.
     pub answered: Option<Duration>,
+    /// How it ended, if it is a gRPC call that the target answered.
+    pub call: Option<GrpcStatus>,
     /// What came of it.
     pub outcome: AttemptOutcome,
 }
@@ -74,7 +78,9 @@ pub struct AttemptRecord {
 pub enum AttemptOutcome {
     /// A response with this status.
     Answered(u16),
-    /// None, or not all of it; why.
+    /// The beginning of one with this status; why not all of it.
+    Cut(u16, &'static str),
+    /// None that could be passed on; why.
     Failed(&'static str),
     /// Nobody wanted its response any more: another attempt was faster, or the client has left.
     Abandoned,

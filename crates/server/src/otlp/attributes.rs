@@ -3,6 +3,7 @@
 use http::Method;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
+use weir_core::GrpcStatus;
 use weir_gateway::AccessRecord;
 
 use crate::log::split_host;
@@ -17,6 +18,10 @@ pub(crate) fn text(key: &str, value: impl AsRef<[u8]>) -> KeyValue {
 
 pub(crate) fn integer(key: &str, value: impl Into<i64>) -> KeyValue {
     pair(key, Value::IntValue(value.into()))
+}
+
+pub(super) fn flag(key: &str) -> KeyValue {
+    pair(key, Value::BoolValue(true))
 }
 
 pub(crate) fn double(key: &str, value: f64) -> KeyValue {
@@ -72,10 +77,7 @@ pub(super) fn of_request(record: &AccessRecord, redactor: &Redactor) -> Vec<KeyV
     all.push(integer("http.response.status_code", record.status));
     all.push(size("http.request.body.size", record.received));
     all.push(size("http.response.body.size", record.sent));
-    if let Some(status) = record.grpc_status {
-        all.push(text("rpc.system.name", "grpc"));
-        all.push(text("rpc.response.status_code", status.as_str()));
-    }
+    all.extend(record.grpc_status.into_iter().flat_map(of_call));
     if let Some(route) = &record.route {
         all.push(text("http.route", route.as_bytes()));
     }
@@ -94,6 +96,14 @@ pub(super) fn of_request(record: &AccessRecord, redactor: &Redactor) -> Vec<KeyV
             .map(|setting| text("weir.decided_by", setting)),
     );
     all
+}
+
+/// How a gRPC call ended.
+pub(super) fn of_call(status: GrpcStatus) -> [KeyValue; 2] {
+    [
+        text("rpc.system.name", "grpc"),
+        text("rpc.response.status_code", status.as_str()),
+    ]
 }
 
 /// Fields that occur several times are one attribute.

@@ -12,9 +12,10 @@ use std::time::{Duration, SystemTime};
 use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+use weir_core::GrpcStatus;
 use weir_gateway::{AttemptOutcome, AttemptRecord, TraceRecord};
 
-use super::attributes::{integer, known_method, of_request, text};
+use super::attributes::{flag, integer, known_method, of_call, of_request, text};
 use crate::log::split_host;
 use crate::redact::Redactor;
 
@@ -55,9 +56,10 @@ impl Spans<'_> {
         let mut status = Status::default();
         if self.record.is_error {
             status.code = StatusCode::Error as i32;
-            let kind = match request.reason {
-                Some(reason) => reason.to_owned(),
-                None => request.status.to_string(),
+            let kind = match (request.reason, request.grpc_status) {
+                (Some(reason), _) => reason.to_owned(),
+                (None, Some(status)) => status.as_str().to_owned(),
+                (None, None) => request.status.to_string(),
             };
             attributes.push(text("error.type", kind));
         }
@@ -100,19 +102,25 @@ impl Spans<'_> {
             attributes.push(integer("http.request.resend_count", repeats));
         }
         let mut status = Status::default();
+        attributes.extend(attempt.call.into_iter().flat_map(of_call));
+        if let AttemptOutcome::Answered(code) | AttemptOutcome::Cut(code, _) = attempt.outcome {
+            attributes.push(integer("http.response.status_code", code));
+        }
         let error = match attempt.outcome {
-            AttemptOutcome::Answered(code) => {
-                attributes.push(integer("http.response.status_code", code));
-                (code >= 400).then(|| code.to_string())
-            }
+            AttemptOutcome::Cut(_, reason) => Some(reason.to_owned()),
+            // To a client, a 4xx is an error as well, and so is every status of a call but OK.
+            AttemptOutcome::Answered(code) => match attempt.call {
+                Some(GrpcStatus::Ok) => None,
+                Some(status) => Some(status.as_str().to_owned()),
+                None => (code >= 400).then(|| code.to_string()),
+            },
             AttemptOutcome::Failed(reason) => Some(reason.to_owned()),
             AttemptOutcome::Abandoned => {
-                attributes.push(text("weir.abandoned", "true"));
+                attributes.push(flag("weir.abandoned"));
                 None
             }
         };
         if let Some(kind) = error {
-            // To a client, a 4xx is an error as well.
             status.code = StatusCode::Error as i32;
             attributes.push(text("error.type", kind));
         }

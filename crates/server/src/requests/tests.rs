@@ -1,5 +1,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde_json::Value;
+use weir_gateway::reason::Decider;
+
 use super::*;
 use crate::log::tests::record;
 
@@ -183,5 +186,48 @@ fn what_cannot_be_asked_for_is_said_with_what_can() {
     ] {
         let text = error(key, value);
         assert!(text.contains(value) && text.contains(';'), "{text}");
+    }
+}
+
+/// The properties of an object in the configuration's schema, behind its reference if it is one.
+fn properties<'a>(schema: &'a Value, node: &'a Value) -> Option<&'a Value> {
+    let of = |node: &'a Value| match node["$ref"].as_str() {
+        Some(reference) => schema.pointer(reference.strip_prefix('#')?),
+        None => Some(node),
+    };
+    let alternatives = ["anyOf", "oneOf"]
+        .iter()
+        .filter_map(|key| node[*key].as_array());
+    let candidates = std::iter::once(node).chain(alternatives.flatten());
+    candidates
+        .filter_map(of)
+        .map(|node| &node["properties"])
+        .find(|properties| properties.is_object())
+}
+
+#[test]
+fn every_setting_that_decides_is_one_of_the_configuration() {
+    let schema = weir_config::schema();
+    let root = properties(&schema, &schema).expect("properties");
+    let item = |group: &str, key: &str| {
+        let node = &root[group][key];
+        properties(&schema, node).unwrap_or_else(|| panic!("{group}: {node}"))
+    };
+    for reason in &weir_gateway::reason::REASONS {
+        let (mut place, key) = match reason.decider {
+            Decider::Nothing => continue,
+            Decider::Process(key) => (root, key),
+            Decider::Upstream(key) => (item("upstreams", "additionalProperties"), key),
+            Decider::Route(key) => (item("routes", "items"), key),
+            Decider::Policy(key) => (item("policies", "additionalProperties"), key),
+        };
+        let mut steps = key.split('.').peekable();
+        while let Some(step) = steps.next() {
+            let node = &place[step];
+            assert!(!node.is_null(), "{}: there is no {key}", reason.word);
+            if steps.peek().is_some() {
+                place = properties(&schema, node).expect("an object");
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Traces and logs: between real gateways, files, and a receiver that others wrote.
 
+mod attempts;
 mod hidden;
 mod logs;
 mod outage;
