@@ -207,7 +207,7 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch:
 async fn grow_old(lasting: &Lasting) {
     sleep(CONNECTION_AGE).await;
     if lasting.has_begun.load(Ordering::Relaxed) {
-        pending().await
+        pending::<()>().await;
     }
 }
 

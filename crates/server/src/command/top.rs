@@ -102,14 +102,12 @@ fn watch(
         terminal.draw(|frame| screen::draw(frame, view))?;
         let left = next.saturating_duration_since(Instant::now());
         if event::poll(left)? {
-            match event::read()? {
-                Event::Key(key) if key.kind == KeyEventKind::Press => {
-                    if view.press(key) == Wish::End {
-                        return Ok(());
-                    }
-                }
-                // A new size is drawn as well.
-                _ => {}
+            // A new size is drawn as well.
+            if let Event::Key(key) = event::read()?
+                && key.kind == KeyEventKind::Press
+                && view.press(key) == Wish::End
+            {
+                return Ok(());
             }
             continue;
         }
