@@ -25,6 +25,7 @@ mod streams;
 mod telemetry;
 mod traffic;
 mod upstream;
+mod websocket;
 
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
 pub use discovery::{
@@ -46,6 +47,7 @@ pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
+pub use websocket::{WebSocket, WebSocketOrigins};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -290,6 +292,8 @@ pub struct Route {
     pub priority: Priority,
     /// gRPC calls and event streams.
     pub streams: Streams,
+    /// WebSockets; without it requests for one are forwarded as any other.
+    pub websocket: Option<WebSocket>,
     /// Share of its requests that are logged, if it has one of its own.
     pub log_sample: Option<Share>,
     /// Share of its requests that are traced, if it has one of its own.

@@ -27,5 +27,6 @@ mod split;
 pub(crate) mod target;
 mod telemetry;
 mod upstream;
+mod websocket;
 
 pub(crate) use root::{ROOT, decode};

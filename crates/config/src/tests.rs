@@ -17,6 +17,7 @@ mod split;
 mod streams;
 mod telemetry;
 mod upstreams;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -53,6 +53,7 @@ mod trace;
 pub mod traffic;
 mod transform;
 mod upstream;
+pub mod websocket;
 mod worker;
 
 pub use failure::Failure;

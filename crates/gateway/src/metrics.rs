@@ -209,7 +209,7 @@ pub struct CompressionCounters {
 }
 
 /// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 36] = [
+pub const REASONS: [&str; 45] = [
     "malformed_request",
     "head_too_large",
     "body_too_large",
@@ -246,6 +246,15 @@ pub const REASONS: [&str; 36] = [
     "preflight_refused",
     "respond",
     "encoding_failed",
+    "websocket_handshake",
+    "websocket_version",
+    "websocket_origin",
+    "websocket_limit",
+    "websocket_protocol",
+    "websocket_too_big",
+    "websocket_idle",
+    "going_away",
+    "upstream_without_websocket",
 ];
 
 impl WorkerCounters {

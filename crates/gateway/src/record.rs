@@ -23,6 +23,7 @@ use crate::snapshot::LocalSnapshot;
 use crate::trace::{Current, Trace, TraceIds};
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
+use crate::websocket::WebSocketRecord;
 
 mod traced;
 
@@ -78,6 +79,8 @@ pub struct AccessRecord {
     pub cause: Option<&'static str>,
     /// How a gRPC call ended; `None` for all other requests.
     pub grpc_status: Option<GrpcStatus>,
+    /// What became of the WebSocket that it opened. Sizes are of the messages' payload then.
+    pub websocket: Option<Box<WebSocketRecord>>,
     /// Its place in a trace, if requests are traced.
     pub trace: Option<TraceIds>,
 }
@@ -126,6 +129,7 @@ pub(crate) struct Recorder {
     pub(crate) failure: Option<Failure>,
     /// If it is a gRPC call.
     pub(crate) call: Option<Rc<grpc::Call>>,
+    websocket: Option<Box<WebSocketRecord>>,
     /// The answer was cut short, and not because of the client.
     is_cut: bool,
     completed: bool,
@@ -174,6 +178,7 @@ impl Recorder {
             asked: Asked::default(),
             failure: None,
             call: None,
+            websocket: None,
             is_cut: false,
             completed: false,
             trace: None,
@@ -324,6 +329,13 @@ impl Recorder {
         self.sent += bytes as u64;
     }
 
+    /// It opened a WebSocket, which has ended.
+    pub(crate) fn upgraded(&mut self, websocket: WebSocketRecord, received: u64, sent: u64) {
+        self.websocket = Some(Box::new(websocket));
+        self.received = Some(Rc::new(Cell::new(received)));
+        self.sent = sent;
+    }
+
     /// The answer was handed over entirely.
     pub(crate) fn complete(mut self: Box<Self>) {
         // A call is told why it is cut short, and has its proper end then.
@@ -370,9 +382,14 @@ impl Drop for Recorder {
         let duration = self.started.elapsed();
         let worker = &self.client.worker;
         let received = self.received.as_ref().map_or(0, |meter| meter.get());
+        // A WebSocket lasts as long as its sides want: what a request takes is the time to its opening.
+        let served = match (&self.websocket, self.upstream_head) {
+            (Some(_), Some(opened)) => opened,
+            _ => duration,
+        };
         self.snapshot
             .route_counters(self.route, worker.index)
-            .record(status, duration, received, self.sent);
+            .record(status, served, received, self.sent);
         worker.counters.by_version[self.version as usize].add(1);
         self.count_call();
         if let Some(reason) = self.reason {
@@ -475,6 +492,7 @@ impl Recorder {
             reason: self.reason,
             cause: self.cause,
             grpc_status: self.call.as_ref().and_then(|call| call.status()),
+            websocket: self.websocket.take(),
             trace: self.trace.as_ref().map(|trace| trace.ids()),
         }
     }

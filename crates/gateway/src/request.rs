@@ -29,6 +29,7 @@ use crate::timer::Timer;
 use crate::traffic;
 use crate::traffic::mirror::{self, Original};
 use crate::transform::Matched;
+use crate::websocket;
 
 /// A request as a protocol engine hands it over.
 pub(crate) struct Request {
@@ -160,6 +161,9 @@ async fn live(
         record.has_waited = true;
         admission::pass(client, route.priority, timer).await?;
     }
+    if route.websocket.is_some() || !head.upgrade.is_none() {
+        websocket::begin(client, route, head, !body.is_end())?;
+    }
     let captures = found.captures.named(&route.paths, &path);
     let matched = Matched {
         client,
@@ -193,7 +197,10 @@ async fn live(
     };
 
     // 8. Calls have rules of their own.
-    let body = grpc::accept(route, head, body, record)?;
+    let body = match head.upgrade.is_none() {
+        true => grpc::accept(route, head, body, record)?,
+        false => body,
+    };
 
     // 10. Transform the request.
     matched.transform_request(head, record, is_trusted)?;
@@ -201,7 +208,7 @@ async fn live(
 
     // A copy goes its own way; it begins when the body was read.
     let body = match mirror {
-        Some(mirror) => {
+        Some(mirror) if head.upgrade.is_none() => {
             let original = Original {
                 worker: &client.worker,
                 snapshot,
@@ -213,7 +220,7 @@ async fn live(
             };
             mirror::copy(mirror, &original, body)
         }
-        None => body,
+        _ => body,
     };
 
     // 11. Forward: pick a target, with deadlines, and another one where that is safe.
@@ -230,13 +237,17 @@ async fn live(
 
     // 12. Transform the response, and what is not over with its head. 14, the record, is written when the answer's end is sent.
     grpc::relay(record, &mut answer);
-    if let Some(rules) = route.streams.sse {
+    if let Some(rules) = route.streams.sse.filter(|_| head.upgrade.is_none()) {
         sse::relay(rules, client, &mut answer);
     }
     matched.transform_response(&mut answer.head, head, record)?;
+    websocket::settle(head, &mut answer)?;
     if let Some(cookie) = chosen.cookie {
         answer.head.fields.append(SET_COOKIE, cookie);
     }
-    shaping::encode(&client.worker, route, head, record, &mut answer);
+    // What becomes a tunnel has no body.
+    if !matches!(answer.body, Body::WebSocket(_)) {
+        shaping::encode(&client.worker, route, head, record, &mut answer);
+    }
     Ok(answer)
 }

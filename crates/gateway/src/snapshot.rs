@@ -20,6 +20,7 @@ use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{BreakerReport, Load, LocalUpstream, Member, Pools, Targets, View};
+use crate::websocket::{self, Gate, WebSocketCounters};
 
 /// A compiled configuration; immutable, shared by all workers.
 pub struct Snapshot {
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub(crate) exports: bool,
     /// Whether a route answers preflights.
     pub(crate) has_cors: bool,
+    /// Whether a route lets WebSockets through.
+    pub(crate) has_websockets: bool,
     /// For requests that no route took.
     unrouted: Arc<[RouteCounters]>,
 }
@@ -87,6 +90,7 @@ pub(crate) struct Route {
     pub(crate) split: Option<Arc<Running>>,
     pub(crate) counters: Arc<[RouteCounters]>,
     pub(crate) mirrored: Arc<[MirrorCounters]>,
+    pub(crate) websocket: Option<Arc<websocket::Settings>>,
 }
 
 impl Route {
@@ -138,6 +142,7 @@ pub(crate) struct Compiler {
 struct Counted {
     served: Arc<[RouteCounters]>,
     mirrored: Arc<[MirrorCounters]>,
+    websockets: Arc<Gate>,
 }
 
 impl Compiler {
@@ -186,6 +191,7 @@ impl Compiler {
             limits: config.limits,
             encoded_slash: config.encoded_slash,
             trusted_proxies: config.trusted_proxies.clone(),
+            has_websockets: config.routes.iter().any(|route| route.websocket.is_some()),
             recorded: Recorded::of(&config),
             tracing: config.tracing,
             exports: config.otlp.is_some(),
@@ -271,6 +277,7 @@ impl Compiler {
             None => Counted {
                 served: per_worker(self.workers),
                 mirrored: per_worker(self.workers),
+                websockets: Gate::new(self.workers),
             },
         };
         counters.insert(Arc::clone(&name), counted.clone());
@@ -305,6 +312,10 @@ impl Compiler {
             split: None,
             counters: counted.served,
             mirrored: counted.mirrored,
+            websocket: route.websocket.clone().map(|model| {
+                let gate = counted.websockets;
+                Arc::new(websocket::Settings { model, gate })
+            }),
         }
     }
 }
@@ -328,6 +339,9 @@ pub struct RouteReport<'a> {
     pub counters: &'a [RouteCounters],
     /// Copies of its requests, one set per worker; `None` if the route has no mirror.
     pub mirrored: Option<&'a [MirrorCounters]>,
+    /// WebSockets that are open, and counters of all, one set per worker; `None` if the route lets none
+    /// through.
+    pub websockets: Option<(usize, &'a [WebSocketCounters])>,
 }
 
 /// One upstream, for reports.
@@ -358,6 +372,7 @@ impl Snapshot {
             name: None,
             counters: &self.unrouted,
             mirrored: None,
+            websockets: None,
         };
         self.routes
             .iter()
@@ -365,6 +380,10 @@ impl Snapshot {
                 name: Some(&route.name),
                 counters: &route.counters,
                 mirrored: route.has_mirror().then_some(&*route.mirrored),
+                websockets: route
+                    .websocket
+                    .as_ref()
+                    .map(|settings| (settings.gate.open(), &*settings.gate.counters)),
             })
             .chain(std::iter::once(unrouted))
     }

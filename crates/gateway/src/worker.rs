@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Drain(Backlog),
     /// Close idle connections.
     Close,
+    /// Close WebSockets.
+    Leave,
     /// End at once.
     Stop,
 }
@@ -67,6 +69,8 @@ pub(crate) enum Phase {
     Draining,
     /// Connections without a request are closed.
     Closing,
+    /// WebSockets are closed, which nothing else would end.
+    Leaving,
 }
 
 /// The state that connections of one worker share. Never leaves its thread.
@@ -312,6 +316,7 @@ async fn serve(start: Start) {
                 worker.enter(Phase::Draining);
             }
             Command::Close => worker.enter(Phase::Closing),
+            Command::Leave => worker.enter(Phase::Leaving),
             Command::Stop => return,
         }
     }

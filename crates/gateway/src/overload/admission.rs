@@ -76,6 +76,7 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         reason: Some(refusal.reason()),
         cause: None,
         grpc_status: None,
+        websocket: None,
         trace: None,
     });
 }

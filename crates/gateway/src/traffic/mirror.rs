@@ -184,6 +184,7 @@ impl Copy {
                 trace: None,
                 attempt: 1,
                 reads_ahead: false,
+                upgrade: None,
             };
             let _in_flight = InFlight::begin(pool);
             pool.counters().requests.add(1);

@@ -35,3 +35,4 @@ mod telemetry;
 mod tls;
 mod traffic;
 mod upgrade;
+mod websocket;

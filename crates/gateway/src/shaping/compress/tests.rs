@@ -43,6 +43,7 @@ fn request(method: Method, pairs: &[(&'static str, &'static str)]) -> RequestHea
         content_length: None,
         expects_continue: false,
         fields: fields(pairs),
+        upgrade: crate::websocket::Upgrade::None,
     }
 }
 

@@ -13,6 +13,7 @@ mod resilience;
 mod shaping;
 mod telemetry;
 mod traffic;
+mod websocket;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -49,6 +50,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     let snapshot = gateway.snapshot();
     requests(&mut exposition, &snapshot);
     grpc::collect(&mut exposition, &snapshot);
+    websocket::collect(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
     shaping::collect(&mut exposition, gateway);
     overload::collect(&mut exposition, gateway);

@@ -72,6 +72,7 @@ routes:
     match: {{ path: /canary }}
     split: {{ upstreams: {{ catalog: 1 }}, guard: {{ error_rate: 5% }} }}
     mirror: {{ upstream: catalog }}
+    websocket: true
 log: {{ access: false }}
 drain_timeout: 1s
 "

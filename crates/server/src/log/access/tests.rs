@@ -7,6 +7,7 @@ use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 use weir_core::{GrpcStatus, RequestId};
 use weir_gateway::Version;
+use weir_gateway::websocket::{By, WebSocketRecord};
 
 use super::*;
 
@@ -36,6 +37,7 @@ pub(crate) fn record() -> AccessRecord {
         reason: None,
         cause: None,
         grpc_status: None,
+        websocket: None,
         trace: None,
     }
 }
@@ -218,6 +220,12 @@ fn the_document_lists_every_field() {
         reason: Some("no_route"),
         cause: Some("because"),
         grpc_status: Some(GrpcStatus::Unavailable),
+        websocket: Some(Box::new(WebSocketRecord {
+            close_code: 1000,
+            closed_by: By::Client,
+            received: 1,
+            sent: 1,
+        })),
         ..record()
     };
     let written: BTreeSet<String> = parsed(&record)
