@@ -184,10 +184,10 @@ fn decode(
             action,
             headers,
             priority,
-            log_sample,
-            trace_sample,
             streams,
             websocket,
+            log_sample,
+            trace_sample,
         }),
         _ => None,
     };

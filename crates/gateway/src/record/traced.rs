@@ -141,12 +141,15 @@ impl Recorder {
     ) -> Option<Box<TraceRecord>> {
         let current = self.trace.as_ref()?.current;
         let outcome = match (current.answered, self.failure, self.status) {
-            // Also of an answer that was not good enough to be passed on.
-            (_, Some(failure), _) => AttemptOutcome::Failed(failure.reason()),
-            (Some(_), None, Some(status)) => match self.reason.filter(|_| self.is_cut) {
-                Some(reason) => AttemptOutcome::Cut(status, reason),
-                None => AttemptOutcome::Answered(status),
-            },
+            (Some(_), _, Some(status)) if self.is_cut => {
+                AttemptOutcome::Cut(status, self.reason.unwrap_or_default())
+            }
+            // Also of an answer that was not good enough to be passed on; but not of a WebSocket
+            // whose client broke a rule.
+            (_, Some(failure), _) if request.websocket.is_none() => {
+                AttemptOutcome::Failed(failure.reason())
+            }
+            (Some(_), _, Some(status)) => AttemptOutcome::Answered(status),
             _ => AttemptOutcome::Abandoned,
         };
         let ended = self.started + request.duration;

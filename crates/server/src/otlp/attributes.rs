@@ -95,6 +95,13 @@ pub(super) fn of_request(record: &AccessRecord, redactor: &Redactor) -> Vec<KeyV
             .decided_by()
             .map(|setting| text("weir.decided_by", setting)),
     );
+    if let Some(websocket) = &record.websocket {
+        let by = websocket.closed_by.as_str();
+        all.push(integer("weir.websocket.close_code", websocket.close_code));
+        all.push(text("weir.websocket.closed_by", by));
+        all.push(size("weir.websocket.messages_received", websocket.received));
+        all.push(size("weir.websocket.messages_sent", websocket.sent));
+    }
     all
 }
 

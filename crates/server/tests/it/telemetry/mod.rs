@@ -16,7 +16,9 @@ fn access_lines(weir: &Weir) -> Vec<Value> {
 }
 
 fn requests(log: &str) -> Vec<Value> {
-    let lines = log.lines().map(serde_json::from_str::<Value>);
+    // The last line may not be whole yet.
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let lines = whole.lines().map(serde_json::from_str::<Value>);
     lines
         .map(|line| line.expect("a line is one JSON object"))
         .filter(|line| line["event.name"] == "http.server.request")
