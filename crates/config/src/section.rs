@@ -11,6 +11,7 @@ mod grpc;
 mod headers;
 mod health;
 mod listener;
+mod log;
 mod matcher;
 mod mirror;
 mod overload;
@@ -24,6 +25,7 @@ mod security;
 mod settings;
 mod split;
 pub(crate) mod target;
+mod telemetry;
 mod upstream;
 mod websocket;
 

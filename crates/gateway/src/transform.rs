@@ -104,10 +104,16 @@ impl<'a> Matched<'a> {
         if !is_foreign && let Ok(id) = HeaderValue::from_bytes(&record.id.to_text()) {
             head.fields.set(REQUEST_ID, id);
         }
+        if let Some(trace) = &record.trace {
+            trace.show(&mut head.fields);
+        }
         let mut scratch = Vec::new();
         for rules in &self.route.request_headers {
             let rendered = rules.render(&self.context(head, record), &mut scratch);
             self.count_dropped(rendered.apply(&mut head.fields));
+        }
+        if let Some(trace) = &mut record.trace {
+            trace.settle(&mut head.fields);
         }
         Ok(())
     }
