@@ -156,9 +156,6 @@ fn hostile_text_neither_breaks_a_line_nor_forges_another() {
 #[test]
 fn keys_are_not_repeated() {
     let record = AccessRecord {
-        altered: Altered::default()
-            .with(Alteration::Cors)
-            .with(Alteration::Compress),
         reason: Some("no_route"),
         cause: Some("because"),
         ..record()
@@ -236,6 +233,9 @@ fn the_document_lists_every_field() {
             span_id: 2,
             is_sampled: true,
         }),
+        altered: Altered::default()
+            .with(Alteration::Cors)
+            .with(Alteration::Compress),
         reason: Some("no_route"),
         cause: Some("because"),
         grpc_status: Some(GrpcStatus::Unavailable),
