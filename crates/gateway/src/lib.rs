@@ -7,6 +7,7 @@
 mod accept;
 mod admission;
 mod affinity;
+mod altered;
 mod appetite;
 mod backoff;
 mod body;
@@ -60,6 +61,7 @@ mod worker;
 pub use failure::Failure;
 pub use fields::Fields;
 
+pub use altered::{Alteration, Altered};
 pub use gateway::{Gateway, GatewayError, Rings, Socket, Watching};
 pub use health::{CheckAnswer, ChecksReport, HealthReport, HealthState, Standing};
 pub use message::Version;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use weir_core::GrpcStatus;
 
+use crate::altered::{Alteration, Altered};
 use crate::message::Version;
 use crate::overload::Refusal;
 use crate::reason::REASONS;
@@ -174,6 +175,8 @@ pub struct WorkerCounters {
     pub pressure: Counter,
     /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
     pub by_version: [Counter; Version::ALL.len()],
+    /// Requests of which something was changed, in the order of [`Alteration::ALL`].
+    pub altered: [Counter; Alteration::ALL.len()],
     /// Answers compressed, by coding: gzip, br, zstd.
     pub compression: [CompressionCounters; 3],
     /// Answers made here or cut short, in the order of [`REASONS`].
@@ -210,6 +213,12 @@ pub struct CompressionCounters {
 }
 
 impl WorkerCounters {
+    pub(crate) fn count_altered(&self, altered: Altered) {
+        for alteration in altered.iter() {
+            self.altered[alteration as usize].add(1);
+        }
+    }
+
     pub(crate) fn count_reason(&self, reason: &str) {
         if let Some(at) = REASONS.iter().position(|known| known.word == reason) {
             self.by_reason[at].add(1);

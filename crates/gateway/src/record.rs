@@ -11,6 +11,7 @@ use http::header::USER_AGENT;
 use http::{HeaderName, HeaderValue, Method};
 use weir_core::{GrpcStatus, RequestId};
 
+use crate::altered::{Alteration, Altered};
 use crate::body::Body;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -84,6 +85,8 @@ pub struct AccessRecord {
     pub cause: Option<&'static str>,
     /// Name of the route's policy that decided, if one did.
     pub policy: Option<Arc<str>>,
+    /// What was changed here of the request or its answer.
+    pub altered: Altered,
     /// Its place in a trace, if requests are traced.
     pub trace: Option<TraceIds>,
     /// How a gRPC call ended; `None` for all other requests.
@@ -130,6 +133,7 @@ pub(crate) struct Recorder {
     upstream_head: Option<Duration>,
     reason: Option<&'static str>,
     cause: Option<&'static str>,
+    altered: Cell<Altered>,
     /// What the request says about its answer's shape.
     pub(crate) asked: Asked,
     /// Why the answer was made here.
@@ -182,6 +186,7 @@ impl Recorder {
             upstream_head: None,
             reason: None,
             cause: None,
+            altered: Cell::default(),
             asked: Asked::default(),
             failure: None,
             is_cut: false,
@@ -332,6 +337,11 @@ impl Recorder {
         self.cause = cause;
     }
 
+    /// Something of the request or its answer is changed here.
+    pub(crate) fn altered(&self, alteration: Alteration) {
+        self.altered.set(self.altered.get().with(alteration));
+    }
+
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
     }
@@ -401,6 +411,9 @@ impl Drop for Recorder {
         self.count_call();
         if let Some(reason) = self.reason {
             worker.counters.count_reason(reason);
+        }
+        if !self.altered.get().is_empty() {
+            worker.counters.count_altered(self.altered.get());
         }
         let judged = self.judged(status);
         admission::judge(
@@ -525,6 +538,7 @@ impl Recorder {
             reason: self.reason,
             cause: self.cause,
             policy: self.deciding_policy(),
+            altered: self.altered.get(),
             trace: self.trace.as_ref().map(|trace| trace.ids()),
             grpc_status: self.call.as_ref().and_then(|call| call.status()),
             websocket: self.websocket.take(),

@@ -8,6 +8,7 @@ use weir_config::model::Priority;
 use weir_core::RequestId;
 
 use super::{Held, MemoryLevel, Refusal, Source};
+use crate::altered::Altered;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::hop;
@@ -80,6 +81,7 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         reason: Some(refusal.reason()),
         cause: None,
         policy: None,
+        altered: Altered::default(),
         trace: None,
         grpc_status: None,
         websocket: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::USER_AGENT;
-use weir_gateway::AccessRecord;
+use weir_gateway::{AccessRecord, Alteration};
 
 use super::Form;
 use super::escape::word;
@@ -97,6 +97,9 @@ pub(crate) fn write_json(line: &mut Vec<u8>, record: &AccessRecord, redactor: &R
     }
     if let Some(setting) = record.decided_by() {
         json.string("weir.decided_by", setting.as_bytes());
+    }
+    if !record.altered.is_empty() {
+        json.strings("weir.altered", record.altered.iter().map(Alteration::word));
     }
     if let Some(websocket) = &record.websocket {
         json.number("weir.websocket.close_code", websocket.close_code);

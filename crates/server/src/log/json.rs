@@ -25,6 +25,20 @@ impl<'a> JsonLine<'a> {
         json_string(self.line, value);
     }
 
+    /// A list of words of this crate's, which need no escapes.
+    pub(super) fn strings(&mut self, key: &'static str, words: impl Iterator<Item = &'static str>) {
+        self.key(key);
+        let mut before = b'[';
+        for word in words {
+            self.line.push(before);
+            self.line.push(b'"');
+            self.line.extend_from_slice(word.as_bytes());
+            self.line.push(b'"');
+            before = b',';
+        }
+        self.line.push(b']');
+    }
+
     /// A field whose name ends in a header's.
     pub(super) fn named(&mut self, prefix: &'static str, name: &str, value: &[u8]) {
         self.line.push(b',');

@@ -95,6 +95,16 @@ pub(super) fn of_request(record: &AccessRecord, redactor: &Redactor) -> Vec<KeyV
             .decided_by()
             .map(|setting| text("weir.decided_by", setting)),
     );
+    if !record.altered.is_empty() {
+        let words = record.altered.iter().map(|alteration| AnyValue {
+            value: Some(string(alteration.word().as_bytes())),
+        });
+        let values = words.collect();
+        all.push(pair(
+            "weir.altered",
+            Value::ArrayValue(ArrayValue { values }),
+        ));
+    }
     if let Some(websocket) = &record.websocket {
         let by = websocket.closed_by.as_str();
         all.push(integer("weir.websocket.close_code", websocket.close_code));

@@ -315,3 +315,52 @@ fn as_many_look_on_as_may() {
     assert_eq!(refused.json()["reason"], "too_many_onlookers");
     drop(held);
 }
+
+#[test]
+fn what_was_changed_stands_in_log_metric_and_request() {
+    let upstream =
+        Upstream::answering(|_| answer(200, &[("content-type", "application/json")], [b'x'; 4096]));
+    let config = format!(
+        "policies:\n  small: {{ compress: {{}} }}\n  tag: {{ headers: {{ response: {{ set: {{ x-a: b }} }} }} }}\n\
+         upstreams:\n  up: {{ targets: [\"{}\"] }}\n\
+         routes:\n  - {{ name: plain, match: {{ path: /plain }}, upstream: up }}\n  \
+         - {{ name: all, match: {{ path: /* }}, upstream: up, policies: [small, tag], rewrite: {{ path: /other }} }}\n",
+        upstream.address
+    );
+    let weir = Weir::start(&config);
+    weir.get("/plain");
+    weir.get("/a");
+    let mut wire = Wire::connect(weir.http());
+    wire.send(
+        "GET /b HTTP/1.1\r\nHost: weir.test\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n",
+    );
+    wire.response("GET");
+    let found = wait_kept(&weir, "", 3);
+    let altered = |path: &str| {
+        let request = found.iter().find(|request| request["url.path"] == path);
+        request.unwrap()["weir.altered"].clone()
+    };
+    assert_eq!(altered("/plain"), Value::Null);
+    assert_eq!(altered("/a"), serde_json::json!(["rewrite", "headers"]));
+    assert_eq!(
+        altered("/b"),
+        serde_json::json!(["rewrite", "headers", "compress"])
+    );
+    let counted = |by: &str| weir.metric("weir_altered_total", &[&format!("\"{by}\"")]);
+    assert_eq!(
+        ["rewrite", "headers", "compress", "cors"].map(counted),
+        [2.0, 2.0, 1.0, 0.0]
+    );
+    let id = found
+        .iter()
+        .find(|request| request["url.path"] == "/b")
+        .unwrap();
+    let shown = weir.run("requests", &[id["weir.request_id"].as_str().unwrap()]);
+    assert!(
+        shown
+            .stdout
+            .contains("changed by rewrite, headers, compress"),
+        "{}",
+        shown.stdout
+    );
+}

@@ -26,7 +26,7 @@ use weir_gateway::metrics::{
     Counter, DURATION_BUCKETS, RouteCounters, TargetCounters, WorkerCounters,
 };
 use weir_gateway::reason::REASONS;
-use weir_gateway::{Gateway, Refusal, Snapshot, Target, Version};
+use weir_gateway::{Alteration, Gateway, Refusal, Snapshot, Target, Version};
 
 use super::{Shared, SharedState};
 use exposition::{Exposition, Format, Kind};
@@ -146,6 +146,17 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
         let mut labels = vec![("reason", reason.word)];
         labels.extend(setting.as_deref().map(|setting| ("decided_by", setting)));
         family.sample(&labels, total(&|worker| &worker.by_reason[at]));
+    }
+    let mut family = exposition.family(
+        "weir_altered",
+        Kind::Counter,
+        "Requests of which, or of whose answers, something was changed.",
+    );
+    for (at, alteration) in Alteration::ALL.iter().enumerate() {
+        family.sample(
+            &[("by", alteration.word())],
+            total(&|worker| &worker.altered[at]),
+        );
     }
     let mut family = exposition.family(
         "weir_requests",

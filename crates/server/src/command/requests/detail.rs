@@ -5,6 +5,7 @@ use serde_json::Value;
 use weir_gateway::reason;
 
 use super::line::{duration, method, status, style, target, text};
+use crate::log::printable;
 use crate::output::{Output, Style};
 
 /// Width of the column of names.
@@ -35,6 +36,7 @@ pub(super) fn render(request: &Value, output: &Output) -> String {
     if status != 0 {
         sheet.row("client", &client(request));
         sheet.row("way", &way(request));
+        altered(&mut sheet, request);
         headers(&mut sheet, request);
         timeline(&mut sheet, request);
     }
@@ -143,6 +145,14 @@ fn way(request: &Value) -> String {
         way.push_str(&format!(", the last of {attempts} attempts"));
     }
     way
+}
+
+fn altered(sheet: &mut Sheet<'_>, request: &Value) {
+    let words = request["weir.altered"].as_array().into_iter().flatten();
+    let words: Vec<String> = words.filter_map(Value::as_str).map(printable).collect();
+    if !words.is_empty() {
+        sheet.row("changed by", &words.join(", "));
+    }
 }
 
 fn headers(sheet: &mut Sheet<'_>, request: &Value) {

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 use weir_core::{GrpcStatus, RequestId};
 use weir_gateway::websocket::{By, WebSocketRecord};
-use weir_gateway::{TraceIds, Version};
+use weir_gateway::{Altered, TraceIds, Version};
 
 use super::*;
 
@@ -36,6 +36,7 @@ pub(crate) fn record() -> AccessRecord {
         upstream_head: Some(Duration::from_nanos(980_999)),
         reason: None,
         policy: None,
+        altered: Altered::default(),
         is_logged: true,
         is_noted: false,
         cause: None,
@@ -232,6 +233,9 @@ fn the_document_lists_every_field() {
             span_id: 2,
             is_sampled: true,
         }),
+        altered: Altered::default()
+            .with(Alteration::Cors)
+            .with(Alteration::Compress),
         reason: Some("no_route"),
         cause: Some("because"),
         grpc_status: Some(GrpcStatus::Unavailable),
