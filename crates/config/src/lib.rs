@@ -21,6 +21,7 @@ mod diagnostic;
 mod load;
 pub mod model;
 mod node;
+pub mod origin;
 mod overlay;
 pub mod pattern;
 mod place;

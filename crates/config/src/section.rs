@@ -11,6 +11,7 @@ mod grpc;
 mod headers;
 mod health;
 mod listener;
+mod log;
 mod matcher;
 mod mirror;
 mod normalize;
@@ -25,7 +26,9 @@ mod security;
 mod settings;
 mod split;
 pub(crate) mod target;
+mod telemetry;
 mod transform;
 mod upstream;
+mod websocket;
 
 pub(crate) use root::{ROOT, decode};

@@ -15,8 +15,10 @@ mod secrets;
 mod shaping;
 mod split;
 mod streams;
+mod telemetry;
 mod transform;
 mod upstreams;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

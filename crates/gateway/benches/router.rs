@@ -83,7 +83,10 @@ fn route(shape: Shape, index: usize) -> Result<Route, PatternError> {
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        log_sample: None,
+        trace_sample: None,
         streams: Default::default(),
+        websocket: None,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::fields::Fields;
 use crate::shaping::Encoded;
 use crate::sse::Events;
 use crate::traffic::Tee;
+use crate::websocket::Opening;
 use crate::{grpc, http1, http2};
 
 /// A body that is read piece by piece. Nothing is read from its source before it is asked for:
@@ -39,6 +40,8 @@ pub(crate) enum Body {
     Events(Box<Events>),
     /// From a target, compressed while it is read. Boxed: it is rare, and holds another body.
     Encoded(Box<Encoded>),
+    /// No body: the target agreed to a WebSocket, to which both connections belong from now on.
+    WebSocket(Box<Opening>),
 }
 
 /// A piece of a body.
@@ -54,7 +57,7 @@ impl Body {
     /// Bytes still to come, if known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Empty => Some(0),
+            Self::Empty | Self::WebSocket(_) => Some(0),
             Self::Full(bytes) => Some(bytes.len() as u64),
             Self::Http1Request(body) => body.length(),
             Self::Http1Response(exchange) => exchange.length(),
@@ -118,7 +121,7 @@ impl Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame, Failure>>> {
         match self {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::WebSocket(_) => Poll::Ready(None),
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *self = Self::Empty;

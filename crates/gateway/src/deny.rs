@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
 use http::{HeaderValue, Method, StatusCode};
 use weir_core::Problem;
 
@@ -73,6 +73,13 @@ pub(crate) fn refuse(client: &Rc<Client>, failure: Failure) -> Response {
 pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denial) -> Response {
     let Denial { failure, allow } = denial;
     let id = record.id.to_string();
+    tracing::debug!(
+        weir.request_id = id,
+        trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
+        reason = failure.reason(),
+        cause = failure.cause(),
+        "request answered by the gateway"
+    );
     let mut fields = Fields::with_capacity(8);
     let (status, body) = match &record.call {
         Some(call) => {
@@ -91,6 +98,9 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
         fields.append(ALLOW, allow);
     }
     shaping::mark_denial(&record, &mut fields);
+    if failure == Failure::WebSocketVersion {
+        fields.append(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
     add_hsts(client, &record.snapshot, &mut fields);
     let head = ResponseHead {
         status,

@@ -89,10 +89,29 @@ pub enum Failure {
     ResponseTransform(&'static str),
     /// Too many bodies wait to be changed.
     TransformBusy,
+    /// The handshake of a WebSocket is not as it must be; the text says which rule it broke.
+    WebSocketHandshake(&'static str),
+    /// A version of WebSocket that is not spoken here.
+    WebSocketVersion,
+    /// The page that asks for a WebSocket is not of an origin that may.
+    WebSocketOrigin,
+    /// As many WebSockets of the route are open as may be.
+    WebSocketLimit,
+    /// The client's frames broke a rule; the text says which.
+    WebSocketProtocol(&'static str),
+    /// The client's frame or message is larger than allowed; the text says which of the two.
+    WebSocketTooBig(&'static str),
+    /// Nothing came over a WebSocket for too long.
+    WebSocketIdle,
+    /// A WebSocket was closed because this process ends.
+    GoingAway,
+    /// The target cannot be asked for WebSockets, or takes such a request for another.
+    NoWebSocket,
 }
 
 impl Failure {
-    /// Whether it lies in the request that it was answered so, and not in load, targets or bans.
+    /// Whether it lies in the request that it was answered so, and not in load, targets or bans. Nor is a
+    /// visitor to blame for what a foreign page asks for.
     pub(crate) const fn is_the_clients(self) -> bool {
         matches!(
             self,
@@ -113,6 +132,8 @@ impl Failure {
                 | Self::PreflightRefused(_)
                 | Self::UnsupportedBody(_)
                 | Self::RequestTransform(_)
+                | Self::WebSocketHandshake(_)
+                | Self::WebSocketVersion
         )
     }
 
@@ -156,6 +177,15 @@ impl Failure {
             Self::RequestTransform(_) => "request_transform_failed",
             Self::ResponseTransform(_) => "response_transform_failed",
             Self::TransformBusy => "transform_busy",
+            Self::WebSocketHandshake(_) => "websocket_handshake",
+            Self::WebSocketVersion => "websocket_version",
+            Self::WebSocketOrigin => "websocket_origin",
+            Self::WebSocketLimit => "websocket_limit",
+            Self::WebSocketProtocol(_) => "websocket_protocol",
+            Self::WebSocketTooBig(_) => "websocket_too_big",
+            Self::WebSocketIdle => "websocket_idle",
+            Self::GoingAway => "going_away",
+            Self::NoWebSocket => "upstream_without_websocket",
         }
     }
 
@@ -163,12 +193,16 @@ impl Failure {
     /// client is gone; it stands in logs, as nginx made it known.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::BadPath(_) | Self::RequestTransform(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Malformed(_)
+            | Self::BadPath(_)
+            | Self::RequestTransform(_)
+            | Self::WebSocketHandshake(_)
+            | Self::WebSocketProtocol(_) => StatusCode::BAD_REQUEST,
             Self::UnsupportedBody(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::WebSocketOrigin => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge | Self::WebSocketTooBig(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownCoding | Self::MethodNotForwarded => StatusCode::NOT_IMPLEMENTED,
             Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
@@ -177,7 +211,8 @@ impl Failure {
             | Self::BodyTimeout
             | Self::BodyTooSlow
             | Self::WriteTimeout
-            | Self::WriteTooSlow => StatusCode::REQUEST_TIMEOUT,
+            | Self::WriteTooSlow
+            | Self::WebSocketIdle => StatusCode::REQUEST_TIMEOUT,
             Self::Banned(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::MemoryPressure => StatusCode::SERVICE_UNAVAILABLE,
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
@@ -189,13 +224,16 @@ impl Failure {
             | Self::CircuitOpen(_)
             | Self::UpstreamBusy
             | Self::QueueTimeout
-            | Self::TransformBusy => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::TransformBusy
+            | Self::WebSocketLimit
+            | Self::GoingAway => StatusCode::SERVICE_UNAVAILABLE,
             Self::Resolve
             | Self::Connect(_)
             | Self::UpstreamTls(_)
             | Self::UpstreamReset(_)
             | Self::UpstreamMalformed(_)
-            | Self::ResponseTransform(_) => StatusCode::BAD_GATEWAY,
+            | Self::ResponseTransform(_)
+            | Self::NoWebSocket => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout
             | Self::UpstreamTimeout
             | Self::UpstreamStalled
@@ -250,6 +288,15 @@ impl Failure {
             Self::RequestTransform(_) => "The request's body is not as it must be.",
             Self::ResponseTransform(_) => "The service behind the gateway answered incorrectly.",
             Self::TransformBusy => "There are more requests than can be answered at the moment.",
+            Self::WebSocketHandshake(rule)
+            | Self::WebSocketProtocol(rule)
+            | Self::WebSocketTooBig(rule) => rule,
+            Self::WebSocketVersion => "The only version of WebSocket spoken here is 13.",
+            Self::WebSocketOrigin => "Pages of this origin may not open a WebSocket here.",
+            Self::WebSocketLimit => "There are more WebSockets than may be open at the moment.",
+            Self::WebSocketIdle => "Nothing came over the WebSocket for too long.",
+            Self::GoingAway => "This gateway is about to end.",
+            Self::NoWebSocket => "The service behind the gateway does not take WebSockets.",
         }
     }
 
@@ -266,7 +313,10 @@ impl Failure {
             | Self::UpstreamMalformed(text)
             | Self::UnsupportedBody(text)
             | Self::RequestTransform(text)
-            | Self::ResponseTransform(text) => Some(text),
+            | Self::ResponseTransform(text)
+            | Self::WebSocketHandshake(text)
+            | Self::WebSocketProtocol(text)
+            | Self::WebSocketTooBig(text) => Some(text),
             Self::BodyTooSlow | Self::WriteTooSlow => Some("below the minimum rate"),
             _ => None,
         }
@@ -292,6 +342,7 @@ impl Failure {
                 | Self::BadPath(_)
                 | Self::UnknownCoding
                 | Self::UnknownVersion
+                | Self::WebSocketProtocol(_)
         )
     }
 

@@ -45,6 +45,7 @@ pub(crate) fn understand(
             record.id = id;
         }
     }
+    record.begin_trace(&head.fields, is_trusted);
     admission::check_ban(client, snapshot, record.client_address, is_trusted)?;
     let path = normalise(snapshot, head)?;
     record.path = path.clone();
@@ -127,6 +128,7 @@ mod tests {
                     content_length: None,
                     expects_continue: false,
                     fields: crate::Fields::new(),
+                    upgrade: crate::websocket::Upgrade::None,
                 };
                 normalise_query(&mut head).map(|()| head.query.map(|query| query.to_string()))
             };

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{SET_COOKIE, USER_AGENT};
+use http::header::SET_COOKIE;
 use weir_config::model::Action;
 
 use crate::body::Body;
@@ -29,6 +29,7 @@ use crate::timer::Timer;
 use crate::traffic;
 use crate::traffic::mirror::{self, Original};
 use crate::transform::Matched;
+use crate::websocket;
 
 /// A request as a protocol engine hands it over.
 pub(crate) struct Request {
@@ -97,7 +98,7 @@ pub(crate) async fn answer(client: &Rc<Client>, request: Request, timer: &Timer)
     );
     record.meter(meter);
     record.call = grpc::recognise(&head);
-    record.keep_user_agent(head.fields.get(&USER_AGENT));
+    record.keep(head.query.as_ref(), &head.fields);
     match live(
         client,
         &snapshot,
@@ -154,10 +155,14 @@ async fn live(
     let found = shaping::find(snapshot, &wanted)?;
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
+    record.sample_trace(route);
     shaping::begin(route, head, record);
     if !client.worker.is_calm() {
         record.has_waited = true;
         admission::pass(client, route.priority, timer).await?;
+    }
+    if route.websocket.is_some() || !head.upgrade.is_none() {
+        websocket::begin(client, route, head, !body.is_end())?;
     }
     let captures = found.captures.named(&route.paths, &path);
     let matched = Matched {
@@ -192,19 +197,24 @@ async fn live(
     };
 
     // 8. Calls have rules of their own.
-    let body = grpc::accept(route, head, body, record)?;
+    let body = match head.upgrade.is_none() {
+        true => grpc::accept(route, head, body, record)?,
+        false => body,
+    };
 
     // 10. Transform the request. Boxed: bodies are rarely changed, and no connection is to be larger for it.
     let body = match &route.reshape {
-        Some(reshape) => Box::pin(reshape.request(&matched, head, body, timer, record)).await?,
-        None => body,
+        Some(reshape) if head.upgrade.is_none() => {
+            Box::pin(reshape.request(&matched, head, body, timer, record)).await?
+        }
+        _ => body,
     };
     matched.transform_request(head, record, is_trusted)?;
     let rewritten = matched.rewrite(rewrite, head, record)?;
 
     // A copy goes its own way; it begins when the body was read.
     let body = match mirror {
-        Some(mirror) => {
+        Some(mirror) if head.upgrade.is_none() => {
             let original = Original {
                 worker: &client.worker,
                 snapshot,
@@ -216,7 +226,7 @@ async fn live(
             };
             mirror::copy(mirror, &original, body)
         }
-        None => body,
+        _ => body,
     };
 
     // 11. Forward: pick a target, with deadlines, and another one where that is safe.
@@ -227,21 +237,28 @@ async fn live(
         rewritten: rewritten.as_deref(),
         path: &path,
         host,
+        trace: record.outgoing(),
     };
     let mut answer = forward::forward(&forward, head, body, interim, timer, record).await?;
 
     // 12. Transform the response, and what is not over with its head. 14, the record, is written when the answer's end is sent.
     grpc::relay(record, &mut answer);
-    if let Some(rules) = route.streams.sse {
+    if let Some(rules) = route.streams.sse.filter(|_| head.upgrade.is_none()) {
         sse::relay(rules, client, &mut answer);
     }
-    if let Some(reshape) = &route.reshape {
+    if let Some(reshape) = &route.reshape
+        && head.upgrade.is_none()
+    {
         Box::pin(reshape.response(client, head, &mut answer, timer, record)).await?;
     }
     matched.transform_response(&mut answer.head, head, record)?;
+    websocket::settle(head, &mut answer)?;
     if let Some(cookie) = chosen.cookie {
         answer.head.fields.append(SET_COOKIE, cookie);
     }
-    shaping::encode(&client.worker, route, head, record, &mut answer);
+    // What becomes a tunnel has no body.
+    if !matches!(answer.body, Body::WebSocket(_)) {
+        shaping::encode(&client.worker, route, head, record, &mut answer);
+    }
     Ok(answer)
 }

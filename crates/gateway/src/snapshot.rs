@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
@@ -21,6 +21,7 @@ use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{BreakerReport, Load, LocalUpstream, Member, Pools, Targets, View};
+use crate::websocket::{self, Gate, WebSocketCounters};
 
 /// A compiled configuration; immutable, shared by all workers.
 pub struct Snapshot {
@@ -34,11 +35,50 @@ pub struct Snapshot {
     pub(crate) limits: model::Limits,
     pub(crate) encoded_slash: model::EncodedSlash,
     pub(crate) trusted_proxies: Vec<IpNet>,
-    pub(crate) access_log: bool,
+    /// What is recorded of requests.
+    pub(crate) recorded: Recorded,
+    pub(crate) tracing: Option<model::Tracing>,
+    /// Whether somebody takes the traces.
+    pub(crate) exports: bool,
     /// Whether a route answers preflights.
     pub(crate) has_cors: bool,
+    /// Whether a route lets WebSockets through.
+    pub(crate) has_websockets: bool,
     /// For requests that no route took.
     unrouted: Arc<[RouteCounters]>,
+}
+
+/// What is recorded of requests.
+pub(crate) struct Recorded {
+    /// Whether there is an access log.
+    pub(crate) access: bool,
+    /// Whether requests that failed, were refused or took long are kept for the operator.
+    pub(crate) notes: bool,
+    /// What takes this long is noted.
+    pub(crate) slow: Duration,
+    /// Whether there is anything that shows more than counters.
+    pub(crate) anything: bool,
+    pub(crate) sample: model::Share,
+    pub(crate) query: bool,
+    pub(crate) headers: Vec<HeaderName>,
+}
+
+impl Recorded {
+    fn of(config: &Config) -> Self {
+        let log = &config.log;
+        let kept = &config.admin.requests;
+        let notes = kept.noted > 0;
+        let exports = config.tracing.is_some() && config.otlp.is_some();
+        Self {
+            access: log.access,
+            notes,
+            slow: kept.slow.unwrap_or(Duration::MAX),
+            anything: log.access || notes || exports,
+            sample: log.sample,
+            query: log.query,
+            headers: log.headers.clone(),
+        }
+    }
 }
 
 pub(crate) struct Route {
@@ -51,6 +91,9 @@ pub(crate) struct Route {
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
     pub(crate) response_headers: Vec<HeaderRules>,
+    /// Shares of its requests that are logged and traced, if it has its own.
+    pub(crate) log_sample: Option<model::Share>,
+    pub(crate) trace_sample: Option<model::Share>,
     /// Boxed: most routes have none.
     pub(crate) shaping: Option<Box<Shaping>>,
     /// Boxed: most routes have none.
@@ -59,6 +102,7 @@ pub(crate) struct Route {
     pub(crate) split: Option<Arc<Running>>,
     pub(crate) counters: Arc<[RouteCounters]>,
     pub(crate) mirrored: Arc<[MirrorCounters]>,
+    pub(crate) websocket: Option<Arc<websocket::Settings>>,
 }
 
 impl Route {
@@ -118,6 +162,7 @@ struct Counted {
     served: Arc<[RouteCounters]>,
     mirrored: Arc<[MirrorCounters]>,
     transformed: Option<Arc<[TransformCounters]>>,
+    websockets: Arc<Gate>,
 }
 
 impl Compiler {
@@ -167,7 +212,10 @@ impl Compiler {
             limits: config.limits,
             encoded_slash: config.encoded_slash,
             trusted_proxies: config.trusted_proxies.clone(),
-            access_log: config.log.access,
+            recorded: Recorded::of(&config),
+            tracing: config.tracing,
+            exports: config.otlp.is_some(),
+            has_websockets: config.routes.iter().any(|route| route.websocket.is_some()),
             unrouted: Arc::clone(&self.unrouted),
             config,
         };
@@ -251,6 +299,7 @@ impl Compiler {
                 served: per_worker(self.workers),
                 mirrored: per_worker(self.workers),
                 transformed: None,
+                websockets: Gate::new(self.workers),
             },
         };
         let transformed = counted.transformed.as_ref();
@@ -284,11 +333,17 @@ impl Compiler {
             streams: route.streams,
             request_headers: request.collect(),
             response_headers: response.collect(),
+            log_sample: route.log_sample,
+            trace_sample: route.trace_sample,
             shaping: Shaping::compile(config, route),
             reshape,
             split: None,
             counters: counted.served,
             mirrored: counted.mirrored,
+            websocket: route.websocket.clone().map(|model| {
+                let gate = counted.websockets;
+                Arc::new(websocket::Settings { model, gate })
+            }),
         }
     }
 }
@@ -314,6 +369,9 @@ pub struct RouteReport<'a> {
     pub mirrored: Option<&'a [MirrorCounters]>,
     /// Bodies that are changed, one set per worker; `None` if no policy of the route does that.
     pub transformed: Option<&'a [TransformCounters]>,
+    /// WebSockets that are open, and counters of all, one set per worker; `None` if the route lets none
+    /// through.
+    pub websockets: Option<(usize, &'a [WebSocketCounters])>,
 }
 
 /// One upstream, for reports.
@@ -345,6 +403,7 @@ impl Snapshot {
             counters: &self.unrouted,
             mirrored: None,
             transformed: None,
+            websockets: None,
         };
         self.routes
             .iter()
@@ -353,6 +412,10 @@ impl Snapshot {
                 counters: &route.counters,
                 mirrored: route.has_mirror().then_some(&*route.mirrored),
                 transformed: route.reshape.as_ref().map(|reshape| &*reshape.counters),
+                websockets: route
+                    .websocket
+                    .as_ref()
+                    .map(|settings| (settings.gate.open(), &*settings.gate.counters)),
             })
             .chain(std::iter::once(unrouted))
     }

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    check, completions, demo, doctor, dry_run, explain, reload, run, schema, traffic, upgrade,
-    upstreams, version,
+    bans, check, completions, demo, doctor, dry_run, explain, reload, requests, run, schema, top,
+    traffic, upgrade, upstreams, version,
 };
 
 /// API gateway in one binary.
@@ -135,8 +135,11 @@ pub(crate) enum Command {
     Schema(schema::Arguments),
     Doctor(doctor::Arguments),
     Upstreams(upstreams::Arguments),
+    Requests(requests::Arguments),
+    Top(top::Arguments),
     Reload(reload::Arguments),
     Traffic(traffic::Arguments),
+    Bans(bans::Arguments),
     Upgrade(upgrade::Arguments),
     Completions(completions::Arguments),
     Version(version::Arguments),

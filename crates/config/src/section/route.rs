@@ -6,15 +6,18 @@ use super::action::{self, REDIRECT, REWRITE};
 use super::check::Declared;
 use super::grpc::{self, GRPC, SSE};
 use super::headers::{self, CaptureUse, HEADERS};
+use super::log::{self, ROUTE_LOG};
 use super::matcher::{self, MATCH};
 use super::mirror::MIRROR;
 use super::overload::{self, PRIORITIES};
 use super::respond::RESPOND;
 use super::split::SPLIT;
+use super::telemetry::ROUTE_TRACING;
+use super::websocket::{self, WEBSOCKET};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Action, HeaderPolicy, Match, Priority, Route, Streams};
+use crate::model::{Match, Route};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -59,8 +62,16 @@ pub(super) static ROUTE: Record = Record {
             "Which requests are refused first under overload.",
         )
         .default("normal"),
+        field("log", Shape::Record(&ROUTE_LOG), "What of its requests is logged."),
+        field("tracing", Shape::Record(&ROUTE_TRACING), "Which of its requests are traced."),
         field("grpc", Shape::Record(&GRPC), "gRPC calls.").default("{}"),
         field("sse", Shape::Record(&SSE), "Event streams. Default: they pass as they are."),
+        field(
+            "websocket",
+            WEBSOCKET,
+            "Lets WebSockets through. `true` takes the defaults of its settings.",
+        )
+        .default("false"),
     ],
 };
 
@@ -150,6 +161,12 @@ fn decode(
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
     let priority = overload::decode_priority(context, &object.get("priority")?);
     let streams = grpc::decode(context, &object);
+    let websocket = websocket::decode(context, &object.get("websocket")?);
+    for answer in ["redirect", "respond"] {
+        if websocket.is_some() && object.written(answer).is_some() {
+            object.report_conflict(context, answer, "websocket");
+        }
+    }
     if let Some(matcher) = known_paths {
         report_unknown_captures(context, matcher, &uses);
     }
@@ -157,41 +174,29 @@ fn decode(
     let match_span = object
         .written("match")
         .map_or(name_span, |_| object.key_span("match"));
-    let route = build(
-        name.clone(),
-        matcher,
-        policies,
-        action,
-        headers,
-        priority,
-        streams,
-    );
+    let log_sample = log::decode_route_sample(context, &object, "log");
+    let trace_sample = log::decode_route_sample(context, &object, "tracing");
+    let route = match (name.clone(), matcher, action, headers, streams) {
+        (Some(name), Some(matcher), Some(action), Some(headers), Some(streams)) => Some(Route {
+            name,
+            matcher,
+            policies,
+            action,
+            headers,
+            priority,
+            streams,
+            websocket,
+            log_sample,
+            trace_sample,
+        }),
+        _ => None,
+    };
     Some(Decoded {
         name,
         name_span,
         match_span,
         identity,
         route,
-    })
-}
-
-fn build(
-    name: Option<String>,
-    matcher: Option<Match>,
-    policies: Vec<usize>,
-    action: Option<Action>,
-    headers: Option<HeaderPolicy>,
-    priority: Priority,
-    streams: Option<Streams>,
-) -> Option<Route> {
-    Some(Route {
-        name: name?,
-        matcher: matcher?,
-        policies,
-        action: action?,
-        headers: headers?,
-        priority,
-        streams: streams?,
     })
 }
 

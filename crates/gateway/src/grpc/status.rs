@@ -38,7 +38,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::metrics::REASONS;
+    use crate::reason::{self, REASONS};
 
     const PAGE: &str = include_str!("../../../../docs/grpc.md");
 
@@ -84,7 +84,7 @@ mod tests {
             let mut cells = line.strip_prefix("| `")?.split(" | ");
             let reason = cells.next()?.strip_suffix('`')?;
             let status = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
-            REASONS.contains(&reason).then_some((reason, status))
+            reason::find(reason).map(|_| (reason, status))
         });
         cells.collect()
     }
@@ -99,7 +99,8 @@ mod tests {
             .collect();
         assert_eq!(told, rows);
         let without: Vec<_> = REASONS
-            .into_iter()
+            .iter()
+            .map(|reason| reason.word)
             .filter(|reason| !rows.contains_key(reason))
             .collect();
         let never = [
@@ -110,6 +111,20 @@ mod tests {
             "unknown_expectation",
             "head_timeout",
             "redirect",
+            "preflight",
+            "preflight_refused",
+            "respond",
+            "encoding_failed",
+            // A request for a WebSocket is no call.
+            "websocket_handshake",
+            "websocket_version",
+            "websocket_origin",
+            "websocket_limit",
+            "websocket_protocol",
+            "websocket_too_big",
+            "websocket_idle",
+            "going_away",
+            "upstream_without_websocket",
         ];
         assert_eq!(without, never);
     }

@@ -26,6 +26,7 @@ use http::{HeaderValue, Method, StatusCode};
 use weir_config::model::{self, Config, PolicyKind, TransformLimits, Transformation};
 use weir_transform::{Budget, Input, Program, STACK, Stop};
 
+use crate::altered::Alteration;
 use crate::body::Body;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -134,7 +135,7 @@ impl Reshape {
         match outcome {
             Ok(bytes) => {
                 counters.changed.add(1);
-                record.reshaped.request = true;
+                record.altered(Alteration::TransformRequest);
                 fields::replace(&mut head.fields, change.content_type.as_ref());
                 head.content_length = Some(bytes.len() as u64);
                 Ok(Body::Full(bytes))
@@ -240,7 +241,7 @@ impl Reshape {
         {
             Ok(bytes) => {
                 counters.changed.add(1);
-                record.reshaped.response = true;
+                record.altered(Alteration::TransformResponse);
                 fields::replace(&mut answer.head.fields, change.content_type.as_ref());
                 answer.head.content_length = Some(bytes.len() as u64);
                 answer.body = Body::Full(bytes);

@@ -29,7 +29,10 @@ fn with_request<T>(
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        log_sample: None,
+        trace_sample: None,
         streams: Default::default(),
+        websocket: None,
     };
     let rules = Rules {
         keep_encoded_slash: true,

@@ -11,7 +11,7 @@ use super::negotiate::{self, Accepted};
 use super::{Asked, add_vary, etag, has_member};
 use crate::body::Body;
 use crate::fields::Fields;
-use crate::message::RequestHead;
+use crate::message::{RequestHead, ResponseHead};
 use crate::request::Answer;
 use crate::worker::Worker;
 
@@ -61,11 +61,14 @@ impl Compress {
         if !self.is_compressible(request, answer, is_forced) {
             return;
         }
-        let fields = &mut answer.head.fields;
-        add_vary(fields, "Accept-Encoding");
+        add_vary(&mut answer.head.fields, "Accept-Encoding");
         let Some((coding, level)) = asked.accepted.coding else {
             return;
         };
+        // Parts stay as they are, but belong to what others get compressed (RFC 9110 §15.3.7).
+        if is_part(&answer.head) {
+            return;
+        }
         let length = answer.head.content_length.or(answer.body.length());
         if request.method != Method::HEAD {
             let Some(encoder) = worker.encoders.take(coding, level, length) else {
@@ -76,14 +79,16 @@ impl Compress {
             answer.body = Body::Encoded(Box::new(encoded));
         }
         answer.head.content_length = None;
+        let fields = &mut answer.head.fields;
         fields.set(CONTENT_ENCODING, HeaderValue::from_static(name(coding)));
         etag::weaken(fields, coding);
         // Parts of the compressed form cannot be asked for.
-        fields.retain(|name, _| *name != ACCEPT_RANGES && !DIGESTS.contains(name));
+        fields.remove(&ACCEPT_RANGES);
+        remove_digests(fields);
     }
 
-    /// Whether the answer is one that would be compressed for a client that reads it. `is_forced`: the
-    /// client does not want it as it is, however small or unsuitable.
+    /// Whether the answer, or what it is a part of, would be compressed for a client that reads it.
+    /// `is_forced`: the client does not want it as it is, however small or unsuitable.
     fn is_compressible(&self, request: &RequestHead, answer: &Answer, is_forced: bool) -> bool {
         let fields = &answer.head.fields;
         let length = if request.method == Method::HEAD {
@@ -92,10 +97,11 @@ impl Compress {
             answer.head.content_length.or(answer.body.length())
         };
         let minimum = if is_forced { 1 } else { self.minimum.max(1) };
-        let is_whole =
-            !matches!(answer.head.status.as_u16(), 204..=206) && !fields.contains(&CONTENT_RANGE);
-        is_whole
-            && length.is_none_or(|length| length >= minimum)
+        let has_body = !matches!(answer.head.status.as_u16(), 100..=199 | 204 | 205);
+        // What becomes of a `CONNECT` is a tunnel.
+        has_body
+            && request.method != Method::CONNECT
+            && (is_part(&answer.head) || length.is_none_or(|length| length >= minimum))
             && !is_encoded(fields)
             && self.is_type_compressed(fields, is_forced)
             // RFC 9110 §7.7, RFC 9111 §5.2.1.6 and §5.2.2.6.
@@ -141,6 +147,15 @@ fn not_modified(asked: &Asked, fields: &mut Fields) {
     {
         etag::weaken(fields, coding);
     }
+}
+
+fn is_part(head: &ResponseHead) -> bool {
+    head.status == StatusCode::PARTIAL_CONTENT || head.fields.contains(&CONTENT_RANGE)
+}
+
+/// Removes digests of other bytes than are sent.
+pub(super) fn remove_digests(fields: &mut Fields) {
+    fields.retain(|name, _| !DIGESTS.contains(name));
 }
 
 /// Whether it has a coding already. `identity` is none, though it should not be stated.

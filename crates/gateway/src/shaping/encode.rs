@@ -2,15 +2,17 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::compress::remove_digests;
 use super::encoder::{Broken, Encoder, Encoders, Goal};
 use crate::body::{Body, Frame};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::metrics::WorkerCounters;
-use crate::timer::Timers;
+use crate::timer::Timer;
 use crate::worker::Worker;
 
 /// Bytes that are compressed before others get their turn: about a millisecond at the usual levels.
@@ -19,9 +21,8 @@ const MOST_AT_ONCE: usize = 64 * 1024;
 /// Bytes that are sent before the source rests.
 const PIECE: usize = 8 * 1024;
 
-/// How long what arrived may be held back for better compression, in milliseconds; only of a body
-/// whose end is in sight.
-const HELD_BACK: u64 = 100;
+/// How long what arrived is held back for better compression; only of a body whose end is in sight.
+const HELD_BACK: Duration = Duration::from_millis(50);
 
 /// A body that is compressed while it is read.
 ///
@@ -34,7 +35,6 @@ pub(crate) struct Encoded {
     encoder: Option<Encoder>,
     encoders: Rc<Encoders>,
     counters: std::sync::Arc<WorkerCounters>,
-    timers: Rc<Timers>,
     /// What the encoder has yet to take.
     input: Bytes,
     /// What it wrote, until that is worth to be sent.
@@ -43,9 +43,8 @@ pub(crate) struct Encoded {
     holds: bool,
     /// Whether all that it holds is being written out.
     is_flushing: bool,
-    is_length_known: bool,
-    /// When something was sent last.
-    sent: u64,
+    /// Until it passes, what arrived may be held back; `None` of a stream, of which nothing is.
+    pause: Option<Timer>,
     stage: Stage,
 }
 
@@ -75,6 +74,10 @@ impl Encoded {
         worker: &Worker,
         is_length_known: bool,
     ) -> Self {
+        let pause = is_length_known.then(|| worker.timers.register());
+        if let Some(pause) = &pause {
+            pause.set(HELD_BACK);
+        }
         worker.counters.compression[encoder.coding as usize]
             .answers
             .add(1);
@@ -83,13 +86,11 @@ impl Encoded {
             encoder: Some(encoder),
             encoders: Rc::clone(&worker.encoders),
             counters: std::sync::Arc::clone(&worker.counters),
-            timers: Rc::clone(&worker.timers),
             input: Bytes::new(),
             output: BytesMut::new(),
             holds: false,
             is_flushing: false,
-            is_length_known,
-            sent: worker.timers.now(),
+            pause,
             stage: Stage::Reading,
         }
     }
@@ -138,12 +139,13 @@ impl Encoded {
             match &mut self.stage {
                 Stage::Reading => match self.source.poll_frame(context) {
                     Poll::Ready(Some(Ok(Frame::Data(bytes)))) => self.input = bytes,
-                    Poll::Ready(Some(Ok(Frame::Trailers(fields)))) => {
+                    Poll::Ready(Some(Ok(Frame::Trailers(mut fields)))) => {
+                        remove_digests(&mut fields);
                         self.stage = Stage::Ending(Some(fields));
                     }
                     Poll::Ready(None) => self.stage = Stage::Ending(None),
                     Poll::Ready(Some(Err(failure))) => self.stage = Stage::Failing(failure),
-                    Poll::Pending if self.is_held_back() => return Ok(Poll::Pending),
+                    Poll::Pending if self.is_held_back(context) => return Ok(Poll::Pending),
                     Poll::Pending if self.holds => self.flush()?,
                     Poll::Pending if self.output.is_empty() => return Ok(Poll::Pending),
                     Poll::Pending => return Ok(self.send()),
@@ -175,9 +177,10 @@ impl Encoded {
         }
     }
 
-    /// Whether nothing is sent although the source rests.
-    fn is_held_back(&self) -> bool {
-        self.is_length_known && self.timers.now() < self.sent + HELD_BACK
+    /// Whether nothing is sent yet although the source rests; the task is woken when that ends.
+    fn is_held_back(&self, context: &Context<'_>) -> bool {
+        let pause = self.pause.as_ref();
+        pause.is_some_and(|pause| pause.poll(context).is_pending())
     }
 
     /// Compresses some of the input; tells how much.
@@ -217,7 +220,9 @@ impl Encoded {
     }
 
     fn send(&mut self) -> Next {
-        self.sent = self.timers.now();
+        if let Some(pause) = &self.pause {
+            pause.set(HELD_BACK);
+        }
         Poll::Ready(Some(Ok(Frame::Data(self.output.split().freeze()))))
     }
 

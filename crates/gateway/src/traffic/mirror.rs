@@ -181,7 +181,10 @@ impl Copy {
                 fields: &self.fields,
                 content_length: self.content_length,
                 expects_continue: false,
+                trace: None,
+                attempt: 1,
                 reads_ahead: false,
+                upgrade: None,
             };
             let _in_flight = InFlight::begin(pool);
             pool.counters().requests.add(1);

@@ -43,6 +43,7 @@ fn request(method: Method, pairs: &[(&'static str, &'static str)]) -> RequestHea
         content_length: None,
         expects_continue: false,
         fields: fields(pairs),
+        upgrade: crate::websocket::Upgrade::None,
     }
 }
 
@@ -84,7 +85,7 @@ fn everything_else_is_left_alone() {
     let get = request(Method::GET, &[]);
     assert!(!is_compressible(&get, &answer(200, 99, &[TEXT])));
     assert!(!is_compressible(&get, &answer(200, 100, &[])));
-    for status in [204, 205, 206] {
+    for status in [101, 204, 205] {
         assert!(
             !is_compressible(&get, &answer(status, 100, &[TEXT])),
             "{status}"
@@ -93,7 +94,6 @@ fn everything_else_is_left_alone() {
     for field in [
         ("content-encoding", "br"),
         ("content-encoding", "identity, gzip"),
-        ("content-range", "bytes 0-99/200"),
         ("cache-control", "public, No-Transform"),
     ] {
         assert!(
@@ -116,8 +116,32 @@ fn everything_else_is_left_alone() {
             "{kind}"
         );
     }
+    let tunnel = request(Method::CONNECT, &[]);
+    assert!(!is_compressible(&tunnel, &answer(200, 100, &[TEXT])));
     let careful = request(Method::GET, &[("cache-control", "no-transform")]);
     assert!(!is_compressible(&careful, &answer(200, 100, &[TEXT])));
+}
+
+#[test]
+fn a_part_is_told_from_what_is_whole_however_small_it_is() {
+    let get = request(Method::GET, &[]);
+    let range = ("content-range", "bytes 0-9/200");
+    for (part, is_expected) in [
+        (answer(206, 10, &[TEXT]), true),
+        (answer(206, 10, &[TEXT, range]), true),
+        (answer(416, 10, &[TEXT, range]), true),
+        (answer(200, 100, &[TEXT]), false),
+    ] {
+        assert_eq!(is_part(&part.head), is_expected);
+        assert!(is_compressible(&get, &part));
+    }
+}
+
+#[test]
+fn digests_go_wherever_they_stand() {
+    let mut trailers = fields(&[("repr-digest", "sha-256=:AA==:"), ("x-sum", "7")]);
+    remove_digests(&mut trailers);
+    assert_eq!(trailers, fields(&[("x-sum", "7")]));
 }
 
 #[test]

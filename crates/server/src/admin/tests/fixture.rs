@@ -72,6 +72,7 @@ routes:
     match: {{ path: /canary }}
     split: {{ upstreams: {{ catalog: 1 }}, guard: {{ error_rate: 5% }} }}
     mirror: {{ upstream: catalog }}
+    websocket: true
 log: {{ access: false }}
 drain_timeout: 1s
 "
@@ -178,7 +179,12 @@ impl Admin {
             let _ = stopped.await;
         };
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, Arc::clone(&node), Arc::default(), shutdown));
+        serving.spawn(serve(
+            listener,
+            Arc::clone(&node),
+            Telemetry::default(),
+            shutdown,
+        ));
         Self {
             node,
             address,

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "demo",
     "check",
@@ -13,8 +13,11 @@ const COMMANDS: [&str; 13] = [
     "schema",
     "doctor",
     "upstreams",
+    "requests",
+    "top",
     "reload",
     "traffic",
+    "bans",
     "upgrade",
     "completions",
     "version",
@@ -63,7 +66,10 @@ fn every_example_works() {
     let fails = [
         "weir run",
         "weir demo",
+        "weir bans",
         "weir reload",
+        "weir requests",
+        "weir top",
         "weir traffic",
         "weir upgrade",
         "weir upstreams",

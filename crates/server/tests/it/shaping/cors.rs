@@ -151,6 +151,32 @@ fn errors_of_the_gateway_can_be_read_by_the_script() {
 }
 
 #[test]
+fn answers_that_say_no_or_not_now_can_be_read_as_well() {
+    let silent = Upstream::new(|mut wire| while wire.request().is_some() {});
+    let config = format!(
+        "upstreams: {{ up: {{ targets: [{}], concurrency: {{ limit: 1, queue: 0 }} }} }}\n\
+         policies: {{ shape: {POLICY} }}\n\
+         routes:\n\
+         - {{ name: slow, match: {{ path: /slow }}, policies: [shape], respond: {{ status: 429 }} }}\n\
+         - {{ name: none, match: {{ path: /none }}, policies: [shape], respond: {{ status: 404 }} }}\n\
+         - {{ name: all, policies: [shape], upstream: up }}\n",
+        silent.address
+    );
+    let weir = Weir::start(&config);
+    let mut first = Wire::connect(weir.http());
+    first.send("GET /busy HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("it waits", || silent.accepted() == 1);
+    let origin = "Origin: https://app.test";
+    for (path, status) in [("/slow", 429), ("/none", 404), ("/busy", 503)] {
+        let answer = curl(&["-H", origin, &weir.url(path)]).answer();
+        assert_eq!(answer.status(), status);
+        let allowed = answer.all("access-control-allow-origin");
+        assert_eq!(allowed, ["https://app.test"], "{path}");
+        assert_eq!(answer.all("vary"), ["Origin"], "{path}");
+    }
+}
+
+#[test]
 fn any_origin_is_answered_with_an_asterisk() {
     let upstream = opinionated();
     let policy = "{ cors: { origins: any, headers: any } }";

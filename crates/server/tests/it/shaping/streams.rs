@@ -42,6 +42,15 @@ fn next_chunk(wire: &mut Wire) -> Vec<u8> {
     piece
 }
 
+/// All chunks up to the end.
+fn other_chunks(wire: &mut Wire) -> Vec<u8> {
+    let chunks = std::iter::repeat_with(|| next_chunk(wire));
+    chunks
+        .take_while(|piece| !piece.is_empty())
+        .flatten()
+        .collect()
+}
+
 fn ask(weir: &Weir, accept: &str) -> Wire {
     let mut wire = Wire::connect(weir.http());
     wire.send(format!(
@@ -77,13 +86,7 @@ fn each_piece_of_a_slow_stream_is_there_before_the_next_is_sent() {
             whole.extend(piece);
         }
         sender.send(b"0\r\n\r\n".to_vec()).unwrap();
-        loop {
-            let piece = next_chunk(&mut wire);
-            if piece.is_empty() {
-                break;
-            }
-            whole.extend(piece);
-        }
+        whole.extend(other_chunks(&mut wire));
         assert_eq!(decode(coding, &whole), expected.as_bytes(), "{coding}");
     }
 }
@@ -130,6 +133,25 @@ fn event_streams_are_left_alone_unless_told_otherwise() {
             assert_eq!(piece, b"data: one\n\n");
         }
     }
+}
+
+#[test]
+fn an_answer_that_pauses_before_its_end_is_not_held_back() {
+    let (upstream, sender) = told("Content-Type: text/plain\r\nContent-Length: 2000");
+    let weir = Weir::start(&with("{ compress: {} }", upstream.address));
+    let mut wire = ask(&weir, "gzip");
+    wire.head().unwrap();
+    sender.send(vec![b'x'; 1_500]).unwrap();
+    // The rest is not sent before this is here.
+    let mut whole = next_chunk(&mut wire);
+    let mut text = vec![0; 1_500];
+    flate2::read::GzDecoder::new(&whole[..])
+        .read_exact(&mut text)
+        .unwrap();
+    assert_eq!(text, [b'x'; 1_500]);
+    sender.send(vec![b'y'; 500]).unwrap();
+    whole.extend(other_chunks(&mut wire));
+    assert_eq!(decode("gzip", &whole)[1_500..], [b'y'; 500]);
 }
 
 #[test]

@@ -36,7 +36,10 @@ fn a_request_is_changed_and_its_head_says_so() {
         !text.contains("digest") && text.contains("accept-encoding: br\n"),
         "{text}"
     );
-    assert_eq!(logged(&weir)["weir.transformed"], "request");
+    assert_eq!(
+        logged(&weir)["weir.altered"],
+        serde_json::json!(["transform.request"])
+    );
     // Of unknown length, and waited for.
     let mut wire = Wire::connect(weir.http());
     wire.send(

@@ -130,7 +130,10 @@ fn an_answer_is_changed_and_its_head_says_so() {
     }
     let labels = ["all", "\"response\"", "\"changed\""];
     assert_eq!(weir.metric("weir_transformed_bodies_total", &labels), 9.0);
-    assert_eq!(logged(&weir)["weir.transformed"], "response");
+    assert_eq!(
+        logged(&weir)["weir.altered"],
+        serde_json::json!(["transform.response"])
+    );
 }
 
 #[test]
