@@ -15,6 +15,7 @@ use weir_core::Secret;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::template::Template;
 
+mod aggregate;
 mod balance;
 mod discovery;
 mod health;
@@ -28,6 +29,7 @@ mod transform;
 mod upstream;
 mod websocket;
 
+pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
 pub use discovery::{
     ConsulSource, Discovery, DiscoverySource, DnsRecord, DnsSource, KubernetesSource,
@@ -341,6 +343,8 @@ pub enum Action {
     },
     /// Answers with what is written here.
     Respond(Box<Respond>),
+    /// Answers with what several upstreams say.
+    Aggregate(Box<Aggregate>),
 }
 
 /// Change of the path before forwarding. The query is kept unless the template writes its own.

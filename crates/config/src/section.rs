@@ -1,6 +1,7 @@
 //! The sections of the configuration: each file holds a section's tables and its decoder.
 
 mod action;
+mod aggregate;
 mod balance;
 mod breaker;
 mod check;

@@ -89,6 +89,8 @@ pub enum Failure {
     ResponseTransform(&'static str),
     /// Too many bodies wait to be changed.
     TransformBusy,
+    /// No answer can be made of several upstreams'; the text says why, the number is the status.
+    AggregateFailed(&'static str, u16),
     /// The handshake of a WebSocket is not as it must be; the text says which rule it broke.
     WebSocketHandshake(&'static str),
     /// A version of WebSocket that is not spoken here.
@@ -177,6 +179,7 @@ impl Failure {
             Self::RequestTransform(_) => "request_transform_failed",
             Self::ResponseTransform(_) => "response_transform_failed",
             Self::TransformBusy => "transform_busy",
+            Self::AggregateFailed(..) => "aggregate_failed",
             Self::WebSocketHandshake(_) => "websocket_handshake",
             Self::WebSocketVersion => "websocket_version",
             Self::WebSocketOrigin => "websocket_origin",
@@ -199,6 +202,9 @@ impl Failure {
             | Self::WebSocketHandshake(_)
             | Self::WebSocketProtocol(_) => StatusCode::BAD_REQUEST,
             Self::UnsupportedBody(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::AggregateFailed(_, status) => {
+                StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
+            }
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::WebSocketOrigin => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -288,6 +294,7 @@ impl Failure {
             Self::RequestTransform(_) => "The request's body is not as it must be.",
             Self::ResponseTransform(_) => "The service behind the gateway answered incorrectly.",
             Self::TransformBusy => "There are more requests than can be answered at the moment.",
+            Self::AggregateFailed(..) => "What the answer is made of is not there.",
             Self::WebSocketHandshake(rule)
             | Self::WebSocketProtocol(rule)
             | Self::WebSocketTooBig(rule) => rule,
@@ -314,6 +321,7 @@ impl Failure {
             | Self::UnsupportedBody(text)
             | Self::RequestTransform(text)
             | Self::ResponseTransform(text)
+            | Self::AggregateFailed(text, _)
             | Self::WebSocketHandshake(text)
             | Self::WebSocketProtocol(text)
             | Self::WebSocketTooBig(text) => Some(text),

@@ -7,6 +7,7 @@
 mod accept;
 mod admission;
 mod affinity;
+mod aggregate;
 mod altered;
 mod appetite;
 mod backoff;

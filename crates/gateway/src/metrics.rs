@@ -235,6 +235,18 @@ pub struct TransformedCounters {
     pub failed: Counter,
 }
 
+/// What became of a part of a route's aggregate, as one worker counts it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct PartCounters {
+    /// It was there.
+    pub answered: Counter,
+    /// It failed.
+    pub failed: Counter,
+    /// It took too long.
+    pub timed_out: Counter,
+}
+
 impl WorkerCounters {
     pub(crate) fn count_altered(&self, altered: Altered) {
         for alteration in altered.iter() {

@@ -64,7 +64,7 @@ impl AccessRecord {
 }
 
 /// Every reason of an answer. The order is that of counters, and nothing else.
-pub static REASONS: [Reason; 49] = [
+pub static REASONS: [Reason; 52] = [
     undecided(
         "malformed_request",
         "The client's message could be read in more than one way, or in none (RFC 9112).",
@@ -285,6 +285,21 @@ pub static REASONS: [Reason; 49] = [
         "transform_busy",
         Decider::Policy("transform"),
         "Too many bodies waited to be changed.",
+    ),
+    route(
+        "aggregate",
+        "aggregate",
+        "The answer was made of several upstreams'.",
+    ),
+    route(
+        "aggregate_partial",
+        "aggregate",
+        "The same, and not all of them answered; the application log says which did not.",
+    ),
+    route(
+        "aggregate_failed",
+        "aggregate",
+        "A part without which there is no answer failed, or all did; the cause says why.",
     ),
 ];
 

@@ -28,6 +28,7 @@ use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
 use crate::websocket::WebSocketRecord;
 
+mod part;
 mod traced;
 
 /// One request, as the access log tells it.
@@ -148,6 +149,8 @@ pub(crate) struct Recorder {
     websocket: Option<Box<WebSocketRecord>>,
     completed: bool,
     pub(crate) trace: Option<Box<Trace>>,
+    /// Of a part of an aggregate, the number that its attempts begin with.
+    part: Option<u32>,
 }
 
 impl Recorder {
@@ -198,6 +201,7 @@ impl Recorder {
             websocket: None,
             completed: false,
             trace: None,
+            part: None,
         })
     }
 
@@ -393,6 +397,10 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
+        // What became of it stands in the record of the whole.
+        if self.part.is_some() {
+            return;
+        }
         if !self.completed {
             // Nobody waited for the end: the connection is gone.
             let failure = Failure::ClientClosed;

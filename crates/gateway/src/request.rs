@@ -11,6 +11,7 @@ use weir_config::model::Action;
 use crate::body::Body;
 use crate::client::Client;
 use crate::deny::{self, Denial};
+use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::forward::{self, Forward};
 use crate::grpc;
@@ -182,6 +183,20 @@ async fn live(
         Action::Redirect { to, status } => return Ok(matched.redirect(to, *status, head, record)?),
         Action::Respond(respond) => {
             let mut answer = matched.respond(respond, head, record)?;
+            shaping::encode(&client.worker, route, head, record, &mut answer);
+            return Ok(answer);
+        }
+        Action::Aggregate(model) => {
+            // Boxed: long, and rarely asked for.
+            let mut answer = match &route.aggregation {
+                Some(aggregation) => {
+                    let parts =
+                        aggregation.answer(model, &matched, head, is_trusted, timer, record);
+                    Box::pin(parts).await?
+                }
+                None => return Err(Failure::NoTarget.into()),
+            };
+            matched.transform_response(&mut answer.head, head, record)?;
             shaping::encode(&client.worker, route, head, record, &mut answer);
             return Ok(answer);
         }

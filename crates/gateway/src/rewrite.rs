@@ -55,6 +55,23 @@ pub fn rewrite(
     context: &RenderContext<'_>,
     out: &mut String,
 ) -> Result<(), RewriteError> {
+    let has_own_query = rewrite_alone(rewrite, context, out)?;
+    if let Some(query) = context.query
+        && !has_own_query
+    {
+        path::check_query(query).map_err(RewriteError::Query)?;
+        out.push('?');
+        out.push_str(query);
+    }
+    Ok(())
+}
+
+/// The same without the query that was asked for; tells whether the rewrite has one of its own.
+pub fn rewrite_alone(
+    rewrite: &Rewrite,
+    context: &RenderContext<'_>,
+    out: &mut String,
+) -> Result<bool, RewriteError> {
     out.clear();
     let mut writer = AddressWriter::new(out, Place::Path);
     match rewrite {
@@ -66,14 +83,7 @@ pub fn rewrite(
     }
     let has_own_query = writer.place == Place::Query;
     writer.finish()?;
-    if let Some(query) = context.query
-        && !has_own_query
-    {
-        path::check_query(query).map_err(RewriteError::Query)?;
-        out.push('?');
-        out.push_str(query);
-    }
-    Ok(())
+    Ok(has_own_query)
 }
 
 /// Writes the value of `Location` (RFC 9110 §10.2.2): an absolute address of the operator's host, or

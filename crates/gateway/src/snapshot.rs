@@ -12,8 +12,11 @@ use ipnet::IpNet;
 use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
 
+use crate::aggregate::{self, Aggregation};
 use crate::header_rules::{HeaderRules, Side};
-use crate::metrics::{RouteCounters, TransformCounters, UpstreamCounters, per_worker};
+use crate::metrics::{
+    PartCounters, RouteCounters, TransformCounters, UpstreamCounters, per_worker,
+};
 use crate::reshape::{Pool, Reshape};
 use crate::router::Router;
 use crate::shaping::Shaping;
@@ -98,6 +101,8 @@ pub(crate) struct Route {
     pub(crate) shaping: Option<Box<Shaping>>,
     /// Boxed: most routes have none.
     pub(crate) reshape: Option<Box<Reshape>>,
+    /// Boxed: most routes have none.
+    pub(crate) aggregation: Option<Box<Aggregation>>,
     /// Which shares a split has now.
     pub(crate) split: Option<Arc<Running>>,
     pub(crate) counters: Arc<[RouteCounters]>,
@@ -106,6 +111,15 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Counters of programs that change bodies, or make them.
+    fn transformed(&self) -> Option<&[TransformCounters]> {
+        match (&self.reshape, &self.aggregation) {
+            (Some(reshape), _) => Some(&reshape.counters),
+            (None, Some(aggregation)) => Some(&aggregation.counters.program),
+            (None, None) => None,
+        }
+    }
+
     fn has_mirror(&self) -> bool {
         matches!(
             self.action,
@@ -162,6 +176,7 @@ struct Counted {
     served: Arc<[RouteCounters]>,
     mirrored: Arc<[MirrorCounters]>,
     transformed: Option<Arc<[TransformCounters]>>,
+    aggregated: Option<aggregate::Counters>,
     websockets: Arc<Gate>,
 }
 
@@ -299,6 +314,7 @@ impl Compiler {
                 served: per_worker(self.workers),
                 mirrored: per_worker(self.workers),
                 transformed: None,
+                aggregated: None,
                 websockets: Gate::new(self.workers),
             },
         };
@@ -307,6 +323,15 @@ impl Compiler {
         counted.transformed = reshape
             .as_ref()
             .map(|reshape| Arc::clone(&reshape.counters));
+        let aggregation = match &route.action {
+            Action::Aggregate(model) => {
+                let known = counted.aggregated.as_ref();
+                let aggregation = Aggregation::compile(model, known, &self.programs, self.workers);
+                counted.aggregated = Some(aggregation.counters.clone());
+                Some(aggregation)
+            }
+            _ => None,
+        };
         counters.insert(Arc::clone(&name), counted.clone());
         let policies = route.policies.iter().map(|at| &config.policies[*at].kind);
         let sets: Vec<&model::HeaderPolicy> = policies
@@ -337,6 +362,7 @@ impl Compiler {
             trace_sample: route.trace_sample,
             shaping: Shaping::compile(config, route),
             reshape,
+            aggregation,
             split: None,
             counters: counted.served,
             mirrored: counted.mirrored,
@@ -369,6 +395,8 @@ pub struct RouteReport<'a> {
     pub mirrored: Option<&'a [MirrorCounters]>,
     /// Bodies that are changed, one set per worker; `None` if no policy of the route does that.
     pub transformed: Option<&'a [TransformCounters]>,
+    /// Parts of its aggregate by name, one set per worker for each; none if it has no aggregate.
+    pub parts: &'a [(Arc<str>, Arc<[PartCounters]>)],
     /// WebSockets that are open, and counters of all, one set per worker; `None` if the route lets none
     /// through.
     pub websockets: Option<(usize, &'a [WebSocketCounters])>,
@@ -403,6 +431,7 @@ impl Snapshot {
             counters: &self.unrouted,
             mirrored: None,
             transformed: None,
+            parts: &[],
             websockets: None,
         };
         self.routes
@@ -411,7 +440,11 @@ impl Snapshot {
                 name: Some(&route.name),
                 counters: &route.counters,
                 mirrored: route.has_mirror().then_some(&*route.mirrored),
-                transformed: route.reshape.as_ref().map(|reshape| &*reshape.counters),
+                transformed: route.transformed(),
+                parts: match &route.aggregation {
+                    Some(aggregation) => &aggregation.counters.parts,
+                    None => &[],
+                },
                 websockets: route
                     .websocket
                     .as_ref()

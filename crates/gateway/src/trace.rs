@@ -135,6 +135,23 @@ impl Trace {
         }
     }
 
+    /// For a request that this one makes: attempts of its own, within the same span.
+    pub(crate) fn part(&self) -> Box<Self> {
+        Box::new(Self {
+            context: self.context,
+            parent: self.parent,
+            state: self.state.clone(),
+            is_decided: self.is_decided,
+            is_passed_on: self.is_passed_on,
+            current: Current {
+                number: 0,
+                ..self.current
+            },
+            past: Vec::new(),
+            queued: None,
+        })
+    }
+
     fn first(&self) -> [u8; context::TEXT_LENGTH] {
         self.context.text(self.context.attempt(1))
     }

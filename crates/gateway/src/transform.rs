@@ -147,6 +147,19 @@ impl<'a> Matched<'a> {
         Ok(Some(rewritten))
     }
 
+    /// The path and query of a request that is made for this one: all of it is the template's.
+    pub(crate) fn path_of_part(
+        &self,
+        rule: &Rewrite,
+        head: &RequestHead,
+        record: &Recorder,
+    ) -> Result<String, Failure> {
+        let mut path = String::new();
+        rewrite::rewrite_alone(rule, &self.context(head, record), &mut path)
+            .map_err(|error| Failure::BadPath(error.reason()))?;
+        Ok(path)
+    }
+
     /// Changes the response's fields into what the client gets.
     pub(crate) fn transform_response(
         &self,

@@ -75,6 +75,49 @@ fn string(lexer: &mut SliceLexer<'_>) -> Result<Bytes, Error> {
     Ok(Bytes::copy_from_slice(text.as_bytes()))
 }
 
+/// Whether a text is one value, as strictly as [`read`] has it.
+pub fn is_json(text: &[u8]) -> bool {
+    fn skip(next: u8, lexer: &mut SliceLexer<'_>, depth: u32) -> Result<(), Error> {
+        if depth >= meter::MOST_DEPTH {
+            return Err(Expect::Value.into());
+        }
+        match next {
+            b'n' | b't' | b'f' => {
+                lexer.null_or_bool().ok_or(Expect::Value)?;
+            }
+            b'0'..=b'9' | b'-' => {
+                lexer.num_string().validated()?;
+            }
+            b'"' => {
+                lexer.discarded().str_string().map_err(Error::Str)?;
+            }
+            b'[' => {
+                let lexer = lexer.discarded();
+                lexer.seq(b']', Lex::ws_peek, |next, lexer| {
+                    skip(next, lexer, depth + 1)
+                })?;
+            }
+            b'{' => {
+                let entry = |next, lexer: &mut SliceLexer<'_>| -> Result<(), Error> {
+                    if next != b'"' {
+                        return Err(Expect::String.into());
+                    }
+                    lexer.discarded().str_string().map_err(Error::Str)?;
+                    lexer.expect(Lex::ws_peek, b':').ok_or(Expect::Colon)?;
+                    let next = lexer.ws_peek().ok_or(Expect::Value)?;
+                    skip(next, lexer, depth + 1)
+                };
+                lexer.discarded().seq(b'}', Lex::ws_peek, entry)?;
+            }
+            _ => return Err(Expect::Value.into()),
+        }
+        Ok(())
+    }
+    let mut lexer = SliceLexer::new(text);
+    let whole = lexer.exactly_one(Lex::ws_peek, |next, lexer| skip(next, lexer, 0));
+    str::from_utf8(text).is_ok() && whole.is_ok()
+}
+
 /// As text, for a program.
 pub(crate) fn to_literal(value: &Value) -> String {
     let mut text = String::new();

@@ -29,7 +29,7 @@ mod tests;
 /// when a run goes so deep.
 pub const STACK: usize = 256 << 20;
 
-pub use json::quote;
+pub use json::{is_json, quote};
 pub use meter::{Budget, Stop};
 pub use normalize::{Keys, Kind, Moment, Normalize, Path};
 pub use program::{Escape, Fault, Input, Program};

@@ -179,6 +179,7 @@ fn what_is_only_passed_on_stays_what_it_is() {
         r#"{"b":1,"a":{"":[]},"ä":{}}"#,
     ] {
         assert_eq!(jq(".", text), text);
+        assert!(crate::is_json(text.as_bytes()), "{text}");
         assert_eq!(jq(".x", &format!("{{\"x\":{text}}}")), text);
     }
     let sum = jq(".[0] + .[1]", "[9223372036854775807,1]");
@@ -214,6 +215,7 @@ fn what_is_not_json_is_refused() {
         "\u{feff}1",
     ] {
         assert_eq!(jq_on(".", text), Err(Stop::NotJson), "{text:?}");
+        assert!(!crate::is_json(text.as_bytes()), "{text:?}");
     }
     let program = Program::jq(".").expect("a program");
     let input = Input {
@@ -327,6 +329,7 @@ fn long_lists_of_the_interpreter_do_not_exhaust_the_stack() {
 fn input_is_bounded_as_well() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     assert_eq!(jq_on(".", &deep), Err(Stop::Depth));
+    assert!(!crate::is_json(deep.as_bytes()));
     let deep = "{\"a\":".repeat(201) + "1" + &"}".repeat(201);
     assert_eq!(jq_on(".", &deep), Err(Stop::Depth));
     let fine = "[".repeat(150) + &"]".repeat(150);

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::check::{self, Declared};
 use super::headers::{CaptureUse, note_captures};
-use super::{mirror, respond, split};
+use super::{aggregate, mirror, respond, split};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
@@ -54,10 +54,15 @@ pub(super) fn decode(
     declared: &mut Declared,
     uses: &mut Vec<CaptureUse>,
 ) -> Option<Action> {
-    let chosen = object.one_of(context, &["upstream", "split", "redirect", "respond"]);
+    let chosen = object.one_of(
+        context,
+        &["upstream", "split", "aggregate", "redirect", "respond"],
+    );
     if chosen.is_none() && !object.has_unknown() {
         let finding = Finding::error(codes::NOTHING_CHOSEN, "the route does not say what to do")
-            .help("write `upstream` or `split` to forward, or `redirect` or `respond`");
+            .help(
+                "write `upstream`, `split` or `aggregate` to forward, or `redirect` or `respond`",
+            );
         object.report(context, object.node.head(), finding);
     }
     let upstream = object
@@ -75,17 +80,23 @@ pub(super) fn decode(
     let respond = object
         .written("respond")
         .and_then(|cursor| respond::decode(context, &cursor));
+    let aggregate = object
+        .written("aggregate")
+        .and_then(|cursor| aggregate::decode(context, &cursor, declared, uses));
     let rewrite = object
         .written("rewrite")
         .and_then(|cursor| decode_rewrite(context, &cursor, uses));
     let host = object
         .get("host")
         .and_then(|cursor| decode_host(context, &cursor));
-    if let Some(chosen @ ("redirect" | "respond")) = chosen {
+    if let Some(chosen @ ("aggregate" | "redirect" | "respond")) = chosen {
         for key in ["mirror", "rewrite", "host", "grpc", "sse"] {
             if object.written(key).is_some() {
                 object.report_conflict(context, chosen, key);
             }
+        }
+        if chosen == "aggregate" {
+            return aggregate.map(|aggregate| Action::Aggregate(Box::new(aggregate)));
         }
         if chosen == "respond" {
             return respond.map(|respond| Action::Respond(Box::new(respond)));
@@ -159,7 +170,7 @@ fn decode_rewrite(
     Some(Rewrite::Path(template))
 }
 
-fn decode_host(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<HostHeader> {
+pub(super) fn decode_host(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<HostHeader> {
     cursor.parse(context, |text| match text {
         "preserve" => Ok(HostHeader::Preserve),
         "target" => Ok(HostHeader::Target),

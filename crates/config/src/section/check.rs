@@ -53,6 +53,12 @@ impl Declared {
         self.upstreams.iter().map(|(name, _)| name.as_str())
     }
 
+    /// Whether one of these policies is of a kind that acts once.
+    pub(super) fn has_kind(&self, policies: &[usize], kind: &str) -> bool {
+        let mut kinds = policies.iter().map(|at| self.policy_kinds[*at]);
+        kinds.any(|known| known == Some(kind))
+    }
+
     pub(super) fn policy_name(&self, index: usize) -> &str {
         &self.policies[index].0
     }

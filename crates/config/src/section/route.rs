@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::action::{self, REDIRECT, REWRITE};
+use super::aggregate::AGGREGATE;
 use super::check::Declared;
 use super::grpc::{self, GRPC, SSE};
 use super::headers::{self, CaptureUse, HEADERS};
@@ -27,7 +28,7 @@ use crate::value::text::{self, NAME};
 
 pub(super) static ROUTE: Record = Record {
     name: "route",
-    about: "Which requests are answered how: with `upstream`, `split`, `redirect` or `respond`.",
+    about: "Which requests are answered how: with `upstream`, `split`, `aggregate`, `redirect` or `respond`.",
     fields: &[
         field("name", Shape::Text(&NAME), "Unique name, shown in logs and metrics.").required(),
         field("match", Shape::Record(&MATCH), "Which requests it takes. Default: every request.")
@@ -40,6 +41,7 @@ pub(super) static ROUTE: Record = Record {
         .default("[]"),
         field("upstream", Shape::Text(&NAME), "Name of the upstream that answers."),
         field("split", Shape::Record(&SPLIT), "Shares of the requests for several upstreams."),
+        field("aggregate", Shape::Record(&AGGREGATE), "Several upstreams, whose answers become one."),
         field("redirect", Shape::Record(&REDIRECT), "Answers with a redirect instead."),
         field("respond", Shape::Record(&RESPOND), "Answers with what is written here instead."),
         field("mirror", Shape::Record(&MIRROR), "Copies of requests for another upstream. Default: none."),
@@ -162,10 +164,16 @@ fn decode(
     let priority = overload::decode_priority(context, &object.get("priority")?);
     let streams = grpc::decode(context, &object);
     let websocket = websocket::decode(context, &object.get("websocket")?);
-    for answer in ["redirect", "respond"] {
+    for answer in ["aggregate", "redirect", "respond"] {
         if websocket.is_some() && object.written(answer).is_some() {
             object.report_conflict(context, answer, "websocket");
         }
+    }
+    if object.written("aggregate").is_some() && declared.has_kind(&policies, "transform") {
+        let message = "an aggregate does not go through a `transform` policy";
+        let finding = Finding::error(codes::CONFLICT, message)
+            .help("its `jq` does the same: remove the policy from the route");
+        object.report(context, object.key_span("policies"), finding);
     }
     if let Some(matcher) = known_paths {
         report_unknown_captures(context, matcher, &uses);

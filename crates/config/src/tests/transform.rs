@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{BASE, Folder, loaded, options, refused};
 use crate::load_text;
-use crate::model::{PolicyKind, Transform};
+use crate::model::{Action, PolicyKind, Transform};
 
 fn config(transform: &str) -> String {
     format!(
@@ -189,4 +189,104 @@ fn programs_may_stand_in_files() {
     let message = &report.diagnostics[0].message;
     assert!(message.starts_with("line 3, column 3:"), "{message}");
     assert_eq!(load("none.jq").unwrap_err().diagnostics[0].code, "WR0303");
+}
+
+fn aggregate(text: &str) -> String {
+    format!(
+        "{BASE}upstreams: {{up: {{targets: [127.0.0.1:9001]}}}}\n\
+         routes: [{{name: r, match: {{path: \"/a/{{id}}\"}}, aggregate: {text}}}]\n"
+    )
+}
+
+#[test]
+fn aggregates_have_careful_defaults() {
+    let config = loaded(&aggregate("{parts: {b: {upstream: up, path: \"/{path.id}\"}, a: {upstream: up, path: /, fallback: {x: [1]}}}}")).config;
+    let Action::Aggregate(aggregate) = &config.routes[0].action else {
+        panic!()
+    };
+    let names: Vec<_> = aggregate.parts.iter().map(|part| &*part.name).collect();
+    assert_eq!(names, ["b", "a"], "the order of the file");
+    assert!(aggregate.shows_errors && aggregate.program.is_none());
+    let (first, second) = (&aggregate.parts[0], &aggregate.parts[1]);
+    assert!(!first.is_required && first.fallback.is_none() && first.headers.is_empty());
+    assert_eq!(second.fallback.as_deref(), Some(&b"{\"x\":[1]}"[..]));
+}
+
+#[test]
+fn aggregates_that_cannot_be_are_refused() {
+    for (text, code, words) in [
+        ("{}", "WR0102", "`parts` is missing"),
+        ("{parts: {}}", "WR0119", "needs a part"),
+        (
+            "{parts: {a: {upstream: up}}}",
+            "WR0102",
+            "`path` is missing",
+        ),
+        (
+            "{parts: {a: {upstream: no, path: /}}}",
+            "WR0201",
+            "no upstream `no`",
+        ),
+        ("{parts: {a: {upstream: up, path: x}}}", "WR0116", ""),
+        (
+            "{parts: {a: {upstream: up, path: \"/{path.b}\"}}}",
+            "WR0207",
+            "{path.b}",
+        ),
+        (
+            "{parts: {errors: {upstream: up, path: /}}}",
+            "WR0118",
+            "cannot be called `errors`",
+        ),
+        (
+            "{parts: {a: {upstream: up, path: /, required: true, fallback: 1}}}",
+            "WR0205",
+            "beside",
+        ),
+        (
+            "{parts: {a: {upstream: up, path: /, headers: [a, A]}}}",
+            "WR0211",
+            "twice",
+        ),
+        (
+            "{parts: {a: {upstream: up, path: /}}, jq: nope}",
+            "WR0140",
+            "nope",
+        ),
+        (
+            "{parts: {a: {upstream: up, path: /}}, concurrency: 0}",
+            "WR0107",
+            "",
+        ),
+        (
+            "{parts: {a: {upstream: up, path: /}}}, upstream: up",
+            "WR0205",
+            "beside",
+        ),
+        (
+            "{parts: {a: {upstream: up, path: /}}}, rewrite: {prefix: /}",
+            "WR0205",
+            "beside",
+        ),
+    ] {
+        let report = refused(&aggregate(text));
+        let found = report.diagnostics.iter().find(|one| one.code == code);
+        assert!(
+            found.is_some_and(|one| one.message.contains(words)),
+            "{text}: {report}"
+        );
+    }
+    let many: Vec<_> = (0..33)
+        .map(|at| format!("p{at}: {{upstream: up, path: /}}"))
+        .collect();
+    let report = refused(&aggregate(&format!("{{parts: {{{}}}}}", many.join(", "))));
+    assert!(report.to_string().contains("at most 32 parts"), "{report}");
+    let both = aggregate("{parts: {a: {upstream: up, path: /}}}, policies: [t]").replace(
+        "routes:",
+        "policies: {t: {transform: {response: {jq: .}}}}\nroutes:",
+    );
+    assert!(
+        refused(&both).to_string().contains("does not go through"),
+        "{both}"
+    );
 }

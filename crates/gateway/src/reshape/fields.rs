@@ -17,7 +17,7 @@ const OUTDATED: [HeaderName; 6] = [
 ];
 
 /// `application/json`, and every type that says to be JSON (RFC 6839 §3.1).
-pub(super) fn is_json(fields: &Fields) -> bool {
+pub(crate) fn is_json(fields: &Fields) -> bool {
     let mut values = fields.get_all(&CONTENT_TYPE);
     let Some(value) = values.next() else {
         return false;

@@ -31,7 +31,7 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::message::{RequestHead, has_body};
-use crate::metrics::{TransformCounters, per_worker};
+use crate::metrics::{Counter, TransformCounters, per_worker};
 use crate::record::Recorder;
 use crate::request::Answer;
 use crate::timer::{Elapsed, Timer};
@@ -39,6 +39,7 @@ use crate::transform::Matched;
 
 pub(crate) use decode::{Coding, Undecodable, decode};
 pub(crate) use facts::{request_facts, response_facts};
+pub(crate) use fields::is_json;
 pub(crate) use gather::{Unread, gather};
 pub(crate) use pool::Pool;
 
@@ -121,7 +122,7 @@ impl Reshape {
             return Ok(body);
         }
         let counters = &self.counters[client.worker.index].request;
-        if !fields::is_json(&head.fields) {
+        if !is_json(&head.fields) {
             if change.rejects_other {
                 counters.failed.add(1);
                 return Err(Failure::UnsupportedBody("its type is not JSON"));
@@ -216,7 +217,7 @@ impl Reshape {
         }
         let counters = &self.counters[client.worker.index].response;
         let is_bodiless = !has_body(&head.method, status);
-        if !fields::is_json(&answer.head.fields) {
+        if !is_json(&answer.head.fields) {
             // Without a body there is nothing to be of another type.
             if change.rejects_other && !is_bodiless && !answer.body.is_end() {
                 counters.failed.add(1);
@@ -318,7 +319,7 @@ impl Reshape {
 
     async fn run(&self, client: &Rc<Client>, job: Job, timer: &Timer) -> Result<Bytes, Fault> {
         let counters = &self.counters[client.worker.index];
-        run(&self.pool, counters, job, timer).await
+        run(&self.pool, &counters.pooled, job, timer).await
     }
 
     /// Tells the operator what a program says, once a second at most: a broken one fails each time.
@@ -364,7 +365,7 @@ pub(crate) enum Fault {
 /// Runs a program: here if that is a matter of a moment, else on a thread of the pool.
 pub(crate) async fn run(
     pool: &Pool,
-    counters: &TransformCounters,
+    pooled: &Counter,
     job: Job,
     timer: &Timer,
 ) -> Result<Bytes, Fault> {
@@ -382,7 +383,7 @@ pub(crate) async fn run(
             Err(stop) => return Err(Fault::Stop(stop)),
         }
     }
-    counters.pooled.add(1);
+    pooled.add(1);
     let within = WAIT.saturating_add(job.limits.time.saturating_mul(4));
     let result = pool.submit(move || job.run()).ok_or(Fault::Busy)?;
     match timer.limit(within, result).await {

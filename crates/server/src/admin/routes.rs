@@ -33,6 +33,9 @@ struct Route<'a> {
     split: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mirror: Option<Value>,
+    /// Parts of an aggregate and who is asked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aggregate: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect: Option<Redirect>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,6 +164,15 @@ fn describe<'a>(config: &'a Config, route: &'a model::Route, served: Served) -> 
             (None, None, Some(Redirect { to, status }), None)
         }
         Action::Respond(respond) => (None, None, None, Some(respond.status.as_u16())),
+        Action::Aggregate(_) => (None, None, None, None),
+    };
+    let aggregate = match &route.action {
+        Action::Aggregate(aggregate) => {
+            let part = |part: &model::Part| (part.name.clone(), upstream(part.upstream).into());
+            let parts: Map<String, Value> = aggregate.parts.iter().map(part).collect();
+            Some(json!({ "parts": parts }))
+        }
+        _ => None,
     };
     let side = |backend: &model::Backend| json!({ "upstream": upstream(backend.upstream), "weight": backend.weight });
     let (single, split) = match to {
@@ -181,6 +193,7 @@ fn describe<'a>(config: &'a Config, route: &'a model::Route, served: Served) -> 
         mirror: mirror.map(
             |mirror| json!({ "upstream": upstream(mirror.upstream), "percent": mirror.percent }),
         ),
+        aggregate,
         redirect,
         respond: status.map(|status| json!({ "status": status })),
         served,

@@ -243,6 +243,18 @@ fn render(request: &Request, explanation: &Explanation, plan: &Plan, output: &Ou
                 line("mirror", &mirror.text());
             }
         }
+        Towards::Aggregate { parts } => {
+            for part in parts {
+                let required = if part.required { ", required" } else { "" };
+                line(
+                    "part",
+                    &format!(
+                        "{}: GET {} from {}{required}",
+                        part.name, part.path, part.upstream
+                    ),
+                );
+            }
+        }
         Towards::Redirect { status, location } => {
             line("redirects", &format!("{status} to {location}"));
         }

@@ -1,7 +1,7 @@
 //! Bodies that are changed by programs.
 
 use weir_gateway::Snapshot;
-use weir_gateway::metrics::{Counter, TransformCounters, TransformedCounters};
+use weir_gateway::metrics::{Counter, PartCounters, TransformCounters, TransformedCounters};
 
 use super::exposition::{Exposition, Kind};
 
@@ -38,6 +38,7 @@ pub(super) fn collect(exposition: &mut Exposition, snapshot: &Snapshot) {
             }
         }
     }
+    parts(exposition, snapshot);
     let mut family = exposition.family(
         "weir_transform_handed_over",
         Kind::Counter,
@@ -46,5 +47,31 @@ pub(super) fn collect(exposition: &mut Exposition, snapshot: &Snapshot) {
     for (route, counters) in &routes {
         let sum: u64 = counters.iter().map(|one| one.pooled.get()).sum();
         family.sample(&[("route", *route)], sum);
+    }
+}
+
+type PartOutcome = fn(&PartCounters) -> &Counter;
+
+const PART_OUTCOMES: [(&str, PartOutcome); 3] = [
+    ("answered", |part| &part.answered),
+    ("failed", |part| &part.failed),
+    ("timed_out", |part| &part.timed_out),
+];
+
+fn parts(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let mut family = exposition.family(
+        "weir_aggregate_parts",
+        Kind::Counter,
+        "Parts that aggregates asked for, by what became of them.",
+    );
+    for report in snapshot.route_reports() {
+        let Some(route) = report.name else { continue };
+        for (part, counters) in report.parts {
+            for (outcome, count) in PART_OUTCOMES {
+                let sum: u64 = counters.iter().map(|one| count(one).get()).sum();
+                let labels = [("route", route), ("part", &**part), ("outcome", outcome)];
+                family.sample(&labels, sum);
+            }
+        }
     }
 }

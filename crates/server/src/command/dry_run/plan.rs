@@ -67,6 +67,10 @@ pub(super) enum Towards {
         #[serde(skip_serializing_if = "Option::is_none")]
         mirror: Option<Copies>,
     },
+    /// Requests to several upstreams, whose answers become one.
+    Aggregate {
+        parts: Vec<Ask>,
+    },
     Redirect {
         status: u16,
         location: String,
@@ -85,6 +89,16 @@ pub(super) enum Towards {
         /// What the log adds.
         cause: &'static str,
     },
+}
+
+/// One part of an aggregate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Ask {
+    pub(super) name: String,
+    pub(super) upstream: String,
+    /// Path and query as the target gets them.
+    pub(super) path: String,
+    pub(super) required: bool,
 }
 
 /// One header change.
@@ -134,6 +148,10 @@ impl Plan {
                     Err(error) => refusal(error),
                 }
             }
+            Action::Aggregate(aggregate) => match parts(aggregate, config, &context) {
+                Ok(parts) => Towards::Aggregate { parts },
+                Err(error) => refusal(error),
+            },
             Action::Redirect { to, status } => match rewrite::location(to, &context) {
                 Ok(location) => Towards::Redirect {
                     status: status.as_u16(),
@@ -148,7 +166,10 @@ impl Plan {
         };
         let mut request_headers = Vec::new();
         let mut response_headers = Vec::new();
-        if matches!(towards, Towards::Upstream { .. }) {
+        if matches!(
+            towards,
+            Towards::Upstream { .. } | Towards::Aggregate { .. }
+        ) {
             request_headers = forwarding(request, config);
             for (from, rules) in rules(&policies, route) {
                 writer.push_changes(&mut request_headers, &rules.request, &from);
@@ -169,6 +190,29 @@ impl Plan {
             response_headers,
         }
     }
+}
+
+fn parts(
+    aggregate: &model::Aggregate,
+    config: &Config,
+    context: &RenderContext<'_>,
+) -> Result<Vec<Ask>, rewrite::RewriteError> {
+    let plan = |part: &model::Part| {
+        let upstream = &config.upstreams[part.upstream].name;
+        let mut path = String::new();
+        let context = RenderContext {
+            upstream_name: upstream,
+            ..*context
+        };
+        rewrite::rewrite_alone(&part.path, &context, &mut path)?;
+        Ok(Ask {
+            name: part.name.clone(),
+            upstream: upstream.clone(),
+            path,
+            required: part.is_required,
+        })
+    };
+    aggregate.parts.iter().map(plan).collect()
 }
 
 fn refusal(error: rewrite::RewriteError) -> Towards {
@@ -250,7 +294,7 @@ fn context<'a>(
 ) -> RenderContext<'a> {
     let upstream_name = match &route.action {
         Action::Forward { to, .. } => config.upstreams[chosen(to, &request.fields)].name.as_str(),
-        Action::Redirect { .. } | Action::Respond(_) => "",
+        Action::Redirect { .. } | Action::Respond(_) | Action::Aggregate(_) => "",
     };
     RenderContext {
         client_address: hop::client_address(&request.fields, PEER, &config.trusted_proxies),

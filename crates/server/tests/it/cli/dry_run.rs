@@ -74,6 +74,34 @@ fn a_split_is_shown_with_the_side_of_a_pinned_request() {
 }
 
 #[test]
+fn an_aggregate_is_shown_with_what_its_parts_are_asked_for() {
+    let workspace = Workspace::new();
+    workspace.write(
+        "weir.yaml",
+        "listeners: [{ address: 127.0.0.1:8080 }]\n\
+         upstreams: { users: { targets: [127.0.0.1:9001] }, orders: { targets: [127.0.0.1:9002] } }\n\
+         routes:\n  - name: profile\n    match: { path: \"/profiles/{id}\" }\n    aggregate:\n      parts:\n\
+        \x20       user: { upstream: users, path: \"/users/{path.id}\", required: true }\n\
+        \x20       orders: { upstream: orders, path: \"/orders?user={path.id}&by={upstream.name}\" }\n",
+    );
+    let ran = workspace.run(&["match", "GET", "/profiles/7?x=1"]);
+    for line in [
+        "part        user: GET /users/7 from users, required\n",
+        "part        orders: GET /orders?user=7&by=orders from orders\n",
+    ] {
+        assert!(ran.stdout.contains(line), "{}", ran.transcript());
+    }
+    let json = workspace
+        .run(&["match", "GET", "/profiles/7", "--json"])
+        .json();
+    let parts = &json["plan"]["towards"]["aggregate"]["parts"];
+    assert_eq!(
+        (&parts[0]["path"], &parts[0]["required"]),
+        (&"/users/7".into(), &true.into())
+    );
+}
+
+#[test]
 fn a_path_that_the_gateway_refuses_is_refused() {
     let ran = Workspace::good().run(&["match", "GET", "http://api.example.com/items/..%2fadmin"]);
     assert_eq!(ran.code, Some(1));

@@ -1,5 +1,6 @@
 //! Bodies changed by programs.
 
+mod aggregate;
 mod hostile;
 mod requests;
 mod responses;
