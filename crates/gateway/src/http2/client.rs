@@ -413,7 +413,7 @@ fn request(head: &ForwardHead<'_>, body: &Body) -> Option<http::Request<()>> {
     *request.uri_mut() = uri;
     *request.version_mut() = http::Version::HTTP_2;
     let map = request.headers_mut();
-    *map = head.fields.clone().into();
+    *map = head.fields.into();
     // §8.2.2: `te` may only say `trailers` here.
     if map.get(TE).is_some_and(|value| value != "trailers") {
         map.remove(TE);
