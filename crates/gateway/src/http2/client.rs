@@ -176,9 +176,9 @@ impl Exchange {
         self.fate
     }
 
-    /// The connection answers no more: new requests should not go there.
+    /// It was not answered in time; if nothing else was, new requests should not go there.
     pub(crate) fn give_up_connection(&self) {
-        self.share.give_up();
+        self.share.give_up_if_silent();
     }
 
     /// Whether the upload moved on behind the response's head, since this was asked last.
@@ -226,6 +226,7 @@ impl Exchange {
             Err(error) => return Poll::Ready(Err(self.failed(&error))),
         };
         self.response = None;
+        self.share.heard();
         let (mut parts, receive) = response.into_parts();
         let length = match parts.headers.remove(CONTENT_LENGTH) {
             Some(value) => Some(
