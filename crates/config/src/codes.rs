@@ -90,6 +90,7 @@ codes! {
     NOTHING_TO_REMOVE "WR0210" "an environment removes what is not there"
     LISTED_TWICE "WR0211" "an item is listed twice"
     UNKNOWN_BACKEND "WR0212" "a pin names an upstream that its split lacks"
+    SAME_KIND "WR0220" "two policies of a kind that acts once"
 
     // References and what they lead to.
     NOT_A_REFERENCE "WR0301" "a reference is needed"
@@ -102,6 +103,7 @@ codes! {
     BAD_PRIVATE_KEY "WR0308" "an invalid private key"
     KEY_FILE_EXPOSED "WR0309" "a private key that others may read"
     FILE_ABSENT "WR0310" "a file that is not there yet"
+    BAD_CONTRACT "WR0320" "an OpenAPI document or JSON Schema that cannot be used"
 
     // What this version does not do.
     NOT_ENFORCED "WR0401" "this version cannot enforce it"

@@ -16,6 +16,7 @@
 
 mod certificate;
 mod codes;
+mod contract;
 mod decode;
 mod diagnostic;
 mod load;

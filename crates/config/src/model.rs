@@ -23,6 +23,7 @@ mod resilience;
 mod streams;
 mod traffic;
 mod upstream;
+mod validate;
 
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
 pub use discovery::{
@@ -36,6 +37,7 @@ pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
+pub use validate::{RequestCheck, Validate};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -193,6 +195,8 @@ pub struct Policy {
 pub enum PolicyKind {
     /// Changes request and response headers.
     Headers(HeaderPolicy),
+    /// Checks messages against a contract.
+    Validate(Arc<Validate>),
 }
 
 impl PolicyKind {
@@ -200,6 +204,7 @@ impl PolicyKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Headers(_) => "headers",
+            Self::Validate(_) => "validate",
         }
     }
 }

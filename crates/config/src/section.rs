@@ -21,5 +21,6 @@ mod settings;
 mod split;
 pub(crate) mod target;
 mod upstream;
+mod validate;
 
 pub(crate) use root::{ROOT, decode};

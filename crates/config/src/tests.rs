@@ -15,6 +15,7 @@ mod secrets;
 mod split;
 mod streams;
 mod upstreams;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

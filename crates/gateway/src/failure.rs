@@ -49,6 +49,14 @@ pub enum Failure {
     NoRoute,
     /// Routes take the path, but not with this method.
     MethodNotAllowed,
+    /// The request breaks the route's contract; the text says in which part.
+    InvalidRequest(&'static str),
+    /// The contract has no such body.
+    UnsupportedMediaType(&'static str),
+    /// The contract has no such path.
+    UndocumentedPath,
+    /// The contract has the path, but not with this method.
+    UndocumentedMethod,
     /// The upstream has no target that takes traffic.
     NoTarget,
     /// The upstream's circuit breaker is open; for so many seconds more.
@@ -97,6 +105,10 @@ impl Failure {
                 | Self::BodyTooSlow
                 | Self::NoRoute
                 | Self::MethodNotAllowed
+                | Self::InvalidRequest(_)
+                | Self::UnsupportedMediaType(_)
+                | Self::UndocumentedPath
+                | Self::UndocumentedMethod
         )
     }
 
@@ -121,6 +133,10 @@ impl Failure {
             Self::MemoryPressure => "memory_pressure",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::UndocumentedPath => "undocumented_path",
+            Self::UndocumentedMethod => "undocumented_method",
             Self::NoTarget => "no_target",
             Self::CircuitOpen(_) => "circuit_open",
             Self::UpstreamBusy => "upstream_busy",
@@ -141,7 +157,9 @@ impl Failure {
     /// client is gone; it stands in logs, as nginx made it known.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::BadPath(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::BadPath(_) | Self::InvalidRequest(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownCoding | Self::MethodNotForwarded => StatusCode::NOT_IMPLEMENTED,
@@ -156,8 +174,9 @@ impl Failure {
             Self::Banned(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::MemoryPressure => StatusCode::SERVICE_UNAVAILABLE,
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoRoute | Self::UndocumentedPath => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed | Self::UndocumentedMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoTarget | Self::CircuitOpen(_) | Self::UpstreamBusy | Self::QueueTimeout => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -197,6 +216,10 @@ impl Failure {
             }
             Self::NoRoute => "No route takes this request.",
             Self::MethodNotAllowed => "This path does not allow the method.",
+            Self::InvalidRequest(_) => "The request is not as it must be; `errors` says where.",
+            Self::UnsupportedMediaType(_) => "The body's type or coding is not understood here.",
+            Self::UndocumentedPath => "There is nothing at this path.",
+            Self::UndocumentedMethod => "This path does not allow the method.",
             Self::NoTarget => "No server is available for this request.",
             Self::CircuitOpen(_) => {
                 "The service behind the gateway fails and is left alone for now."
@@ -222,6 +245,8 @@ impl Failure {
         match self {
             Self::Malformed(text)
             | Self::BadPath(text)
+            | Self::InvalidRequest(text)
+            | Self::UnsupportedMediaType(text)
             | Self::DeadlineExceeded(text)
             | Self::Connect(text)
             | Self::UpstreamTls(text)

@@ -51,6 +51,7 @@ pub mod tls;
 pub mod traffic;
 mod transform;
 mod upstream;
+mod validate;
 mod worker;
 
 pub use failure::Failure;

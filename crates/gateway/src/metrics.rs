@@ -139,6 +139,34 @@ pub struct UpstreamCounters {
     pub hedges_won: Counter,
 }
 
+/// Parts of messages, in the order of [`ValidationCounters::by_place`].
+pub const PLACES: [&str; weir_contract::Place::ALL.len()] = {
+    let mut names = [""; weir_contract::Place::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = weir_contract::Place::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
+
+/// What came of checking a route's messages by its contract, counted by one thread.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ValidationCounters {
+    /// Messages without a fault.
+    pub valid: Counter,
+    /// Messages that were refused.
+    pub refused: Counter,
+    /// Messages with a fault that passed.
+    pub reported: Counter,
+    /// Messages that could not be looked at: too long, compressed, or too many.
+    pub unchecked: Counter,
+    /// Messages with a fault, by the part that the first one is in, in the order of
+    /// [`PLACES`].
+    pub by_place: [Counter; PLACES.len()],
+}
+
 /// One set of counters for each worker.
 pub(crate) fn per_worker<T: Default>(workers: usize) -> std::sync::Arc<[T]> {
     (0..workers).map(|_| T::default()).collect()
@@ -172,11 +200,29 @@ pub struct WorkerCounters {
     /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
     pub by_version: [Counter; Version::ALL.len()],
     /// Answers made here or cut short, by [`crate::Failure::reason`].
-    pub by_reason: [Counter; REASONS.len()],
+    pub by_reason: Counters<{ REASONS.len() }>,
+}
+
+/// As many numbers; arrays have a default only up to 32.
+#[derive(Debug)]
+pub struct Counters<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl<const N: usize> std::ops::Deref for Counters<N> {
+    type Target = [Counter; N];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 32] = [
+pub const REASONS: [&str; 36] = [
     "malformed_request",
     "head_too_large",
     "body_too_large",
@@ -192,6 +238,10 @@ pub const REASONS: [&str; 32] = [
     "client_closed",
     "no_route",
     "method_not_allowed",
+    "invalid_request",
+    "unsupported_media_type",
+    "undocumented_path",
+    "undocumented_method",
     "no_target",
     "circuit_open",
     "upstream_busy",

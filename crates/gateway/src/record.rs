@@ -19,6 +19,7 @@ use crate::overload::admission;
 use crate::snapshot::LocalSnapshot;
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
+use crate::validate::{Fault, Held};
 
 /// One request, as the access log tells it.
 #[derive(Debug)]
@@ -69,6 +70,8 @@ pub struct AccessRecord {
     pub cause: Option<&'static str>,
     /// How a gRPC call ended; `None` for all other requests.
     pub grpc_status: Option<GrpcStatus>,
+    /// Which part of the request breaks the route's contract, if that let it pass.
+    pub fault: Option<&'static str>,
 }
 
 /// Bytes of a request's body that were read so far; the body and the recorder share it.
@@ -111,6 +114,12 @@ pub(crate) struct Recorder {
     pub(crate) failure: Option<Failure>,
     /// If it is a gRPC call.
     pub(crate) call: Option<Rc<grpc::Call>>,
+    /// What is wrong with the request and let pass.
+    pub(crate) fault: Option<Fault>,
+    /// Of the route's contract.
+    pub(crate) operation: Option<usize>,
+    /// Memory of the request's body, if it is here as a whole.
+    pub(crate) held: Option<Held>,
     completed: bool,
 }
 
@@ -153,6 +162,9 @@ impl Recorder {
             cause: None,
             failure: None,
             call: None,
+            fault: None,
+            operation: None,
+            held: None,
             completed: false,
         })
     }
@@ -254,6 +266,12 @@ impl Recorder {
             let took = self.upstream_head.unwrap_or_else(|| self.started.elapsed());
             split.count(backend, self.client.worker.index, status, took);
         }
+    }
+
+    /// Name of its route, empty if it has none.
+    pub(crate) fn route_name(&self) -> Arc<str> {
+        let route = self.route.map(|at| &self.snapshot.routes[at].name);
+        route.map_or_else(|| Arc::from(""), Arc::clone)
     }
 
     /// Whether there is a body to send again.
@@ -400,6 +418,11 @@ impl Recorder {
             reason: self.reason,
             cause: self.cause,
             grpc_status: self.call.as_ref().and_then(|call| call.status()),
+            fault: self
+                .fault
+                .as_ref()
+                .and_then(|fault| fault.get())
+                .map(weir_contract::Place::as_str),
         }
     }
 }

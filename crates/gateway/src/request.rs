@@ -181,7 +181,12 @@ async fn live(
         }
     };
 
-    // 8. Calls have rules of their own.
+    // 8. Validate: rarely asked for, and long; on the heap, so that no connection carries it.
+    let body = match &route.validation {
+        Some(rules) => Box::pin(rules.request(client, &path, head, body, timer, record)).await?,
+        None => body,
+    };
+    // Calls have rules of their own.
     let body = grpc::accept(route, head, body, record)?;
 
     // 10. Transform the request.
@@ -217,6 +222,9 @@ async fn live(
     let mut answer = forward::forward(&forward, head, body, interim, timer, record).await?;
 
     // 12. Transform the response, and what is not over with its head. 14, the record, is written when the answer's end is sent.
+    if let Some(rules) = &route.validation {
+        rules.response(client, &head.method, &mut answer, record);
+    }
     grpc::relay(record, &mut answer);
     if let Some(rules) = route.streams.sse {
         sse::relay(rules, client, &mut answer);

@@ -13,12 +13,13 @@ use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
 
 use crate::header_rules::{HeaderRules, Side};
-use crate::metrics::{RouteCounters, UpstreamCounters, per_worker};
+use crate::metrics::{RouteCounters, UpstreamCounters, ValidationCounters, per_worker};
 use crate::router::Router;
 use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{BreakerReport, Load, LocalUpstream, Member, Pools, Targets, View};
+use crate::validate::{self, Checker, Validation};
 
 /// A compiled configuration; immutable, shared by all workers.
 pub struct Snapshot {
@@ -47,6 +48,8 @@ pub(crate) struct Route {
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
     pub(crate) response_headers: Vec<HeaderRules>,
+    /// Boxed: most routes have none.
+    pub(crate) validation: Option<Box<Validation>>,
     /// Which shares a split has now.
     pub(crate) split: Option<Arc<Running>>,
     pub(crate) counters: Arc<[RouteCounters]>,
@@ -95,6 +98,8 @@ pub(crate) struct Compiler {
     routes: HashMap<Arc<str>, Counted>,
     unrouted: Arc<[RouteCounters]>,
     traffic: Arc<Traffic>,
+    /// Looks at responses; started when a route wants that.
+    checker: Option<Checker>,
 }
 
 /// What is counted for a route; it outlives revisions.
@@ -102,6 +107,7 @@ pub(crate) struct Compiler {
 struct Counted {
     served: Arc<[RouteCounters]>,
     mirrored: Arc<[MirrorCounters]>,
+    validated: Option<validate::Counted>,
 }
 
 impl Compiler {
@@ -114,6 +120,7 @@ impl Compiler {
             routes: HashMap::new(),
             unrouted: per_worker(workers),
             traffic,
+            checker: None,
         }
     }
 
@@ -217,24 +224,36 @@ impl Compiler {
     }
 
     fn route(
-        &self,
+        &mut self,
         config: &Config,
         route: &model::Route,
         counters: &mut HashMap<Arc<str>, Counted>,
     ) -> Route {
         let name: Arc<str> = Arc::from(route.name.as_str());
-        let counted = match self.routes.get(&name) {
+        let mut counted = match self.routes.get(&name) {
             Some(known) => known.clone(),
             None => Counted {
                 served: per_worker(self.workers),
                 mirrored: per_worker(self.workers),
+                validated: None,
             },
         };
+        let validation = Validation::compile(
+            config,
+            route,
+            counted.validated.as_ref(),
+            self.workers,
+            &mut self.checker,
+        );
+        if let Some(validation) = &validation {
+            counted.validated = Some(validation.counted.clone());
+        }
         counters.insert(Arc::clone(&name), counted.clone());
         let policies = route.policies.iter().map(|at| &config.policies[*at].kind);
         let sets: Vec<&model::HeaderPolicy> = policies
-            .map(|kind| match kind {
-                model::PolicyKind::Headers(headers) => headers,
+            .filter_map(|kind| match kind {
+                model::PolicyKind::Headers(headers) => Some(headers),
+                _ => None,
             })
             .chain(std::iter::once(&route.headers))
             .collect();
@@ -255,6 +274,7 @@ impl Compiler {
             streams: route.streams,
             request_headers: request.collect(),
             response_headers: response.collect(),
+            validation,
             split: None,
             counters: counted.served,
             mirrored: counted.mirrored,
@@ -281,6 +301,8 @@ pub struct RouteReport<'a> {
     pub counters: &'a [RouteCounters],
     /// Copies of its requests, one set per worker; `None` if the route has no mirror.
     pub mirrored: Option<&'a [MirrorCounters]>,
+    /// Its requests and responses as its contract judged them; `None` if the route has none.
+    pub validated: Option<(&'a [ValidationCounters], &'a [ValidationCounters])>,
 }
 
 /// One upstream, for reports.
@@ -311,6 +333,7 @@ impl Snapshot {
             name: None,
             counters: &self.unrouted,
             mirrored: None,
+            validated: None,
         };
         self.routes
             .iter()
@@ -318,6 +341,10 @@ impl Snapshot {
                 name: Some(&route.name),
                 counters: &route.counters,
                 mirrored: route.has_mirror().then_some(&*route.mirrored),
+                validated: route.validation.as_ref().map(|validation| {
+                    let counted = &validation.counted;
+                    (&*counted.requests, &*counted.responses)
+                }),
             })
             .chain(std::iter::once(unrouted))
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::headers::CaptureUse;
+use super::policy::ACTING_ONCE;
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
@@ -17,6 +18,8 @@ pub(super) struct Declared {
     policies: Vec<(String, bool)>,
     /// What each policy's templates ask of a route's path.
     pub(super) policy_captures: Vec<Vec<CaptureUse>>,
+    /// Of each policy, the kind if it is one that acts once.
+    pub(super) policy_kinds: Vec<Option<&'static str>>,
     /// Whether a route has mistakes: what it meant to use then looks unused.
     pub(super) is_incomplete: bool,
 }
@@ -29,6 +32,7 @@ impl Declared {
             upstreams: upstreams.iter().map(unused).collect(),
             policies: policies.iter().map(unused).collect(),
             policy_captures: policies.iter().map(|_| Vec::new()).collect(),
+            policy_kinds: policies.iter().map(acting_once).collect(),
             is_incomplete: false,
         }
     }
@@ -49,9 +53,18 @@ impl Declared {
         self.upstreams.iter().map(|(name, _)| name.as_str())
     }
 
+    pub(super) fn policy_name(&self, index: usize) -> &str {
+        &self.policies[index].0
+    }
+
     pub(super) fn policy_names(&self) -> impl Iterator<Item = &str> + Clone {
         self.policies.iter().map(|(name, _)| name.as_str())
     }
+}
+
+fn acting_once(policy: &Named<'_>) -> Option<&'static str> {
+    let mut kinds = ACTING_ONCE.into_iter();
+    kinds.find(|kind| policy.value.node.entry(kind).is_some())
 }
 
 fn mark_used(names: &mut [(String, bool)], name: &str) -> Option<usize> {

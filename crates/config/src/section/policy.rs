@@ -1,6 +1,7 @@
 //! `policies`: named, of one kind each.
 
 use super::headers::{self, CaptureUse, HEADERS};
+use super::validate::{self, VALIDATE};
 use crate::codes;
 use crate::decode::{Context, Named, Object};
 use crate::diagnostic::Finding;
@@ -16,6 +17,11 @@ pub(super) static POLICY: Record = Record {
             Shape::Record(&HEADERS),
             "Changes request and response headers.",
         ),
+        field(
+            "validate",
+            Shape::Record(&VALIDATE),
+            "Checks messages against a JSON Schema.",
+        ),
         field("jwt", Shape::Anything, "Verifies JSON Web Tokens.").refused(),
         field(
             "rate_limit",
@@ -28,7 +34,10 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-const KINDS: [&str; 4] = ["headers", "jwt", "rate_limit", "cache"];
+const KINDS: [&str; 5] = ["headers", "validate", "jwt", "rate_limit", "cache"];
+
+/// Kinds of which a route can have one policy only: two would have to disagree.
+pub(super) const ACTING_ONCE: [&str; 1] = ["validate"];
 
 pub(super) fn decode(
     context: &mut Context<'_>,
@@ -36,13 +45,18 @@ pub(super) fn decode(
     uses: &mut Vec<CaptureUse>,
 ) -> Option<Policy> {
     let object = Object::open(context, &entry.value)?;
-    if object.one_of(context, &KINDS).is_none() && object.node.entries().is_empty() {
+    let chosen = object.one_of(context, &KINDS);
+    if chosen.is_none() && object.node.entries().is_empty() {
         let finding = Finding::error(codes::NOTHING_CHOSEN, "the policy has no kind")
             .help("write what it does, for example `headers`");
         object.report(context, entry.name_span, finding);
     }
-    let headers = object.written("headers")?;
-    let kind = PolicyKind::Headers(headers::decode(context, &headers, uses)?);
+    let settings = object.written(chosen?)?;
+    let kind = match chosen? {
+        "headers" => PolicyKind::Headers(headers::decode(context, &settings, uses)?),
+        "validate" => PolicyKind::Validate(validate::decode(context, &settings)?),
+        _ => return None, // refused where the object was opened
+    };
     Some(Policy {
         name: entry.name.to_owned(),
         kind,

@@ -214,6 +214,17 @@ fn decode_policies(
             context.report(item.error(codes::UNKNOWN_POLICY, message).help(help));
             continue;
         };
+        if let Some(kind) = declared.policy_kinds[index]
+            && let Some(other) = indices
+                .iter()
+                .find(|at| declared.policy_kinds[**at] == Some(kind))
+            && *other != index
+        {
+            let other = quote(declared.policy_name(*other));
+            let message = format!("a route has one `{kind}` policy, and {other} is one");
+            let finding = item.error(codes::SAME_KIND, message);
+            context.report(finding.help("keep one of the two, or write one that says all of it"));
+        }
         places.push((index, item.span()));
         indices.push(index);
         for used in &declared.policy_captures[index] {

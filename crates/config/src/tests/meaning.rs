@@ -185,7 +185,9 @@ routes:
         .map(|index| config.policies[*index].name.as_str())
         .collect();
     assert_eq!(names, ["z", "y"]);
-    let PolicyKind::Headers(headers) = &config.policies[first.policies[1]].kind;
+    let PolicyKind::Headers(headers) = &config.policies[first.policies[1]].kind else {
+        panic!();
+    };
     assert_eq!(headers.request.set[0].0, "x-one");
     assert_eq!(headers.request.add.len(), 2);
     assert_eq!(first.headers.request.remove, ["x-debug"]);

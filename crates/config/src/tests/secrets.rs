@@ -30,7 +30,9 @@ routes: [{name: all, upstream: a, policies: [auth]}]
     let loaded = load_text(text, "weir.yaml", folder.path(), &options).unwrap();
     assert_eq!(loaded.warnings, []);
 
-    let PolicyKind::Headers(headers) = &loaded.config.policies[0].kind;
+    let PolicyKind::Headers(headers) = &loaded.config.policies[0].kind else {
+        panic!();
+    };
     let template = &headers.request.set[0].1;
     assert_eq!(template.to_string(), "[redacted]");
     let shown = format!("{loaded:?} {loaded:#?} {template}");

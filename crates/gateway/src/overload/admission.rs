@@ -74,6 +74,7 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         reason: Some(refusal.reason()),
         cause: None,
         grpc_status: None,
+        fault: None,
     });
 }
 

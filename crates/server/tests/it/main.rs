@@ -33,3 +33,4 @@ mod sse;
 mod tls;
 mod traffic;
 mod upgrade;
+mod validation;

@@ -11,6 +11,7 @@ mod overload;
 mod process;
 mod resilience;
 mod traffic;
+mod validation;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     discovery::collect(&mut exposition, &shared.node.discoverer);
     traffic::collect(&mut exposition, &snapshot, gateway.traffic());
     resilience::collect(&mut exposition, &snapshot);
+    validation::collect(&mut exposition, &snapshot);
     configuration(&mut exposition, shared);
     log(&mut exposition, shared);
     process::collect(&mut exposition);

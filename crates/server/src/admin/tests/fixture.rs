@@ -79,7 +79,9 @@ drain_timeout: 1s
     let base = std::path::Path::new("");
     let loaded = weir_config::load_text(&text, "weir.yaml", base, &LoadOptions::default());
     let mut config = loaded.expect("a configuration").config;
-    let PolicyKind::Headers(tidy) = &mut config.policies[0].kind;
+    let PolicyKind::Headers(tidy) = &mut config.policies[0].kind else {
+        panic!("tidy changes headers");
+    };
     tidy.request = secret_rules();
     config.routes[0].headers.response = secret_rules();
     config

@@ -222,8 +222,9 @@ fn is_trusted(config: &Config) -> bool {
 fn rules<'a>(policies: &[&'a model::Policy], route: &'a Route) -> Vec<(String, &'a HeaderPolicy)> {
     let mut rules: Vec<(String, &HeaderPolicy)> = policies
         .iter()
-        .map(|policy| match &policy.kind {
-            PolicyKind::Headers(headers) => (format!("policy {}", policy.name), headers),
+        .filter_map(|policy| match &policy.kind {
+            PolicyKind::Headers(headers) => Some((format!("policy {}", policy.name), headers)),
+            _ => None,
         })
         .collect();
     rules.push((format!("route {}", route.name), &route.headers));

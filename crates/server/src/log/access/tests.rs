@@ -34,6 +34,7 @@ pub(in crate::log) fn record() -> AccessRecord {
         reason: None,
         cause: None,
         grpc_status: None,
+        fault: None,
     }
 }
 
@@ -215,6 +216,7 @@ fn the_document_lists_every_field() {
         reason: Some("no_route"),
         cause: Some("because"),
         grpc_status: Some(GrpcStatus::Unavailable),
+        fault: Some("body"),
         ..record()
     };
     let written: BTreeSet<String> = parsed(&record)
