@@ -10,6 +10,7 @@ use crate::decode::{Context, Cursor, Mode};
 use crate::diagnostic::Finding;
 use crate::node::{Node, Value};
 use crate::reference::{Materials, Reference};
+use crate::shape::Shape;
 use crate::suggest::quote;
 use crate::yaml;
 
@@ -20,6 +21,10 @@ const INLINE: &str = "here";
 /// if references are not resolved.
 pub(crate) fn documents(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Documents> {
     if let Value::Mapping(_) = cursor.node.value {
+        if !matches!(cursor.shape, Shape::Anything) {
+            cursor.report_wrong_type(context);
+            return None;
+        }
         let base = context.materials.base.to_owned();
         let document = to_json(cursor.node);
         return gather(context, cursor, &base, INLINE, document);

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::json::Json;
+use crate::body::BodyCheck;
+use crate::documents::{Documents, Fault};
 use crate::media;
+use crate::openapi::{Api, ApiOptions};
 use crate::schema::Schema;
 use crate::violation::{Place, Violation};
 
@@ -24,11 +26,12 @@ enum Kind {
         request: Option<BodyRule>,
         response: Option<BodyRule>,
     },
+    OpenApi(Api),
 }
 
 /// Which check of a contract a body has to pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyRule(usize);
+pub struct BodyRule(pub(crate) usize);
 
 /// The parts of a request that are known before its body.
 pub struct Request<'a> {
@@ -72,27 +75,6 @@ pub struct Response<'a> {
     pub body: Option<&'a [u8]>,
 }
 
-/// What checks a body.
-#[derive(Debug)]
-enum BodyCheck {
-    /// JSON by a schema.
-    Json(Schema),
-}
-
-impl BodyCheck {
-    fn check(&self, body: &[u8]) -> Result<(), Vec<Violation>> {
-        match self {
-            Self::Json(schema) => match Json::parse(body) {
-                Ok(json) => schema.check(&json, Place::Body),
-                Err(error) => {
-                    let detail = format!("is not JSON that has one meaning: {error}");
-                    Err(vec![Violation::new(Place::Body, detail)])
-                }
-            },
-        }
-    }
-}
-
 impl Contract {
     /// By a schema for the JSON bodies of requests, and one for those of responses with success.
     pub fn of_schemas(request: Option<Schema>, response: Option<Schema>) -> Self {
@@ -108,10 +90,18 @@ impl Contract {
         Self { kind, checks }
     }
 
+    /// By an OpenAPI document.
+    pub fn of_openapi(documents: &Documents, options: &ApiOptions) -> Result<Self, Fault> {
+        let mut checks = Vec::new();
+        let kind = Kind::OpenApi(Api::compile(documents, options, &mut checks)?);
+        Ok(Self { kind, checks })
+    }
+
     /// Whether there is anything to judge requests by.
     pub fn judges_requests(&self) -> bool {
         match &self.kind {
             Kind::Schemas { request, .. } => request.is_some(),
+            Kind::OpenApi(_) => true,
         }
     }
 
@@ -119,6 +109,7 @@ impl Contract {
     pub fn judges_responses(&self) -> bool {
         match &self.kind {
             Kind::Schemas { response, .. } => response.is_some(),
+            Kind::OpenApi(_) => true,
         }
     }
 
@@ -128,6 +119,7 @@ impl Contract {
             Kind::Schemas { request: rule, .. } => {
                 rule.map_or_else(Judgement::default, |rule| judge_json(rule, request))
             }
+            Kind::OpenApi(api) => api.judge(request),
         }
     }
 
@@ -151,6 +143,7 @@ impl Contract {
                 }
                 self.check_body(*rule, body)
             }
+            Kind::OpenApi(api) => api.judge_response(response, &self.checks),
         }
     }
 }

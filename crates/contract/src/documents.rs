@@ -7,7 +7,15 @@ use serde_json::Value;
 /// Most files of one contract.
 const MOST_FILES: usize = 256;
 /// The scheme under which documents know each other; what has another one is elsewhere.
-pub(crate) const SCHEME: &str = "weir-file:///";
+const SCHEME: &str = "weir-file:///";
+
+/// The name of a document: its path, unless it has a URI already.
+pub(crate) fn uri(path: &str) -> String {
+    if has_scheme(path) {
+        return path.to_owned();
+    }
+    format!("{SCHEME}{path}")
+}
 
 /// A mistake in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +80,13 @@ impl Documents {
         while let Some((path, document)) = waiting.pop() {
             let mut wanted = Vec::new();
             references(&document, &mut String::new(), &mut wanted);
+            // What it refers to may have come with it: compiling will tell.
+            let has_own_names = has_own_names(&document);
             gathered.all.insert(path.clone(), document);
             for (pointer, reference) in wanted {
+                if has_own_names || is_published(&reference) {
+                    continue;
+                }
                 let fault = |message: String| Fault::new(&path, &pointer, message);
                 let Some(target) = target_file(&path, &reference).map_err(fault)? else {
                     continue;
@@ -104,6 +117,27 @@ impl Documents {
     pub(crate) fn get(&self, path: &str) -> &Value {
         self.all.get(path).unwrap_or(&Value::Null)
     }
+}
+
+/// Whether parts of a schema have names of their own, to which references are relative
+/// (JSON Schema core §8.2.1).
+fn has_own_names(document: &Value) -> bool {
+    match document {
+        Value::Object(members) => {
+            let is_name = |key: &str| members.get(key).is_some_and(Value::is_string);
+            is_name("$id") || is_name("id") || members.values().any(has_own_names)
+        }
+        Value::Array(items) => items.iter().any(has_own_names),
+        _ => false,
+    }
+}
+
+/// Whether it is one of JSON Schema's own schemas, which the checker knows.
+fn is_published(reference: &str) -> bool {
+    let rest = reference
+        .strip_prefix("https://")
+        .or_else(|| reference.strip_prefix("http://"));
+    rest.is_some_and(|rest| rest.starts_with("json-schema.org/"))
 }
 
 /// Every `$ref` with its place. Those in examples are found, too; they do no harm.

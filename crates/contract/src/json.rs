@@ -55,6 +55,42 @@ impl<'a> Json<'a> {
             steps: Cell::new(0),
         })
     }
+
+    /// A value made of a message's parts.
+    pub(crate) fn of(root: Value<'a>) -> Self {
+        Self {
+            values: count(&root),
+            root,
+            steps: Cell::new(0),
+        }
+    }
+}
+
+fn count(value: &Value<'_>) -> u64 {
+    1 + match value {
+        Value::Array(items) => items.iter().map(count).sum(),
+        Value::Object(members) => members.iter().map(|(_, value)| count(value)).sum(),
+        _ => 0,
+    }
+}
+
+impl Value<'_> {
+    /// The same with texts of its own.
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Boolean(value) => Value::Boolean(value),
+            Self::Number(number) => Value::Number(number),
+            Self::String(text) => Value::String(Cow::Owned(text.into_owned())),
+            Self::Array(items) => Value::Array(items.into_iter().map(Value::into_owned).collect()),
+            Self::Object(members) => Value::Object(
+                members
+                    .into_iter()
+                    .map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()))
+                    .collect(),
+            ),
+        }
+    }
 }
 
 /// Sorts members by name; `None` if there are two of one name.
@@ -181,6 +217,7 @@ mod tests {
         assert!(matches!(&members[1].0, Cow::Borrowed("b")));
         assert!(matches!(&members[0].1, Value::String(Cow::Owned(text)) if text == "x\ny"));
         assert_eq!(json.values, 8);
+        assert_eq!(Json::of(json.root.clone()).values, 8);
     }
 
     #[test]

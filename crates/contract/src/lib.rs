@@ -6,16 +6,19 @@
 //! bounded in depth and in steps whatever the schema, and what is said of a violation is bounded in
 //! length.
 
+mod body;
 mod contract;
 mod documents;
 mod json;
 mod media;
 mod node;
+pub mod openapi;
 mod schema;
 mod violation;
 
 pub use contract::{BodyRule, Contract, Judgement, Request, Response};
 pub use documents::{Documents, Fault, Reading};
 pub use json::{Json, NotJson};
+pub use openapi::ApiOptions;
 pub use schema::{Schema, SchemaOptions};
 pub use violation::{Place, Violation};

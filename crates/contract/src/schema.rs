@@ -8,7 +8,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{PatternOptions, Retrieve, Uri, ValidationError, Validator};
 use serde_json::Value;
 
-use crate::documents::{Documents, Fault, SCHEME, shown};
+use crate::documents::{Documents, Fault, shown, uri};
 use crate::json::Json;
 use crate::node::{Node, Strict};
 use crate::violation::{MOST, Place, Violation};
@@ -36,21 +36,27 @@ impl std::fmt::Debug for Schema {
     }
 }
 
+impl From<Validator<Strict>> for Schema {
+    fn from(validator: Validator<Strict>) -> Self {
+        Self(validator)
+    }
+}
+
 impl Schema {
     /// Compiles the main one of the documents, which is in the draft that `$schema` names, or 2020-12.
     pub fn compile(documents: &Documents, options: SchemaOptions) -> Result<Self, Fault> {
         let known = documents
             .all
             .iter()
-            .map(|(path, document)| (format!("{SCHEME}{path}"), document.clone()))
+            .map(|(path, document)| (uri(path), document.clone()))
             .collect();
-        let base = format!("{SCHEME}{}", documents.main);
+        let base = uri(&documents.main);
         let settings = settings(options)
             .with_base_uri(base)
             .with_retriever(Known(Arc::new(known)));
         let compiled = settings.build(documents.main());
         compiled
-            .map(Self)
+            .map(Self::from)
             .map_err(|error| fault_of(&documents.main, &place(&error), &error))
     }
 
@@ -78,13 +84,14 @@ impl Schema {
     fn explain(&self, node: Node<'_>, place: Place) -> Vec<Violation> {
         let left: &Cell<u64> = node.steps;
         left.set(EXPLAINING_STEPS);
-        let all: Vec<Violation> = self
+        let mut all: Vec<Violation> = self
             .0
             .iter_errors(node)
             .take(MOST)
             .map(|error| violation(place, &error))
             .collect();
         if left.get() > 0 && !all.is_empty() {
+            all.sort_by(|one, other| one.pointer.cmp(&other.pointer));
             return all;
         }
         left.set(EXPLAINING_STEPS);
@@ -222,5 +229,7 @@ fn listed(names: &[String]) -> String {
     quoted.join(", ")
 }
 
+#[cfg(test)]
+mod suite;
 #[cfg(test)]
 mod tests;

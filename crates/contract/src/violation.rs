@@ -92,6 +92,12 @@ impl Violation {
             ..Self::new(place, detail)
         }
     }
+
+    /// The same about a parameter.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
+    }
 }
 
 /// Names of members come from the client.

@@ -20,7 +20,7 @@ pub(super) static POLICY: Record = Record {
         field(
             "validate",
             Shape::Record(&VALIDATE),
-            "Checks messages against a JSON Schema.",
+            "Checks messages against an OpenAPI document, or against JSON Schemas.",
         ),
         field("jwt", Shape::Anything, "Verifies JSON Web Tokens.").refused(),
         field(

@@ -2,19 +2,35 @@
 
 use std::sync::Arc;
 
-use weir_contract::{Contract, Schema, SchemaOptions};
+use weir_contract::{ApiOptions, Contract, Schema, SchemaOptions};
 
 use crate::codes;
 use crate::contract;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
 use crate::model::{RequestCheck, Validate};
-use crate::shape::{Choice, Record, Shape, choice, field};
+use crate::shape::{Choice, Record, Shape, Text, choice, field};
+use crate::value::http as grammar;
 
 pub(super) static VALIDATE: Record = Record {
     name: "validate",
-    about: "Checks messages against JSON Schemas.",
+    about: "Checks messages against an OpenAPI document, or against JSON Schemas.",
     fields: &[
+        field(
+            "openapi",
+            Shape::Text(&DOCUMENT),
+            "OpenAPI document (3.0 or 3.1, YAML or JSON): `file:PATH`.",
+        ),
+        field(
+            "prefix",
+            Shape::Text(&grammar::PATH_PREFIX),
+            "What is in front of the document's paths. Default: the path of its first server.",
+        ),
+        field(
+            "undocumented",
+            Shape::Choice(&UNDOCUMENTED),
+            "What is done about paths and methods that the document does not have. Default: `refuse`.",
+        ),
         field(
             "schema",
             Shape::Anything,
@@ -55,6 +71,18 @@ pub(super) static VALIDATE: Record = Record {
     ],
 };
 
+static DOCUMENT: Text = Text {
+    what: "`file:PATH`",
+    pattern: Some("^file:"),
+    examples: &["file:openapi.yaml"],
+    loose: false,
+};
+
+static UNDOCUMENTED: [Choice; 2] = [
+    choice("refuse", "They break the contract."),
+    choice("pass", "They pass unchecked."),
+];
+
 static REQUEST: [Choice; 3] = [
     choice("enforce", "They are refused."),
     choice("report", "They pass and are counted."),
@@ -72,13 +100,15 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<A
     let response = object.get("response")?.choice(context);
     let body_bytes = object.get("body_bytes")?.size(context);
     let formats = object.get("formats")?.boolean(context);
-    if ["schema", "response_schema"]
-        .iter()
-        .all(|key| object.written(key).is_none())
+    let by_document = object.written("openapi");
+    if by_document.is_none()
+        && ["schema", "response_schema"]
+            .iter()
+            .all(|key| object.written(key).is_none())
     {
         if !object.has_unknown() {
             let finding = Finding::error(codes::NOTHING_CHOSEN, "there is nothing to check by")
-                .help("write `schema` or `response_schema`");
+                .help("write `openapi`, `schema` or `response_schema`");
             object.report(context, cursor.span(), finding);
         }
         return None;
@@ -90,9 +120,10 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<A
     };
     let reports_responses = response? == "report";
     let options = SchemaOptions { formats: formats? };
-    let request_schema = schema(context, &object, "schema", options);
-    let response_schema = schema(context, &object, "response_schema", options);
-    let contract = Contract::of_schemas(request_schema?, response_schema?);
+    let contract = match by_document {
+        Some(document) => by_openapi(context, &object, &document, options)?,
+        None => by_schemas(context, &object, options)?,
+    };
     report_useless(context, &object, &contract, reports_responses);
     Some(Arc::new(Validate {
         contract: Arc::new(contract),
@@ -100,6 +131,55 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<A
         reports_responses,
         body_bytes: usize::try_from(body_bytes).unwrap_or(usize::MAX),
     }))
+}
+
+fn by_openapi(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    cursor: &Cursor<'_>,
+    schemas: SchemaOptions,
+) -> Option<Contract> {
+    for key in ["schema", "response_schema"] {
+        if object.written(key).is_some() {
+            object.report_conflict(context, "openapi", key);
+        }
+    }
+    let prefix = match object.written("prefix") {
+        Some(cursor) => Some(cursor.parse(context, grammar::path_prefix)?),
+        None => None,
+    };
+    let undocumented = match object.written("undocumented") {
+        Some(cursor) => cursor.choice(context)?,
+        None => "refuse",
+    };
+    let options = ApiOptions {
+        prefix,
+        refuses_undocumented: undocumented == "refuse",
+        schemas,
+    };
+    let documents = contract::documents(context, cursor)?;
+    let compiled = Contract::of_openapi(&documents, &options);
+    compiled
+        .map_err(|fault| contract::report(context, cursor, fault))
+        .ok()
+}
+
+fn by_schemas(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    options: SchemaOptions,
+) -> Option<Contract> {
+    for key in ["prefix", "undocumented"] {
+        if object.written(key).is_some() {
+            let message = format!("`{key}` is about an OpenAPI document, and there is none");
+            let finding =
+                Finding::error(codes::CONFLICT, message).help("write `openapi`, or remove it");
+            object.report(context, object.key_span(key), finding);
+        }
+    }
+    let request = schema(context, object, "schema", options);
+    let response = schema(context, object, "response_schema", options);
+    Some(Contract::of_schemas(request?, response?))
 }
 
 /// The schema under a key; `Some(None)` if there is none, `None` after a report.
@@ -133,7 +213,8 @@ fn report_useless(
     contract: &Contract,
     reports_responses: bool,
 ) {
-    if reports_responses != contract.judges_responses() {
+    let is_by_schemas = object.written("openapi").is_none();
+    if is_by_schemas && reports_responses != contract.judges_responses() {
         let (key, help) = if reports_responses {
             ("response", "write `response_schema`, or remove `response`")
         } else {

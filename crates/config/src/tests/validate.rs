@@ -45,6 +45,10 @@ fn mistakes_are_told_with_their_place() {
         ("{schema: 'file:absent.json'}", "WR0320"),
         ("{schema: {type: x}}", "WR0320"),
         ("{schema: {}, request: sometimes}", "WR0114"),
+        ("{schema: {}, prefix: /v1}", "WR0205"),
+        ("{openapi: {openapi: 3.1.0}}", "WR0101"),
+        ("{openapi: 'file:weir.yaml'}", "WR0320"),
+        ("{openapi: openapi.yaml}", "WR0301"),
     ] {
         assert_eq!(codes_of(&refused(&text(settings))), [code], "{settings}");
     }

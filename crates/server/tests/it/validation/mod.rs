@@ -2,6 +2,7 @@
 
 mod bodies;
 mod hostile;
+mod openapi;
 mod responses;
 
 use serde_json::Value;
