@@ -38,16 +38,19 @@ install_debian_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
 }
 
-# install_once STAMP INPUT… -- COMMAND…: runs the command unless it ran before with these inputs.
+# Names and sizes of what lies in a directory, but for what Python compiles in passing.
+contents() {
+    find "$1" -name '*.pyc' -prune -o -type f -printf '%P %s\n' 2>/dev/null | sort | sha256sum
+}
+
+# install_once NAME INPUT -- COMMAND…: runs the command, which fills $tools/NAME, unless it ran before
+# with this input and all of it is there still: caches are cleaned, and copies of them not always whole.
 install_once() {
-    local stamp="$1" inputs=() sum
-    shift
-    while [ "$1" != -- ]; do inputs+=("$1"); shift; done
-    shift
-    sum="$(cat "${inputs[@]}" | sha256sum)"
-    [ "$(cat "$stamp" 2>/dev/null || true)" = "$sum" ] && return 0
+    local name="$1" input="$2" stamp="$tools/$1.stamp"
+    shift 3
+    [ "$(cat "$stamp" 2>/dev/null)" = "$(sha256sum < "$input"; contents "$tools/$name")" ] && return 0
     "$@"
-    echo "$sum" > "$stamp"
+    { sha256sum < "$input"; contents "$tools/$name"; } > "$stamp"
 }
 
 install_python_packages() {
@@ -76,6 +79,6 @@ install_schema_suite() {
 }
 
 install_debian_packages
-install_once "$tools/venv.stamp" "$here/requirements.txt" -- install_python_packages
-install_once "$tools/node.stamp" "$here/node/package-lock.json" -- install_node_packages
-install_once "$tools/json-schema-test-suite.stamp" "$here/schema-suite.txt" -- install_schema_suite
+install_once venv "$here/requirements.txt" -- install_python_packages
+install_once node "$here/node/package-lock.json" -- install_node_packages
+install_once json-schema-test-suite "$here/schema-suite.txt" -- install_schema_suite

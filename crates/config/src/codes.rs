@@ -76,6 +76,8 @@ codes! {
     RESERVED_HEADER "WR0120" "a header that rules may not change"
     BAD_TEXT "WR0121" "an invalid text"
     BAD_COOKIE_NAME "WR0122" "an invalid cookie name"
+    BAD_ORIGIN "WR0130" "an invalid origin"
+    BAD_MEDIA_TYPE "WR0131" "an invalid media type"
 
     // How parts fit together.
     UNKNOWN_UPSTREAM "WR0201" "a route names an unknown upstream"

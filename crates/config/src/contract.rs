@@ -1,6 +1,8 @@
 //! Documents of contracts: read, and their mistakes shown where the configuration names them.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use serde_json::{Map, Number, Value as Json};
 use weir_contract::{Documents, Fault};
@@ -9,7 +11,7 @@ use crate::codes;
 use crate::decode::{Context, Cursor, Mode};
 use crate::diagnostic::Finding;
 use crate::node::{Node, Value};
-use crate::reference::{Materials, Reference};
+use crate::reference::{Materials, Reference, Variables};
 use crate::shape::Shape;
 use crate::suggest::quote;
 use crate::yaml;
@@ -68,6 +70,20 @@ pub(crate) fn documents(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Optio
             None
         }
     }
+}
+
+/// Reads a document and all that it refers to, as a configuration beside it would.
+pub fn read_contract(file: &Path) -> Result<Documents, String> {
+    let shown = || quote(&file.display().to_string());
+    let name = file.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| format!("{} is not a file", shown()))?;
+    let root = file.parent().unwrap_or(Path::new(""));
+    let variables = Variables::Only(BTreeMap::new());
+    let mut materials = Materials::new(root, &variables, SystemTime::UNIX_EPOCH);
+    let document = read(&mut materials, root, name)
+        .map_err(|reason| format!("{} cannot be used: {reason}", shown()))?;
+    Documents::gather(name, document, &mut |path| read(&mut materials, root, path))
+        .map_err(|fault| fault.to_string())
 }
 
 /// Reports a document's mistake.

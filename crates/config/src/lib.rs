@@ -22,6 +22,7 @@ mod diagnostic;
 mod load;
 pub mod model;
 mod node;
+pub mod origin;
 mod overlay;
 pub mod pattern;
 mod place;
@@ -39,6 +40,7 @@ mod value;
 mod yaml;
 
 pub use codes::{Explanation, explain, explanations};
+pub use contract::read_contract;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{LoadOptions, Loaded, load, load_text};
 pub use model::Config;

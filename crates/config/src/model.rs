@@ -20,10 +20,12 @@ mod discovery;
 mod health;
 mod overload;
 mod resilience;
+mod shaping;
 mod streams;
 mod traffic;
 mod upstream;
 mod validate;
+mod websocket;
 
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
 pub use discovery::{
@@ -32,12 +34,17 @@ pub use discovery::{
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
+pub use shaping::{
+    Coding, Compress, Cors, CorsHeaders, MediaRange, Origin, Origins, Respond, SecurityHeaders,
+    Subtype,
+};
 pub use streams::{Grpc, Sse, Streams};
 pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
 pub use validate::{RequestCheck, Validate};
+pub use websocket::{WebSocket, WebSocketOrigins};
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -197,6 +204,12 @@ pub enum PolicyKind {
     Headers(HeaderPolicy),
     /// Checks messages against a contract.
     Validate(Arc<Validate>),
+    /// Lets scripts of other sites call.
+    Cors(Box<Cors>),
+    /// Tells browsers to be careful.
+    SecurityHeaders(SecurityHeaders),
+    /// Compresses answers.
+    Compress(Compress),
 }
 
 impl PolicyKind {
@@ -205,6 +218,9 @@ impl PolicyKind {
         match self {
             Self::Headers(_) => "headers",
             Self::Validate(_) => "validate",
+            Self::Cors(_) => "cors",
+            Self::SecurityHeaders(_) => "security_headers",
+            Self::Compress(_) => "compress",
         }
     }
 }
@@ -272,6 +288,8 @@ pub struct Route {
     pub priority: Priority,
     /// gRPC calls and event streams.
     pub streams: Streams,
+    /// WebSockets; without it requests for one are forwarded as any other.
+    pub websocket: Option<WebSocket>,
 }
 
 /// What a route does with a request.
@@ -295,6 +313,8 @@ pub enum Action {
         /// 301, 302, 303, 307 or 308.
         status: StatusCode,
     },
+    /// Answers with what is written here.
+    Respond(Box<Respond>),
 }
 
 /// Change of the path before forwarding. The query is kept unless the template writes its own.

@@ -12,10 +12,12 @@ mod overload;
 mod rendering;
 mod schema;
 mod secrets;
+mod shaping;
 mod split;
 mod streams;
 mod upstreams;
 mod validate;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 
 pub(crate) mod address;
 pub(crate) mod http;
+pub(crate) mod media;
+pub(crate) mod origin;
 pub(crate) mod quantity;
 pub(crate) mod text;
 

@@ -230,7 +230,15 @@ impl Discoverer {
     }
 
     fn last_known(&self, upstream: &str, settings: &Discovery) -> Vec<Target> {
-        let path = last_known::path(&self.0.options.data, upstream);
+        let data = &self.0.options.data;
+        if matches!(settings.source, DiscoverySource::Registration { .. }) {
+            // Written before a registration is confirmed; what was found from it is written later.
+            let registered = Table::kept(data, upstream);
+            if !registered.is_empty() {
+                return registered;
+            }
+        }
+        let path = last_known::path(data, upstream);
         last_known::load(&path, &last_known::describe(&settings.source))
     }
 

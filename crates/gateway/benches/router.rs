@@ -84,6 +84,7 @@ fn route(shape: Shape, index: usize) -> Result<Route, PatternError> {
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
         streams: Default::default(),
+        websocket: None,
     })
 }
 

@@ -377,7 +377,7 @@ async fn sniff(
             }
             // A silent connection must not hold up the end of the process.
             let is_to_close =
-                worker.phase() == Phase::Closing || worker.idle_closings.get() != idle_closings;
+                worker.phase() >= Phase::Closing || worker.idle_closings.get() != idle_closings;
             if input.is_empty() && drained && is_to_close {
                 return Poll::Ready(None);
             }

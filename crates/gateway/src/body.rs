@@ -6,9 +6,11 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::shaping::Encoded;
 use crate::sse::Events;
 use crate::traffic::Tee;
 use crate::validate::Watched;
+use crate::websocket::Opening;
 use crate::{grpc, http1, http2};
 
 /// A body that is read piece by piece. Nothing is read from its source before it is asked for:
@@ -39,6 +41,10 @@ pub(crate) enum Body {
     Call(Box<grpc::Relay>),
     /// An event stream that is kept alive.
     Events(Box<Events>),
+    /// From a target, compressed while it is read. Boxed: it is rare, and holds another body.
+    Encoded(Box<Encoded>),
+    /// No body: the target agreed to a WebSocket, to which both connections belong from now on.
+    WebSocket(Box<Opening>),
 }
 
 /// A piece of a body.
@@ -54,7 +60,7 @@ impl Body {
     /// Bytes still to come, if known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Empty => Some(0),
+            Self::Empty | Self::WebSocket(_) => Some(0),
             Self::Full(bytes) => Some(bytes.len() as u64),
             Self::Http1Request(body) => body.length(),
             Self::Http1Response(exchange) => exchange.length(),
@@ -66,6 +72,7 @@ impl Body {
             Self::GrpcWeb(messages) => messages.length(),
             Self::Call(relay) => relay.length(),
             Self::Events(_) => None,
+            Self::Encoded(encoded) => encoded.length(),
         }
     }
 
@@ -82,6 +89,7 @@ impl Body {
             Self::Call(relay) => relay.take_upload_progress(),
             Self::Events(events) => events.take_upload_progress(),
             Self::Watched(watched) => watched.body.take_upload_progress(),
+            Self::Encoded(encoded) => encoded.source().take_upload_progress(),
             _ => false,
         }
     }
@@ -91,6 +99,7 @@ impl Body {
         match self {
             Self::Http1Response(exchange) => exchange.read_large(is_large),
             Self::Watched(watched) => watched.body.read_large(is_large),
+            Self::Encoded(encoded) => encoded.source().read_large(is_large),
             _ => {}
         }
     }
@@ -120,7 +129,7 @@ impl Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame, Failure>>> {
         match self {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::WebSocket(_) => Poll::Ready(None),
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *self = Self::Empty;
@@ -136,6 +145,7 @@ impl Body {
             Self::GrpcWeb(messages) => messages.poll_frame(context),
             Self::Call(relay) => relay.poll_frame(context),
             Self::Events(events) => events.poll_frame(context),
+            Self::Encoded(encoded) => encoded.poll_frame(context),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
 use http::{HeaderValue, Method, StatusCode};
 use weir_contract::Violation;
 use weir_core::Problem;
@@ -18,6 +18,7 @@ use crate::message::{ResponseHead, Version};
 use crate::record::Recorder;
 use crate::request::Response;
 use crate::router::Missed;
+use crate::shaping;
 use crate::transform::{REQUEST_ID, add_hsts};
 
 /// Why a request gets no answer from a target.
@@ -115,6 +116,10 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     }
     if let Some(allow) = allow {
         fields.append(ALLOW, allow);
+    }
+    shaping::mark_denial(&record, &mut fields);
+    if failure == Failure::WebSocketVersion {
+        fields.append(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     add_hsts(client, &record.snapshot, &mut fields);
     let head = ResponseHead {

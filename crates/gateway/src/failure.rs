@@ -57,6 +57,9 @@ pub enum Failure {
     UndocumentedPath,
     /// The contract has the path, but not with this method.
     UndocumentedMethod,
+    /// A script of another site may not send what its preflight asks about; the text says which part of it
+    /// is not allowed.
+    PreflightRefused(&'static str),
     /// The upstream has no target that takes traffic.
     NoTarget,
     /// The upstream's circuit breaker is open; for so many seconds more.
@@ -84,10 +87,31 @@ pub enum Failure {
     UpstreamStalled,
     /// The target's response cannot be read.
     UpstreamMalformed(&'static str),
+    /// The answer could not be compressed.
+    EncodingFailed,
+    /// The handshake of a WebSocket is not as it must be; the text says which rule it broke.
+    WebSocketHandshake(&'static str),
+    /// A version of WebSocket that is not spoken here.
+    WebSocketVersion,
+    /// The page that asks for a WebSocket is not of an origin that may.
+    WebSocketOrigin,
+    /// As many WebSockets of the route are open as may be.
+    WebSocketLimit,
+    /// The client's frames broke a rule; the text says which.
+    WebSocketProtocol(&'static str),
+    /// The client's frame or message is larger than allowed; the text says which of the two.
+    WebSocketTooBig(&'static str),
+    /// Nothing came over a WebSocket for too long.
+    WebSocketIdle,
+    /// A WebSocket was closed because this process ends.
+    GoingAway,
+    /// The target cannot be asked for WebSockets, or takes such a request for another.
+    NoWebSocket,
 }
 
 impl Failure {
-    /// Whether it lies in the request that it was answered so, and not in load, targets or bans.
+    /// Whether it lies in the request that it was answered so, and not in load, targets or bans. Nor is a
+    /// visitor to blame for what a foreign page asks for.
     pub(crate) const fn is_the_clients(self) -> bool {
         matches!(
             self,
@@ -109,6 +133,9 @@ impl Failure {
                 | Self::UnsupportedMediaType(_)
                 | Self::UndocumentedPath
                 | Self::UndocumentedMethod
+                | Self::PreflightRefused(_)
+                | Self::WebSocketHandshake(_)
+                | Self::WebSocketVersion
         )
     }
 
@@ -137,6 +164,7 @@ impl Failure {
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::UndocumentedPath => "undocumented_path",
             Self::UndocumentedMethod => "undocumented_method",
+            Self::PreflightRefused(_) => "preflight_refused",
             Self::NoTarget => "no_target",
             Self::CircuitOpen(_) => "circuit_open",
             Self::UpstreamBusy => "upstream_busy",
@@ -150,6 +178,16 @@ impl Failure {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamStalled => "upstream_stalled",
             Self::UpstreamMalformed(_) => "upstream_malformed",
+            Self::EncodingFailed => "encoding_failed",
+            Self::WebSocketHandshake(_) => "websocket_handshake",
+            Self::WebSocketVersion => "websocket_version",
+            Self::WebSocketOrigin => "websocket_origin",
+            Self::WebSocketLimit => "websocket_limit",
+            Self::WebSocketProtocol(_) => "websocket_protocol",
+            Self::WebSocketTooBig(_) => "websocket_too_big",
+            Self::WebSocketIdle => "websocket_idle",
+            Self::GoingAway => "going_away",
+            Self::NoWebSocket => "upstream_without_websocket",
         }
     }
 
@@ -157,11 +195,15 @@ impl Failure {
     /// client is gone; it stands in logs, as nginx made it known.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::BadPath(_) | Self::InvalidRequest(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Malformed(_)
+            | Self::BadPath(_)
+            | Self::InvalidRequest(_)
+            | Self::WebSocketHandshake(_)
+            | Self::WebSocketProtocol(_) => StatusCode::BAD_REQUEST,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::WebSocketOrigin => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge | Self::WebSocketTooBig(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownCoding | Self::MethodNotForwarded => StatusCode::NOT_IMPLEMENTED,
             Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
@@ -170,21 +212,28 @@ impl Failure {
             | Self::BodyTimeout
             | Self::BodyTooSlow
             | Self::WriteTimeout
-            | Self::WriteTooSlow => StatusCode::REQUEST_TIMEOUT,
+            | Self::WriteTooSlow
+            | Self::WebSocketIdle => StatusCode::REQUEST_TIMEOUT,
             Self::Banned(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::MemoryPressure => StatusCode::SERVICE_UNAVAILABLE,
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::NoRoute | Self::UndocumentedPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed | Self::UndocumentedMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NoTarget | Self::CircuitOpen(_) | Self::UpstreamBusy | Self::QueueTimeout => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::PreflightRefused(_) => StatusCode::FORBIDDEN,
+            Self::EncodingFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoTarget
+            | Self::CircuitOpen(_)
+            | Self::UpstreamBusy
+            | Self::QueueTimeout
+            | Self::WebSocketLimit
+            | Self::GoingAway => StatusCode::SERVICE_UNAVAILABLE,
             Self::Resolve
             | Self::Connect(_)
             | Self::UpstreamTls(_)
             | Self::UpstreamReset(_)
-            | Self::UpstreamMalformed(_) => StatusCode::BAD_GATEWAY,
+            | Self::UpstreamMalformed(_)
+            | Self::NoWebSocket => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout
             | Self::UpstreamTimeout
             | Self::UpstreamStalled
@@ -220,6 +269,7 @@ impl Failure {
             Self::UnsupportedMediaType(_) => "The body's type or coding is not understood here.",
             Self::UndocumentedPath => "There is nothing at this path.",
             Self::UndocumentedMethod => "This path does not allow the method.",
+            Self::PreflightRefused(_) => "This origin may not send such a request.",
             Self::NoTarget => "No server is available for this request.",
             Self::CircuitOpen(_) => {
                 "The service behind the gateway fails and is left alone for now."
@@ -237,6 +287,16 @@ impl Failure {
             Self::UpstreamTimeout => "The service behind the gateway did not answer in time.",
             Self::UpstreamStalled => "The service behind the gateway stopped answering.",
             Self::UpstreamMalformed(_) => "The service behind the gateway answered incorrectly.",
+            Self::EncodingFailed => "The answer could not be compressed.",
+            Self::WebSocketHandshake(rule)
+            | Self::WebSocketProtocol(rule)
+            | Self::WebSocketTooBig(rule) => rule,
+            Self::WebSocketVersion => "The only version of WebSocket spoken here is 13.",
+            Self::WebSocketOrigin => "Pages of this origin may not open a WebSocket here.",
+            Self::WebSocketLimit => "There are more WebSockets than may be open at the moment.",
+            Self::WebSocketIdle => "Nothing came over the WebSocket for too long.",
+            Self::GoingAway => "This gateway is about to end.",
+            Self::NoWebSocket => "The service behind the gateway does not take WebSockets.",
         }
     }
 
@@ -247,11 +307,15 @@ impl Failure {
             | Self::BadPath(text)
             | Self::InvalidRequest(text)
             | Self::UnsupportedMediaType(text)
+            | Self::PreflightRefused(text)
             | Self::DeadlineExceeded(text)
             | Self::Connect(text)
             | Self::UpstreamTls(text)
             | Self::UpstreamReset(text)
-            | Self::UpstreamMalformed(text) => Some(text),
+            | Self::UpstreamMalformed(text)
+            | Self::WebSocketHandshake(text)
+            | Self::WebSocketProtocol(text)
+            | Self::WebSocketTooBig(text) => Some(text),
             Self::BodyTooSlow | Self::WriteTooSlow => Some("below the minimum rate"),
             _ => None,
         }
@@ -277,6 +341,7 @@ impl Failure {
                 | Self::BadPath(_)
                 | Self::UnknownCoding
                 | Self::UnknownVersion
+                | Self::WebSocketProtocol(_)
         )
     }
 

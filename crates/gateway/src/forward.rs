@@ -78,7 +78,8 @@ pub(crate) async fn forward(
     let mut wish = affinity::wish(model, head, forward.path, record.client_address);
     let now = forward.client.worker.pools.now();
     let mut retries = Retries::new(&model.retry, &local.budget, &head.method, now);
-    let may_hedge = is_bodiless && head.method.is_idempotent() && !head.expects_continue;
+    let is_plain = !head.expects_continue && head.upgrade.is_none();
+    let may_hedge = is_bodiless && head.method.is_idempotent() && is_plain;
     let mut hedges = match &model.hedge {
         Some(hedge) if may_hedge => hedge.attempts,
         _ => 0,
@@ -298,6 +299,7 @@ impl Forward<'_> {
             content_length: head.content_length,
             expects_continue: head.expects_continue,
             reads_ahead: head.version < Version::Http2 && self.client.appetite.is_large(),
+            upgrade: head.upgrade.handshake(),
         }
     }
 

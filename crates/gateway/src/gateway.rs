@@ -26,6 +26,8 @@ use crate::worker::{self, Command, Shared, Start};
 
 /// Access records that may wait for the log's writer, per worker.
 const RECORDS: usize = 8 * 1024;
+/// Time that WebSockets have to close at the end of a drain.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How often a drain looks whether connections are left.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
@@ -285,8 +287,8 @@ impl Gateway {
     }
 
     /// Stops accepting, lets requests under way end, and asks clients to leave with their next
-    /// answer. Connections that stay silent are closed after half of `within`, what is left at its
-    /// end is cut. Tells how many connections that were.
+    /// answer. Connections that stay silent are closed after half of `within`, WebSockets [`FAREWELL`]
+    /// before its end; what is left then is cut. Tells how many connections that were.
     ///
     /// `handed_over` says that another process has the same listening sockets: connections that
     /// wait in them are its to serve.
@@ -300,7 +302,10 @@ impl Gateway {
         self.revisions().sockets.clear();
         let end = tokio::time::Instant::now() + within;
         let close = tokio::time::Instant::now() + within / 2;
+        // What they do not need is theirs to go on.
+        let leave = end - FAREWELL.min(within / 4);
         let mut closing = false;
+        let mut leaving = false;
         let mut interval = tokio::time::interval(DRAIN_LOOK);
         loop {
             let now = interval.tick().await;
@@ -312,6 +317,10 @@ impl Gateway {
             if !closing && now >= close {
                 self.tell_all(|| Command::Close);
                 closing = true;
+            }
+            if !leaving && now >= leave {
+                self.tell_all(|| Command::Leave);
+                leaving = true;
             }
         }
         let left = self.connections();

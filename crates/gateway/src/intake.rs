@@ -127,6 +127,7 @@ mod tests {
                     content_length: None,
                     expects_continue: false,
                     fields: crate::Fields::new(),
+                    upgrade: crate::websocket::Upgrade::None,
                 };
                 normalise_query(&mut head).map(|()| head.query.map(|query| query.to_string()))
             };

@@ -43,6 +43,7 @@ mod request;
 mod retry;
 pub mod rewrite;
 pub mod router;
+mod shaping;
 mod snapshot;
 mod sse;
 mod stream;
@@ -52,6 +53,7 @@ pub mod traffic;
 mod transform;
 mod upstream;
 mod validate;
+pub mod websocket;
 mod worker;
 
 pub use failure::Failure;

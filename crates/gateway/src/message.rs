@@ -4,6 +4,7 @@ use bytestring::ByteString;
 use http::{Method, StatusCode};
 
 use crate::fields::Fields;
+use crate::websocket::Upgrade;
 
 /// HTTP version of one side of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,12 +63,14 @@ pub(crate) struct RequestHead {
     pub(crate) expects_continue: bool,
     /// All other fields, without `host`.
     pub(crate) fields: Fields,
+    /// Whether another protocol is asked for.
+    pub(crate) upgrade: Upgrade,
 }
 
 /// A response's head; framing is not among the fields, as in [`RequestHead`].
 #[derive(Debug)]
 pub(crate) struct ResponseHead {
-    /// Status, 200 or above.
+    /// Status, 200 or above, or 101.
     pub(crate) status: StatusCode,
     /// `Content-Length`: of the body that follows, or for `HEAD` and 304 of the one that would.
     pub(crate) content_length: Option<u64>,

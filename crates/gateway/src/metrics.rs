@@ -199,6 +199,8 @@ pub struct WorkerCounters {
     pub pressure: Counter,
     /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
     pub by_version: [Counter; Version::ALL.len()],
+    /// Answers compressed, by coding: gzip, br, zstd.
+    pub compression: [CompressionCounters; 3],
     /// Answers made here or cut short, by [`crate::Failure::reason`].
     pub by_reason: Counters<{ REASONS.len() }>,
 }
@@ -221,8 +223,19 @@ impl<const N: usize> std::ops::Deref for Counters<N> {
     }
 }
 
+/// What is counted for a content coding, by one worker.
+#[derive(Debug, Default)]
+pub struct CompressionCounters {
+    /// Answers that were compressed.
+    pub answers: Counter,
+    /// Bytes before.
+    pub taken: Counter,
+    /// Bytes after.
+    pub written: Counter,
+}
+
 /// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 36] = [
+pub const REASONS: [&str; 49] = [
     "malformed_request",
     "head_too_large",
     "body_too_large",
@@ -259,6 +272,19 @@ pub const REASONS: [&str; 36] = [
     "memory_pressure",
     "banned",
     "redirect",
+    "preflight",
+    "preflight_refused",
+    "respond",
+    "encoding_failed",
+    "websocket_handshake",
+    "websocket_version",
+    "websocket_origin",
+    "websocket_limit",
+    "websocket_protocol",
+    "websocket_too_big",
+    "websocket_idle",
+    "going_away",
+    "upstream_without_websocket",
 ];
 
 impl WorkerCounters {

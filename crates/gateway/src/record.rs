@@ -16,10 +16,12 @@ use crate::failure::Failure;
 use crate::grpc;
 use crate::message::Version;
 use crate::overload::admission;
+use crate::shaping::Asked;
 use crate::snapshot::LocalSnapshot;
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
 use crate::validate::{Fault, Held};
+use crate::websocket::WebSocketRecord;
 
 /// One request, as the access log tells it.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub struct AccessRecord {
     pub grpc_status: Option<GrpcStatus>,
     /// Which part of the request breaks the route's contract, if that let it pass.
     pub fault: Option<&'static str>,
+    /// What became of the WebSocket that it opened. Sizes are of the messages' payload then.
+    pub websocket: Option<Box<WebSocketRecord>>,
 }
 
 /// Bytes of a request's body that were read so far; the body and the recorder share it.
@@ -110,6 +114,8 @@ pub(crate) struct Recorder {
     upstream_head: Option<Duration>,
     reason: Option<&'static str>,
     cause: Option<&'static str>,
+    /// What the request says about its answer's shape.
+    pub(crate) asked: Asked,
     /// Why the answer was made here.
     pub(crate) failure: Option<Failure>,
     /// If it is a gRPC call.
@@ -120,6 +126,7 @@ pub(crate) struct Recorder {
     pub(crate) operation: Option<usize>,
     /// Memory of the request's body, if it is here as a whole.
     pub(crate) held: Option<Held>,
+    websocket: Option<Box<WebSocketRecord>>,
     completed: bool,
 }
 
@@ -160,11 +167,13 @@ impl Recorder {
             upstream_head: None,
             reason: None,
             cause: None,
+            asked: Asked::default(),
             failure: None,
             call: None,
             fault: None,
             operation: None,
             held: None,
+            websocket: None,
             completed: false,
         })
     }
@@ -294,6 +303,13 @@ impl Recorder {
         self.sent += bytes as u64;
     }
 
+    /// It opened a WebSocket, which has ended.
+    pub(crate) fn upgraded(&mut self, websocket: WebSocketRecord, received: u64, sent: u64) {
+        self.websocket = Some(Box::new(websocket));
+        self.received = Some(Rc::new(Cell::new(received)));
+        self.sent = sent;
+    }
+
     /// The answer was handed over entirely.
     pub(crate) fn complete(mut self: Box<Self>) {
         // A call is told why it is cut short, and has its proper end then.
@@ -339,9 +355,14 @@ impl Drop for Recorder {
         let duration = self.started.elapsed();
         let worker = &self.client.worker;
         let received = self.received.as_ref().map_or(0, |meter| meter.get());
+        // A WebSocket lasts as long as its sides want: what a request takes is the time to its opening.
+        let served = match (&self.websocket, self.upstream_head) {
+            (Some(_), Some(opened)) => opened,
+            _ => duration,
+        };
         self.snapshot
             .route_counters(self.route, worker.index)
-            .record(status, duration, received, self.sent);
+            .record(status, served, received, self.sent);
         worker.counters.by_version[self.version as usize].add(1);
         self.count_call();
         if let Some(reason) = self.reason {
@@ -423,6 +444,7 @@ impl Recorder {
                 .as_ref()
                 .and_then(|fault| fault.get())
                 .map(weir_contract::Place::as_str),
+            websocket: self.websocket.take(),
         }
     }
 }

@@ -22,12 +22,14 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::overload::admission;
 use crate::record::{Meter, Recorder};
 use crate::router::RouteRequest;
+use crate::shaping;
 use crate::snapshot::LocalSnapshot;
 use crate::sse;
 use crate::timer::Timer;
 use crate::traffic;
 use crate::traffic::mirror::{self, Original};
 use crate::transform::Matched;
+use crate::websocket;
 
 /// A request as a protocol engine hands it over.
 pub(crate) struct Request {
@@ -142,7 +144,7 @@ async fn live(
         is_trusted,
     } = intake::understand(client, snapshot, head, record)?;
 
-    // 3. Route: one look-up.
+    // 3. Route: one look-up. A preflight takes the route of the request that it asks about.
     let wanted = RouteRequest {
         host: &host,
         path: &path,
@@ -150,12 +152,16 @@ async fn live(
         method: &head.method,
         fields: &head.fields,
     };
-    let found = snapshot.router.find(&wanted)?;
+    let found = shaping::find(snapshot, &wanted)?;
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
+    shaping::begin(route, head, record);
     if !client.worker.is_calm() {
         record.has_waited = true;
         admission::pass(client, route.priority, timer).await?;
+    }
+    if route.websocket.is_some() || !head.upgrade.is_none() {
+        websocket::begin(client, route, head, !body.is_end())?;
     }
     let captures = found.captures.named(&route.paths, &path);
     let matched = Matched {
@@ -167,9 +173,17 @@ async fn live(
         captures,
     };
 
-    // 4. Redirects, and which upstream it is.
+    // 4. Preflights, redirects, answers of the configuration, and which upstream it is.
+    if let Some(answer) = matched.preflight(head, record)? {
+        return Ok(answer);
+    }
     let (chosen, mirror, rewrite, host) = match &route.action {
         Action::Redirect { to, status } => return Ok(matched.redirect(to, *status, head, record)?),
+        Action::Respond(respond) => {
+            let mut answer = matched.respond(respond, head, record)?;
+            shaping::encode(&client.worker, route, head, record, &mut answer);
+            return Ok(answer);
+        }
         Action::Forward {
             to,
             mirror,
@@ -187,7 +201,10 @@ async fn live(
         None => body,
     };
     // Calls have rules of their own.
-    let body = grpc::accept(route, head, body, record)?;
+    let body = match head.upgrade.is_none() {
+        true => grpc::accept(route, head, body, record)?,
+        false => body,
+    };
 
     // 10. Transform the request.
     matched.transform_request(head, record, is_trusted)?;
@@ -195,7 +212,7 @@ async fn live(
 
     // A copy goes its own way; it begins when the body was read.
     let body = match mirror {
-        Some(mirror) => {
+        Some(mirror) if head.upgrade.is_none() => {
             let original = Original {
                 worker: &client.worker,
                 snapshot,
@@ -207,7 +224,7 @@ async fn live(
             };
             mirror::copy(mirror, &original, body)
         }
-        None => body,
+        _ => body,
     };
 
     // 11. Forward: pick a target, with deadlines, and another one where that is safe.
@@ -223,15 +240,20 @@ async fn live(
 
     // 12. Transform the response, and what is not over with its head. 14, the record, is written when the answer's end is sent.
     if let Some(rules) = &route.validation {
-        rules.response(client, &head.method, &mut answer, record);
+        rules.response(client, head, &mut answer, record);
     }
     grpc::relay(record, &mut answer);
-    if let Some(rules) = route.streams.sse {
+    if let Some(rules) = route.streams.sse.filter(|_| head.upgrade.is_none()) {
         sse::relay(rules, client, &mut answer);
     }
     matched.transform_response(&mut answer.head, head, record)?;
+    websocket::settle(head, &mut answer)?;
     if let Some(cookie) = chosen.cookie {
         answer.head.fields.append(SET_COOKIE, cookie);
+    }
+    // What becomes a tunnel has no body.
+    if !matches!(answer.body, Body::WebSocket(_)) {
+        shaping::encode(&client.worker, route, head, record, &mut answer);
     }
     Ok(answer)
 }

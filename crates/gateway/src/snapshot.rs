@@ -15,11 +15,13 @@ use weir_config::pattern::PathPattern;
 use crate::header_rules::{HeaderRules, Side};
 use crate::metrics::{RouteCounters, UpstreamCounters, ValidationCounters, per_worker};
 use crate::router::Router;
+use crate::shaping::Shaping;
 use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{BreakerReport, Load, LocalUpstream, Member, Pools, Targets, View};
 use crate::validate::{self, Checker, Validation};
+use crate::websocket::{self, Gate, WebSocketCounters};
 
 /// A compiled configuration; immutable, shared by all workers.
 pub struct Snapshot {
@@ -34,6 +36,10 @@ pub struct Snapshot {
     pub(crate) encoded_slash: model::EncodedSlash,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) access_log: bool,
+    /// Whether a route answers preflights.
+    pub(crate) has_cors: bool,
+    /// Whether a route lets WebSockets through.
+    pub(crate) has_websockets: bool,
     /// For requests that no route took.
     unrouted: Arc<[RouteCounters]>,
 }
@@ -50,10 +56,13 @@ pub(crate) struct Route {
     pub(crate) response_headers: Vec<HeaderRules>,
     /// Boxed: most routes have none.
     pub(crate) validation: Option<Box<Validation>>,
+    /// Boxed: most routes have none.
+    pub(crate) shaping: Option<Box<Shaping>>,
     /// Which shares a split has now.
     pub(crate) split: Option<Arc<Running>>,
     pub(crate) counters: Arc<[RouteCounters]>,
     pub(crate) mirrored: Arc<[MirrorCounters]>,
+    pub(crate) websocket: Option<Arc<websocket::Settings>>,
 }
 
 impl Route {
@@ -108,6 +117,7 @@ struct Counted {
     served: Arc<[RouteCounters]>,
     mirrored: Arc<[MirrorCounters]>,
     validated: Option<validate::Counted>,
+    websockets: Arc<Gate>,
 }
 
 impl Compiler {
@@ -143,7 +153,12 @@ impl Compiler {
             .map(|route| self.route(&config, route, &mut counters))
             .collect();
         self.splits(&config, &mut routes);
+        let has_cors = routes
+            .iter()
+            .filter_map(|route| route.shaping.as_deref())
+            .any(Shaping::has_cors);
         let snapshot = Snapshot {
+            has_cors,
             router: Router::compile(&config.routes),
             routes,
             upstreams,
@@ -153,6 +168,7 @@ impl Compiler {
             encoded_slash: config.encoded_slash,
             trusted_proxies: config.trusted_proxies.clone(),
             access_log: config.log.access,
+            has_websockets: config.routes.iter().any(|route| route.websocket.is_some()),
             unrouted: Arc::clone(&self.unrouted),
             config,
         };
@@ -236,6 +252,7 @@ impl Compiler {
                 served: per_worker(self.workers),
                 mirrored: per_worker(self.workers),
                 validated: None,
+                websockets: Gate::new(self.workers),
             },
         };
         let validation = Validation::compile(
@@ -275,9 +292,14 @@ impl Compiler {
             request_headers: request.collect(),
             response_headers: response.collect(),
             validation,
+            shaping: Shaping::compile(config, route),
             split: None,
             counters: counted.served,
             mirrored: counted.mirrored,
+            websocket: route.websocket.clone().map(|model| {
+                let gate = counted.websockets;
+                Arc::new(websocket::Settings { model, gate })
+            }),
         }
     }
 }
@@ -303,6 +325,9 @@ pub struct RouteReport<'a> {
     pub mirrored: Option<&'a [MirrorCounters]>,
     /// Its requests and responses as its contract judged them; `None` if the route has none.
     pub validated: Option<(&'a [ValidationCounters], &'a [ValidationCounters])>,
+    /// WebSockets that are open, and counters of all, one set per worker; `None` if the route lets none
+    /// through.
+    pub websockets: Option<(usize, &'a [WebSocketCounters])>,
 }
 
 /// One upstream, for reports.
@@ -334,6 +359,7 @@ impl Snapshot {
             counters: &self.unrouted,
             mirrored: None,
             validated: None,
+            websockets: None,
         };
         self.routes
             .iter()
@@ -345,6 +371,10 @@ impl Snapshot {
                     let counted = &validation.counted;
                     (&*counted.requests, &*counted.responses)
                 }),
+                websockets: route
+                    .websocket
+                    .as_ref()
+                    .map(|settings| (settings.gate.open(), &*settings.gate.counters)),
             })
             .chain(std::iter::once(unrouted))
     }

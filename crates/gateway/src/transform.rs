@@ -21,6 +21,7 @@ use crate::render::RenderContext;
 use crate::request::Answer;
 use crate::rewrite;
 use crate::router::PathCaptures;
+use crate::shaping;
 use crate::snapshot::{LocalSnapshot, Route};
 
 /// Joins a request's log line, its error answer and what the target logs.
@@ -146,6 +147,7 @@ impl<'a> Matched<'a> {
     ) -> Result<(), Failure> {
         hop::strip_hop_by_hop(&mut answer.fields)
             .map_err(|_| Failure::UpstreamMalformed("connection names too many options"))?;
+        shaping::mark(self.route, &record.asked, &mut answer.fields);
         let mut scratch = Vec::new();
         for rules in &self.route.response_headers {
             let rendered = rules.render(&self.context(head, record), &mut scratch);

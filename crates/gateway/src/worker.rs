@@ -19,6 +19,7 @@ use crate::control::Notice;
 use crate::metrics::WorkerCounters;
 use crate::overload::{Line, MemoryLevel, Overload, Shedder};
 use crate::record::AccessRecord;
+use crate::shaping::Encoders;
 use crate::snapshot::{LocalSnapshot, Snapshot};
 use crate::timer::{RESOLUTION, Timers};
 use crate::upstream::Pools;
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Drain(Backlog),
     /// Close idle connections.
     Close,
+    /// Close WebSockets.
+    Leave,
     /// End at once.
     Stop,
 }
@@ -65,6 +68,8 @@ pub(crate) enum Phase {
     Draining,
     /// Connections without a request are closed.
     Closing,
+    /// WebSockets are closed, which nothing else would end.
+    Leaving,
 }
 
 /// The state that connections of one worker share. Never leaves its thread.
@@ -73,6 +78,7 @@ pub(crate) struct Worker {
     pub(crate) timers: Rc<Timers>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) pools: Pools,
+    pub(crate) encoders: Rc<Encoders>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) counters: Arc<WorkerCounters>,
     phase: Cell<Phase>,
@@ -257,6 +263,7 @@ async fn serve(start: Start) {
         timers: Rc::clone(&timers),
         buffers,
         pools,
+        encoders: Rc::default(),
         shared,
         counters,
         phase: Cell::new(Phase::Serving),
@@ -300,6 +307,7 @@ async fn serve(start: Start) {
                 worker.enter(Phase::Draining);
             }
             Command::Close => worker.enter(Phase::Closing),
+            Command::Leave => worker.enter(Phase::Leaving),
             Command::Stop => return,
         }
     }

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    check, completions, demo, doctor, dry_run, explain, reload, run, schema, traffic, upgrade,
-    upstreams, version,
+    check, completions, demo, doctor, dry_run, explain, import, reload, run, schema, traffic,
+    upgrade, upstreams, version,
 };
 
 /// API gateway in one binary.
@@ -133,6 +133,7 @@ pub(crate) enum Command {
     Match(dry_run::Arguments),
     Explain(explain::Arguments),
     Schema(schema::Arguments),
+    Import(import::Arguments),
     Doctor(doctor::Arguments),
     Upstreams(upstreams::Arguments),
     Reload(reload::Arguments),

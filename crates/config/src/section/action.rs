@@ -1,10 +1,10 @@
-//! What a route does with its requests: forward or redirect them.
+//! What a route does with its requests: forward, redirect or answer them.
 
 use http::StatusCode;
 
 use super::check::{self, Declared};
 use super::headers::{CaptureUse, note_captures};
-use super::{mirror, split};
+use super::{mirror, respond, split};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
@@ -54,10 +54,10 @@ pub(super) fn decode(
     declared: &mut Declared,
     uses: &mut Vec<CaptureUse>,
 ) -> Option<Action> {
-    let chosen = object.one_of(context, &["upstream", "split", "redirect"]);
+    let chosen = object.one_of(context, &["upstream", "split", "redirect", "respond"]);
     if chosen.is_none() && !object.has_unknown() {
         let finding = Finding::error(codes::NOTHING_CHOSEN, "the route does not say what to do")
-            .help("write `upstream` or `split` to forward, or `redirect`");
+            .help("write `upstream` or `split` to forward, or `redirect` or `respond`");
         object.report(context, object.node.head(), finding);
     }
     let upstream = object
@@ -72,17 +72,23 @@ pub(super) fn decode(
     let redirect = object
         .written("redirect")
         .and_then(|cursor| decode_redirect(context, &cursor, uses));
+    let respond = object
+        .written("respond")
+        .and_then(|cursor| respond::decode(context, &cursor));
     let rewrite = object
         .written("rewrite")
         .and_then(|cursor| decode_rewrite(context, &cursor, uses));
     let host = object
         .get("host")
         .and_then(|cursor| decode_host(context, &cursor));
-    if chosen == Some("redirect") {
+    if let Some(chosen @ ("redirect" | "respond")) = chosen {
         for key in ["mirror", "rewrite", "host", "grpc", "sse"] {
             if object.written(key).is_some() {
-                object.report_conflict(context, "redirect", key);
+                object.report_conflict(context, chosen, key);
             }
+        }
+        if chosen == "respond" {
+            return respond.map(|respond| Action::Respond(Box::new(respond)));
         }
         let (to, status) = redirect?;
         return Some(Action::Redirect { to, status });

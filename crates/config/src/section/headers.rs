@@ -259,7 +259,7 @@ pub(super) fn is_secret_name(name: &str) -> bool {
     name == "cookie" || name.ends_with("-token") || parts.iter().any(|part| name.contains(part))
 }
 
-fn report_twice(context: &mut Context<'_>, places: Vec<(HeaderName, Span)>) {
+pub(super) fn report_twice(context: &mut Context<'_>, places: Vec<(HeaderName, Span)>) {
     context.report_repeated(places, |name, first| {
         Finding::error(
             codes::LISTED_TWICE,

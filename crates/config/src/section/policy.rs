@@ -1,6 +1,9 @@
 //! `policies`: named, of one kind each.
 
+use super::compress::{self, COMPRESS};
+use super::cors::{self, CORS};
 use super::headers::{self, CaptureUse, HEADERS};
+use super::security::{self, SECURITY_HEADERS};
 use super::validate::{self, VALIDATE};
 use crate::codes;
 use crate::decode::{Context, Named, Object};
@@ -22,6 +25,17 @@ pub(super) static POLICY: Record = Record {
             Shape::Record(&VALIDATE),
             "Checks messages against an OpenAPI document, or against JSON Schemas.",
         ),
+        field(
+            "cors",
+            Shape::Record(&CORS),
+            "Lets scripts of other sites call, and read the answers.",
+        ),
+        field(
+            "security_headers",
+            Shape::Record(&SECURITY_HEADERS),
+            "Headers that tell browsers to be careful.",
+        ),
+        field("compress", Shape::Record(&COMPRESS), "Compresses answers."),
         field("jwt", Shape::Anything, "Verifies JSON Web Tokens.").refused(),
         field(
             "rate_limit",
@@ -34,10 +48,19 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-const KINDS: [&str; 5] = ["headers", "validate", "jwt", "rate_limit", "cache"];
+const KINDS: [&str; 8] = [
+    "headers",
+    "cors",
+    "security_headers",
+    "compress",
+    "validate",
+    "jwt",
+    "rate_limit",
+    "cache",
+];
 
 /// Kinds of which a route can have one policy only: two would have to disagree.
-pub(super) const ACTING_ONCE: [&str; 1] = ["validate"];
+pub(super) const ACTING_ONCE: [&str; 4] = ["cors", "security_headers", "compress", "validate"];
 
 pub(super) fn decode(
     context: &mut Context<'_>,
@@ -54,6 +77,9 @@ pub(super) fn decode(
     let settings = object.written(chosen?)?;
     let kind = match chosen? {
         "headers" => PolicyKind::Headers(headers::decode(context, &settings, uses)?),
+        "cors" => PolicyKind::Cors(Box::new(cors::decode(context, &settings)?)),
+        "security_headers" => PolicyKind::SecurityHeaders(security::decode(context, &settings)?),
+        "compress" => PolicyKind::Compress(compress::decode(context, &settings)?),
         "validate" => PolicyKind::Validate(validate::decode(context, &settings)?),
         _ => return None, // refused where the object was opened
     };

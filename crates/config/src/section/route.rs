@@ -9,11 +9,13 @@ use super::headers::{self, CaptureUse, HEADERS};
 use super::matcher::{self, MATCH};
 use super::mirror::MIRROR;
 use super::overload::{self, PRIORITIES};
+use super::respond::RESPOND;
 use super::split::SPLIT;
+use super::websocket::{self, WEBSOCKET};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Action, HeaderPolicy, Match, Priority, Route, Streams};
+use crate::model::{Match, Route};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -23,7 +25,7 @@ use crate::value::text::{self, NAME};
 
 pub(super) static ROUTE: Record = Record {
     name: "route",
-    about: "Which requests are answered how: with `upstream`, `split` or `redirect`.",
+    about: "Which requests are answered how: with `upstream`, `split`, `redirect` or `respond`.",
     fields: &[
         field("name", Shape::Text(&NAME), "Unique name, shown in logs and metrics.").required(),
         field("match", Shape::Record(&MATCH), "Which requests it takes. Default: every request.")
@@ -37,6 +39,7 @@ pub(super) static ROUTE: Record = Record {
         field("upstream", Shape::Text(&NAME), "Name of the upstream that answers."),
         field("split", Shape::Record(&SPLIT), "Shares of the requests for several upstreams."),
         field("redirect", Shape::Record(&REDIRECT), "Answers with a redirect instead."),
+        field("respond", Shape::Record(&RESPOND), "Answers with what is written here instead."),
         field("mirror", Shape::Record(&MIRROR), "Copies of requests for another upstream. Default: none."),
         field("rewrite", Shape::Record(&REWRITE), "Changes the path before it is forwarded."),
         field(
@@ -59,6 +62,12 @@ pub(super) static ROUTE: Record = Record {
         .default("normal"),
         field("grpc", Shape::Record(&GRPC), "gRPC calls.").default("{}"),
         field("sse", Shape::Record(&SSE), "Event streams. Default: they pass as they are."),
+        field(
+            "websocket",
+            WEBSOCKET,
+            "Lets WebSockets through. `true` takes the defaults of its settings.",
+        )
+        .default("false"),
     ],
 };
 
@@ -148,6 +157,12 @@ fn decode(
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
     let priority = overload::decode_priority(context, &object.get("priority")?);
     let streams = grpc::decode(context, &object);
+    let websocket = websocket::decode(context, &object.get("websocket")?);
+    for answer in ["redirect", "respond"] {
+        if websocket.is_some() && object.written(answer).is_some() {
+            object.report_conflict(context, answer, "websocket");
+        }
+    }
     if let Some(matcher) = known_paths {
         report_unknown_captures(context, matcher, &uses);
     }
@@ -155,41 +170,25 @@ fn decode(
     let match_span = object
         .written("match")
         .map_or(name_span, |_| object.key_span("match"));
-    let route = build(
-        name.clone(),
-        matcher,
-        policies,
-        action,
-        headers,
-        priority,
-        streams,
-    );
+    let route = match (name.clone(), matcher, action, headers, streams) {
+        (Some(name), Some(matcher), Some(action), Some(headers), Some(streams)) => Some(Route {
+            name,
+            matcher,
+            policies,
+            action,
+            headers,
+            priority,
+            streams,
+            websocket,
+        }),
+        _ => None,
+    };
     Some(Decoded {
         name,
         name_span,
         match_span,
         identity,
         route,
-    })
-}
-
-fn build(
-    name: Option<String>,
-    matcher: Option<Match>,
-    policies: Vec<usize>,
-    action: Option<Action>,
-    headers: Option<HeaderPolicy>,
-    priority: Priority,
-    streams: Option<Streams>,
-) -> Option<Route> {
-    Some(Route {
-        name: name?,
-        matcher: matcher?,
-        policies,
-        action: action?,
-        headers: headers?,
-        priority,
-        streams: streams?,
     })
 }
 

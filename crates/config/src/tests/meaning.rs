@@ -119,7 +119,7 @@ routes:
             .upstreams()
             .next()
             .map_or("", |at| loaded.config.upstreams[at].name.as_str()),
-        Action::Redirect { .. } => panic!(),
+        _ => panic!(),
     };
     assert_eq!((upstream_of(0), upstream_of(1)), ("b", "a"));
 }

@@ -173,7 +173,7 @@ fn mirrors_and_priorities_mean_what_they_say() {
     .config;
     let mirror = |route: usize| match &config.routes[route].action {
         Action::Forward { mirror, .. } => *mirror,
-        Action::Redirect { .. } => None,
+        _ => None,
     };
     let expected = Mirror {
         upstream: 2,

@@ -4,6 +4,7 @@ mod content;
 mod convert;
 mod kinds;
 mod operation;
+mod outline;
 mod parameter;
 mod paths;
 mod pointer;
@@ -22,7 +23,7 @@ use paths::{Paths, Template};
 use pointer::At;
 
 pub(crate) use content::Form;
-pub use pointer::methods;
+pub use outline::{Loss, Outline, OutlinedPath, outline};
 
 /// How a document is read.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ const METHODS: [&str; 8] = [
 ];
 
 /// Keys of a path item that are operations.
-pub fn methods() -> impl Iterator<Item = &'static str> {
+fn methods() -> impl Iterator<Item = &'static str> {
     METHODS.into_iter()
 }
 
@@ -118,19 +118,22 @@ pub(crate) fn methods_of(documents: &Documents, item: &At) -> Result<Vec<(String
         .collect())
 }
 
-/// Path of the first server (OpenAPI §4.8.5), with the defaults of its variables and without a slash
-/// at its end.
-pub(crate) fn server_path(document: &Value) -> String {
-    let Some(server) = document.pointer("/servers/0") else {
-        return String::new();
-    };
-    let mut url = server["url"].as_str().unwrap_or_default().to_owned();
+/// URL of the first server (OpenAPI §4.8.5), with the defaults of its variables.
+pub(crate) fn server_url(of: &Value) -> Option<String> {
+    let server = of.pointer("/servers/0")?;
+    let mut url = server["url"].as_str()?.to_owned();
     if let Some(variables) = server["variables"].as_object() {
         for (name, variable) in variables {
             let value = variable["default"].as_str().unwrap_or_default();
             url = url.replace(&format!("{{{name}}}"), value);
         }
     }
+    Some(url)
+}
+
+/// Path of the first server, without a slash at its end.
+pub(crate) fn server_path(of: &Value) -> String {
+    let url = server_url(of).unwrap_or_default();
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
         None => url.as_str(),

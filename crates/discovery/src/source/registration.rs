@@ -63,6 +63,12 @@ impl Table {
         directory.join(format!("{upstream}.json"))
     }
 
+    /// Who was registered in an earlier process.
+    pub(crate) fn kept(data: &Path, upstream: &str) -> Vec<Target> {
+        let kept = load(&Self::path(data, upstream));
+        kept.into_values().map(Target::from).collect()
+    }
+
     /// The table with who was registered in an earlier process.
     pub(crate) fn open(
         file: PathBuf,

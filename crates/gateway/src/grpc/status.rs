@@ -120,6 +120,20 @@ mod tests {
             "unknown_expectation",
             "head_timeout",
             "redirect",
+            "preflight",
+            "preflight_refused",
+            "respond",
+            "encoding_failed",
+            // A request for a WebSocket is no call.
+            "websocket_handshake",
+            "websocket_version",
+            "websocket_origin",
+            "websocket_limit",
+            "websocket_protocol",
+            "websocket_too_big",
+            "websocket_idle",
+            "going_away",
+            "upstream_without_websocket",
         ];
         assert_eq!(without, never);
     }

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::stream::Stream;
 use crate::upstream::{ForwardHead, Pool, Received, Slot};
+use crate::websocket::{End, Handshake, Opening};
 
 /// Largest response head.
 const MOST_HEAD: usize = 64 * 1024;
@@ -32,7 +33,7 @@ pub(crate) struct Connection {
     /// Whether an exchange was completed on it before.
     reused: bool,
     /// Its place among the target's connections.
-    _slot: Slot,
+    slot: Slot,
 }
 
 impl Connection {
@@ -40,8 +41,12 @@ impl Connection {
         Self {
             stream,
             reused: false,
-            _slot: slot,
+            slot,
         }
+    }
+
+    fn into_end(self) -> End {
+        End::http1(self.stream, Some(self.slot))
     }
 
     /// Whether an idle connection is still good: a target that closed it, or that speaks without
@@ -99,6 +104,10 @@ pub(crate) struct Exchange {
     received: bool,
     /// Whether the upload moved on behind the response's head.
     uploaded: bool,
+    /// What the target is asked to agree to.
+    upgrade: Option<Rc<Handshake>>,
+    /// The target agreed, and whether messages may be compressed.
+    switched: Option<bool>,
 }
 
 impl Exchange {
@@ -161,6 +170,24 @@ impl Exchange {
             keep_alive: false,
             received: false,
             uploaded: false,
+            upgrade: head.upgrade.cloned(),
+            switched: None,
+        }
+    }
+
+    /// Whether the target agreed to another protocol.
+    pub(crate) fn is_switched(&self) -> bool {
+        self.switched.is_some()
+    }
+
+    /// The connection, which speaks another protocol now.
+    pub(crate) fn into_opening(mut self: Box<Self>) -> Body {
+        match (self.connection.take(), self.upgrade.take(), self.switched) {
+            (Some(connection), Some(handshake), Some(may_compress)) => {
+                let input = std::mem::take(&mut self.input);
+                Opening::body(connection.into_end(), input, handshake, may_compress)
+            }
+            _ => Body::Empty,
         }
     }
 
@@ -235,7 +262,11 @@ impl Exchange {
                 self.scanner = HeadScanner::default();
                 let parsed = parse_response(&mut self.input, length, &self.method)?;
                 if parsed.head.status == StatusCode::SWITCHING_PROTOCOLS {
-                    return Poll::Ready(Err(Failure::UpstreamMalformed("unasked-for upgrade")));
+                    let Some(handshake) = &self.upgrade else {
+                        return Poll::Ready(Err(Failure::UpstreamMalformed("unasked-for upgrade")));
+                    };
+                    self.switched = Some(handshake.check_switch(&parsed.head.fields)?);
+                    return Poll::Ready(Ok(Received::Final(parsed.head)));
                 }
                 if parsed.head.status == StatusCode::CONTINUE {
                     self.stop_awaiting_continue();

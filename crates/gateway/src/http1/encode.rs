@@ -10,6 +10,8 @@ use crate::message::ResponseHead;
 use crate::output::Output;
 use crate::upstream::ForwardHead;
 
+const UPGRADE: &[u8] = b"connection: upgrade\r\nupgrade: websocket\r\n";
+
 /// How a body is framed on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -48,6 +50,9 @@ pub(crate) fn request_head(
     } else if let Some(length) = content_length {
         write_length(out, length);
     }
+    if head.upgrade.is_some() {
+        out.extend_from_slice(UPGRADE);
+    }
     if expects_continue {
         out.extend_from_slice(b"expect: 100-continue\r\n");
     }
@@ -63,6 +68,8 @@ pub(crate) enum Persistence {
     KeepAlive,
     /// This is the last response.
     Close,
+    /// What follows is a WebSocket.
+    Switch,
 }
 
 /// Writes a response's head. `date` is added if the response states none.
@@ -87,8 +94,13 @@ pub(crate) fn response_head(
         (_, Some(length)) if head.status != StatusCode::NO_CONTENT => write_length(out, length),
         _ => {}
     }
+    if head.status == StatusCode::UPGRADE_REQUIRED {
+        // RFC 9110 §15.5.22. A target's own is of its connection, and did not get here.
+        out.extend_from_slice(UPGRADE);
+    }
     match persistence {
         Persistence::Default => {}
+        Persistence::Switch => out.extend_from_slice(UPGRADE),
         Persistence::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
         Persistence::Close => out.extend_from_slice(b"connection: close\r\n"),
     }

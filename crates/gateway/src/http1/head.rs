@@ -14,6 +14,7 @@ use super::decoder::Decoder;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::message::{RequestHead, ResponseHead, Version, has_body};
+use crate::websocket::Upgrade;
 
 /// Most fields that are parsed; `limits.headers` may be lower, not higher.
 pub(crate) const MOST_HEADERS: usize = 256;
@@ -122,6 +123,7 @@ pub(crate) fn parse_request(
         content_length: reader.content_length,
         expects_continue: reader.expects_continue && version == Version::Http11,
         fields: reader.fields,
+        upgrade: Upgrade::None,
     };
     Ok(ParsedRequest {
         head,

@@ -109,6 +109,11 @@ impl Io {
         self.output.compact(&self.buffers);
     }
 
+    /// What becomes of a connection that speaks another protocol: the stream, and what was read of it.
+    pub(super) fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.input)
+    }
+
     pub(super) fn poll_flush(
         &mut self,
         context: &mut Context<'_>,

@@ -12,6 +12,7 @@ mod head;
 mod io;
 mod respond;
 mod server;
+mod switch;
 
 pub(crate) use client::{Connection, Exchange};
 pub(crate) use decoder::may_be_trailer;

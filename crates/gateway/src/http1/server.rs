@@ -12,6 +12,8 @@ use bytes::{Buf, BytesMut};
 use super::head::{HeadLimits, HeadScanner, ParsedRequest, parse_request};
 use super::io::{HEAD_READ, InterimSender, Io, poll_shutdown, take_body};
 use super::respond::respond;
+use super::switch::switch;
+use crate::body::Body;
 use crate::client::Client;
 use crate::deny;
 use crate::failure::Failure;
@@ -86,6 +88,10 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, t
         let Some(response) = response else {
             return;
         };
+        if matches!(response.body, Body::WebSocket(_)) {
+            // Boxed: few connections become one.
+            return Box::pin(switch(&client, io, &timer, response)).await;
+        }
         let sent = respond(&client, &io, &timer, response, &method, version, keep_alive).await;
         // What bounded the exchange does not bound the next one.
         timer.lift_end();
@@ -152,7 +158,7 @@ async fn next_request(client: &Client, io: &RefCell<Io>, timer: &Timer, served: 
                         timer.set(timeouts.head);
                     }
                 }
-            } else if client.worker.phase() == Phase::Closing
+            } else if client.worker.phase() >= Phase::Closing
                 || client.worker.idle_closings.get() != idle_closings
             {
                 return Poll::Ready(Next::Close);

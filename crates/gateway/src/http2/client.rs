@@ -1,13 +1,15 @@
 //! Exchanges with a target over HTTP/2; one connection carries many.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::client::ResponseFuture;
+use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONTENT_LENGTH, TE};
-use http::{HeaderValue, StatusCode, Uri};
+use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_KEY, TE};
+use http::{HeaderValue, Method, StatusCode, Uri};
 
 use crate::body::{Body, Frame};
 use crate::failure::Failure;
@@ -16,6 +18,7 @@ use crate::http1::content_length;
 use crate::message::ResponseHead;
 use crate::stream::Stream;
 use crate::upstream::{Fate, ForwardHead, Received, Share};
+use crate::websocket::{End, Handshake, Opening};
 
 /// Response bytes that a target may have in flight, per stream.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -60,6 +63,10 @@ pub(crate) struct Exchange {
     fate: Fate,
     /// Whether the upload moved on behind the response's head.
     uploaded: bool,
+    /// What the target is asked to agree to, and the way to it then.
+    upgrade: Option<(Rc<Handshake>, SendStream<Bytes>)>,
+    /// The target agreed, and whether messages may be compressed.
+    switched: Option<bool>,
     /// Counts the exchange on its connection.
     share: Share,
 }
@@ -82,16 +89,23 @@ impl Exchange {
         let Some(request) = request(head, &body) else {
             return Err((Failure::Malformed("The request target is not valid."), body));
         };
-        let end = body.is_end();
+        let end = body.is_end() && head.upgrade.is_none();
         let Ok((response, stream)) = share.sender().send_request(request, end) else {
             return Err((Failure::UpstreamReset("no stream could be opened"), body));
         };
-        let upload = (!end).then_some(Upload {
-            stream,
-            body,
-            pending: Bytes::new(),
-            awaits_continue: head.expects_continue,
-        });
+        let (upload, upgrade) = match head.upgrade {
+            Some(handshake) => (None, Some((Rc::clone(handshake), stream))),
+            None if end => (None, None),
+            None => {
+                let upload = Upload {
+                    stream,
+                    body,
+                    pending: Bytes::new(),
+                    awaits_continue: head.expects_continue,
+                };
+                (Some(upload), None)
+            }
+        };
         Ok(Self {
             response: Some(response),
             receive: None,
@@ -101,8 +115,26 @@ impl Exchange {
             touched: false,
             fate: Fate::Unknown,
             uploaded: false,
+            upgrade,
+            switched: None,
             share,
         })
+    }
+
+    /// Whether the target agreed to another protocol.
+    pub(crate) fn is_switched(&self) -> bool {
+        self.switched.is_some()
+    }
+
+    /// The stream, which speaks another protocol now.
+    pub(crate) fn into_opening(self) -> Body {
+        match (self.upgrade, self.receive, self.switched) {
+            (Some((handshake, send)), Some(receive), Some(may_compress)) => {
+                let end = End::http2(send, receive, Some(self.share));
+                Opening::body(end, BytesMut::new(), handshake, may_compress)
+            }
+            _ => Body::Empty,
+        }
     }
 
     pub(crate) fn length(&self) -> Option<u64> {
@@ -203,10 +235,14 @@ impl Exchange {
         };
         self.length = length;
         self.receive = Some(receive);
+        let fields = Fields::from(parts.headers);
+        if let Some((handshake, _)) = self.upgrade.as_ref().filter(|_| parts.status.is_success()) {
+            self.switched = Some(handshake.check_terms(&fields)?);
+        }
         Poll::Ready(Ok(Received::Final(ResponseHead {
             status: parts.status,
             content_length: length,
-            fields: Fields::from(parts.headers),
+            fields,
         })))
     }
 
@@ -381,6 +417,16 @@ fn request(head: &ForwardHead<'_>, body: &Body) -> Option<http::Request<()>> {
     if map.get(TE).is_some_and(|value| value != "trailers") {
         map.remove(TE);
     }
+    if head.upgrade.is_some() {
+        // RFC 8441 §4, §5.
+        *request.method_mut() = Method::CONNECT;
+        request.headers_mut().remove(SEC_WEBSOCKET_KEY);
+        request
+            .extensions_mut()
+            .insert(Protocol::from_static("websocket"));
+        return Some(request);
+    }
+    let map = request.headers_mut();
     let length = body
         .length()
         .filter(|length| *length > 0)

@@ -7,6 +7,7 @@ mod receive;
 mod resets;
 mod send;
 mod server;
+mod switch;
 
 use crate::body::Frame;
 use crate::failure::Failure;

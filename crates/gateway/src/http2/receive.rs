@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use h2::RecvStream;
+use h2::ext::Protocol;
 use h2::server::SendResponse;
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
 use http::{HeaderValue, Method, StatusCode};
@@ -21,6 +22,7 @@ use crate::http1::{content_length, is_authority};
 use crate::message::{RequestHead, Version};
 use crate::overload::Pace;
 use crate::record::Meter;
+use crate::websocket::Upgrade;
 
 /// The body of a request, if it has one, and what counts it.
 pub(super) fn take_body(
@@ -54,9 +56,16 @@ pub(super) fn read_head(
     request: http::Request<RecvStream>,
     most_headers: usize,
 ) -> Result<(RequestHead, RecvStream), Failure> {
-    let (parts, receive) = request.into_parts();
+    let (mut parts, receive) = request.into_parts();
+    let mut upgrade = Upgrade::None;
     if parts.method == Method::CONNECT {
-        return Err(Failure::MethodNotForwarded);
+        let protocol = parts.extensions.get::<Protocol>();
+        if protocol.is_none_or(|protocol| protocol.as_str() != "websocket") {
+            return Err(Failure::MethodNotForwarded);
+        }
+        // What the same request is over HTTP/1.1, and is routed as (RFC 8441 §5).
+        parts.method = Method::GET;
+        upgrade = Upgrade::Connect;
     }
     let mut map = parts.headers;
     if map.len() > most_headers {
@@ -113,6 +122,7 @@ pub(super) fn read_head(
         content_length: length,
         expects_continue,
         fields: Fields::from(map),
+        upgrade,
     };
     Ok((head, receive))
 }

@@ -16,6 +16,8 @@ use super::prefixed::{Prefixed, Writing};
 use super::receive::{read_head, take_body};
 use super::resets::Resets;
 use super::send::{InterimSender, send};
+use super::switch::switch;
+use crate::body::Body;
 use crate::client::Client;
 use crate::deny;
 use crate::failure::Failure;
@@ -41,6 +43,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, timer: Timer) {
     let snapshot = client.worker.snapshot();
     let (limits, timeouts) = (snapshot.limits, snapshot.timeouts);
+    let has_websockets = snapshot.has_websockets;
     drop(snapshot);
     let mut builder = h2::server::Builder::new();
     builder
@@ -51,6 +54,9 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, t
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MOST_PENDING_RESETS)
         .max_local_error_reset_streams(Some(MOST_CAUSED_RESETS));
+    if has_websockets {
+        builder.enable_connect_protocol();
+    }
     let writing = Rc::<Writing>::default();
     let prefixed = Prefixed {
         input,
@@ -226,10 +232,17 @@ async fn serve_stream(
     let timers = &client.worker.timers;
     let method = request.method().clone();
     let sender = Rc::new(RefCell::new(respond));
+    // What an extended CONNECT brings is no body of a request.
+    let mut stream = None;
     let answer = async {
         match read_head(request, client.worker.snapshot().limits.headers) {
             Ok((head, receive)) => {
-                let (body, meter) = take_body(client, receive, &head, &sender);
+                let (body, meter) = if head.upgrade.is_none() {
+                    take_body(client, receive, &head, &sender)
+                } else {
+                    stream = Some(receive);
+                    (Body::Empty, None)
+                };
                 let interim = Interim::Http2(InterimSender(Rc::clone(&sender)));
                 request::answer(
                     client,
@@ -260,6 +273,11 @@ async fn serve_stream(
     let Some(response) = response else {
         return resets.count(timers.now(), true);
     };
+    if let (Body::WebSocket(_), Some(stream)) = (&response.body, stream) {
+        resets.count(timers.now(), false);
+        // Boxed: few streams become one.
+        return Box::pin(switch(client, &timer, &sender, stream, response)).await;
+    }
     let sent = send(client, &timer, &sender, response, &method).await;
     resets.count(timers.now(), sent == Err(Failure::ClientClosed));
 }

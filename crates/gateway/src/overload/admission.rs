@@ -75,6 +75,7 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         cause: None,
         grpc_status: None,
         fault: None,
+        websocket: None,
     });
 }
 

@@ -30,6 +30,7 @@ fn with_request<T>(
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
         streams: Default::default(),
+        websocket: None,
     };
     let rules = Rules {
         keep_encoded_slash: true,

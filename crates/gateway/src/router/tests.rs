@@ -40,6 +40,7 @@ fn route(name: &str, words: &str) -> Route {
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
         streams: Default::default(),
+        websocket: None,
     }
 }
 

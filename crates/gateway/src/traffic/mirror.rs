@@ -182,6 +182,7 @@ impl Copy {
                 content_length: self.content_length,
                 expects_continue: false,
                 reads_ahead: false,
+                upgrade: None,
             };
             let _in_flight = InFlight::begin(pool);
             pool.counters().requests.add(1);

@@ -97,6 +97,7 @@ pub(crate) async fn attempt(
         timer,
         deadlines.upstream.connect,
         &mut timing.connecting,
+        head.upgrade.is_some(),
     )
     .await
     {
@@ -107,6 +108,12 @@ pub(crate) async fn attempt(
         Acquired::Http1(connection) => {
             let exchange = http1::Exchange::start(connection, Rc::clone(pool), head, body);
             Attempt::Http1(Box::new(exchange))
+        }
+        // Boxed: rare.
+        Acquired::Http2(share)
+            if head.upgrade.is_some() && !Box::pin(share.takes_websockets()).await =>
+        {
+            return Err(failed(Failure::NoWebSocket, Some(body)));
         }
         Acquired::Http2(share) => match http2::Exchange::start(share, head, body) {
             Ok(exchange) => Attempt::Http2(Box::new(exchange)),
@@ -285,6 +292,8 @@ impl Attempt {
     /// The response's body.
     pub(crate) fn into_body(self) -> Body {
         match self {
+            Self::Http1(exchange) if exchange.is_switched() => exchange.into_opening(),
+            Self::Http2(exchange) if exchange.is_switched() => exchange.into_opening(),
             Self::Http1(exchange) if exchange.length() == Some(0) && !exchange.is_uploading() => {
                 Body::Empty
             }

@@ -48,10 +48,13 @@ pub(super) async fn acquire(
     timer: &Timer,
     limit: Duration,
     connecting: &mut Option<Duration>,
+    upgrades: bool,
 ) -> Result<Acquired, Failure> {
     let may_share = match pool.target.connector.http2 {
         UpstreamHttp2::Never => false,
         UpstreamHttp2::Always => true,
+        // A target that speaks both is asked as browsers ask: few servers take WebSockets over HTTP/2.
+        UpstreamHttp2::Negotiate if upgrades => false,
         UpstreamHttp2::Negotiate => !pool.http2.is_empty(),
     };
     let slot = if may_share {
@@ -65,7 +68,9 @@ pub(super) async fn acquire(
     };
     let started = Instant::now();
     // Boxed: handshakes are large and rare, and would make every connection's task as large.
-    let opened = timer.limit(limit, Box::pin(open(pool, slot))).await;
+    let opened = timer
+        .limit(limit, Box::pin(open(pool, slot, upgrades)))
+        .await;
     *connecting = Some(started.elapsed());
     match opened {
         Ok(Ok(acquired)) => Ok(acquired),
@@ -112,9 +117,9 @@ async fn turn(pool: &Rc<Pool>, timer: &Timer, limit: Duration) -> Result<Turn, F
 }
 
 /// Makes a connection in that place; without one, takes part in one that others use, too.
-async fn open(pool: &Rc<Pool>, slot: Option<Slot>) -> Result<Acquired, Failure> {
+async fn open(pool: &Rc<Pool>, slot: Option<Slot>, upgrades: bool) -> Result<Acquired, Failure> {
     if slot.is_some() {
-        return establish(pool, slot).await;
+        return establish(pool, slot, upgrades).await;
     }
     if let Some(share) = shared(pool).await {
         return Ok(Acquired::Http2(share));
@@ -124,7 +129,7 @@ async fn open(pool: &Rc<Pool>, slot: Option<Slot>) -> Result<Acquired, Failure> 
     if let Some(share) = shared(pool).await {
         return Ok(Acquired::Http2(share));
     }
-    establish(pool, slot).await
+    establish(pool, slot, upgrades).await
 }
 
 async fn shared(pool: &Pool) -> Option<Share> {
@@ -138,13 +143,21 @@ async fn shared(pool: &Pool) -> Option<Share> {
     None
 }
 
-async fn establish(pool: &Rc<Pool>, slot: Option<Slot>) -> Result<Acquired, Failure> {
+async fn establish(
+    pool: &Rc<Pool>,
+    slot: Option<Slot>,
+    upgrades: bool,
+) -> Result<Acquired, Failure> {
     let connector = &pool.target.connector;
     let tcp = connect_tcp(pool).await?;
     let (stream, speaks_http2) = match &connector.tls {
         None => (Stream::Tcp(tcp), connector.http2 == UpstreamHttp2::Always),
         Some((config, name)) => {
-            let tls = TlsConnector::from(Arc::clone(config))
+            let mut config = Arc::clone(config);
+            if upgrades && connector.http2 == UpstreamHttp2::Negotiate {
+                Arc::make_mut(&mut config).alpn_protocols = vec![b"http/1.1".to_vec()];
+            }
+            let tls = TlsConnector::from(config)
                 .connect(name.clone(), tcp)
                 .await
                 .map_err(|error| {

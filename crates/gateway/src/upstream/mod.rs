@@ -20,6 +20,7 @@ pub(crate) mod target;
 #[cfg(test)]
 mod testing;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -27,6 +28,7 @@ use rustls_pki_types::ServerName;
 
 use crate::fields::Fields;
 use crate::message::ResponseHead;
+use crate::websocket::Handshake;
 
 pub(crate) use attempt::{Attempted, Deadlines, Fate, Outcome, Timing, attempt};
 pub use breaker::{BreakerReport, Phase};
@@ -60,6 +62,8 @@ pub(crate) struct ForwardHead<'a> {
     /// Whether much of the response may be read before the client is known to take it. An HTTP/1
     /// client waits for one response at a time; an HTTP/2 client could leave a hundred lying.
     pub(crate) reads_ahead: bool,
+    /// It asks for a WebSocket.
+    pub(crate) upgrade: Option<&'a Rc<Handshake>>,
 }
 
 /// A head from a target.

@@ -3,12 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use crate::http2::Sender;
 
 /// Most connections to one target, per worker. One more is made when the target's limit of streams
 /// is reached on all others, so that slow exchanges of one client do not hold up everybody's.
 const MOST_CONNECTIONS: usize = 8;
+
+/// How long a target may take to state its settings, and how often it is looked whether it has.
+const SETTINGS_WAIT: Duration = Duration::from_secs(1);
+const SETTINGS_LOOK: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 struct Connection {
@@ -19,6 +24,7 @@ struct Connection {
     idle_since: Cell<Option<u64>>,
     /// It did not answer in time: what is under way may end, nothing new is sent.
     given_up: Cell<bool>,
+    since: Instant,
 }
 
 /// The connections of one worker to one target.
@@ -63,6 +69,7 @@ impl SharedConnections {
             exchanges: Cell::new(0),
             idle_since: Cell::new(None),
             given_up: Cell::new(false),
+            since: Instant::now(),
         });
         let share = Share::of(&connection);
         let mut connections = self.0.borrow_mut();
@@ -121,6 +128,19 @@ impl Share {
     /// Waits until a request can be sent; an error means that the connection ended.
     pub(super) async fn ready(&mut self) -> Result<(), h2::Error> {
         std::future::poll_fn(|context| self.sender.poll_ready(context)).await
+    }
+
+    /// Whether the target takes WebSockets (RFC 8441 §3). It says so with the first that it says, which on
+    /// a new connection may not have come yet.
+    pub(super) async fn takes_websockets(&self) -> bool {
+        while !self.sender.is_extended_connect_protocol_enabled() {
+            if self.connection.since.elapsed() >= SETTINGS_WAIT {
+                return false;
+            }
+            // The library tells nobody when settings come.
+            tokio::time::sleep(SETTINGS_LOOK).await;
+        }
+        true
     }
 
     /// Whether more was sent than the target takes at a time: it states that only after the first

@@ -112,7 +112,8 @@ impl Validation {
             query: head.query.as_deref(),
             // Two of them are none: who is behind may read the other one.
             content_type: joined(&head.fields, "content-type").as_deref(),
-            has_body: !body.is_end(),
+            // What comes behind a handshake is no body.
+            has_body: head.upgrade.is_none() && !body.is_end(),
             field: &|name| joined(&head.fields, name),
         });
         record.operation = judgement.operation;
@@ -193,16 +194,16 @@ impl Validation {
     pub(crate) fn response(
         &self,
         client: &Rc<Client>,
-        method: &Method,
+        head: &RequestHead,
         answer: &mut Answer,
         record: &Recorder,
     ) {
-        let Some(checker) = &self.checker else {
+        let Some(checker) = self.checker.as_ref().filter(|_| head.upgrade.is_none()) else {
             return;
         };
         let counters = &self.counted.responses[client.worker.index];
         let body = std::mem::replace(&mut answer.body, Body::Empty);
-        let is_head = *method == Method::HEAD;
+        let is_head = head.method == Method::HEAD;
         let job = Job {
             rules: Arc::clone(&self.rules),
             counters: Arc::clone(&self.counted.responses),

@@ -32,6 +32,8 @@ struct Route<'a> {
     mirror: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect: Option<Redirect>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    respond: Option<Value>,
     #[serde(flatten)]
     served: Served,
 }
@@ -119,12 +121,13 @@ pub(super) async fn list(State(shared): SharedState) -> Response {
 
 fn describe<'a>(config: &'a Config, route: &'a model::Route, served: Served) -> Route<'a> {
     let upstream = |at: usize| config.upstreams[at].name.as_str();
-    let (to, mirror, redirect) = match &route.action {
-        Action::Forward { to, mirror, .. } => (Some(to), mirror.as_ref(), None),
+    let (to, mirror, redirect, status) = match &route.action {
+        Action::Forward { to, mirror, .. } => (Some(to), mirror.as_ref(), None, None),
         Action::Redirect { to, status } => {
             let (to, status) = (to.to_string(), status.as_u16());
-            (None, None, Some(Redirect { to, status }))
+            (None, None, Some(Redirect { to, status }), None)
         }
+        Action::Respond(respond) => (None, None, None, Some(respond.status.as_u16())),
     };
     let side = |backend: &model::Backend| json!({ "upstream": upstream(backend.upstream), "weight": backend.weight });
     let (single, split) = match to {
@@ -146,6 +149,7 @@ fn describe<'a>(config: &'a Config, route: &'a model::Route, served: Served) -> 
             |mirror| json!({ "upstream": upstream(mirror.upstream), "percent": mirror.percent }),
         ),
         redirect,
+        respond: status.map(|status| json!({ "status": status })),
         served,
     }
 }

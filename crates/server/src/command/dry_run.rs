@@ -246,6 +246,12 @@ fn render(request: &Request, explanation: &Explanation, plan: &Plan, output: &Ou
         Towards::Redirect { status, location } => {
             line("redirects", &format!("{status} to {location}"));
         }
+        Towards::Answer { status, bytes } => {
+            line(
+                "answers",
+                &format!("{status} with {bytes} bytes of its own"),
+            );
+        }
         Towards::Refusal {
             status,
             reason,

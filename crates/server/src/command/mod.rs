@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod dry_run;
 pub(crate) mod explain;
+pub(crate) mod import;
 pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod schema;

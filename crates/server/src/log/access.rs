@@ -86,6 +86,15 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
     if let Some(cause) = record.cause {
         json.string("weir.cause", cause.as_bytes());
     }
+    if let Some(websocket) = &record.websocket {
+        json.number("weir.websocket.close_code", websocket.close_code);
+        json.string(
+            "weir.websocket.closed_by",
+            websocket.closed_by.as_str().as_bytes(),
+        );
+        json.number("weir.websocket.messages_received", websocket.received);
+        json.number("weir.websocket.messages_sent", websocket.sent);
+    }
     json.end();
 }
 
@@ -168,6 +177,12 @@ fn write_text(line: &mut Vec<u8>, record: &AccessRecord, colored: bool) {
         line.extend_from_slice(b" (");
         line.extend_from_slice(cause.as_bytes());
         line.push(b')');
+    }
+    if let Some(websocket) = &record.websocket {
+        let (by, code) = (websocket.closed_by.as_str(), websocket.close_code);
+        let (received, sent) = (websocket.received, websocket.sent);
+        let text = format!(" websocket: {received} in, {sent} out, {code} by {by}");
+        line.extend_from_slice(text.as_bytes());
     }
     line.push(b'\n');
 }

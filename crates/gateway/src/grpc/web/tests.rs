@@ -122,6 +122,7 @@ fn the_suffix_of_a_content_type_stays() {
         content_length: Some(8),
         expects_continue: false,
         fields: Fields::new(),
+        upgrade: crate::websocket::Upgrade::None,
     };
     let json = HeaderValue::from_static("application/grpc-web-text+json");
     head.fields.set(CONTENT_TYPE, json);

@@ -75,6 +75,7 @@ fn a_request_head_is_written_for_the_next_hop() {
         content_length: None,
         expects_continue: true,
         reads_ahead: true,
+        upgrade: None,
     };
     let mut out = BytesMut::new();
     encode::request_head(&mut out, &head, false, Some(7), true);

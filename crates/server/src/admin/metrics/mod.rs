@@ -10,8 +10,10 @@ mod health;
 mod overload;
 mod process;
 mod resilience;
+mod shaping;
 mod traffic;
 mod validation;
+mod websocket;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -48,7 +50,9 @@ fn collect(shared: &Shared, format: Format) -> String {
     let snapshot = gateway.snapshot();
     requests(&mut exposition, &snapshot);
     grpc::collect(&mut exposition, &snapshot);
+    websocket::collect(&mut exposition, &snapshot);
     workers(&mut exposition, gateway);
+    shaping::collect(&mut exposition, gateway);
     overload::collect(&mut exposition, gateway);
     upstreams(&mut exposition, &snapshot);
     health::collect(&mut exposition, &snapshot);

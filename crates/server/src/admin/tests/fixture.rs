@@ -66,12 +66,14 @@ upstreams:
   catalog: {{ targets: [{{ address: '{target}', zone: a }}], http2: false }}
 policies:
   tidy: {{ headers: {{}} }}
+  valid: {{ validate: {{ schema: {{}} }} }}
 routes:
-  - {{ name: items, match: {{ methods: GET }}, policies: [tidy], upstream: catalog }}
+  - {{ name: items, match: {{ methods: GET }}, policies: [tidy, valid], upstream: catalog }}
   - name: canary
     match: {{ path: /canary }}
     split: {{ upstreams: {{ catalog: 1 }}, guard: {{ error_rate: 5% }} }}
     mirror: {{ upstream: catalog }}
+    websocket: true
 log: {{ access: false }}
 drain_timeout: 1s
 "
@@ -80,7 +82,7 @@ drain_timeout: 1s
     let loaded = weir_config::load_text(&text, "weir.yaml", base, &LoadOptions::default());
     let mut config = loaded.expect("a configuration").config;
     let PolicyKind::Headers(tidy) = &mut config.policies[0].kind else {
-        panic!("tidy changes headers");
+        panic!("another kind");
     };
     tidy.request = secret_rules();
     config.routes[0].headers.response = secret_rules();

@@ -71,6 +71,12 @@ pub(super) enum Towards {
         status: u16,
         location: String,
     },
+    /// The configuration's own answer.
+    Answer {
+        status: u16,
+        /// Of its body.
+        bytes: usize,
+    },
     /// The address cannot be written with what the request holds.
     Refusal {
         status: u16,
@@ -134,6 +140,10 @@ impl Plan {
                     location: shown(&location),
                 },
                 Err(error) => refusal(error),
+            },
+            Action::Respond(respond) => Towards::Answer {
+                status: respond.status.as_u16(),
+                bytes: respond.body.len(),
             },
         };
         let mut request_headers = Vec::new();
@@ -240,7 +250,7 @@ fn context<'a>(
 ) -> RenderContext<'a> {
     let upstream_name = match &route.action {
         Action::Forward { to, .. } => config.upstreams[chosen(to, &request.fields)].name.as_str(),
-        Action::Redirect { .. } => "",
+        Action::Redirect { .. } | Action::Respond(_) => "",
     };
     RenderContext {
         client_address: hop::client_address(&request.fields, PEER, &config.trusted_proxies),

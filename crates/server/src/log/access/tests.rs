@@ -7,6 +7,7 @@ use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 use weir_core::{GrpcStatus, RequestId};
 use weir_gateway::Version;
+use weir_gateway::websocket::{By, WebSocketRecord};
 
 use super::*;
 
@@ -35,6 +36,7 @@ pub(in crate::log) fn record() -> AccessRecord {
         cause: None,
         grpc_status: None,
         fault: None,
+        websocket: None,
     }
 }
 
@@ -217,6 +219,12 @@ fn the_document_lists_every_field() {
         cause: Some("because"),
         grpc_status: Some(GrpcStatus::Unavailable),
         fault: Some("body"),
+        websocket: Some(Box::new(WebSocketRecord {
+            close_code: 1000,
+            closed_by: By::Client,
+            received: 1,
+            sent: 1,
+        })),
         ..record()
     };
     let written: BTreeSet<String> = parsed(&record)
