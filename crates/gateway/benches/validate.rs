@@ -28,7 +28,11 @@ fn main() -> Result<(), Fault> {
     let check = measure(|| {
         let judgement = contract.judge(black_box(&request));
         let rule = judgement.body;
-        rule.is_some_and(|rule| contract.check_body(rule, black_box(order.as_bytes())).is_ok())
+        rule.is_some_and(|rule| {
+            contract
+                .check_body(rule, black_box(order.as_bytes()))
+                .is_ok()
+        })
     });
     println!("body {} bytes", order.len());
     println!("read  {:>8.2} µs", read.as_secs_f64() * 1e6);

@@ -85,3 +85,14 @@ fn links_that_lead_away_are_not_followed() {
         loaded.files
     );
 }
+
+#[test]
+fn routes_that_answer_by_themselves_have_nothing_to_validate() {
+    let text = text("{schema: {}}").replace(
+        "upstream: up, policies: [p]}]",
+        "upstream: up}, {name: b, match: {path: /b}, policies: [p], redirect: {to: /c}}]",
+    );
+    let warnings = loaded(&text).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0].code, "WR0510");
+}

@@ -19,7 +19,7 @@ use crate::schema::{Schema, SchemaOptions, fault_of, settings};
 const BASE: &str = "weir-file:///definitions";
 
 /// Keywords whose value is a schema.
-const ONE: [&str; 13] = [
+const ONE: [&str; 12] = [
     "items",
     "additionalItems",
     "additionalProperties",
@@ -32,7 +32,6 @@ const ONE: [&str; 13] = [
     "then",
     "else",
     "contentSchema",
-    "unevaluated",
 ];
 /// Keywords whose value is a list of schemas.
 const MANY: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
