@@ -60,6 +60,8 @@ class Sample:
     start: float = 0
     others: float = 0
     idle_bytes: float | None = None
+    # Warm-up included.
+    answered: int = 0
     mistakes: list = dataclasses.field(default_factory=list)
 
 
@@ -93,11 +95,21 @@ def measure(bench, row, name, index, module, binary, round_number):
         else:
             measure_load(bench, row, url, server, directory, sample)
         sample.mistakes += check_sample(row, url, bench.environment, bench.certificate)
+    if row.told:
+        # The server has ended: nothing is left to be written.
+        lines = count_lines(directory / "access.log")
+        if lines < sample.answered:
+            sample.mistakes.append(f"{lines:,} lines in the log for {sample.answered:,} answers")
     return sample
 
 
+def count_lines(path):
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+
+
 def measure_load(bench, row, url, server, directory, sample):
-    run_load(row, url, bench.warm_up, bench.environment, bench.load_cpus, directory)
+    warm_up = run_load(row, url, bench.warm_up, bench.environment, bench.load_cpus, directory)
     peer_before = cpu_seconds(server.pids())
     ours_before = child_cpu_seconds() + cpu_seconds(bench.upstream.pids())
     machine_before = machine_cpu_seconds()
@@ -108,6 +120,7 @@ def measure_load(bench, row, url, server, directory, sample):
     sample.cpu = cpu_seconds(pids) - peer_before
     sample.resident = resident_bytes(pids)
     sample.requests = outcome.requests
+    sample.answered = warm_up.requests + outcome.requests
     sample.p50, sample.p99 = outcome.p50, outcome.p99
     sample.others = max(0, machine_spent - ours - sample.cpu) / outcome.seconds
     sample.mistakes += outcome.mistakes

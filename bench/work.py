@@ -37,6 +37,8 @@ class Row:
     idle: bool = False
     # Weir with all that watches over upstreams and load; the others as in the first row.
     guarded: bool = False
+    # An access log in a file; Weir also traces one request of a hundred.
+    told: bool = False
 
     @property
     def tls(self):
@@ -62,6 +64,7 @@ ROWS = [
     Row("large-h2", "HTTP/2 over TLS 1.3, 64 KiB body", "h2+tls", LARGE_BODY, LARGE_PATH),
     Row("routes", f"HTTP/1.1, small JSON, {ROUTES:,} routes", "h1", routes=True),
     Row("guarded", "HTTP/1.1, small JSON, Weir alone with health checks, breaker, limits, split", "h1", guarded=True),
+    Row("told", "HTTP/1.1, small JSON, access log in a file; Weir's in JSON, and 1 % traces", "h1", told=True),
     Row("idle", f"HTTP/1.1, small JSON, beside {IDLE_CONNECTIONS:,} idle connections", "h1", idle=True),
 ]
 

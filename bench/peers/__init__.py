@@ -7,7 +7,7 @@
 
 What all configurations have in common, so that the same work is compared:
 
-- one worker thread (process, for nginx), no access log, no compression, no request buffering rules;
+- one worker thread (process, for nginx), no access log but in `told` (nginx and Weir only), no compression, no request buffering rules;
 - keep-alive on both sides without a bound on requests, and room for more idle upstream connections
   than the load has requests in flight, so that no peer connects to the upstream while measured;
 - 16 KiB for a head; buffers for bodies as each peer works best with (tried on the 64 KiB rows);

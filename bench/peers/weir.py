@@ -31,6 +31,14 @@ limits: { connections_per_address: 10000 }
 overload: { memory: 1GiB, bans: true }
 """
 
+# One line of JSON for each request, and one request of a hundred as spans; the upstream takes the exports.
+TOLD = """
+log: {{ level: warn, output: "file:{directory}/access.log" }}
+tracing: {{ sample: 1% }}
+otlp: {{ endpoint: "http://127.0.0.1:{port}", protocol: http }}
+"""
+QUIET = "log: { access: false, level: warn }"
+
 
 def find(arguments):
     return str(arguments.weir.resolve()) if arguments.weir.is_file() else None
@@ -61,7 +69,7 @@ def prepare(binary, scenario):
     path.write_text(f"""
 workers: 1
 admin: {{ address: 127.0.0.1:{scenario.admin_port} }}
-log: {{ access: false, level: warn }}
+{TOLD.format(directory=scenario.directory, port=scenario.upstream_port) if scenario.row.told else QUIET}
 listeners:
   - {{ address: 127.0.0.1:{scenario.plain_port} }}
   - {{ address: 127.0.0.1:{scenario.tls_port}, tls: {{ certificate: "file:{tls.chain}", key: "file:{tls.key}" }} }}

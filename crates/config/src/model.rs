@@ -22,6 +22,7 @@ mod overload;
 mod resilience;
 mod shaping;
 mod streams;
+mod telemetry;
 mod traffic;
 mod upstream;
 mod validate;
@@ -39,6 +40,10 @@ pub use shaping::{
     Subtype,
 };
 pub use streams::{Grpc, Sse, Streams};
+pub use telemetry::{
+    Log, LogFormat, LogLevel, LogOutput, LogRotation, Otlp, OtlpProtocol, Redaction, Share,
+    Tracing, TrustedParent,
+};
 pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
@@ -79,6 +84,10 @@ pub struct Config {
     pub encoded_slash: EncodedSlash,
     /// Logs.
     pub log: Log,
+    /// Distributed tracing; `None` leaves trace context alone.
+    pub tracing: Option<Tracing>,
+    /// Who is sent traces and logs.
+    pub otlp: Option<Otlp>,
     /// How long a drain may last before what is left is cut.
     pub drain_timeout: Duration,
 }
@@ -88,6 +97,19 @@ pub struct Config {
 pub struct Admin {
     /// Loopback unless the operator says otherwise.
     pub address: SocketAddr,
+    /// Which requests it can tell about one by one.
+    pub requests: KeptRequests,
+}
+
+/// Requests that are kept in memory for the operator to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptRequests {
+    /// How many of those in the access log, the latest.
+    pub recent: usize,
+    /// How many of those that failed, were refused or took long, the latest.
+    pub noted: usize,
+    /// What takes that long is noted; `None` if nothing is for that.
+    pub slow: Option<Duration>,
 }
 
 /// One address that accepts traffic.
@@ -286,6 +308,10 @@ pub struct Route {
     pub headers: HeaderPolicy,
     /// Which requests are refused first under overload.
     pub priority: Priority,
+    /// Share of its requests that are logged, if it has one of its own.
+    pub log_sample: Option<Share>,
+    /// Share of its requests that are traced, if it has one of its own.
+    pub trace_sample: Option<Share>,
     /// gRPC calls and event streams.
     pub streams: Streams,
     /// WebSockets; without it requests for one are forwarded as any other.
@@ -408,52 +434,4 @@ pub enum EncodedSlash {
     Reject,
     /// It is part of its segment and forwarded as it came.
     Keep,
-}
-
-/// Logs.
-#[derive(Clone, Debug)]
-pub struct Log {
-    /// Form of each line.
-    pub format: LogFormat,
-    /// Least severe application message that is written.
-    pub level: LogLevel,
-    /// Where lines go.
-    pub output: LogOutput,
-    /// Whether each request is logged.
-    pub access: bool,
-}
-
-/// Form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line, fields by OpenTelemetry names.
-    Json,
-    /// For a person at a terminal.
-    Text,
-}
-
-/// Severity of application messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Something failed.
-    Error,
-    /// Something needs attention.
-    Warn,
-    /// What happens: the default.
-    Info,
-    /// For finding a fault.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-/// Where log lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogOutput {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// A file, opened for appending and opened anew on SIGUSR1.
-    File(PathBuf),
 }

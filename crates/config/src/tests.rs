@@ -15,6 +15,7 @@ mod secrets;
 mod shaping;
 mod split;
 mod streams;
+mod telemetry;
 mod upstreams;
 mod validate;
 mod websocket;

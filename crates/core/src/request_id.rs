@@ -33,6 +33,11 @@ impl RequestId {
         (value != 0).then_some(Self(value))
     }
 
+    /// The number that the text form writes.
+    pub fn number(self) -> u128 {
+        self.0
+    }
+
     /// The text form without allocating.
     pub fn to_text(self) -> [u8; Self::TEXT_LENGTH] {
         let mut text = [0; Self::TEXT_LENGTH];

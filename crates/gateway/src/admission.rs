@@ -46,7 +46,7 @@ pub(crate) async fn admit<'a>(
             // Boxed: rare, and no request that need not wait is to be larger for it.
             Entry::Wait(waiting) => {
                 record.has_waited = true;
-                Box::pin(wait(waiting, settings.wait, timer))
+                Box::pin(wait(waiting, settings.wait, timer, record))
                     .await
                     .map_err(|failure| refuse(counters, failure))?
             }
@@ -77,8 +77,16 @@ fn refuse(counters: &UpstreamCounters, failure: Failure) -> Failure {
     failure
 }
 
-async fn wait(mut waiting: Waiting, limit: Duration, timer: &Timer) -> Result<Place, Failure> {
-    match timer.limit(limit, waiting.place()).await {
+async fn wait(
+    mut waiting: Waiting,
+    limit: Duration,
+    timer: &Timer,
+    record: &mut Recorder,
+) -> Result<Place, Failure> {
+    let since = Instant::now();
+    let waited = timer.limit(limit, waiting.place()).await;
+    record.queued(since);
+    match waited {
         Ok(Some(place)) => Ok(place),
         Ok(None) | Err(_) => Err(timer.blame(Failure::QueueTimeout)),
     }

@@ -97,6 +97,13 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
         violations,
     } = denial;
     let id = record.id.to_string();
+    tracing::debug!(
+        weir.request_id = id,
+        trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
+        reason = failure.reason(),
+        cause = failure.cause(),
+        "request answered by the gateway"
+    );
     let mut fields = Fields::with_capacity(8);
     let (status, body) = match &record.call {
         Some(call) => {

@@ -53,6 +53,8 @@ pub enum Failure {
     InvalidRequest(&'static str),
     /// The contract has no such body.
     UnsupportedMediaType(&'static str),
+    /// The body is longer than those that are judged.
+    BodyTooLargeToCheck,
     /// The contract has no such path.
     UndocumentedPath,
     /// The contract has the path, but not with this method.
@@ -131,6 +133,7 @@ impl Failure {
                 | Self::MethodNotAllowed
                 | Self::InvalidRequest(_)
                 | Self::UnsupportedMediaType(_)
+                | Self::BodyTooLargeToCheck
                 | Self::UndocumentedPath
                 | Self::UndocumentedMethod
                 | Self::PreflightRefused(_)
@@ -162,6 +165,7 @@ impl Failure {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::InvalidRequest(_) => "invalid_request",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::BodyTooLargeToCheck => "body_too_large_to_check",
             Self::UndocumentedPath => "undocumented_path",
             Self::UndocumentedMethod => "undocumented_method",
             Self::PreflightRefused(_) => "preflight_refused",
@@ -203,7 +207,9 @@ impl Failure {
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::WebSocketOrigin => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::BodyTooLarge | Self::WebSocketTooBig(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge | Self::BodyTooLargeToCheck | Self::WebSocketTooBig(_) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::UnknownCoding | Self::MethodNotForwarded => StatusCode::NOT_IMPLEMENTED,
             Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
@@ -246,7 +252,9 @@ impl Failure {
         match self {
             Self::Malformed(rule) => rule,
             Self::HeadTooLarge => "The request line and header fields are larger than allowed.",
-            Self::BodyTooLarge => "The request body is larger than allowed.",
+            Self::BodyTooLarge | Self::BodyTooLargeToCheck => {
+                "The request body is larger than allowed."
+            }
             Self::BadPath(_) => {
                 "The path or query is not valid: it could be read in more than one way."
             }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use weir_config::model::HostHeader;
+use weir_config::model::{HostHeader, RetryCondition};
 
 use crate::admission;
 use crate::affinity;
@@ -23,6 +23,7 @@ use crate::retry::Retries;
 use crate::snapshot::{LocalSnapshot, Upstream};
 use crate::sse;
 use crate::timer::Timer;
+use crate::trace::Context;
 use crate::upstream::{
     Attempted, Deadlines, Fate, ForwardHead, InFlight, Member, Observation, View, Wish, attempt,
 };
@@ -42,6 +43,8 @@ pub(crate) struct Forward<'a> {
     /// Normalised path that was asked for.
     pub(crate) path: &'a str,
     pub(crate) host: &'a HostHeader,
+    /// What targets are told about the trace.
+    pub(crate) trace: Option<Rc<Context>>,
 }
 
 /// The response's head and body; the body is still to be read from the target.
@@ -122,7 +125,7 @@ pub(crate) async fn forward(
             raced = Some(ended.took);
             ended.outcome
         } else {
-            let wanted = forward.head(upstream, &view, at, head);
+            let wanted = forward.head(upstream, &view, at, head, record.attempts());
             attempt(
                 &view.pools[at],
                 &wanted,
@@ -179,6 +182,11 @@ pub(crate) async fn forward(
                         idle,
                     });
                 }
+                let call = match answer {
+                    RetryCondition::Grpc(status) => Some(status),
+                    _ => None,
+                };
+                record.attempt_is_over(Ok(response.status.as_u16()), call);
                 exchange
                     .into_untouched_body()
                     .or_else(|| record.body_again())
@@ -210,7 +218,10 @@ pub(crate) async fn forward(
                     }
                 }
                 match untouched {
-                    Some(untouched) if is_retried => untouched,
+                    Some(untouched) if is_retried => {
+                        record.attempt_is_over(Err(failure), None);
+                        untouched
+                    }
                     _ => {
                         pool.counters()
                             .failed
@@ -279,6 +290,7 @@ impl Forward<'_> {
         view: &'a View,
         at: usize,
         head: &'a RequestHead,
+        attempt: u32,
     ) -> ForwardHead<'a> {
         let (path, query) = match self.rewritten {
             Some(rewritten) => (rewritten, None),
@@ -298,6 +310,8 @@ impl Forward<'_> {
             fields: &head.fields,
             content_length: head.content_length,
             expects_continue: head.expects_continue,
+            trace: self.trace.as_deref(),
+            attempt,
             reads_ahead: head.version < Version::Http2 && self.client.appetite.is_large(),
             upgrade: head.upgrade.handshake(),
         }

@@ -20,12 +20,15 @@ use crate::overload::{Ban, Overload, Source};
 use crate::record::AccessRecord;
 use crate::snapshot::{Compiler, Snapshot};
 use crate::tls::TlsError;
+use crate::trace::TraceRecord;
 use crate::traffic::{SavedSplit, Traffic};
 use crate::upstream::Targets;
 use crate::worker::{self, Command, Shared, Start};
 
 /// Access records that may wait for the log's writer, per worker.
 const RECORDS: usize = 8 * 1024;
+/// Traced requests that may wait for their exporter, per worker.
+const TRACES: usize = 4 * 1024;
 /// Time that WebSockets have to close at the end of a drain.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How often a drain looks whether connections are left.
@@ -60,6 +63,24 @@ pub struct Socket {
     pub listener: TcpListener,
 }
 
+/// What the workers tell of requests, one ring for each worker.
+#[derive(Debug, Default)]
+pub struct Rings {
+    /// For the access log.
+    pub records: Vec<rtrb::Consumer<AccessRecord>>,
+    /// Traced requests.
+    pub traces: Vec<rtrb::Consumer<Box<TraceRecord>>>,
+}
+
+/// Somebody looks on as requests end.
+pub struct Watching(Arc<Shared>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 struct Thread {
     commands: UnboundedSender<Command>,
     counters: Arc<WorkerCounters>,
@@ -90,12 +111,12 @@ impl Gateway {
     /// those whose address the configuration does not name are closed. `saved` is what
     /// [`Traffic::saved`] of a former process said.
     ///
-    /// Returns one ring of access records per worker beside it.
+    /// Returns the workers' rings beside it.
     pub fn start(
         config: &Arc<Config>,
         inherited: Vec<Socket>,
         saved: Vec<SavedSplit>,
-    ) -> Result<(Self, Vec<rtrb::Consumer<AccessRecord>>), GatewayError> {
+    ) -> Result<(Self, Rings), GatewayError> {
         let count = config.workers.max(1);
         let traffic = Traffic::new(saved);
         let mut compiler = Compiler::new(count, Arc::clone(&traffic));
@@ -113,15 +134,18 @@ impl Gateway {
             generation: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
+            watchers: AtomicUsize::new(0),
             overload,
             control: control.notices(),
         });
         let mut workers = Vec::with_capacity(count);
-        let mut records = Vec::with_capacity(count);
+        let mut rings = Rings::default();
         for index in 0..count {
-            let (producer, consumer) = rtrb::RingBuffer::new(RECORDS);
-            workers.push(start_worker(index, Arc::clone(&shared), producer)?);
-            records.push(consumer);
+            let (records, written) = rtrb::RingBuffer::new(RECORDS);
+            let (traces, exported) = rtrb::RingBuffer::new(TRACES);
+            workers.push(start_worker(index, Arc::clone(&shared), records, traces)?);
+            rings.records.push(written);
+            rings.traces.push(exported);
         }
         let gateway = Self {
             shared,
@@ -139,7 +163,13 @@ impl Gateway {
         revisions.sockets = sockets;
         gateway.supervise(&revisions.compiler);
         drop(revisions);
-        Ok((gateway, records))
+        Ok((gateway, rings))
+    }
+
+    /// Until this is dropped, every request comes with a record, whether it is logged or not.
+    pub fn watch_requests(&self) -> Watching {
+        self.shared.watchers.fetch_add(1, Ordering::Relaxed);
+        Watching(Arc::clone(&self.shared))
     }
 
     fn revisions(&self) -> MutexGuard<'_, Revisions> {
@@ -376,6 +406,7 @@ fn start_worker(
     index: usize,
     shared: Arc<Shared>,
     records: rtrb::Producer<AccessRecord>,
+    traces: rtrb::Producer<Box<TraceRecord>>,
 ) -> Result<Thread, GatewayError> {
     let (sender, commands) = unbounded_channel();
     let counters = Arc::new(WorkerCounters::default());
@@ -385,6 +416,7 @@ fn start_worker(
         counters: Arc::clone(&counters),
         commands,
         records,
+        traces,
     };
     let join = std::thread::Builder::new()
         .name(format!("weir-worker-{index}"))

@@ -49,6 +49,8 @@ pub(crate) struct Raced {
 struct Runner<'a> {
     view: Rc<View>,
     at: usize,
+    /// Which attempt of the request it is.
+    number: u32,
     started: Instant,
     /// The record has that of the first one.
     in_flight: Option<InFlight>,
@@ -72,6 +74,16 @@ impl Runner<'_> {
     fn identity(&self) -> u64 {
         self.view.plan.members[self.at].target.identity
     }
+
+    fn is_over(
+        &self,
+        record: &mut Recorder,
+        connecting: Option<Duration>,
+        outcome: Option<Result<u16, Failure>>,
+    ) {
+        let target = &self.view.pools[self.at].target.authority;
+        record.beside_is_over(self.number, self.started, connecting, target, outcome);
+    }
 }
 
 impl<'a> Race<'a> {
@@ -87,7 +99,7 @@ impl<'a> Race<'a> {
         record: &mut Recorder,
     ) -> Raced {
         let mut runners: SmallVec<[Runner<'a>; 2]> = SmallVec::new();
-        runners.push(self.start(view, at, None, observation));
+        runners.push(self.start(view, at, record.attempts(), None, observation));
         // A timer of the runtime: sweeps are too coarse for what is a matter of milliseconds.
         let mut alarm = Box::pin(tokio::time::sleep(self.hedge.after));
         let mut may_hedge = *left > 0;
@@ -113,10 +125,12 @@ impl<'a> Race<'a> {
                     if is_usable || runners.is_empty() {
                         for loser in &runners {
                             admitted.abandon(loser.started.elapsed());
+                            loser.is_over(record, None, None);
                         }
                         if runner.in_flight.is_some() && finished.outcome.is_ok() {
                             admitted.counters.hedges_won.add(1);
                         }
+                        record.beside_counts(runner.number, runner.started);
                         record.raced(runner.in_flight, finished.timing);
                         return Raced {
                             view: runner.view,
@@ -129,11 +143,17 @@ impl<'a> Race<'a> {
                     if runner.in_flight.is_none() {
                         record.first_is_over();
                     }
+                    let outcome = match &finished.outcome {
+                        Ok((response, _)) => Ok(response.status.as_u16()),
+                        Err(attempted) => Err(attempted.failure),
+                    };
+                    runner.is_over(record, finished.timing.connecting, Some(outcome));
                     wish.tried.push(runner.identity());
                     self.drop_out(runner, finished.outcome, took, admitted);
                 }
                 Event::Late => {
-                    may_hedge = self.hedge(&mut runners, wish, retries);
+                    let number = record.attempts() + 1;
+                    may_hedge = self.hedge(&mut runners, number, wish, retries);
                     if may_hedge {
                         *left -= 1;
                         admitted.counters.hedges.add(1);
@@ -152,6 +172,7 @@ impl<'a> Race<'a> {
     fn hedge(
         &self,
         runners: &mut SmallVec<[Runner<'a>; 2]>,
+        number: u32,
         wish: &Wish,
         retries: &Retries<'_>,
     ) -> bool {
@@ -167,7 +188,7 @@ impl<'a> Race<'a> {
         let in_flight = InFlight::begin(pool);
         pool.counters().requests.add(1);
         let observation = Observation::begin(pool, Instant::now(), true);
-        runners.push(self.start(view, at, Some(in_flight), observation));
+        runners.push(self.start(view, at, number, Some(in_flight), observation));
         true
     }
 
@@ -175,6 +196,7 @@ impl<'a> Race<'a> {
         &self,
         view: Rc<View>,
         at: usize,
+        number: u32,
         in_flight: Option<InFlight>,
         observation: Observation,
     ) -> Runner<'a> {
@@ -186,6 +208,7 @@ impl<'a> Race<'a> {
         let running = run(
             Rc::clone(&view),
             at,
+            number,
             self.forward,
             self.upstream,
             self.head,
@@ -196,6 +219,7 @@ impl<'a> Race<'a> {
         Runner {
             view,
             at,
+            number,
             started: Instant::now(),
             in_flight,
             observation,
@@ -248,6 +272,7 @@ impl<'a> Race<'a> {
 async fn run(
     view: Rc<View>,
     at: usize,
+    number: u32,
     forward: &Forward<'_>,
     upstream: &Upstream,
     head: &RequestHead,
@@ -255,7 +280,7 @@ async fn run(
     timer: Timer,
     deadlines: Deadlines,
 ) -> Finished {
-    let wanted = forward.head(upstream, &view, at, head);
+    let wanted = forward.head(upstream, &view, at, head, number);
     let mut timing = Timing::default();
     let outcome = attempt(
         &view.pools[at],

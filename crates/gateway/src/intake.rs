@@ -45,6 +45,7 @@ pub(crate) fn understand(
             record.id = id;
         }
     }
+    record.begin_trace(&head.fields, is_trusted);
     admission::check_ban(client, snapshot, record.client_address, is_trusted)?;
     let path = normalise(snapshot, head)?;
     record.path = path.clone();

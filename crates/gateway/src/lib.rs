@@ -7,6 +7,7 @@
 mod accept;
 mod admission;
 mod affinity;
+mod altered;
 mod appetite;
 mod backoff;
 mod body;
@@ -37,6 +38,7 @@ mod output;
 mod overload;
 mod path;
 pub mod proxy_protocol;
+pub mod reason;
 mod record;
 pub mod render;
 mod request;
@@ -49,6 +51,7 @@ mod sse;
 mod stream;
 mod timer;
 pub mod tls;
+mod trace;
 pub mod traffic;
 mod transform;
 mod upstream;
@@ -58,10 +61,13 @@ mod worker;
 
 pub use failure::Failure;
 pub use fields::Fields;
-pub use gateway::{Gateway, GatewayError, Socket};
+
+pub use altered::{Alteration, Altered};
+pub use gateway::{Gateway, GatewayError, Rings, Socket, Watching};
 pub use health::{CheckAnswer, ChecksReport, HealthReport, HealthState, Standing};
 pub use message::Version;
 pub use overload::{Ban, Refusal, Source};
 pub use record::AccessRecord;
 pub use snapshot::{RouteReport, Snapshot, UpstreamReport};
+pub use trace::{AttemptOutcome, AttemptRecord, TraceIds, TraceRecord};
 pub use upstream::{BreakerReport, Load, Member, MemberState, Phase, Target};

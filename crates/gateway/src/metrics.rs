@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use weir_core::GrpcStatus;
 
+use crate::altered::{Alteration, Altered};
 use crate::message::Version;
 use crate::overload::Refusal;
+use crate::reason::REASONS;
 
 /// A number written by one thread and read by any.
 #[derive(Debug, Default)]
@@ -188,6 +190,8 @@ pub struct WorkerCounters {
     pub retries: Counter,
     /// Access records that found the ring full.
     pub records_dropped: Counter,
+    /// Traced requests that found the ring full.
+    pub traces_dropped: Counter,
     /// Header values that a rule produced and that were not valid.
     pub header_values_dropped: Counter,
     /// How late the event loop was when it was looked at last, in nanoseconds.
@@ -199,9 +203,11 @@ pub struct WorkerCounters {
     pub pressure: Counter,
     /// Requests by the client's version of HTTP, in the order of [`Version::ALL`].
     pub by_version: [Counter; Version::ALL.len()],
+    /// Requests of which something was changed, in the order of [`Alteration::ALL`].
+    pub altered: [Counter; Alteration::ALL.len()],
     /// Answers compressed, by coding: gzip, br, zstd.
     pub compression: [CompressionCounters; 3],
-    /// Answers made here or cut short, by [`crate::Failure::reason`].
+    /// Answers made here or cut short, in the order of [`REASONS`].
     pub by_reason: Counters<{ REASONS.len() }>,
 }
 
@@ -234,62 +240,15 @@ pub struct CompressionCounters {
     pub written: Counter,
 }
 
-/// Every reason, in the order of [`WorkerCounters::by_reason`].
-pub const REASONS: [&str; 49] = [
-    "malformed_request",
-    "head_too_large",
-    "body_too_large",
-    "bad_path",
-    "unknown_transfer_coding",
-    "unknown_version",
-    "method_not_forwarded",
-    "unknown_expectation",
-    "loop_detected",
-    "head_timeout",
-    "body_timeout",
-    "write_timeout",
-    "client_closed",
-    "no_route",
-    "method_not_allowed",
-    "invalid_request",
-    "unsupported_media_type",
-    "undocumented_path",
-    "undocumented_method",
-    "no_target",
-    "circuit_open",
-    "upstream_busy",
-    "queue_timeout",
-    "deadline_exceeded",
-    "upstream_resolve_failed",
-    "upstream_connect_failed",
-    "upstream_connect_timeout",
-    "upstream_tls_failed",
-    "upstream_reset",
-    "upstream_timeout",
-    "upstream_stalled",
-    "upstream_malformed",
-    "overloaded",
-    "memory_pressure",
-    "banned",
-    "redirect",
-    "preflight",
-    "preflight_refused",
-    "respond",
-    "encoding_failed",
-    "websocket_handshake",
-    "websocket_version",
-    "websocket_origin",
-    "websocket_limit",
-    "websocket_protocol",
-    "websocket_too_big",
-    "websocket_idle",
-    "going_away",
-    "upstream_without_websocket",
-];
-
 impl WorkerCounters {
+    pub(crate) fn count_altered(&self, altered: Altered) {
+        for alteration in altered.iter() {
+            self.altered[alteration as usize].add(1);
+        }
+    }
+
     pub(crate) fn count_reason(&self, reason: &str) {
-        if let Some(at) = REASONS.iter().position(|known| *known == reason) {
+        if let Some(at) = REASONS.iter().position(|known| known.word == reason) {
             self.by_reason[at].add(1);
         }
     }

@@ -7,25 +7,36 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytestring::ByteString;
-use http::{HeaderValue, Method};
+use http::header::USER_AGENT;
+use http::{HeaderName, HeaderValue, Method};
 use weir_core::{GrpcStatus, RequestId};
 
+use crate::altered::{Alteration, Altered};
 use crate::body::Body;
 use crate::client::Client;
 use crate::failure::Failure;
+use crate::fields::Fields;
 use crate::grpc;
 use crate::message::Version;
 use crate::overload::admission;
+use crate::reason::{self, Decider};
 use crate::shaping::Asked;
 use crate::snapshot::LocalSnapshot;
+use crate::trace::{Current, Trace, TraceIds};
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
 use crate::validate::{Fault, Held};
 use crate::websocket::WebSocketRecord;
 
+mod traced;
+
 /// One request, as the access log tells it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AccessRecord {
+    /// Whether it belongs in the access log, and is not only of interest to whoever looks on.
+    pub is_logged: bool,
+    /// Whether it failed, was refused or took long.
+    pub is_noted: bool,
     /// When the request's head had arrived.
     pub time: SystemTime,
     /// Joins this record with the error answer and the upstream's logs.
@@ -40,9 +51,12 @@ pub struct AccessRecord {
     pub host: ByteString,
     /// Method; `None` if the head could not be read.
     pub method: Option<Method>,
-    /// Normalised path; as received if it could not be normalised. The query is never recorded:
-    /// it is where credentials end up.
+    /// Normalised path; as received if it could not be normalised.
     pub path: ByteString,
+    /// The query, if it is wanted. It is where credentials end up: whoever writes it down hides them.
+    pub query: Option<ByteString>,
+    /// Request headers that are wanted.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// `User-Agent`.
     pub user_agent: Option<HeaderValue>,
     /// Status of the answer, 499 if the client left before it; 0 if there was no request: the
@@ -70,6 +84,12 @@ pub struct AccessRecord {
     pub reason: Option<&'static str>,
     /// More about the reason, for the operator.
     pub cause: Option<&'static str>,
+    /// Name of the route's policy that decided, if one did.
+    pub policy: Option<Arc<str>>,
+    /// What was changed here of the request or its answer.
+    pub altered: Altered,
+    /// Its place in a trace, if requests are traced.
+    pub trace: Option<TraceIds>,
     /// How a gRPC call ended; `None` for all other requests.
     pub grpc_status: Option<GrpcStatus>,
     /// Which part of the request breaks the route's contract, if that let it pass.
@@ -97,6 +117,8 @@ pub(crate) struct Recorder {
     method: Option<Method>,
     pub(crate) path: ByteString,
     user_agent: Option<HeaderValue>,
+    query: Option<ByteString>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     status: Option<u16>,
     received: Option<Meter>,
     sent: u64,
@@ -114,10 +136,13 @@ pub(crate) struct Recorder {
     upstream_head: Option<Duration>,
     reason: Option<&'static str>,
     cause: Option<&'static str>,
+    altered: Cell<Altered>,
     /// What the request says about its answer's shape.
     pub(crate) asked: Asked,
     /// Why the answer was made here.
     pub(crate) failure: Option<Failure>,
+    /// The answer was cut short, and not because of the client.
+    is_cut: bool,
     /// If it is a gRPC call.
     pub(crate) call: Option<Rc<grpc::Call>>,
     /// What is wrong with the request and let pass.
@@ -128,6 +153,7 @@ pub(crate) struct Recorder {
     pub(crate) held: Option<Held>,
     websocket: Option<Box<WebSocketRecord>>,
     completed: bool,
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 impl Recorder {
@@ -154,6 +180,8 @@ impl Recorder {
             method,
             path,
             user_agent: None,
+            query: None,
+            headers: Vec::new(),
             status: None,
             received: None,
             sent: 0,
@@ -167,21 +195,34 @@ impl Recorder {
             upstream_head: None,
             reason: None,
             cause: None,
+            altered: Cell::default(),
             asked: Asked::default(),
             failure: None,
+            is_cut: false,
             call: None,
             fault: None,
             operation: None,
             held: None,
             websocket: None,
             completed: false,
+            trace: None,
         })
     }
 
-    /// Keeps what only the access log needs.
-    pub(crate) fn keep_user_agent(&mut self, value: Option<&HeaderValue>) {
-        if self.snapshot.access_log {
-            self.user_agent = value.cloned();
+    /// Keeps what only logs and traces need.
+    pub(crate) fn keep(&mut self, query: Option<&ByteString>, fields: &Fields) {
+        let wanted = &self.snapshot.recorded;
+        if !wanted.anything && !self.client.worker.is_watched() {
+            return;
+        }
+        self.user_agent = fields.get(&USER_AGENT).cloned();
+        if wanted.query {
+            self.query = query.cloned();
+        }
+        for name in &wanted.headers {
+            let values = fields.get_all(name);
+            self.headers
+                .extend(values.map(|value| (name.clone(), value.clone())));
         }
     }
 
@@ -200,6 +241,13 @@ impl Recorder {
             self.attempted = Instant::now();
         }
         self.attempts += 1;
+        if let Some(trace) = &mut self.trace {
+            trace.current = Current {
+                number: self.attempts,
+                began: self.attempted,
+                answered: None,
+            };
+        }
         self.attempted
     }
 
@@ -219,6 +267,11 @@ impl Recorder {
             self.in_flight = in_flight;
         }
         self.timing = timing;
+    }
+
+    /// Attempts made so far, the one under way included.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     /// How long ago the request's head arrived.
@@ -247,6 +300,9 @@ impl Recorder {
     pub(crate) fn upstream_answered(&mut self) -> Duration {
         let now = Instant::now();
         self.upstream_head = Some(now.duration_since(self.started));
+        if let Some(trace) = &mut self.trace {
+            trace.current.answered = Some(now);
+        }
         now.duration_since(self.attempted)
     }
 
@@ -299,6 +355,11 @@ impl Recorder {
         self.cause = cause;
     }
 
+    /// Something of the request or its answer is changed here.
+    pub(crate) fn altered(&self, alteration: Alteration) {
+        self.altered.set(self.altered.get().with(alteration));
+    }
+
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
     }
@@ -330,6 +391,7 @@ impl Recorder {
         if self.reason.is_none() {
             self.decided(failure.reason(), failure.cause());
         }
+        self.is_cut = failure.status().is_server_error();
         if let Some(call) = &self.call {
             call.failed(failure);
         }
@@ -368,21 +430,67 @@ impl Drop for Recorder {
         if let Some(reason) = self.reason {
             worker.counters.count_reason(reason);
         }
+        if !self.altered.get().is_empty() {
+            worker.counters.count_altered(self.altered.get());
+        }
+        let judged = self.judged(status);
         admission::judge(
             worker,
             &self.snapshot,
             self.client_address,
-            self.judged(status),
+            judged,
             self.failure,
         );
-        if self.snapshot.access_log {
-            let record = self.access_record(status, duration, received);
+        let is_error = judged >= 500 || self.is_cut;
+        let is_logged = self.snapshot.recorded.access && (is_error || self.is_in_log_sample());
+        let is_noted = self.is_noted(judged, is_error, duration);
+        let is_kept = is_logged || is_noted || worker.is_watched();
+        let is_traced = self.is_traced(is_error, served);
+        if !is_kept && !is_traced {
+            return;
+        }
+        let mut record = self.access_record(status, duration, received);
+        record.is_logged = is_logged;
+        record.is_noted = is_noted;
+        if is_traced && let Some(traced) = self.trace_record(record.clone(), is_error) {
+            self.client.worker.push_trace(traced);
+        }
+        if is_kept {
             self.client.worker.push_record(record);
         }
     }
 }
 
 impl Recorder {
+    /// By the request's id: with the same share, logs and traces are of the same requests.
+    fn is_in_log_sample(&self) -> bool {
+        let own = self
+            .route
+            .and_then(|at| self.snapshot.routes[at].log_sample);
+        let share = own.unwrap_or(self.snapshot.recorded.sample);
+        share.takes(self.id.number() as u64)
+    }
+
+    /// The route's policy that is the reason, if one is.
+    fn deciding_policy(&self) -> Option<Arc<str>> {
+        let Decider::Policy(kind) = reason::find(self.reason?)?.decider else {
+            return None;
+        };
+        let config = &self.snapshot.config;
+        let mut policies = config.routes.get(self.route?)?.policies.iter();
+        let policy = policies.find(|at| config.policies[**at].kind.name() == kind)?;
+        Some(Arc::from(&*config.policies[*policy].name))
+    }
+
+    /// Whether an operator will want to know of it: it failed, was refused here, or took long.
+    fn is_noted(&self, status: u16, is_error: bool, duration: Duration) -> bool {
+        let recorded = &self.snapshot.recorded;
+        let is_refusal = self.reason.is_some() && status >= 400;
+        // A long answer is not a slow one, nor is a tunnel.
+        let waited = self.upstream_head.unwrap_or(duration);
+        recorded.notes && (is_error || is_refusal || waited >= recorded.slow)
+    }
+
     /// Of a call, what came behind its messages is known only now.
     fn count_call(&self) {
         let Some(status) = self.call.as_ref().and_then(|call| call.status()) else {
@@ -408,6 +516,8 @@ impl Recorder {
         let snapshot = &self.snapshot;
         let in_flight = self.in_flight.as_ref();
         AccessRecord {
+            is_logged: false,
+            is_noted: false,
             time: SystemTime::now()
                 .checked_sub(duration)
                 .unwrap_or(SystemTime::UNIX_EPOCH),
@@ -424,6 +534,13 @@ impl Recorder {
                 .user_agent
                 .take()
                 .and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()),
+            query: self.query.take().map(|query| ByteString::from(&*query)),
+            headers: std::mem::take(&mut self.headers)
+                .into_iter()
+                .filter_map(|(name, value)| {
+                    Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+                })
+                .collect(),
             status,
             received,
             sent: self.sent,
@@ -438,6 +555,9 @@ impl Recorder {
             upstream_head: self.upstream_head,
             reason: self.reason,
             cause: self.cause,
+            policy: self.deciding_policy(),
+            altered: self.altered.get(),
+            trace: self.trace.as_ref().map(|trace| trace.ids()),
             grpc_status: self.call.as_ref().and_then(|call| call.status()),
             fault: self
                 .fault

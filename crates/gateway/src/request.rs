@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{SET_COOKIE, USER_AGENT};
+use http::header::SET_COOKIE;
 use weir_config::model::Action;
 
 use crate::body::Body;
@@ -98,7 +98,7 @@ pub(crate) async fn answer(client: &Rc<Client>, request: Request, timer: &Timer)
     );
     record.meter(meter);
     record.call = grpc::recognise(&head);
-    record.keep_user_agent(head.fields.get(&USER_AGENT));
+    record.keep(head.query.as_ref(), &head.fields);
     match live(
         client,
         &snapshot,
@@ -155,6 +155,7 @@ async fn live(
     let found = shaping::find(snapshot, &wanted)?;
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
+    record.sample_trace(route);
     shaping::begin(route, head, record);
     if !client.worker.is_calm() {
         record.has_waited = true;
@@ -235,6 +236,7 @@ async fn live(
         rewritten: rewritten.as_deref(),
         path: &path,
         host,
+        trace: record.outgoing(),
     };
     let mut answer = forward::forward(&forward, head, body, interim, timer, record).await?;
 

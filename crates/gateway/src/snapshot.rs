@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
@@ -35,13 +35,50 @@ pub struct Snapshot {
     pub(crate) limits: model::Limits,
     pub(crate) encoded_slash: model::EncodedSlash,
     pub(crate) trusted_proxies: Vec<IpNet>,
-    pub(crate) access_log: bool,
+    /// What is recorded of requests.
+    pub(crate) recorded: Recorded,
+    pub(crate) tracing: Option<model::Tracing>,
+    /// Whether somebody takes the traces.
+    pub(crate) exports: bool,
     /// Whether a route answers preflights.
     pub(crate) has_cors: bool,
     /// Whether a route lets WebSockets through.
     pub(crate) has_websockets: bool,
     /// For requests that no route took.
     unrouted: Arc<[RouteCounters]>,
+}
+
+/// What is recorded of requests.
+pub(crate) struct Recorded {
+    /// Whether there is an access log.
+    pub(crate) access: bool,
+    /// Whether requests that failed, were refused or took long are kept for the operator.
+    pub(crate) notes: bool,
+    /// What takes this long is noted.
+    pub(crate) slow: Duration,
+    /// Whether there is anything that shows more than counters.
+    pub(crate) anything: bool,
+    pub(crate) sample: model::Share,
+    pub(crate) query: bool,
+    pub(crate) headers: Vec<HeaderName>,
+}
+
+impl Recorded {
+    fn of(config: &Config) -> Self {
+        let log = &config.log;
+        let kept = &config.admin.requests;
+        let notes = kept.noted > 0;
+        let exports = config.tracing.is_some() && config.otlp.is_some();
+        Self {
+            access: log.access,
+            notes,
+            slow: kept.slow.unwrap_or(Duration::MAX),
+            anything: log.access || notes || exports,
+            sample: log.sample,
+            query: log.query,
+            headers: log.headers.clone(),
+        }
+    }
 }
 
 pub(crate) struct Route {
@@ -54,6 +91,9 @@ pub(crate) struct Route {
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
     pub(crate) response_headers: Vec<HeaderRules>,
+    /// Shares of its requests that are logged and traced, if it has its own.
+    pub(crate) log_sample: Option<model::Share>,
+    pub(crate) trace_sample: Option<model::Share>,
     /// Boxed: most routes have none.
     pub(crate) validation: Option<Box<Validation>>,
     /// Boxed: most routes have none.
@@ -167,7 +207,9 @@ impl Compiler {
             limits: config.limits,
             encoded_slash: config.encoded_slash,
             trusted_proxies: config.trusted_proxies.clone(),
-            access_log: config.log.access,
+            recorded: Recorded::of(&config),
+            tracing: config.tracing,
+            exports: config.otlp.is_some(),
             has_websockets: config.routes.iter().any(|route| route.websocket.is_some()),
             unrouted: Arc::clone(&self.unrouted),
             config,
@@ -292,6 +334,8 @@ impl Compiler {
             request_headers: request.collect(),
             response_headers: response.collect(),
             validation,
+            log_sample: route.log_sample,
+            trace_sample: route.trace_sample,
             shaping: Shaping::compile(config, route),
             split: None,
             counters: counted.served,

@@ -10,6 +10,7 @@ use weir_config::model::Rewrite;
 use weir_config::template::Template;
 use weir_core::RequestId;
 
+use crate::altered::Alteration;
 use crate::body::Body;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -104,10 +105,17 @@ impl<'a> Matched<'a> {
         if !is_foreign && let Ok(id) = HeaderValue::from_bytes(&record.id.to_text()) {
             head.fields.set(REQUEST_ID, id);
         }
+        if let Some(trace) = &record.trace {
+            trace.show(&mut head.fields);
+        }
         let mut scratch = Vec::new();
         for rules in &self.route.request_headers {
             let rendered = rules.render(&self.context(head, record), &mut scratch);
             self.count_dropped(rendered.apply(&mut head.fields));
+            record.altered(Alteration::Headers);
+        }
+        if let Some(trace) = &mut record.trace {
+            trace.settle(&mut head.fields);
         }
         Ok(())
     }
@@ -135,6 +143,7 @@ impl<'a> Matched<'a> {
         let mut rewritten = String::new();
         rewrite::rewrite(rule, &self.context(head, record), &mut rewritten)
             .map_err(|error| Failure::BadPath(error.reason()))?;
+        record.altered(Alteration::Rewrite);
         Ok(Some(rewritten))
     }
 
@@ -147,11 +156,12 @@ impl<'a> Matched<'a> {
     ) -> Result<(), Failure> {
         hop::strip_hop_by_hop(&mut answer.fields)
             .map_err(|_| Failure::UpstreamMalformed("connection names too many options"))?;
-        shaping::mark(self.route, &record.asked, &mut answer.fields);
+        shaping::mark(self.route, record, &mut answer.fields);
         let mut scratch = Vec::new();
         for rules in &self.route.response_headers {
             let rendered = rules.render(&self.context(head, record), &mut scratch);
             self.count_dropped(rendered.apply(&mut answer.fields));
+            record.altered(Alteration::Headers);
         }
         add_hsts(self.client, self.snapshot, &mut answer.fields);
         Ok(())

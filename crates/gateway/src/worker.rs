@@ -22,6 +22,7 @@ use crate::record::AccessRecord;
 use crate::shaping::Encoders;
 use crate::snapshot::{LocalSnapshot, Snapshot};
 use crate::timer::{RESOLUTION, Timers};
+use crate::trace::TraceRecord;
 use crate::upstream::Pools;
 
 /// How often pools are looked through for connections that are of no use any more.
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicUsize,
     /// Workers that accept nothing more, and have taken up what waited to be accepted.
     pub(crate) closed: AtomicUsize,
+    /// How many look on as requests end.
+    pub(crate) watchers: AtomicUsize,
     /// What is known of addresses and memory.
     pub(crate) overload: Arc<Overload>,
     /// The supervisor of upstreams.
@@ -84,6 +87,7 @@ pub(crate) struct Worker {
     phase: Cell<Phase>,
     current: RefCell<Rc<LocalSnapshot>>,
     records: RefCell<rtrb::Producer<AccessRecord>>,
+    traces: RefCell<rtrb::Producer<Box<TraceRecord>>>,
     date: Cell<[u8; 29]>,
     pub(crate) open: Cell<u64>,
     pub(crate) line: Line,
@@ -131,6 +135,19 @@ impl Worker {
         if self.records.borrow_mut().push(record).is_err() {
             self.counters.records_dropped.add(1);
         }
+    }
+
+    /// Hands a traced request to whoever exports it; counts it as dropped if that one is too slow.
+    pub(crate) fn push_trace(&self, record: Box<TraceRecord>) {
+        if self.traces.borrow_mut().push(record).is_err() {
+            self.counters.traces_dropped.add(1);
+        }
+    }
+
+    /// Whether somebody looks on as requests end. Read by each request, and written when somebody comes
+    /// or goes.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.shared.watchers.load(Ordering::Relaxed) > 0
     }
 
     /// Whether there is time and memory for every request, at once.
@@ -230,6 +247,7 @@ pub(crate) struct Start {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) commands: UnboundedReceiver<Command>,
     pub(crate) records: rtrb::Producer<AccessRecord>,
+    pub(crate) traces: rtrb::Producer<Box<TraceRecord>>,
 }
 
 /// Runs a worker on the calling thread until it is told to stop, or is drained and idle.
@@ -252,6 +270,7 @@ async fn serve(start: Start) {
         counters,
         mut commands,
         records,
+        traces,
     } = start;
     let timers = Timers::new();
     let buffers = Buffers::new();
@@ -269,6 +288,7 @@ async fn serve(start: Start) {
         phase: Cell::new(Phase::Serving),
         current: RefCell::new(Rc::new(first)),
         records: RefCell::new(records),
+        traces: RefCell::new(traces),
         date: Cell::new(format_date(SystemTime::now())),
         open: Cell::new(0),
         line: Line::default(),

@@ -1,13 +1,18 @@
 //! Requests to the admin listener of a running Weir: HTTP/1.1, one connection a request.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 /// Time to connect; the listener is on this machine or near.
 const CONNECT: Duration = Duration::from_secs(2);
+/// Longest silence of something that goes on: there is a heartbeat every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(45);
+/// Most bytes of an answer's head.
+const HEAD_BYTES: usize = 16 * 1024;
 /// Largest answer that is read.
 const LARGEST: u64 = 16 << 20;
 /// Most fields of an answer's head.
@@ -96,6 +101,65 @@ pub(crate) fn request_with(
     parse(&bytes).map_err(|reason| AdminError::Malformed { address, reason })
 }
 
+/// Asks for something that goes on, and hands over each of its lines until it ends or `take` says so.
+/// An answer other than 200 comes back whole.
+pub(crate) fn follow(
+    address: SocketAddr,
+    path: &str,
+    mut take: impl FnMut(&str) -> ControlFlow<()>,
+) -> Result<Option<Response>, AdminError> {
+    let io = |source: io::Error| match source.kind() {
+        io::ErrorKind::ConnectionRefused => AdminError::Refused(address),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => AdminError::Timeout(address),
+        _ => AdminError::Io { address, source },
+    };
+    let reachable = reachable(address);
+    let mut stream = TcpStream::connect_timeout(&reachable, CONNECT).map_err(io)?;
+    stream.set_write_timeout(Some(CONNECT)).map_err(io)?;
+    stream.set_read_timeout(Some(SILENCE)).map_err(io)?;
+    // In HTTP/1.0 the body ends with the connection, and comes as it is.
+    let head = format!(
+        "GET {path} HTTP/1.0\r\nhost: {reachable}\r\nuser-agent: weir/{}\r\n\r\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    stream.write_all(head.as_bytes()).map_err(io)?;
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let length = head.len();
+        let left = HEAD_BYTES.saturating_sub(length) as u64;
+        reader
+            .by_ref()
+            .take(left)
+            .read_until(b'\n', &mut head)
+            .map_err(io)?;
+        if head.len() == length {
+            let reason = "its answer is cut off";
+            return Err(AdminError::Malformed { address, reason });
+        }
+    }
+    let malformed = |reason| AdminError::Malformed { address, reason };
+    let mut response = Response {
+        status: status(&head).map_err(malformed)?,
+        body: Vec::new(),
+    };
+    if response.status != 200 {
+        reader
+            .take(LARGEST)
+            .read_to_end(&mut response.body)
+            .map_err(io)?;
+        return Ok(Some(response));
+    }
+    let mut line = String::new();
+    while reader.read_line(&mut line).map_err(io)? > 0 {
+        if take(line.trim_end()).is_break() {
+            break;
+        }
+        line.clear();
+    }
+    Ok(None)
+}
+
 /// An address to connect to: a listener on every address is reached by the loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let mut reachable = address;
@@ -124,6 +188,16 @@ fn read_all(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// The status of an answer that begins with this head.
+fn status(head: &[u8]) -> Result<u16, &'static str> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut parsed = httparse::Response::new(&mut fields);
+    match (parsed.parse(head), parsed.code) {
+        (Ok(httparse::Status::Complete(_)), Some(status)) => Ok(status),
+        _ => Err("its answer is not HTTP"),
     }
 }
 

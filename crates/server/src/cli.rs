@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    check, completions, demo, doctor, dry_run, explain, import, reload, run, schema, traffic,
-    upgrade, upstreams, version,
+    bans, check, completions, demo, doctor, dry_run, explain, import, reload, requests, run,
+    schema, top, traffic, upgrade, upstreams, version,
 };
 
 /// API gateway in one binary.
@@ -136,8 +136,11 @@ pub(crate) enum Command {
     Import(import::Arguments),
     Doctor(doctor::Arguments),
     Upstreams(upstreams::Arguments),
+    Requests(requests::Arguments),
+    Top(top::Arguments),
     Reload(reload::Arguments),
     Traffic(traffic::Arguments),
+    Bans(bans::Arguments),
     Upgrade(upgrade::Arguments),
     Completions(completions::Arguments),
     Version(version::Arguments),

@@ -8,7 +8,10 @@ mod command;
 mod configuration;
 mod finding;
 mod log;
+mod otlp;
 mod output;
+mod redact;
+mod requests;
 mod serve;
 
 use std::process::ExitCode;
@@ -44,6 +47,9 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Match(arguments) => command::dry_run::run(&global, &arguments, output),
         Command::Doctor(_) => command::doctor::run(&global, output),
         Command::Upstreams(arguments) => command::upstreams::run(&global, &arguments, output),
+        Command::Requests(arguments) => command::requests::run(&global, &arguments, output),
+        Command::Bans(arguments) => command::bans::run(&global, &arguments, output),
+        Command::Top(arguments) => command::top::run(&global, &arguments, output),
         Command::Reload(arguments) => command::reload::run(&global, &arguments, output),
         Command::Traffic(arguments) => command::traffic::run(&global, &arguments, output),
         Command::Upgrade(arguments) => command::upgrade::run(&global, &arguments, output),

@@ -5,7 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
-use super::{listener, policy, route, settings, upstream};
+use super::{listener, log, policy, route, settings, telemetry, upstream};
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
 use crate::diagnostic::Finding;
@@ -74,7 +74,17 @@ pub(crate) static ROOT: Record = Record {
         field("overload", Shape::Record(&OVERLOAD), "Bounds on the process as a whole.")
             .default("{}"),
         field("paths", Shape::Record(&settings::PATHS), "How request paths are read.").default("{}"),
-        field("log", Shape::Record(&settings::LOG), "Logs.").default("{}"),
+        field("log", Shape::Record(&log::LOG), "Logs.").default("{}"),
+        field(
+            "tracing",
+            Shape::Either(&[Shape::Boolean, Shape::Record(&telemetry::TRACING)]),
+            "Distributed tracing. `true` takes the defaults of its settings. Default: trace context is left alone.",
+        ),
+        field(
+            "otlp",
+            Shape::Record(&telemetry::OTLP),
+            "Who is sent traces, and logs if `log.output` says so. Default: nobody.",
+        ),
         field(
             "drain_timeout",
             Shape::Duration { zero: true },
@@ -142,7 +152,10 @@ pub(crate) fn decode(
     let limits = settings::decode_limits(context, &object.get("limits")?);
     let overload = overload::decode(context, &object.get("overload")?);
     let encoded_slash = settings::decode_paths(context, &object.get("paths")?);
-    let log = settings::decode_log(context, &object.get("log")?);
+    let log = log::decode(context, &object.get("log")?);
+    let tracing = telemetry::decode_tracing(context, &object);
+    let otlp = telemetry::decode_otlp(context, &object);
+    telemetry::check_use(context, &object, log.as_ref(), tracing);
     let drain_timeout = object.get("drain_timeout")?.duration(context);
 
     Some(Config {
@@ -164,6 +177,8 @@ pub(crate) fn decode(
         overload: overload?,
         encoded_slash: encoded_slash?,
         log: log?,
+        tracing,
+        otlp,
         drain_timeout,
     })
 }

@@ -6,16 +6,18 @@ use super::action::{self, REDIRECT, REWRITE};
 use super::check::Declared;
 use super::grpc::{self, GRPC, SSE};
 use super::headers::{self, CaptureUse, HEADERS};
+use super::log::{self, ROUTE_LOG};
 use super::matcher::{self, MATCH};
 use super::mirror::MIRROR;
 use super::overload::{self, PRIORITIES};
 use super::respond::RESPOND;
 use super::split::SPLIT;
+use super::telemetry::ROUTE_TRACING;
 use super::websocket::{self, WEBSOCKET};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Match, Route};
+use crate::model::{Action, Match, Route};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -60,6 +62,8 @@ pub(super) static ROUTE: Record = Record {
             "Which requests are refused first under overload.",
         )
         .default("normal"),
+        field("log", Shape::Record(&ROUTE_LOG), "What of its requests is logged."),
+        field("tracing", Shape::Record(&ROUTE_TRACING), "Which of its requests are traced."),
         field("grpc", Shape::Record(&GRPC), "gRPC calls.").default("{}"),
         field("sse", Shape::Record(&SSE), "Event streams. Default: they pass as they are."),
         field(
@@ -173,6 +177,8 @@ fn decode(
     let match_span = object
         .written("match")
         .map_or(name_span, |_| object.key_span("match"));
+    let log_sample = log::decode_route_sample(context, &object, "log");
+    let trace_sample = log::decode_route_sample(context, &object, "tracing");
     let route = match (name.clone(), matcher, action, headers, streams) {
         (Some(name), Some(matcher), Some(action), Some(headers), Some(streams)) => Some(Route {
             name,
@@ -183,6 +189,8 @@ fn decode(
             priority,
             streams,
             websocket,
+            log_sample,
+            trace_sample,
         }),
         _ => None,
     };

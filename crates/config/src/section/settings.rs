@@ -1,29 +1,62 @@
-//! Settings of the process: admin, deadlines, limits, paths, logs and trusted proxies.
+//! Settings of the process: admin, deadlines, limits, paths and trusted proxies.
 
 use ipnet::IpNet;
 
 use super::overload::{MINIMUM_RATE, decode_minimum_rate};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
-use crate::model::{
-    Admin, ClientTimeouts, EncodedSlash, Limits, Log, LogFormat, LogLevel, LogOutput,
-};
-use crate::reference::Reference;
+use crate::model::{Admin, ClientTimeouts, EncodedSlash, KeptRequests, Limits};
 use crate::shape::{Choice, Record, Shape, choice, field};
-use crate::suggest::quote;
-use crate::value::Fault;
 use crate::value::address::{self, LISTEN};
-use crate::value::text::LOG_OUTPUT;
 
 pub(super) static ADMIN: Record = Record {
     name: "admin",
     about: "The admin listener: health, metrics and the API.",
-    fields: &[field(
-        "address",
-        Shape::Text(&LISTEN),
-        "Where to listen. Keep it on loopback.",
-    )
-    .default("127.0.0.1:9900")],
+    fields: &[
+        field(
+            "address",
+            Shape::Text(&LISTEN),
+            "Where to listen. Keep it on loopback.",
+        )
+        .default("127.0.0.1:9900"),
+        field(
+            "requests",
+            Shape::Record(&REQUESTS),
+            "Requests kept in memory for `weir requests`.",
+        )
+        .default("{}"),
+    ],
+};
+
+static REQUESTS: Record = Record {
+    name: "kept_requests",
+    about: "How many requests are kept in memory, to be looked at one by one.",
+    fields: &[
+        field(
+            "recent",
+            KEPT,
+            "The latest of those in the access log.",
+        )
+        .default("1000"),
+        field(
+            "noted",
+            KEPT,
+            "The latest of those that failed, were refused or took long, whatever the access log has.",
+        )
+        .default("10000"),
+        field(
+            "slow",
+            Shape::Either(&[Shape::Boolean, DEADLINE]),
+            "What takes this long is noted. `false` notes none for that.",
+        )
+        .default("1s"),
+    ],
+};
+
+/// About 600 bytes each.
+const KEPT: Shape = Shape::Integer {
+    least: 0,
+    most: 1_000_000,
 };
 
 const DEADLINE: Shape = Shape::Duration { zero: false };
@@ -144,39 +177,6 @@ static ENCODED_SLASH: [Choice; 2] = [
     ),
 ];
 
-pub(super) static LOG: Record = Record {
-    name: "log",
-    about: "Logs.",
-    fields: &[
-        field("format", Shape::Choice(&FORMATS), "Form of each line.").default("json"),
-        field("level", Shape::Choice(&LEVELS), "Least severe application message that is written.")
-            .default("info"),
-        field(
-            "output",
-            Shape::Text(&LOG_OUTPUT),
-            "Where lines go: `stdout`, `stderr` or `file:PATH`. The file is opened anew on SIGUSR1; a relative path starts at the configuration file's directory.",
-        )
-        .default("stdout"),
-        field("access", Shape::Boolean, "Whether each request is logged.").default("true"),
-    ],
-};
-
-static FORMATS: [Choice; 2] = [
-    choice(
-        "json",
-        "One JSON object a line, fields by OpenTelemetry names.",
-    ),
-    choice("text", "For a person at a terminal."),
-];
-
-static LEVELS: [Choice; 5] = [
-    choice("error", "Something failed."),
-    choice("warn", "Something needs attention."),
-    choice("info", "What happens."),
-    choice("debug", "For finding a fault."),
-    choice("trace", "Everything."),
-];
-
 pub(super) fn decode_admin(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Admin> {
     let object = Object::open(context, cursor)?;
     let cursor = object.get("address")?;
@@ -188,7 +188,20 @@ pub(super) fn decode_admin(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Op
             .help("listen on 127.0.0.1 and reach it through a tunnel");
         context.report(finding);
     }
-    Some(Admin { address })
+    let requests = decode_requests(context, &object.get("requests")?);
+    Some(Admin {
+        address,
+        requests: requests?,
+    })
+}
+
+fn decode_requests(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<KeptRequests> {
+    let object = Object::open(context, cursor)?;
+    Some(KeptRequests {
+        recent: object.get("recent")?.number(context),
+        noted: object.get("noted")?.number(context),
+        slow: object.get("slow")?.duration_or_off(context),
+    })
 }
 
 pub(super) fn decode_trusted_proxies(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Vec<IpNet> {
@@ -246,55 +259,4 @@ pub(super) fn decode_paths(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Op
         Some("keep") => EncodedSlash::Keep,
         _ => EncodedSlash::Reject,
     })
-}
-
-pub(super) fn decode_log(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Log> {
-    let object = Object::open(context, cursor)?;
-    let format_cursor = object.get("format")?;
-    let format = match format_cursor.choice(context) {
-        Some("text") => LogFormat::Text,
-        _ => LogFormat::Json,
-    };
-    if format == LogFormat::Text {
-        let finding = format_cursor
-            .warning(
-                codes::TEXT_LOG,
-                "text logs are for people, not for machines",
-            )
-            .help("write `format: json` where logs are collected");
-        context.report(finding);
-    }
-    let level = match object.get("level")?.choice(context) {
-        Some("error") => LogLevel::Error,
-        Some("warn") => LogLevel::Warn,
-        Some("debug") => LogLevel::Debug,
-        Some("trace") => LogLevel::Trace,
-        _ => LogLevel::Info,
-    };
-    let output = decode_output(context, &object.get("output")?);
-    let access = object.get("access")?.boolean(context).unwrap_or(true);
-    Some(Log {
-        format,
-        level,
-        output,
-        access,
-    })
-}
-
-fn decode_output(context: &mut Context<'_>, cursor: &Cursor<'_>) -> LogOutput {
-    let base = context.materials.base;
-    let output = cursor.parse(context, |text| match text {
-        "stdout" => Ok(LogOutput::Stdout),
-        "stderr" => Ok(LogOutput::Stderr),
-        _ => match Reference::parse(text) {
-            Some(Ok(Reference::File(path))) => Ok(LogOutput::File(base.join(path))),
-            Some(Err(fault)) => Err(fault),
-            Some(Ok(Reference::Environment(_))) | None => {
-                let message = format!("{} is not a place for logs", quote(text));
-                Err(Fault::new(codes::BAD_CHOICE, message)
-                    .help("write `stdout`, `stderr` or `file:PATH`"))
-            }
-        },
-    });
-    output.unwrap_or(LogOutput::Stdout)
 }

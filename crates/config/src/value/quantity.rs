@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::Fault;
 use crate::codes;
+use crate::model::Share;
+use crate::shape::Text;
 use crate::suggest::quote;
 
 /// Ten years: longer is a slip of the unit.
@@ -103,6 +105,32 @@ pub(crate) fn percentage(text: &str, zero: bool) -> Result<u32, Fault> {
             let message = format!("{} is not a percentage from {least}% to 100%", quote(text));
             Fault::new(codes::BAD_PERCENTAGE, message).help("write a whole number and `%`: 20%")
         })
+}
+
+/// A share of many.
+pub(crate) static SHARE: Text = Text {
+    what: "a percentage such as `1%` or `0.05%`",
+    pattern: Some("^[0-9]{1,3}([.][0-9]{1,4})?%$"),
+    examples: &["1%", "0.05%", "100%"],
+    loose: false,
+};
+
+/// `1%`, `0.05%`: up to four digits behind the point, which is one in a million.
+pub(crate) fn share(text: &str) -> Result<Share, Fault> {
+    let millionths = text.strip_suffix('%').and_then(|number| {
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        let is_part = (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        let part: u64 = format!("{part:0<4}").parse().ok().filter(|_| is_part)?;
+        let sum = whole_number(whole)?
+            .checked_mul(10_000)?
+            .checked_add(part)?;
+        u32::try_from(sum).ok().and_then(Share::of_millionths)
+    });
+    millionths.ok_or_else(|| {
+        let message = format!("{} is not a percentage from 0% to 100%", quote(text));
+        Fault::new(codes::BAD_PERCENTAGE, message)
+            .help("write a number and `%`, with up to four digits behind the point: 0.05%")
+    })
 }
 
 /// A decimal whole number.

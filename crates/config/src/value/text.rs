@@ -71,9 +71,9 @@ pub(crate) static MATERIAL: Text = Text {
 
 /// Where log lines go.
 pub(crate) static LOG_OUTPUT: Text = Text {
-    what: "`stdout`, `stderr` or `file:PATH`",
-    pattern: Some("^(stdout|stderr|file:.+)$"),
-    examples: &["stdout", "stderr", "file:/var/log/weir/weir.log"],
+    what: "`stdout`, `stderr`, `file:PATH` or `otlp`",
+    pattern: Some("^(stdout|stderr|otlp|file:.+)$"),
+    examples: &["stdout", "stderr", "file:/var/log/weir/weir.log", "otlp"],
     loose: false,
 };
 

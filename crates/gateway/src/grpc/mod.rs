@@ -20,6 +20,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use weir_config::model::{RetryCondition, UpstreamTimeouts};
 use weir_core::GrpcStatus;
 
+use crate::altered::Alteration;
 use crate::body::Body;
 use crate::failure::Failure;
 use crate::fields::Fields;
@@ -119,6 +120,9 @@ pub(crate) fn accept(
     call.deadline.set(stated.map(|stated| stated.min(longest)));
     // A client may have nothing to say for minutes, and little then: that is not slowness.
     body.lift_pace();
+    if call.dialect != Dialect::Grpc {
+        record.altered(Alteration::GrpcWeb);
+    }
     Ok(match call.dialect {
         Dialect::Grpc => body,
         Dialect::Web => web::request(head, body, false),

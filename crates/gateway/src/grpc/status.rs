@@ -15,6 +15,7 @@ pub(super) fn of(failure: Failure) -> GrpcStatus {
         | Failure::UndocumentedMethod => GrpcStatus::Unimplemented,
         // As servers do with what is larger than they take, and with more calls than they take.
         Failure::BodyTooLarge
+        | Failure::BodyTooLargeToCheck
         | Failure::HeadTooLarge
         | Failure::Banned(_)
         | Failure::Overloaded
@@ -44,13 +45,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::metrics::REASONS;
+    use crate::reason::{self, REASONS};
 
     const PAGE: &str = include_str!("../../../../docs/grpc.md");
 
     /// Failures that can end a call; those that are left out come before a request is known to be one,
     /// or cannot concern HTTP/2.
-    const ALL: [Failure; 35] = [
+    const ALL: [Failure; 36] = [
         Failure::Malformed(""),
         Failure::BodyTooLarge,
         Failure::BadPath(""),
@@ -69,6 +70,7 @@ mod tests {
         Failure::UnsupportedMediaType(""),
         Failure::UndocumentedPath,
         Failure::UndocumentedMethod,
+        Failure::BodyTooLargeToCheck,
         Failure::NoTarget,
         Failure::CircuitOpen(1),
         Failure::UpstreamBusy,
@@ -94,7 +96,7 @@ mod tests {
             let mut cells = line.strip_prefix("| `")?.split(" | ");
             let reason = cells.next()?.strip_suffix('`')?;
             let status = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
-            REASONS.contains(&reason).then_some((reason, status))
+            reason::find(reason).map(|_| (reason, status))
         });
         cells.collect()
     }
@@ -109,7 +111,8 @@ mod tests {
             .collect();
         assert_eq!(told, rows);
         let without: Vec<_> = REASONS
-            .into_iter()
+            .iter()
+            .map(|reason| reason.word)
             .filter(|reason| !rows.contains_key(reason))
             .collect();
         let never = [

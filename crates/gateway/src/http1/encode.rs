@@ -45,6 +45,11 @@ pub(crate) fn request_head(
     out.extend_from_slice(head.authority.as_bytes());
     out.extend_from_slice(b"\r\n");
     write_fields(out, head.fields);
+    if let Some(trace) = head.trace {
+        out.extend_from_slice(b"traceparent: ");
+        out.extend_from_slice(&trace.text(trace.attempt(head.attempt)));
+        out.extend_from_slice(b"\r\n");
+    }
     if chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     } else if let Some(length) = content_length {

@@ -17,6 +17,7 @@ use crate::fields::Fields;
 use crate::http1::content_length;
 use crate::message::ResponseHead;
 use crate::stream::Stream;
+use crate::trace::TRACEPARENT;
 use crate::upstream::{Fate, ForwardHead, Received, Share};
 use crate::websocket::{End, Handshake, Opening};
 
@@ -416,6 +417,11 @@ fn request(head: &ForwardHead<'_>, body: &Body) -> Option<http::Request<()>> {
     // §8.2.2: `te` may only say `trailers` here.
     if map.get(TE).is_some_and(|value| value != "trailers") {
         map.remove(TE);
+    }
+    if let Some(trace) = head.trace
+        && let Ok(value) = HeaderValue::from_bytes(&trace.text(trace.attempt(head.attempt)))
+    {
+        map.insert(TRACEPARENT, value);
     }
     if head.upgrade.is_some() {
         // RFC 8441 §4, §5.

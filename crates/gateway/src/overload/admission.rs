@@ -8,6 +8,7 @@ use weir_config::model::Priority;
 use weir_core::RequestId;
 
 use super::{Held, MemoryLevel, Refusal, Source};
+use crate::altered::Altered;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::hop;
@@ -48,10 +49,14 @@ pub(crate) fn admit_connection(worker: &Worker, peer: IpAddr) -> Result<Option<H
 /// Counts a connection that brings no request, and records it: it is seen nowhere else.
 pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, refusal: Refusal) {
     worker.counters.refused[refusal as usize].add(1);
-    if !worker.snapshot().access_log {
+    let snapshot = worker.snapshot();
+    let recorded = &snapshot.recorded;
+    if !recorded.access && !recorded.notes {
         return;
     }
     worker.push_record(AccessRecord {
+        is_logged: recorded.access,
+        is_noted: recorded.notes,
         time: SystemTime::now(),
         request_id: RequestId::generate(),
         client: peer,
@@ -60,6 +65,8 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         host: ByteString::new(),
         method: None,
         path: ByteString::new(),
+        query: None,
+        headers: Vec::new(),
         user_agent: None,
         status: 0,
         received: 0,
@@ -73,6 +80,9 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         upstream_head: None,
         reason: Some(refusal.reason()),
         cause: None,
+        policy: None,
+        altered: Altered::default(),
+        trace: None,
         grpc_status: None,
         fault: None,
         websocket: None,

@@ -29,6 +29,8 @@ fn with_request<T>(
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        log_sample: None,
+        trace_sample: None,
         streams: Default::default(),
         websocket: None,
     };

@@ -39,6 +39,8 @@ fn route(name: &str, words: &str) -> Route {
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        log_sample: None,
+        trace_sample: None,
         streams: Default::default(),
         websocket: None,
     }

@@ -7,6 +7,8 @@ use http::header::VARY;
 use http::{HeaderName, HeaderValue};
 use weir_config::model::{self, Config, PolicyKind};
 
+use crate::altered::Alteration;
+use crate::body::Body;
 use crate::fields::Fields;
 use crate::message::RequestHead;
 use crate::record::Recorder;
@@ -113,22 +115,26 @@ pub(crate) fn begin(route: &Route, head: &mut RequestHead, record: &mut Recorder
 }
 
 /// Writes the fields of policies into an answer.
-pub(crate) fn mark(route: &Route, asked: &Asked, fields: &mut Fields) {
+pub(crate) fn mark(route: &Route, record: &Recorder, fields: &mut Fields) {
     let Some(shaping) = shaping(route) else {
         return;
     };
     if let Some(security) = &shaping.security {
         security.apply(fields);
+        record.altered(Alteration::SecurityHeaders);
     }
     if let Some(cors) = &shaping.cors {
-        cors.mark(asked.origin.as_ref(), fields);
+        cors.mark(record.asked.origin.as_ref(), fields);
+        if record.asked.origin.is_some() {
+            record.altered(Alteration::Cors);
+        }
     }
 }
 
 /// The same for an answer that says no.
 pub(crate) fn mark_denial(record: &Recorder, fields: &mut Fields) {
     if let Some(route) = record.route {
-        mark(&record.snapshot.routes[route], &record.asked, fields);
+        mark(&record.snapshot.routes[route], record, fields);
     }
 }
 
@@ -142,6 +148,9 @@ pub(crate) fn encode(
 ) {
     if let Some(compress) = shaping(route).and_then(|shaping| shaping.compress.as_ref()) {
         compress.encode(worker, head, &record.asked, answer);
+        if matches!(answer.body, Body::Encoded(_)) {
+            record.altered(Alteration::Compress);
+        }
     }
 }
 

@@ -181,6 +181,8 @@ impl Copy {
                 fields: &self.fields,
                 content_length: self.content_length,
                 expects_continue: false,
+                trace: None,
+                attempt: 1,
                 reads_ahead: false,
                 upgrade: None,
             };

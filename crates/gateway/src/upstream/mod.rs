@@ -28,6 +28,7 @@ use rustls_pki_types::ServerName;
 
 use crate::fields::Fields;
 use crate::message::ResponseHead;
+use crate::trace::Context;
 use crate::websocket::Handshake;
 
 pub(crate) use attempt::{Attempted, Deadlines, Fate, Outcome, Timing, attempt};
@@ -59,6 +60,10 @@ pub(crate) struct ForwardHead<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) content_length: Option<u64>,
     pub(crate) expects_continue: bool,
+    /// What the target is told about the trace.
+    pub(crate) trace: Option<&'a Context>,
+    /// Which attempt it is, from 1.
+    pub(crate) attempt: u32,
     /// Whether much of the response may be read before the client is known to take it. An HTTP/1
     /// client waits for one response at a time; an HTTP/2 client could leave a hundred lying.
     pub(crate) reads_ahead: bool,

@@ -59,7 +59,7 @@ pub(super) async fn whole(
 ) -> Result<Bytes, Failure> {
     let stated = body.length().unwrap_or(0);
     if stated > most as u64 {
-        return Err(Failure::BodyTooLarge);
+        return Err(Failure::BodyTooLargeToCheck);
     }
     let silence = record.snapshot.timeouts.body;
     // What is stated is not believed before it comes.
@@ -70,7 +70,7 @@ pub(super) async fn whole(
         match timer.limit(silence, next).await {
             Ok(Some(Ok(Frame::Data(bytes)))) => {
                 if whole.len() + bytes.len() > most {
-                    return Err(Failure::BodyTooLarge);
+                    return Err(Failure::BodyTooLargeToCheck);
                 }
                 if !held.add(bytes.len()) {
                     return Err(Failure::MemoryPressure);

@@ -9,21 +9,24 @@ mod health;
 mod metrics;
 mod problem;
 mod reload;
+mod requests;
 mod revision;
 mod routes;
+mod status;
 mod targets;
 mod traffic;
 mod upstreams;
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::middleware;
@@ -39,6 +42,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::log::Counters;
+use crate::otlp;
+use crate::requests::Journal;
 use crate::serve::{Node, Stage};
 use problem::Problem;
 
@@ -72,10 +77,13 @@ GET    /healthz       whether the process lives
 GET    /readyz        whether it takes traffic
 GET    /metrics       Prometheus or OpenMetrics text
 GET    /v1/version    what was built
+GET    /v1/status     how the process fares
 GET    /v1/revision   the configuration in effect, and the last one refused
 GET    /v1/routes     routes with their counters
 GET    /v1/upstreams  upstreams and targets with their counters
 GET    /v1/traffic    splits: shares, shifts, guards
+GET    /v1/requests   the latest requests; ?follow=true goes on as they end
+GET    /v1/requests/ID  one of them, by its id or its trace's
 GET    /v1/bans       addresses that are not served for a while
 POST   /v1/reload     read the configuration again
 
@@ -93,7 +101,15 @@ Add ?pretty to JSON answers for indentation.
 /// What the endpoints read.
 struct Shared {
     node: Arc<Node>,
-    log: Arc<Counters>,
+    telemetry: Telemetry,
+}
+
+/// What is told of requests: counted, and kept.
+#[derive(Default)]
+pub(crate) struct Telemetry {
+    pub(crate) log: Arc<Counters>,
+    pub(crate) otlp: Arc<otlp::Counters>,
+    pub(crate) journal: Arc<Journal>,
 }
 
 type SharedState = State<Arc<Shared>>;
@@ -105,10 +121,10 @@ type SharedState = State<Arc<Shared>>;
 pub(crate) async fn serve(
     listener: TcpListener,
     node: Arc<Node>,
-    log: Arc<Counters>,
+    telemetry: Telemetry,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = router(Arc::new(Shared { node, log }));
+    let router = router(Arc::new(Shared { node, telemetry }));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut oldest_first = VecDeque::new();
@@ -146,7 +162,32 @@ fn make_room(oldest_first: &mut VecDeque<AbortHandle>) {
     }
 }
 
+/// For an answer that goes on for as long as its client and the process do.
+#[derive(Clone)]
+struct Lasting {
+    has_begun: Arc<AtomicBool>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Lasting {
+    /// From here on the connection may grow old.
+    fn begin(&self) {
+        self.has_begun.store(true, Ordering::Relaxed);
+    }
+
+    /// The listener stops.
+    async fn end(&mut self) {
+        // An error says that whoever could stop it is gone.
+        let _ = self.stopped.wait_for(|stopped| *stopped).await;
+    }
+}
+
 async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+    let lasting = Lasting {
+        has_begun: Arc::default(),
+        stopped: stopped.clone(),
+    };
+    let router = router.layer(Extension(lasting.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -157,10 +198,17 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch:
     tokio::select! {
         _ = &mut connection => return,
         _ = stopped.wait_for(|stopped| *stopped) => {}
-        () = sleep(CONNECTION_AGE) => {}
+        () = grow_old(&lasting) => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = timeout(LAST_ANSWER, connection).await;
+}
+
+async fn grow_old(lasting: &Lasting) {
+    sleep(CONNECTION_AGE).await;
+    if lasting.has_begun.load(Ordering::Relaxed) {
+        pending::<()>().await;
+    }
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -170,6 +218,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::show))
         .route("/v1/version", get(version))
+        .route("/v1/status", get(status::show))
         .route("/v1/revision", get(revision::show))
         .route("/v1/routes", get(routes::list))
         .route("/v1/upstreams", get(upstreams::list))
@@ -182,6 +231,8 @@ fn router(shared: Arc<Shared>) -> Router {
         )
         .route("/v1/traffic", get(traffic::list))
         .route("/v1/traffic/{route}", post(traffic::change))
+        .route("/v1/requests", get(requests::list))
+        .route("/v1/requests/{id}", get(requests::show))
         .route("/v1/bans", get(bans::list))
         .route("/v1/bans/{*address}", delete(bans::lift))
         .route("/v1/reload", post(reload::reload))

@@ -1,18 +1,21 @@
 //! `/v1/routes`: what each route takes, does and has done.
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use weir_config::Config;
 use weir_config::model::{self, Action, Destination, Match, ValueMatch};
 use weir_config::pattern::HostPattern;
-use weir_gateway::metrics::RouteCounters;
+use weir_gateway::metrics::{DURATION_BUCKETS, RouteCounters};
 
 use super::SharedState;
 
 #[derive(Serialize)]
 struct Routes<'a> {
+    /// Upper bounds of the classes of durations, but for the last one, which has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_bounds_ms: Option<Vec<f64>>,
     routes: Vec<Route<'a>>,
     /// Requests that no route took.
     unrouted: Served,
@@ -50,6 +53,9 @@ struct Served {
     requests: Requests,
     /// Null before the first request.
     mean_duration_ms: Option<f64>,
+    /// Requests by class of duration, if they are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durations: Option<Vec<u64>>,
 }
 
 #[derive(Default, Serialize)]
@@ -98,11 +104,30 @@ impl Served {
         Self {
             requests,
             mean_duration_ms,
+            durations: None,
+        }
+    }
+
+    fn with_durations(self, counters: &[RouteCounters]) -> Self {
+        let class = |at: usize| -> u64 {
+            let workers = counters.iter();
+            workers.map(|worker| worker.durations[at].get()).sum()
+        };
+        Self {
+            durations: Some((0..=DURATION_BUCKETS.len()).map(class).collect()),
+            ..self
         }
     }
 }
 
-pub(super) async fn list(State(shared): SharedState) -> Response {
+/// What is wanted beyond the usual.
+#[derive(Deserialize)]
+pub(super) struct Wish {
+    durations: Option<String>,
+}
+
+pub(super) async fn list(State(shared): SharedState, Query(wish): Query<Wish>) -> Response {
+    let wants_durations = wish.durations.is_some_and(|value| value != "false");
     let snapshot = shared.node.gateway.snapshot();
     let config = &*snapshot.config;
     let mut routes = Vec::with_capacity(config.routes.len());
@@ -110,13 +135,21 @@ pub(super) async fn list(State(shared): SharedState) -> Response {
     // Reports are in the configuration's order; the one without a route is the last.
     let mut configured = config.routes.iter();
     for report in snapshot.route_reports() {
-        let served = Served::sum(report.counters);
+        let mut served = Served::sum(report.counters);
+        if wants_durations {
+            served = served.with_durations(report.counters);
+        }
         match configured.next() {
             Some(route) => routes.push(describe(config, route, served)),
             None => unrouted = served,
         }
     }
-    super::json(&Routes { routes, unrouted })
+    let bounds = DURATION_BUCKETS.map(|seconds| seconds * 1e3);
+    super::json(&Routes {
+        duration_bounds_ms: wants_durations.then(|| bounds.to_vec()),
+        routes,
+        unrouted,
+    })
 }
 
 fn describe<'a>(config: &'a Config, route: &'a model::Route, served: Served) -> Route<'a> {

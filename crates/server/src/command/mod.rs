@@ -1,6 +1,7 @@
 //! One file per command. Each takes its arguments and says with its exit code how it went:
 //! 0 done, 1 the answer is no, 2 (by the argument parser) not understood.
 
+pub(crate) mod bans;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -9,8 +10,10 @@ pub(crate) mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod reload;
+pub(crate) mod requests;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod top;
 pub(crate) mod traffic;
 pub(crate) mod upgrade;
 pub(crate) mod upstreams;

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::Value;
+use weir_config::suggestion;
 
 use super::reload::configured_admin;
 use crate::admin_client;
 use crate::cli::Global;
 use crate::output::Output;
+pub(super) use age::short;
 use table::{Earlier, Table};
 
 /// Time for one answer of the admin listener.
@@ -102,21 +104,8 @@ fn unknown(name: &str, upstreams: &[Value]) -> String {
         .iter()
         .filter_map(|upstream| upstream["name"].as_str())
         .collect();
-    let near = known
-        .iter()
-        .max_by(|one, other| {
-            let likeness = |known: &str| strsim::jaro_winkler(known, name);
-            likeness(one).total_cmp(&likeness(other))
-        })
-        .filter(|near| strsim::jaro_winkler(near, name) > 0.8);
-    match near {
-        Some(near) => format!("there is no upstream `{name}`; did you mean `{near}`?"),
-        None if known.is_empty() => format!("there is no upstream `{name}`, nor any other"),
-        None => format!(
-            "there is no upstream `{name}`; there are {}",
-            known.join(", ")
-        ),
-    }
+    let help = suggestion(name, known, "upstreams");
+    format!("there is no upstream `{name}`; {help}")
 }
 
 #[expect(

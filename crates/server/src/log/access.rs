@@ -2,25 +2,27 @@
 
 use std::time::Duration;
 
-use weir_gateway::AccessRecord;
+use http::header::USER_AGENT;
+use weir_gateway::{AccessRecord, Alteration};
 
 use super::Form;
 use super::escape::word;
 use super::json::JsonLine;
 use super::timestamp::Timestamp;
+use crate::redact::Redactor;
 
 /// Writes the line of a request, or of a connection that ended before it brought one.
-pub(super) fn write(line: &mut Vec<u8>, record: &AccessRecord, form: Form) {
+pub(super) fn write(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redactor, form: Form) {
     match form {
-        Form::Json => write_json(line, record),
-        Form::Text => write_text(line, record, false),
-        Form::Colored => write_text(line, record, true),
+        Form::Json => write_json(line, record, redactor),
+        Form::Text | Form::Otlp => write_text(line, record, redactor, false),
+        Form::Colored => write_text(line, record, redactor, true),
     }
 }
 
 /// Names are OpenTelemetry's where it has one (semantic conventions for HTTP servers); what is not
 /// known is left out.
-fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
+pub(crate) fn write_json(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redactor) {
     let mut json = JsonLine::begin(line, Timestamp::of(record.time), "INFO");
     if record.status == 0 {
         json.string("event.name", b"weir.connection.refused");
@@ -41,15 +43,20 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
     if let Some(port) = port {
         json.number("server.port", port);
     }
-    json.string("url.path", record.path.as_bytes());
+    json.string("url.path", redactor.path(record).as_bytes());
+    if let Some(query) = &record.query {
+        json.string("url.query", redactor.query(query).as_bytes());
+    }
     json.string(
         "network.protocol.version",
         record.version.as_str().as_bytes(),
     );
     json.string("client.address", record.client.to_string().as_bytes());
     if let Some(user_agent) = &record.user_agent {
-        json.string("user_agent.original", user_agent.as_bytes());
+        let shown = redactor.header(&USER_AGENT, user_agent.as_bytes());
+        json.string("user_agent.original", &shown);
     }
+    write_headers(&mut json, record, redactor);
     json.number("http.response.status_code", record.status);
     json.number("http.request.body.size", record.received);
     json.number("http.response.body.size", record.sent);
@@ -61,6 +68,11 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
         json.string("http.route", route.as_bytes());
     }
     json.string("weir.request_id", &record.request_id.to_text());
+    if let Some(ids) = record.trace {
+        json.hex("trace_id", &ids.trace_id.to_be_bytes());
+        json.hex("span_id", &ids.span_id.to_be_bytes());
+        json.hex("trace_flags", &[u8::from(ids.is_sampled)]);
+    }
     if let Some(upstream) = &record.upstream {
         json.string("weir.upstream", upstream.as_bytes());
     }
@@ -86,6 +98,12 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
     if let Some(cause) = record.cause {
         json.string("weir.cause", cause.as_bytes());
     }
+    if let Some(setting) = record.decided_by() {
+        json.string("weir.decided_by", setting.as_bytes());
+    }
+    if !record.altered.is_empty() {
+        json.strings("weir.altered", record.altered.iter().map(Alteration::word));
+    }
     if let Some(websocket) = &record.websocket {
         json.number("weir.websocket.close_code", websocket.close_code);
         json.string(
@@ -98,9 +116,26 @@ fn write_json(line: &mut Vec<u8>, record: &AccessRecord) {
     json.end();
 }
 
+/// A field that occurs several times is one list (RFC 9110 §5.3).
+fn write_headers(json: &mut JsonLine<'_>, record: &AccessRecord, redactor: &Redactor) {
+    for (at, (name, _)) in record.headers.iter().enumerate() {
+        if record.headers[..at].iter().any(|(known, _)| known == name) {
+            continue;
+        }
+        let mut list = Vec::new();
+        for (_, value) in record.headers.iter().filter(|(same, _)| same == name) {
+            if !list.is_empty() {
+                list.extend_from_slice(b", ");
+            }
+            list.extend_from_slice(&redactor.header(name, value.as_bytes()));
+        }
+        json.named("http.request.header.", name.as_str(), &list);
+    }
+}
+
 /// Host and port of a `Host` field. What does not look like a port stays with the host: nothing of
 /// what a client sent gets lost.
-fn split_host(authority: &str) -> (&str, Option<u16>) {
+pub(crate) fn split_host(authority: &str) -> (&str, Option<u16>) {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port),
         _ => (authority, ""),
@@ -120,7 +155,7 @@ fn without_brackets(host: &str) -> &str {
 }
 
 /// `12:00:01.123 200 GET  example.com/items 1.2ms items→catalog 127.0.0.1:9001`
-fn write_text(line: &mut Vec<u8>, record: &AccessRecord, colored: bool) {
+fn write_text(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redactor, colored: bool) {
     if record.status == 0 {
         return write_refusal(line, record);
     }
@@ -142,7 +177,11 @@ fn write_text(line: &mut Vec<u8>, record: &AccessRecord, colored: bool) {
     line.resize(line.len() + 4_usize.saturating_sub(method.len()), b' ');
     line.push(b' ');
     word(line, record.host.as_bytes());
-    word(line, record.path.as_bytes());
+    word(line, redactor.path(record).as_bytes());
+    if let Some(query) = &record.query {
+        line.push(b'?');
+        word(line, redactor.query(query).as_bytes());
+    }
     line.push(b' ');
     line.extend_from_slice(readable(record.duration).as_bytes());
     line.push(b' ');
@@ -216,4 +255,4 @@ fn status_tint(status: u16) -> &'static str {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

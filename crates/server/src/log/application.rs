@@ -2,26 +2,34 @@
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::{EnvFilter, Layer};
 use weir_config::model::LogLevel;
 
-use super::Form;
 use super::escape::{json_string, message};
 use super::json::JsonLine;
 use super::output::Counters;
 use super::timestamp::Timestamp;
 use super::writer::SharedForm;
+use super::{Form, Message};
+use crate::otlp;
 
 /// Environment variable with a filter that wins over the configuration's level.
 pub(super) const VARIABLE: &str = "WEIR_LOG";
+
+/// The part of the program that speaks of the receiver of logs.
+const EXPORTER: &str = "weir::otlp";
 
 /// Keys that every line has; a field of that name is written with an underscore behind it.
 const RESERVED: [&str; 4] = ["timestamp", "severity_text", "body", "scope.name"];
@@ -54,7 +62,7 @@ pub(super) fn filter(level: LogLevel) -> EnvFilter {
 /// Turns events into lines and hands them to the writer. It never waits: if the writer cannot keep
 /// up, the line is counted as lost.
 pub(super) struct Lines {
-    pub(super) messages: SyncSender<Vec<u8>>,
+    pub(super) messages: SyncSender<Message>,
     pub(super) form: Arc<SharedForm>,
     pub(super) counters: Arc<Counters>,
 }
@@ -62,12 +70,21 @@ pub(super) struct Lines {
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let form = self.form.get();
+        let metadata = event.metadata();
         let mut fields = Fields {
             is_json: form == Form::Json,
+            attributes: (form == Form::Otlp).then(Vec::new),
             ..Fields::default()
         };
         event.record(&mut fields);
-        let metadata = event.metadata();
+        if let Some(attributes) = fields.attributes {
+            let (level, target) = (*metadata.level(), metadata.target());
+            let record = otlp::application(level, target, &fields.body, attributes);
+            if target.starts_with(EXPORTER) {
+                say(&fields.body, &record);
+            }
+            return self.send(Message::Record(Box::new(record)));
+        }
         let mut line = Vec::with_capacity(256);
         let time = Timestamp::of(SystemTime::now());
         match form {
@@ -78,7 +95,7 @@ impl<S: Subscriber> Layer<S> for Lines {
                 json.append(&fields.others);
                 json.end();
             }
-            Form::Text | Form::Colored => {
+            Form::Text | Form::Colored | Form::Otlp => {
                 write_text(
                     &mut line,
                     time,
@@ -88,10 +105,39 @@ impl<S: Subscriber> Layer<S> for Lines {
                 );
             }
         }
-        if self.messages.try_send(line).is_err() {
+        self.send(Message::Lines(line));
+    }
+}
+
+impl Lines {
+    fn send(&self, message: Message) {
+        if self.messages.try_send(message).is_err() {
             self.counters.lose(1);
         }
     }
+}
+
+/// That the receiver of all messages cannot be reached is said where it can be seen: on standard error.
+fn say(body: &str, record: &LogRecord) {
+    let mut line = Vec::with_capacity(128);
+    Timestamp::of(SystemTime::now()).write_clock(&mut line);
+    line.extend_from_slice(format!(" {:5} ", record.severity_text).as_bytes());
+    message(&mut line, body.as_bytes());
+    for attribute in &record.attributes {
+        if let Some(Value::StringValue(text)) = attribute
+            .value
+            .as_ref()
+            .and_then(|value| value.value.as_ref())
+        {
+            line.push(b' ');
+            message(&mut line, attribute.key.as_bytes());
+            line.push(b'=');
+            message(&mut line, text.as_bytes());
+        }
+    }
+    line.push(b'\n');
+    // Nobody is left to tell if this fails.
+    let _ = std::io::stderr().write_all(&line);
 }
 
 /// `12:00:01.123 INFO  serving admin=127.0.0.1:9900`
@@ -133,10 +179,11 @@ fn level_tint(level: Level) -> &'static str {
     }
 }
 
-/// An event's fields: the message, and the others as they stand in the line.
+/// An event's fields: the message, and the others as they stand in the line or are exported.
 #[derive(Default)]
 struct Fields {
     is_json: bool,
+    attributes: Option<Vec<KeyValue>>,
     body: String,
     others: Vec<u8>,
 }
@@ -160,6 +207,9 @@ impl Fields {
             self.body.push_str(value);
             return;
         }
+        if let Some(attributes) = &mut self.attributes {
+            return attributes.push(otlp::text(name, value));
+        }
         self.key(name);
         if self.is_json {
             json_string(&mut self.others, value.as_bytes());
@@ -170,6 +220,9 @@ impl Fields {
 
     /// Numbers and booleans are written alike in both forms.
     fn literal(&mut self, name: &str, value: impl fmt::Display) {
+        if self.attributes.is_some() {
+            return self.text(name, &value.to_string());
+        }
         self.key(name);
         self.others.extend_from_slice(value.to_string().as_bytes());
     }
@@ -200,14 +253,23 @@ impl Visit for Fields {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
+        if let (Some(attributes), Ok(value)) = (&mut self.attributes, i64::try_from(value)) {
+            return attributes.push(otlp::integer(field.name(), value));
+        }
         self.literal(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
+        if let Some(attributes) = &mut self.attributes {
+            return attributes.push(otlp::integer(field.name(), value));
+        }
         self.literal(field.name(), value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
+        if let Some(attributes) = &mut self.attributes {
+            return attributes.push(otlp::double(field.name(), value));
+        }
         // JSON has no word for the others (RFC 8259 §6).
         if value.is_finite() {
             self.literal(field.name(), value);

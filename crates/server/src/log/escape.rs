@@ -69,6 +69,13 @@ pub(super) fn word(line: &mut Vec<u8>, bytes: &[u8]) {
     });
 }
 
+/// Text for people, on one line. What cannot be shown safely is written as `\xNN` or `\u{NNNN}`.
+pub(crate) fn printable(text: &str) -> String {
+    let mut line = Vec::with_capacity(text.len());
+    text_chunks(&mut line, text.as_bytes(), text_character);
+    String::from_utf8_lossy(&line).into_owned()
+}
+
 /// Writes a message for people. It may have several lines; those after the first are indented so
 /// that none of them can pass for a line of its own.
 pub(super) fn message(line: &mut Vec<u8>, bytes: &[u8]) {
@@ -124,6 +131,13 @@ fn is_unsafe(character: char) -> bool {
 
 fn push(line: &mut Vec<u8>, character: char) {
     line.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// Two digits for each byte.
+pub(super) fn hexadecimal_bytes(line: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        hexadecimal(line, u32::from(*byte), 2);
+    }
 }
 
 fn hexadecimal(line: &mut Vec<u8>, number: u32, width: u32) {

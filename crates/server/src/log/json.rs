@@ -1,6 +1,6 @@
 //! One JSON object on one line, written field by field without building a tree.
 
-use super::escape::json_string;
+use super::escape::{hexadecimal_bytes, json_string};
 use super::timestamp::Timestamp;
 
 /// An object under construction at the end of a buffer.
@@ -23,6 +23,36 @@ impl<'a> JsonLine<'a> {
     pub(super) fn string(&mut self, key: &'static str, value: &[u8]) {
         self.key(key);
         json_string(self.line, value);
+    }
+
+    /// A list of words of this crate's, which need no escapes.
+    pub(super) fn strings(&mut self, key: &'static str, words: impl Iterator<Item = &'static str>) {
+        self.key(key);
+        let mut before = b'[';
+        for word in words {
+            self.line.push(before);
+            self.line.push(b'"');
+            self.line.extend_from_slice(word.as_bytes());
+            self.line.push(b'"');
+            before = b',';
+        }
+        self.line.push(b']');
+    }
+
+    /// A field whose name ends in a header's.
+    pub(super) fn named(&mut self, prefix: &'static str, name: &str, value: &[u8]) {
+        self.line.push(b',');
+        json_string(self.line, format!("{prefix}{name}").as_bytes());
+        self.line.push(b':');
+        json_string(self.line, value);
+    }
+
+    /// An id, in hexadecimal digits.
+    pub(super) fn hex(&mut self, key: &'static str, bytes: &[u8]) {
+        self.key(key);
+        self.line.push(b'"');
+        hexadecimal_bytes(self.line, bytes);
+        self.line.push(b'"');
     }
 
     pub(super) fn number(&mut self, key: &'static str, value: impl itoa::Integer) {

@@ -6,6 +6,7 @@
 mod access;
 mod application;
 mod escape;
+mod file;
 mod json;
 mod output;
 pub(crate) mod timestamp;
@@ -17,15 +18,22 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use anyhow::Context;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use rtrb::Consumer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry};
-use weir_config::model::{Log, LogFormat, LogOutput};
+use weir_config::model::{Log, LogFormat, LogOutput, LogRotation};
 use weir_gateway::AccessRecord;
 
+use crate::otlp::LogQueue;
+use crate::redact::Redactor;
+use crate::requests::Journal;
+
+pub(crate) use access::{split_host, write_json};
 use application::Lines;
+pub(crate) use escape::printable;
 pub(crate) use output::Counters;
 use output::{Batch, Output};
 use writer::{Command, SharedForm, Writer};
@@ -45,12 +53,22 @@ enum Form {
     Text = 1,
     /// For people, with colours.
     Colored = 2,
+    /// No line, but a record for a receiver.
+    Otlp = 3,
+}
+
+/// What the process says about itself, on its way to the writer.
+enum Message {
+    /// One or more whole lines.
+    Lines(Vec<u8>),
+    Record(Box<LogRecord>),
 }
 
 impl Form {
     /// Colours only where a person sees them, and not if they asked for none (no-color.org).
-    fn of(format: LogFormat, is_terminal: bool) -> Self {
+    fn of(format: LogFormat, output: &LogOutput, is_terminal: bool) -> Self {
         match format {
+            _ if *output == LogOutput::Otlp => Self::Otlp,
             LogFormat::Json => Self::Json,
             LogFormat::Text if is_terminal && !no_color() => Self::Colored,
             LogFormat::Text => Self::Text,
@@ -68,10 +86,11 @@ pub(crate) struct LogHandle(Arc<Inner>);
 
 struct Inner {
     commands: Sender<Command>,
-    messages: SyncSender<Vec<u8>>,
+    messages: SyncSender<Message>,
     thread: Thread,
     form: Arc<SharedForm>,
     counters: Arc<Counters>,
+    journal: Arc<Journal>,
     /// What can change the level; not there while `WEIR_LOG` sets it.
     filter: Mutex<Option<Handle<EnvFilter, Registry>>>,
     current: Mutex<Current>,
@@ -81,14 +100,16 @@ struct Current {
     output: LogOutput,
     is_terminal: bool,
     format: LogFormat,
+    rotation: Option<LogRotation>,
+    redactor: Arc<Redactor>,
 }
 
 impl LogHandle {
     /// Opens the output, starts the writer and takes up what `tracing` reports from now on.
-    pub(crate) fn start(settings: &Log) -> anyhow::Result<Self> {
+    pub(crate) fn start(settings: &Log, exporter: LogQueue) -> anyhow::Result<Self> {
         let chosen = application::filter_from_environment()?;
         let is_chosen = chosen.is_some();
-        let log = Self::write_to(settings)?;
+        let log = Self::write_to(settings, exporter)?;
         let filter = chosen.unwrap_or_else(|| application::filter(settings.level));
         let (filter, handle) = reload::Layer::new(filter);
         tracing_subscriber::registry()
@@ -102,11 +123,14 @@ impl LogHandle {
     }
 
     /// Everything but `tracing`.
-    fn write_to(settings: &Log) -> anyhow::Result<Self> {
-        let output = open(&settings.output)?;
+    fn write_to(settings: &Log, exporter: LogQueue) -> anyhow::Result<Self> {
+        let output = open(&settings.output, settings.rotate)?;
         let is_terminal = output.is_terminal;
-        let form = Arc::new(SharedForm::new(Form::of(settings.format, is_terminal)));
+        let form = Form::of(settings.format, &settings.output, is_terminal);
+        let form = Arc::new(SharedForm::new(form));
+        let redactor = Arc::new(Redactor::new(&settings.redact));
         let counters = Arc::new(Counters::default());
+        let journal = Arc::new(Journal::default());
         let (commands, obeyed) = channel();
         let (messages, written) = sync_channel(MESSAGES);
         let writer = Writer {
@@ -115,6 +139,9 @@ impl LogHandle {
             records: Vec::new(),
             batch: Batch::new(output, Arc::clone(&counters)),
             form: Arc::clone(&form),
+            redactor: Arc::clone(&redactor),
+            exporter,
+            journal: Arc::clone(&journal),
         };
         let thread = thread::Builder::new()
             .name("weir-log".into())
@@ -124,6 +151,8 @@ impl LogHandle {
             output: settings.output.clone(),
             is_terminal,
             format: settings.format,
+            rotation: settings.rotate,
+            redactor,
         };
         Ok(Self(Arc::new(Inner {
             commands,
@@ -131,6 +160,7 @@ impl LogHandle {
             thread: thread.thread().clone(),
             form,
             counters,
+            journal,
             filter: Mutex::new(None),
             current: Mutex::new(current),
         })))
@@ -151,9 +181,12 @@ impl LogHandle {
 
     /// Opens what changed settings write to; nothing is changed yet.
     pub(crate) fn prepare(&self, settings: &Log) -> anyhow::Result<Prepared> {
-        let is_changed = lock(&self.0.current).output != settings.output;
+        let is_changed = {
+            let current = lock(&self.0.current);
+            current.output != settings.output || current.rotation != settings.rotate
+        };
         let opened = if is_changed {
-            Some(open(&settings.output)?)
+            Some(open(&settings.output, settings.rotate)?)
         } else {
             None
         };
@@ -173,13 +206,12 @@ impl LogHandle {
         let mut current = lock(&self.0.current);
         if let Some(output) = &opened {
             current.output = settings.output;
+            current.rotation = settings.rotate;
             current.is_terminal = output.is_terminal;
         }
         current.format = settings.format;
-        self.tell(Command::Change(
-            Form::of(current.format, current.is_terminal),
-            opened,
-        ));
+        current.redactor = Arc::new(Redactor::new(&settings.redact));
+        self.change(&current, opened);
     }
 
     /// Opens the file anew after it was moved away; other outputs stay as they are. If that fails,
@@ -189,15 +221,16 @@ impl LogHandle {
         if !matches!(current.output, LogOutput::File(_)) {
             return;
         }
-        match open(&current.output) {
-            Ok(output) => {
-                self.tell(Command::Change(
-                    Form::of(current.format, false),
-                    Some(output),
-                ));
-            }
+        match open(&current.output, current.rotation) {
+            Ok(output) => self.change(&current, Some(output)),
             Err(error) => tracing::error!("the former log file is written on: {error:#}"),
         }
+    }
+
+    fn change(&self, current: &Current, opened: Option<Output>) {
+        let form = Form::of(current.format, &current.output, current.is_terminal);
+        let redactor = Arc::clone(&current.redactor);
+        self.tell(Command::Change(form, redactor, opened));
     }
 
     /// Writes everything that is pending and ends. Call it after the data plane has drained; an
@@ -207,6 +240,16 @@ impl LogHandle {
         self.tell(Command::Finish(done));
         // Nobody is left to tell that lines are lost.
         let _ = finished.recv_timeout(FINISH);
+    }
+
+    /// The latest requests.
+    pub(crate) fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.0.journal)
+    }
+
+    /// What nobody may be shown of a request.
+    pub(crate) fn redactor(&self) -> Arc<Redactor> {
+        Arc::clone(&lock(&self.0.current).redactor)
     }
 
     /// What was lost, for metrics.
@@ -234,8 +277,9 @@ pub(crate) struct Prepared {
     opened: Option<Output>,
 }
 
-fn open(output: &LogOutput) -> anyhow::Result<Output> {
-    Output::open(output).with_context(|| match output {
+fn open(output: &LogOutput, rotation: Option<LogRotation>) -> anyhow::Result<Output> {
+    Output::open(output, rotation).with_context(|| match output {
+        LogOutput::Otlp => "cannot log to the receiver".to_owned(),
         LogOutput::Stdout => "cannot log to standard output".to_owned(),
         LogOutput::Stderr => "cannot log to standard error".to_owned(),
         LogOutput::File(path) => format!("cannot open the log file {}", path.display()),
@@ -248,4 +292,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

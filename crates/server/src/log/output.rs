@@ -1,15 +1,16 @@
 //! Where lines go, and what happens when they cannot.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use weir_config::model::LogOutput;
+use weir_config::model::{LogOutput, LogRotation};
+
+use super::file::LogFile;
 
 /// Bytes collected before they are written.
 const BATCH: usize = 64 * 1024;
@@ -39,30 +40,45 @@ impl Counters {
     }
 }
 
+/// What lines are written to.
+pub(super) trait Sink: Write + Send {
+    /// Called before whole lines are written: how many bytes of them may be written now. Whole lines
+    /// again, and not none.
+    fn make_room(&mut self, lines: &[u8]) -> usize {
+        lines.len()
+    }
+}
+
+impl Sink for File {}
+
+/// Takes what comes before it is known that nothing is to be written: see [`LogOutput::Otlp`].
+impl Sink for io::Sink {}
+
 /// An opened output.
 pub(super) struct Output {
-    sink: Box<dyn Write + Send>,
+    sink: Box<dyn Sink>,
     /// Whether a person watches.
     pub(super) is_terminal: bool,
 }
 
 impl Output {
     /// Opens what the configuration names; files are created if need be, and appended to.
-    pub(super) fn open(output: &LogOutput) -> io::Result<Self> {
+    pub(super) fn open(output: &LogOutput, rotation: Option<LogRotation>) -> io::Result<Self> {
         match output {
             LogOutput::Stdout => Self::standard(io::stdout().as_fd(), io::stdout().is_terminal()),
             LogOutput::Stderr => Self::standard(io::stderr().as_fd(), io::stderr().is_terminal()),
             LogOutput::File(path) => {
-                let file = OpenOptions::new()
-                    .append(true)
-                    .create(true)
-                    .mode(0o640)
-                    .open(path)?;
+                let file = LogFile::open(path, rotation)?;
                 Ok(Self {
                     sink: Box::new(file),
                     is_terminal: false,
                 })
             }
+            // Records go to the exporter's queue, and no lines are made of them.
+            LogOutput::Otlp => Ok(Self {
+                sink: Box::new(io::sink()),
+                is_terminal: false,
+            }),
         }
     }
 
@@ -77,7 +93,7 @@ impl Output {
     }
 
     #[cfg(test)]
-    pub(super) fn to(sink: impl Write + Send + 'static) -> Self {
+    pub(super) fn to(sink: impl Sink + 'static) -> Self {
         Self {
             sink: Box::new(sink),
             is_terminal: false,
@@ -125,7 +141,7 @@ impl Batch {
         let outcome = if self.is_torn {
             Err(0)
         } else {
-            write_all(&mut *self.output.sink, &self.lines)
+            write_lines(&mut *self.output.sink, &self.lines)
         };
         if let Err(written) = outcome {
             let rest = &self.lines[written..];
@@ -145,8 +161,20 @@ impl Batch {
     }
 }
 
+/// Tells how many bytes were written before the fault, as [`write_all`] does.
+fn write_lines(sink: &mut dyn Sink, lines: &[u8]) -> Result<(), usize> {
+    let mut written = 0;
+    while written < lines.len() {
+        let now = sink.make_room(&lines[written..]).max(1);
+        let end = lines.len().min(written + now);
+        write_all(sink, &lines[written..end]).map_err(|more| written + more)?;
+        written = end;
+    }
+    Ok(())
+}
+
 /// Tells how many bytes were written before the fault.
-fn write_all(sink: &mut dyn Write, bytes: &[u8]) -> Result<(), usize> {
+fn write_all(sink: &mut dyn Sink, bytes: &[u8]) -> Result<(), usize> {
     let mut written = 0;
     let mut refusals = 0;
     while written < bytes.len() {
@@ -209,6 +237,9 @@ mod tests {
         }
     }
 
+    impl Sink for Disk {}
+    impl Sink for io::PipeWriter {}
+
     fn write(batch: &mut Batch, text: &str) {
         batch.add(|lines| lines.extend_from_slice(text.as_bytes()));
         batch.write();
@@ -242,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_device_without_space_is_counted() {
-        let output = Output::open(&LogOutput::File("/dev/full".into())).expect("the device");
+        let output = Output::open(&LogOutput::File("/dev/full".into()), None).expect("the device");
         let counters = Arc::new(Counters::default());
         let mut batch = Batch::new(output, Arc::clone(&counters));
         write(&mut batch, "one\ntwo\n");

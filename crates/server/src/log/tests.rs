@@ -3,9 +3,11 @@ use std::path::{Path, PathBuf};
 
 use rtrb::{Producer, RingBuffer};
 use serde_json::Value;
-use weir_config::model::LogLevel;
+use weir_config::model::{LogLevel, Redaction, Share};
 
+pub(crate) use super::access::tests::record;
 use super::*;
+use crate::otlp::Exporter;
 
 /// A directory of its own for a test, removed at its end.
 struct Directory(PathBuf);
@@ -35,21 +37,24 @@ fn settings(format: LogFormat, file: &Path) -> Log {
         level: LogLevel::Info,
         output,
         access: true,
+        sample: Share::ALL,
+        rotate: None,
+        query: false,
+        headers: Vec::new(),
+        redact: Redaction::default(),
     }
 }
 
 fn start(settings: &Log) -> (LogHandle, Producer<AccessRecord>) {
-    let log = LogHandle::write_to(settings).expect("a log");
+    let exporter = Exporter::start().expect("a thread").logs();
+    let log = LogHandle::write_to(settings, exporter).expect("a log");
     let (producer, consumer) = RingBuffer::new(1_024);
     log.follow(vec![consumer]);
     (log, producer)
 }
 
 fn push(ring: &mut Producer<AccessRecord>, status: u16) {
-    let record = AccessRecord {
-        status,
-        ..access::tests::record()
-    };
+    let record = AccessRecord { status, ..record() };
     ring.push(record).expect("room");
 }
 
@@ -177,6 +182,9 @@ fn a_full_disk_is_counted_and_the_end_is_not_held_up() {
 
 #[test]
 fn colours_are_for_terminals_only() {
-    assert_eq!(Form::of(LogFormat::Text, false), Form::Text);
-    assert_eq!(Form::of(LogFormat::Json, true), Form::Json);
+    let of = |format, is_terminal| Form::of(format, &LogOutput::Stdout, is_terminal);
+    assert_eq!(of(LogFormat::Text, false), Form::Text);
+    assert_eq!(of(LogFormat::Json, true), Form::Json);
+    let exported = Form::of(LogFormat::Text, &LogOutput::Otlp, false);
+    assert_eq!(exported, Form::Otlp);
 }

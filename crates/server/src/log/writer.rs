@@ -12,19 +12,25 @@ use rtrb::Consumer;
 use weir_gateway::AccessRecord;
 
 use super::output::{Batch, Output};
-use super::{Form, access};
+use super::{Form, Message, access};
+use crate::otlp::{self, LogQueue};
+use crate::redact::Redactor;
+use crate::requests::Journal;
 
 /// How often the rings are looked at.
 const POLL: Duration = Duration::from_millis(20);
 /// At the end, how long workers that still run are listened to.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
 
+/// Records written, and given to the journal, at a time; until then their places in the ring are taken.
+const CHUNK: usize = 256;
+
 /// What the thread can be told.
 pub(super) enum Command {
     /// Take records from these rings, too.
     Follow(Vec<Consumer<AccessRecord>>),
-    /// Write in this form, and to another output if there is one.
-    Change(Form, Option<Output>),
+    /// Write in this form by these rules, and to another output if there is one.
+    Change(Form, Arc<Redactor>, Option<Output>),
     /// Write what is pending, then answer.
     #[cfg(test)]
     Flush(Sender<()>),
@@ -44,7 +50,8 @@ impl SharedForm {
         match self.0.load(Ordering::Relaxed) {
             0 => Form::Json,
             1 => Form::Text,
-            _ => Form::Colored,
+            2 => Form::Colored,
+            _ => Form::Otlp,
         }
     }
 
@@ -56,11 +63,17 @@ impl SharedForm {
 /// The thread's state.
 pub(super) struct Writer {
     pub(super) commands: Receiver<Command>,
-    /// Application messages, each one or more whole lines.
-    pub(super) messages: Receiver<Vec<u8>>,
+    /// Application messages.
+    pub(super) messages: Receiver<Message>,
     pub(super) records: Vec<Consumer<AccessRecord>>,
     pub(super) batch: Batch,
     pub(super) form: Arc<SharedForm>,
+    /// What no line may show.
+    pub(super) redactor: Arc<Redactor>,
+    /// Where logs go that are exported.
+    pub(super) exporter: LogQueue,
+    /// Where requests go once they are written.
+    pub(super) journal: Arc<Journal>,
 }
 
 impl Writer {
@@ -86,16 +99,33 @@ impl Writer {
             records,
             batch,
             form,
+            redactor,
+            exporter,
+            journal,
             ..
         } = self;
         for message in messages.try_iter() {
-            batch.add(|lines| lines.extend_from_slice(&message));
+            match message {
+                Message::Lines(text) => batch.add(|lines| lines.extend_from_slice(&text)),
+                Message::Record(record) => exporter.push(*record),
+            }
         }
         let form = form.get();
         for ring in records.iter_mut() {
-            for _ in 0..ring.slots() {
-                let Ok(record) = ring.pop() else { break };
-                batch.add(|lines| access::write(lines, &record, form));
+            let mut left = ring.slots();
+            while let Ok(chunk) = ring.read_chunk(left.min(CHUNK))
+                && left > 0
+            {
+                left -= chunk.len();
+                let (first, second) = chunk.as_slices();
+                for record in first.iter().chain(second).filter(|record| record.is_logged) {
+                    if form == Form::Otlp {
+                        exporter.push(otlp::access(record, redactor));
+                    } else {
+                        batch.add(|lines| access::write(lines, record, redactor, form));
+                    }
+                }
+                journal.add(chunk);
             }
         }
         batch.write();
@@ -106,10 +136,11 @@ impl Writer {
     fn obey(&mut self, command: Command) -> ControlFlow<()> {
         match command {
             Command::Follow(records) => self.records.extend(records),
-            Command::Change(form, output) => {
+            Command::Change(form, redactor, output) => {
                 // What came in before belongs to the former form and output.
                 self.collect();
                 self.form.set(form);
+                self.redactor = redactor;
                 if let Some(output) = output {
                     self.batch.change(output);
                 }

@@ -14,6 +14,7 @@ use super::watch::Watch;
 use super::{Node, Rejection, Reloaded, Revision};
 use crate::configuration;
 use crate::log::LogHandle;
+use crate::otlp::Exporter;
 
 /// Reads the configuration again, as it was read at the start.
 pub(super) struct Reloader {
@@ -22,17 +23,25 @@ pub(super) struct Reloader {
     /// Data directory in effect; it stays what it was at the start.
     pub(super) data: PathBuf,
     pub(super) log: LogHandle,
+    pub(super) exporter: Exporter,
     next: AtomicU64,
 }
 
 impl Reloader {
-    pub(super) fn new(file: PathBuf, options: LoadOptions, data: PathBuf, log: LogHandle) -> Self {
+    pub(super) fn new(
+        file: PathBuf,
+        options: LoadOptions,
+        data: PathBuf,
+        log: LogHandle,
+        exporter: Exporter,
+    ) -> Self {
         // The start was revision 1.
         Self {
             file,
             options,
             data,
             log,
+            exporter,
             next: AtomicU64::new(2),
         }
     }
@@ -75,6 +84,10 @@ impl Reloader {
             Ok(log) => log,
             Err(error) => return Reloaded::Rejected(unusable(error.as_ref())),
         };
+        let exporter = match Exporter::prepare(&config) {
+            Ok(exporter) => exporter,
+            Err(error) => return Reloaded::Rejected(unusable(error.as_ref())),
+        };
         node.discoverer.fill(&mut config);
         let config = Arc::new(config);
         if let Err(error) = node.gateway.apply(Arc::clone(&config)) {
@@ -82,7 +95,11 @@ impl Reloader {
         }
         // After the gateway, which would not take targets of an upstream that it does not know yet.
         node.discoverer.apply(&config);
+        self.exporter.commit(exporter);
         self.log.commit(log);
+        self.log
+            .journal()
+            .configure(&config.admin.requests, self.log.redactor());
         if let Err(error) = kept.save(&self.data) {
             tracing::warn!("{error:#}");
         }

@@ -24,6 +24,7 @@ use super::watch::Watch;
 use super::{Node, Rejection, Revision};
 use crate::configuration;
 use crate::log::LogHandle;
+use crate::otlp::Exporter;
 
 /// Environment in which warnings refuse a configuration.
 const PRODUCTION: &str = "production";
@@ -75,7 +76,9 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     } = started;
     let data = loaded.config.data.clone();
     make_directory(&data)?;
-    let log = LogHandle::start(&loaded.config.log)?;
+    let exporter = Exporter::start()?;
+    exporter.commit(Exporter::prepare(&loaded.config)?);
+    let log = LogHandle::start(&loaded.config.log, exporter.logs())?;
     descriptors::raise_limit();
     descriptors::fit(&mut loaded.config);
     let kept = LastGood::of(&options.config, &loaded);
@@ -87,8 +90,11 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     discoverer.fill(&mut loaded.config);
     let config = Arc::new(loaded.config);
     let (traffic_file, saved) = TrafficFile::open(&data);
-    let (gateway, records) = Gateway::start(&config, inherited.take_listeners(), saved)?;
-    log.follow(records);
+    let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), saved)?;
+    log.journal()
+        .configure(&config.admin.requests, log.redactor());
+    log.follow(rings.records);
+    exporter.follow(rings.traces);
     discoverer.apply(&config);
     let admin = match inherited.take_admin(config.admin.address) {
         Some(listener) => listener,
@@ -114,7 +120,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     }
     let supervisor = Supervisor {
         node,
-        reloader: Reloader::new(options.config, load_options, data, log),
+        reloader: Reloader::new(options.config, load_options, data, log, exporter),
         watch,
         launch,
         admin,

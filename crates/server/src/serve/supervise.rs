@@ -61,8 +61,12 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     let admin = tokio::net::TcpListener::from_std(admin).context("cannot use the admin socket")?;
     let address = admin.local_addr().context("cannot use the admin socket")?;
     let (stop_admin, mut admin_stopped) = watch::channel(false);
-    let lines = supervisor.reloader.log.counters();
-    let serving = admin::serve(admin, Arc::clone(&node), lines, async move {
+    let telemetry = admin::Telemetry {
+        log: supervisor.reloader.log.counters(),
+        otlp: supervisor.reloader.exporter.counters(),
+        journal: supervisor.reloader.log.journal(),
+    };
+    let serving = admin::serve(admin, Arc::clone(&node), telemetry, async move {
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;
     });
     let mut tasks = JoinSet::new();
@@ -114,6 +118,8 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     // Their last records are in the rings then.
     block_in_place(|| node.gateway.join());
     supervisor.reloader.log.finish();
+    // The last lines of the log may be for the receiver.
+    block_in_place(|| supervisor.reloader.exporter.finish());
     // Admin connections that are still open end with the process.
     tasks.abort_all();
     Ok(ExitCode::SUCCESS)

@@ -74,6 +74,8 @@ fn a_request_head_is_written_for_the_next_hop() {
         fields: &fields,
         content_length: None,
         expects_continue: true,
+        trace: None,
+        attempt: 1,
         reads_ahead: true,
         upgrade: None,
     };

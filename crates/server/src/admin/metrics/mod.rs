@@ -8,9 +8,10 @@ mod exposition;
 mod grpc;
 mod health;
 mod overload;
-mod process;
+pub(super) mod process;
 mod resilience;
 mod shaping;
+mod telemetry;
 mod traffic;
 mod validation;
 mod websocket;
@@ -23,9 +24,10 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use weir_gateway::metrics::{
-    Counter, DURATION_BUCKETS, REASONS, RouteCounters, TargetCounters, WorkerCounters,
+    Counter, DURATION_BUCKETS, RouteCounters, TargetCounters, WorkerCounters,
 };
-use weir_gateway::{Gateway, Refusal, Snapshot, Target, Version};
+use weir_gateway::reason::REASONS;
+use weir_gateway::{Alteration, Gateway, Refusal, Snapshot, Target, Version};
 
 use super::{Shared, SharedState};
 use exposition::{Exposition, Format, Kind};
@@ -61,7 +63,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     resilience::collect(&mut exposition, &snapshot);
     validation::collect(&mut exposition, &snapshot);
     configuration(&mut exposition, shared);
-    log(&mut exposition, shared);
+    telemetry::collect(&mut exposition, &shared.telemetry);
     process::collect(&mut exposition);
     exposition
         .family("weir_build", Kind::Info, "What was built.")
@@ -139,12 +141,23 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
     let mut family = exposition.family(
         "weir_answers",
         Kind::Counter,
-        "Answers made by the gateway or cut short, by reason.",
+        "Answers made by the gateway or cut short, by reason and by the setting that decided.",
     );
     for (at, reason) in REASONS.iter().enumerate() {
+        let setting = reason.decider.pattern();
+        let mut labels = vec![("reason", reason.word)];
+        labels.extend(setting.as_deref().map(|setting| ("decided_by", setting)));
+        family.sample(&labels, total(&|worker| &worker.by_reason[at]));
+    }
+    let mut family = exposition.family(
+        "weir_altered",
+        Kind::Counter,
+        "Requests of which, or of whose answers, something was changed.",
+    );
+    for (at, alteration) in Alteration::ALL.iter().enumerate() {
         family.sample(
-            &[("reason", reason)],
-            total(&|worker| &worker.by_reason[at]),
+            &[("by", alteration.word())],
+            total(&|worker| &worker.altered[at]),
         );
     }
     let mut family = exposition.family(
@@ -187,6 +200,11 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
         "weir_header_values_dropped",
         "Header values that a rule made and that were not valid.",
         |worker| &worker.header_values_dropped,
+    );
+    counter(
+        "weir_trace_records_dropped",
+        "Traced requests that are not exported because the exporter could not keep up.",
+        |worker| &worker.traces_dropped,
     );
     let mut family = exposition.family(
         "weir_connections_refused",
@@ -304,23 +322,6 @@ fn configuration(exposition: &mut Exposition, shared: &Shared) {
             "1 unless the configuration was refused when it was last read.",
         )
         .sample(&[], u8::from(node.rejection().is_none()));
-}
-
-fn log(exposition: &mut Exposition, shared: &Shared) {
-    exposition
-        .family(
-            "weir_log_lines_lost",
-            Kind::Counter,
-            "Log lines that were not written.",
-        )
-        .sample(&[], shared.log.lost_lines());
-    exposition
-        .family(
-            "weir_log_writes_failed",
-            Kind::Counter,
-            "Writes to the log that failed.",
-        )
-        .sample(&[], shared.log.failed_writes());
 }
 
 #[cfg(test)]

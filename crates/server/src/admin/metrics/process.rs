@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::time::{ClockId, clock_gettime};
@@ -38,14 +39,26 @@ pub(super) fn collect(exposition: &mut Exposition) {
         "Open file descriptors.",
         open_descriptors(),
     );
-    let cpu = clock_gettime(ClockId::ProcessCPUTime);
     exposition
         .family(
             "process_cpu_seconds",
             Kind::Counter,
             "Time on a processor, of all threads.",
         )
-        .sample(&[], cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9);
+        .sample(&[], cpu());
+}
+
+/// Time on a processor, of all threads, in seconds.
+pub(in crate::admin) fn cpu() -> f64 {
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
+    cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9
+}
+
+/// Seconds since the process started.
+pub(in crate::admin) fn uptime() -> Option<f64> {
+    let started = (*STARTED.get_or_init(start_time))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some((now.as_secs_f64() - started).max(0.0))
 }
 
 fn start_time() -> Option<f64> {
@@ -65,13 +78,13 @@ fn start_time() -> Option<f64> {
     Some(boot + ticks / clock_ticks_per_second() as f64)
 }
 
-fn resident_memory() -> Option<f64> {
+pub(in crate::admin) fn resident_memory() -> Option<f64> {
     let sizes = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: f64 = sizes.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * page_size() as f64)
 }
 
-fn open_descriptors() -> Option<f64> {
+pub(in crate::admin) fn open_descriptors() -> Option<f64> {
     // Its size is their number since Linux 6.2. Counting entries takes a tenth of a second of CPU time when
     // there are tens of thousands.
     let size = fs::metadata("/proc/self/fd").ok()?.len();
@@ -89,8 +102,6 @@ fn open_descriptors() -> Option<f64> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
     use super::*;
 
     #[test]

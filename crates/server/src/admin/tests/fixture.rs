@@ -180,7 +180,12 @@ impl Admin {
             let _ = stopped.await;
         };
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, Arc::clone(&node), Arc::default(), shutdown));
+        serving.spawn(serve(
+            listener,
+            Arc::clone(&node),
+            Telemetry::default(),
+            shutdown,
+        ));
         Self {
             node,
             address,

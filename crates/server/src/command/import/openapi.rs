@@ -250,7 +250,7 @@ fn capture(name: &str, names: &mut HashSet<String>) -> String {
     if !plain.starts_with(|first: char| first.is_ascii_alphabetic()) {
         plain.insert(0, 'p');
     }
-    unique(plain, '_', names)
+    unique(&plain, '_', names)
 }
 
 /// `/orders/{id}` as `orders-id`.
@@ -262,11 +262,11 @@ fn name(template: &str, names: &mut HashSet<String>) -> String {
     if name.is_empty() {
         name.push_str("root");
     }
-    unique(name, '-', names)
+    unique(&name, '-', names)
 }
 
-fn unique(name: String, between: char, names: &mut HashSet<String>) -> String {
-    let mut one = name.clone();
+fn unique(name: &str, between: char, names: &mut HashSet<String>) -> String {
+    let mut one = name.to_owned();
     let mut number = 1;
     while !names.insert(one.clone()) {
         number += 1;

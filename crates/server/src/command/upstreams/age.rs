@@ -37,7 +37,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// `12s`, `3m 20s`, `5h 2m`, `3d 4h`.
-pub(super) fn short(duration: Duration) -> String {
+pub(in crate::command) fn short(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds}s"),

@@ -3,15 +3,15 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use bytestring::ByteString;
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 use weir_core::{GrpcStatus, RequestId};
-use weir_gateway::Version;
 use weir_gateway::websocket::{By, WebSocketRecord};
+use weir_gateway::{Altered, TraceIds, Version};
 
 use super::*;
 
-pub(in crate::log) fn record() -> AccessRecord {
+pub(crate) fn record() -> AccessRecord {
     AccessRecord {
         time: UNIX_EPOCH + Duration::new(1_767_323_045, 123_456_000),
         request_id: RequestId::generate(),
@@ -21,6 +21,8 @@ pub(in crate::log) fn record() -> AccessRecord {
         host: ByteString::from_static("example.com:8443"),
         method: Some(Method::GET),
         path: ByteString::from_static("/items"),
+        query: None,
+        headers: Vec::new(),
         user_agent: Some(HeaderValue::from_static("curl/8.5")),
         status: 200,
         received: 0,
@@ -33,7 +35,12 @@ pub(in crate::log) fn record() -> AccessRecord {
         upstream_connect: Some(Duration::from_micros(150)),
         upstream_head: Some(Duration::from_nanos(980_999)),
         reason: None,
+        policy: None,
+        altered: Altered::default(),
+        is_logged: true,
+        is_noted: false,
         cause: None,
+        trace: None,
         grpc_status: None,
         fault: None,
         websocket: None,
@@ -42,7 +49,7 @@ pub(in crate::log) fn record() -> AccessRecord {
 
 fn line(record: &AccessRecord, form: Form) -> String {
     let mut line = Vec::new();
-    write(&mut line, record, form);
+    write(&mut line, record, &Redactor::default(), form);
     String::from_utf8(line).expect("UTF-8")
 }
 
@@ -208,13 +215,28 @@ fn the_document_lists_every_field() {
     const DOCUMENT: &str = include_str!("../../../../../docs/logs.md");
     let (_, section) = DOCUMENT.split_once("## Requests").expect("the section");
     let (section, _) = section
-        .split_once("### What is not logged")
+        .split_once("### Connections without a request")
         .expect("its end");
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
-    let documented: BTreeSet<String> = rows
-        .filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let documented: BTreeSet<String> = cells
+        .flat_map(|cell| cell.split(',').map(|name| name.trim().trim_matches('`')))
+        .map(|name| name.replace("NAME", "x-tenant"))
         .collect();
     let record = AccessRecord {
+        query: Some(ByteString::from_static("a=1")),
+        headers: vec![(
+            HeaderName::from_static("x-tenant"),
+            HeaderValue::from_static("7"),
+        )],
+        trace: Some(TraceIds {
+            trace_id: 1,
+            span_id: 2,
+            is_sampled: true,
+        }),
+        altered: Altered::default()
+            .with(Alteration::Cors)
+            .with(Alteration::Compress),
         reason: Some("no_route"),
         cause: Some("because"),
         grpc_status: Some(GrpcStatus::Unavailable),

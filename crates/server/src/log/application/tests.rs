@@ -1,11 +1,11 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use serde_json::Value;
+use serde_json::Value as Json;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 
-fn capture(form: Form, room: usize, log: impl FnOnce()) -> (Receiver<Vec<u8>>, Arc<Counters>) {
+fn capture(form: Form, room: usize, log: impl FnOnce()) -> (Receiver<Message>, Arc<Counters>) {
     let (messages, received) = sync_channel(room);
     let counters = Arc::new(Counters::default());
     let form = Arc::new(SharedForm::new(form));
@@ -22,7 +22,33 @@ fn capture(form: Form, room: usize, log: impl FnOnce()) -> (Receiver<Vec<u8>>, A
 
 fn line(form: Form, log: impl FnOnce()) -> String {
     let (lines, _) = capture(form, 1, log);
-    String::from_utf8(lines.recv().expect("a line")).expect("UTF-8")
+    text(lines.recv().expect("a line"))
+}
+
+fn text(message: Message) -> String {
+    let Message::Lines(line) = message else {
+        panic!("no line");
+    };
+    String::from_utf8(line).expect("UTF-8")
+}
+
+#[test]
+fn what_is_exported_has_typed_attributes() {
+    let (messages, _) = capture(Form::Otlp, 1, || {
+        tracing::warn!(target: "weir::serve", number = 7, is_new = true, "refused\nline 2");
+    });
+    let Message::Record(record) = messages.recv().expect("a record") else {
+        panic!("no record");
+    };
+    assert_eq!(record.severity_text, "WARN");
+    let body = record.body.and_then(|body| body.value);
+    assert_eq!(body, Some(Value::StringValue("refused\nline 2".to_owned())));
+    let expected = [
+        otlp::integer("number", 7),
+        otlp::text("is_new", "true"),
+        otlp::text("scope.name", "weir::serve"),
+    ];
+    assert_eq!(record.attributes, expected);
 }
 
 #[test]
@@ -40,7 +66,7 @@ fn json_has_typed_fields_and_no_reserved_key_twice() {
         );
     });
     assert_eq!(text.matches('\n').count(), 1);
-    let parsed: Value = serde_json::from_str(&text).expect("JSON");
+    let parsed: Json = serde_json::from_str(&text).expect("JSON");
     assert_eq!(parsed["severity_text"], "INFO");
     assert_eq!(parsed["body"], format!("serving {hostile}"));
     assert_eq!(parsed["body_"], "not the body");
@@ -58,7 +84,7 @@ fn an_error_is_written_with_its_causes() {
         .context("cannot read")
         .into();
     let text = line(Form::Json, || tracing::error!(error = &*error, "failed"));
-    let parsed: Value = serde_json::from_str(&text).expect("JSON");
+    let parsed: Json = serde_json::from_str(&text).expect("JSON");
     assert_eq!(parsed["error"], "cannot read: no such file");
 }
 
@@ -82,13 +108,7 @@ fn libraries_speak_up_one_level_later() {
     });
     let bodies: Vec<String> = lines
         .try_iter()
-        .map(|line| {
-            String::from_utf8(line)
-                .expect("UTF-8")
-                .split_whitespace()
-                .last()
-                .map(str::to_owned)
-        })
+        .map(|message| text(message).split_whitespace().last().map(str::to_owned))
         .map(|word| word.expect("a word"))
         .collect();
     assert_eq!(bodies, ["ours", "important"]);

@@ -5,6 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, channel, sync_channel};
 use rtrb::{Producer, RingBuffer};
 
 use super::*;
+use crate::otlp::Exporter;
 
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -30,11 +31,13 @@ impl Write for Memory {
     }
 }
 
+impl super::super::output::Sink for Memory {}
+
 /// A writer that does not run yet, with the other ends of its channels.
 struct Fixture {
     writer: Writer,
     commands: Sender<Command>,
-    messages: SyncSender<Vec<u8>>,
+    messages: SyncSender<Message>,
     ring: Producer<AccessRecord>,
     output: Memory,
 }
@@ -50,6 +53,9 @@ fn fixture() -> Fixture {
         records: vec![records],
         batch: Batch::new(Output::to(output.clone()), Arc::default()),
         form: Arc::new(SharedForm::new(Form::Json)),
+        redactor: Arc::default(),
+        exporter: Exporter::start().expect("a thread").logs(),
+        journal: Arc::default(),
     };
     Fixture {
         writer,
@@ -70,9 +76,11 @@ fn what_came_before_a_change_goes_to_the_former_output() {
         commands: _commands,
     } = fixture();
     ring.push(access::tests::record()).expect("room");
-    messages.try_send(b"a message\n".to_vec()).expect("room");
+    messages
+        .try_send(Message::Lines(b"a message\n".to_vec()))
+        .expect("room");
     let second = Memory::default();
-    let change = Command::Change(Form::Text, Some(Output::to(second.clone())));
+    let change = Command::Change(Form::Text, Arc::default(), Some(Output::to(second.clone())));
     assert!(writer.obey(change).is_continue());
     assert_eq!((output.lines(), second.lines()), (2, 0));
     ring.push(access::tests::record()).expect("room");

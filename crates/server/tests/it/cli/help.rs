@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 17] = [
     "run",
     "demo",
     "check",
@@ -14,8 +14,11 @@ const COMMANDS: [&str; 14] = [
     "import",
     "doctor",
     "upstreams",
+    "requests",
+    "top",
     "reload",
     "traffic",
+    "bans",
     "upgrade",
     "completions",
     "version",
@@ -68,7 +71,10 @@ fn every_example_works() {
     let fails = [
         "weir run",
         "weir demo",
+        "weir bans",
         "weir reload",
+        "weir requests",
+        "weir top",
         "weir traffic",
         "weir upgrade",
         "weir upstreams",

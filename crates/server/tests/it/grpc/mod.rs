@@ -5,6 +5,7 @@ mod calls;
 mod deadlines;
 mod hostile;
 mod retries;
+mod traced;
 mod web;
 
 use std::process::{Command, Stdio};

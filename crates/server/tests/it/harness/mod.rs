@@ -3,6 +3,7 @@
 mod curl;
 mod http2;
 mod load;
+mod otlp;
 mod pki;
 mod process;
 mod servers;
@@ -18,11 +19,12 @@ use std::time::{Duration, Instant};
 pub use curl::{Curl, curl, curl_fed};
 pub use http2::{H2Client, block_on};
 pub use load::Load;
+pub use otlp::Receiver;
 pub use pki::Authority;
 pub use process::{Process, installed, memory, tool};
 pub use servers::{Httpbin, JsonServer, Nginx, NodeScript, peer};
 pub use upstream::{Upstream, answer};
-pub use weir::{Setup, Weir, forward};
+pub use weir::{Ran, Setup, Weir, forward};
 pub use wire::{Message, Wire};
 
 /// Longest wait for anything that should happen at once.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::process::{Process, installed, tool};
 use super::{Wire, free_port, wait_until};
 
-fn wait_for_port(process: &mut Process, address: SocketAddr) {
+pub(super) fn wait_for_port(process: &mut Process, address: SocketAddr) {
     wait_until("the server listens", || {
         if let Some(status) = process.ended() {
             panic!(

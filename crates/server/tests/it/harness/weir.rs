@@ -59,14 +59,13 @@ impl Setup {
         std::fs::write(self.path(name), content).unwrap();
     }
 
-    /// The whole file for what a test cares about: `$HTTP`, `$HTTPS` and `$DIR` are filled in;
-    /// without listeners there is one on `$HTTP`.
+    /// The whole file for what a test cares about: `$HTTP`, `$HTTPS`, `$ADMIN` and `$DIR` are
+    /// filled in; without listeners there is one on `$HTTP`.
     pub fn complete(&self, config: &str) -> String {
-        let mut text = format!(
-            "admin: {{ address: {} }}\ndata: {}\n",
-            self.admin,
-            self.path("data").display()
-        );
+        let mut text = format!("data: {}\n", self.path("data").display());
+        if !config.contains("admin:") {
+            text.push_str("admin: { address: $ADMIN }\n");
+        }
         if !config.contains("workers:") {
             text.push_str("workers: 2\n");
         }
@@ -74,7 +73,8 @@ impl Setup {
             text.push_str("listeners: [{ address: $HTTP }]\n");
         }
         text.push_str(config);
-        text.replace("$HTTPS", &self.https.to_string())
+        text.replace("$ADMIN", &self.admin.to_string())
+            .replace("$HTTPS", &self.https.to_string())
             .replace("$HTTP", &self.http.to_string())
             .replace("$DIR", &self.directory.path().display().to_string())
     }
@@ -125,6 +125,13 @@ impl Setup {
             setup: self,
         }
     }
+}
+
+/// How a command went.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// A running Weir; ends with this value.
@@ -263,6 +270,25 @@ impl Weir {
             .filter(|line| line.starts_with(name) && words.iter().all(|word| line.contains(word)))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
+    }
+
+    /// Runs another command with the same configuration.
+    pub fn run(&self, command: &str, arguments: &[&str]) -> Ran {
+        let output = self.command(command, arguments).output().unwrap();
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Another command with the same configuration.
+    pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
+        let mut weir = Command::new(env!("CARGO_BIN_EXE_weir"));
+        weir.args([command, "--color", "never", "-c"])
+            .arg(self.setup.path("weir.yaml"))
+            .args(arguments);
+        weir
     }
 
     /// Sends one request on a connection of its own.

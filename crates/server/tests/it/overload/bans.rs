@@ -68,6 +68,13 @@ fn an_address_that_causes_errors_is_not_served_until_its_ban_is_lifted() {
     assert_eq!(weir.metric("weir_bans_total", &[]), 1.0);
     assert_eq!(weir.metric("weir_bans_active", &[]), 1.0);
 
+    let shown = weir.run("bans", &[]);
+    assert!(shown.stdout.contains("192.0.2.9  1m "), "{}", shown.stdout);
+    let unknown = weir.run("bans", &["--lift", "192.0.2.8"]);
+    assert_eq!(
+        (unknown.code, &*unknown.stderr),
+        (Some(1), "192.0.2.8 is not banned\n")
+    );
     let lift = |address: &str| weir.ask("DELETE", &format!("/v1/bans/{address}"));
     for (address, status, reason) in [
         ("192.0.2.8", 404, Some("not_banned")),
@@ -91,6 +98,29 @@ fn an_address_that_causes_errors_is_not_served_until_its_ban_is_lifted() {
         .iter()
         .all(|text| log.contains(text))
     });
+}
+
+#[test]
+fn a_ban_is_lifted_at_the_command_line() {
+    let upstream = upstream();
+    let weir = Weir::start(&config(
+        &upstream,
+        "{ errors: 1, within: 10s, ban_for: 5m }",
+    ));
+    assert_eq!(weir.run("bans", &[]).stdout, "nobody is banned\n");
+    let mut bad = connect_for(weir.https(), "2001:db8::9");
+    assert_eq!(ask(&mut bad, "/status/404").unwrap().status(), 404);
+    assert_closed(connect_for(weir.https(), "2001:db8::9"));
+    let shown: serde_json::Value =
+        serde_json::from_str(&weir.run("bans", &["--json"]).stdout).unwrap();
+    assert_eq!(shown["bans"][0]["address"], "2001:db8::/64");
+    let lifted = weir.run("bans", &["--lift", "2001:db8::1"]);
+    assert_eq!(
+        (lifted.code, &*lifted.stdout),
+        (Some(0), "2001:db8::1 is served again\n")
+    );
+    let mut back = connect_for(weir.https(), "2001:db8::9");
+    assert_eq!(ask(&mut back, "/status/200").unwrap().status(), 200);
 }
 
 #[test]

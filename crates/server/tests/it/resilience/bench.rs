@@ -262,7 +262,8 @@ fn config(link: Link, is_slow: bool, targets: &[&str], condition: &str) -> Strin
     };
     let limit = if is_slow { "400ms" } else { "15s" };
     format!(
-        "workers: 1\nupstreams:\n  up:\n    targets: {targets:?}\n{link}    \
+        // One that shares its cores with other tests may be late, which is not what is tested.
+        "workers: 1\noverload: {{ delay: false }}\nupstreams:\n  up:\n    targets: {targets:?}\n{link}    \
          health: {{ passive: false }}\n    \
          retry: {{ {retry} }}\n    \
          timeouts: {{ connect: {limit}, first_byte: {limit}, idle: {limit} }}\n\

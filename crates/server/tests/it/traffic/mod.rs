@@ -8,13 +8,12 @@ mod shift;
 mod split;
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::harness::{Message, Upstream, Weir, Wire, answer};
+use crate::harness::{Message, Ran, Upstream, Weir, Wire, answer};
 
 /// A server that answers with its name, and counts.
 struct Side {
@@ -68,25 +67,8 @@ fn ask(weir: &Weir, fields: &str, count: usize) -> Vec<String> {
         .collect()
 }
 
-/// How a run of `weir traffic` went.
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
 fn traffic(weir: &Weir, arguments: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_weir"))
-        .args(["traffic", "--color", "never", "-c"])
-        .arg(weir.setup().path("weir.yaml"))
-        .args(arguments)
-        .output()
-        .unwrap();
-    Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    weir.run("traffic", arguments)
 }
 
 /// The same, which has to succeed.

@@ -5,6 +5,7 @@ mod handshake;
 mod http2;
 mod life;
 mod peers;
+mod traced;
 
 use std::net::SocketAddr;
 use std::sync::mpsc;

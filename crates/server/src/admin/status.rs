@@ -1,0 +1,75 @@
+//! `/v1/status`: how the process fares, at one look.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use weir_gateway::metrics::{Counter, WorkerCounters};
+
+use super::metrics::process;
+use super::{COMMIT, SharedState, VERSION};
+use crate::log::timestamp::rfc3339;
+use crate::serve::Stage;
+
+#[derive(Serialize)]
+struct Status {
+    version: &'static str,
+    commit: &'static str,
+    stage: &'static str,
+    revision: Revision,
+    /// Null where the system does not tell, as the four below.
+    uptime_seconds: Option<f64>,
+    cpu_seconds: f64,
+    memory_bytes: Option<f64>,
+    open_files: Option<f64>,
+    workers: usize,
+    connections: Connections,
+    /// Of the worker that is latest.
+    event_loop_delay_ms: f64,
+}
+
+#[derive(Serialize)]
+struct Revision {
+    number: u64,
+    since: String,
+}
+
+#[derive(Serialize)]
+struct Connections {
+    open: u64,
+    accepted: u64,
+    refused: u64,
+}
+
+pub(super) async fn show(State(shared): SharedState) -> Response {
+    let workers: Vec<&WorkerCounters> = shared.node.gateway.worker_counters().collect();
+    let sum = |counter: fn(&WorkerCounters) -> &Counter| -> u64 {
+        workers.iter().map(|worker| counter(worker).get()).sum()
+    };
+    let refused = workers.iter().flat_map(|worker| &worker.refused);
+    let delays = workers.iter().map(|worker| worker.delay_nanos.get());
+    let revision = shared.node.revision();
+    super::json(&Status {
+        version: VERSION,
+        commit: COMMIT,
+        stage: match shared.node.stage() {
+            Stage::Starting => "starting",
+            Stage::Ready => "ready",
+            Stage::Draining => "draining",
+        },
+        revision: Revision {
+            number: revision.number,
+            since: rfc3339(revision.since),
+        },
+        uptime_seconds: process::uptime(),
+        cpu_seconds: process::cpu(),
+        memory_bytes: process::resident_memory(),
+        open_files: process::open_descriptors(),
+        workers: workers.len(),
+        connections: Connections {
+            open: sum(|worker| &worker.open),
+            accepted: sum(|worker| &worker.accepted),
+            refused: refused.map(Counter::get).sum(),
+        },
+        event_loop_delay_ms: delays.max().unwrap_or_default() as f64 / 1e6,
+    })
+}

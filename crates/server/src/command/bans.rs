@@ -1,0 +1,105 @@
+//! `weir bans`: addresses that are not served for a while, and an end to it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::reload::configured_admin;
+use super::upstreams::short;
+use crate::admin_client;
+use crate::cli::Global;
+use crate::log::printable;
+use crate::output::{Output, Style};
+
+/// Time for one answer of the admin listener.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// Show the addresses that are banned, or lift a ban
+///
+/// Asks the running Weir. IPv6 addresses are banned by network: any address of it lifts the ban.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+    weir bans
+    weir bans --lift 192.0.2.7
+    weir bans --json
+
+Exit status: 0; 1 if the address to lift is not banned, or Weir cannot be asked.")]
+pub(crate) struct Arguments {
+    /// Serve this address again
+    #[arg(long, value_name = "ADDRESS")]
+    lift: Option<IpAddr>,
+    /// Admin listener to ask; otherwise the one in the configuration
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+}
+
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Arguments,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    let admin = match arguments.admin {
+        Some(admin) => admin,
+        None => configured_admin(global)?,
+    };
+    match arguments.lift {
+        Some(address) => lift(admin, address, output),
+        None => list(admin, output),
+    }
+}
+
+fn list(admin: SocketAddr, output: &Output) -> anyhow::Result<ExitCode> {
+    let response = admin_client::request(admin, "GET", "/v1/bans", WITHIN)?;
+    if response.status != 200 {
+        bail!("the admin listener answered {}", response.status);
+    }
+    let body = response
+        .json()
+        .context("the answer of the admin listener is not JSON")?;
+    if output.json {
+        output.print_json(&body)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bans = body["bans"].as_array().map_or(&[][..], Vec::as_slice);
+    if bans.is_empty() {
+        output.print("nobody is banned\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let address = |at: usize| printable(bans[at]["address"].as_str().unwrap_or_default());
+    let width = (0..bans.len()).map(|at| address(at).len()).max();
+    let width = width.unwrap_or_default().max("ADDRESS".len());
+    let mut text = output.style(Style::Faint, &format!("{:<width$}  LEFT", "ADDRESS")) + "\n";
+    for (at, ban) in bans.iter().enumerate() {
+        let left = ban["seconds_left"].as_f64().unwrap_or_default();
+        let left = short(Duration::from_secs_f64(left.max(0.0)));
+        text.push_str(&format!("{:<width$}  {left}\n", address(at)));
+    }
+    output.print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lift(admin: SocketAddr, address: IpAddr, output: &Output) -> anyhow::Result<ExitCode> {
+    let path = format!("/v1/bans/{address}");
+    let response = admin_client::request(admin, "DELETE", &path, WITHIN)?;
+    let body = response.json().unwrap_or_default();
+    if output.json {
+        output.print_json(&body)?;
+    }
+    match response.status {
+        200 => {
+            if !output.json {
+                output.print(&format!("{address} is served again\n"))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        404 => {
+            output.note(&format!("{address} is not banned\n"));
+            Ok(ExitCode::FAILURE)
+        }
+        status => bail!("the admin listener answered {status}"),
+    }
+}

@@ -1,0 +1,76 @@
+//! Spans of attempts that did not just end with an answer.
+
+use serde_json::Value;
+
+use crate::harness::{Receiver, Upstream, Weir, Wire, answer};
+
+const CLIENT: u64 = 3;
+
+fn start(receiver: &Receiver, targets: &[&Upstream], upstream: &str, sample: &str) -> Weir {
+    let targets: Vec<String> = targets
+        .iter()
+        .map(|target| format!("'{}'", target.address))
+        .collect();
+    Weir::start(&format!(
+        "workers: 1\nupstreams:\n  up: {{ targets: [{}], {upstream} }}\n\
+         routes:\n  - {{ name: all, match: {{ path: /* }}, upstream: up }}\n\
+         tracing: {{ sample: {sample} }}\notlp: {{ endpoint: 'http://{}' }}\n",
+        targets.join(", "),
+        receiver.address
+    ))
+}
+
+#[test]
+fn the_slower_one_of_two_has_a_span_and_is_no_error() {
+    let receiver = Receiver::start("grpc");
+    let silent = Upstream::new(|mut wire: Wire| {
+        // Until the gateway has lost interest.
+        wire.stream.set_read_timeout(None).unwrap();
+        while wire.request().is_some() {}
+    });
+    let quick = Upstream::answering(|_| answer(200, &[], ""));
+    let weir = start(
+        &receiver,
+        &[&silent, &quick],
+        "hedge: { after: 200ms }",
+        "100%",
+    );
+    // Round robin: one of the two asks the silent one first.
+    for _ in 0..2 {
+        assert_eq!(weir.get("/").status(), 200);
+    }
+    let loser = &receiver.wait_for("span", 1, |span| {
+        span["attributes"]["server.port"] == silent.address.port()
+    })[0];
+    assert_eq!(loser["attributes"]["weir.abandoned"], true);
+    assert_eq!(loser["status"], 0);
+    let attempts = receiver.wait_for("span", 2, |span| {
+        span["kind"] == CLIENT && span["parent"] == loser["parent"]
+    });
+    assert_eq!(attempts.len(), 2, "{attempts:#?}");
+    let is_other = |span: &&Value| span["span_id"] != loser["span_id"];
+    let winner = attempts.iter().find(is_other).unwrap();
+    assert_eq!(winner["attributes"]["http.response.status_code"], 200);
+    assert_eq!(winner["attributes"]["http.request.resend_count"], 1);
+    assert_eq!(winner["attributes"]["server.port"], quick.address.port());
+}
+
+#[test]
+fn an_answer_that_is_cut_short_is_an_error_of_the_request_and_the_attempt() {
+    let receiver = Receiver::start("grpc");
+    let upstream = Upstream::new(|mut wire: Wire| {
+        wire.request();
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+    });
+    let weir = start(&receiver, &[&upstream], "retry: { attempts: 0 }", "0%");
+    let mut wire = Wire::connect(weir.http());
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(!wire.response("GET").complete);
+    for kind in [2, CLIENT] {
+        let span = &receiver.wait_for("span", 1, |span| span["kind"] == kind)[0];
+        assert_eq!(span["status"], 2, "{span:#}");
+        let attributes = &span["attributes"];
+        assert_eq!(attributes["http.response.status_code"], 200);
+        assert_eq!(attributes["error.type"], "upstream_reset");
+    }
+}
