@@ -9,7 +9,7 @@ from pathlib import Path
 
 from measure import pin
 from process import Failure
-from work import TLS_CIPHER, TLS_GROUP, UNROUTED_PATH
+from work import GRPC_BODY, TLS_CIPHER, TLS_GROUP, UNROUTED_PATH
 
 WRK_CONNECTIONS = 64
 # As many requests in flight as streams times connections: what a few proxies or browsers would hold.
@@ -77,8 +77,12 @@ def _run_wrk(row, url, seconds, environment, cpus):
 def _run_h2load(row, url, seconds, environment, cpus, directory):
     log = directory / "h2load.log"
     log.unlink(missing_ok=True)
+    asked = []
+    if row.grpc:
+        (directory / "message").write_bytes(GRPC_BODY)
+        asked = [f"--data={directory}/message", "--header=content-type: application/grpc", "--header=te: trailers"]
     output = _run(
-        ["h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", f"-D{seconds}", f"--log-file={log}",
+        ["h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", f"-D{seconds}", f"--log-file={log}", *asked,
          f"--tls13-ciphers={TLS_CIPHER}", f"--groups={TLS_GROUP}", *(url + path for path in row.paths())],
         seconds, environment, cpus,
     )
@@ -88,9 +92,11 @@ def _run_h2load(row, url, seconds, environment, cpus, directory):
     )
     _total, finished, succeeded, _failed, errored, timeouts = map(int, counts.groups())
     mistakes = []
-    if "Application protocol: h2" not in output:
+    if not row.tls and "Application protocol: h2c" not in output:
+        mistakes.append("HTTP/2 was not spoken")
+    elif row.tls and "Application protocol: h2" not in output:
         mistakes.append("HTTP/2 was not negotiated")
-    if f"Cipher: {TLS_CIPHER}" not in output:
+    if row.tls and f"Cipher: {TLS_CIPHER}" not in output:
         mistakes.append(f"{TLS_CIPHER} was not negotiated")
     # Counts heads, those of unfinished answers too.
     good, *bad = map(int, re.search(r"^status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", output, re.M).groups())
@@ -133,11 +139,17 @@ def check_sample(row, url, environment, certificate):
 
 def _curl(row, url, environment, certificate):
     version = "--http2" if row.protocol.startswith("h2") else "--http1.1"
+    asked = []
+    if row.grpc:
+        version = "--http2-prior-knowledge"
+        asked = ["-H", "content-type: application/grpc", "-H", "te: trailers", "--data-binary", "@-", "-D", "/dev/stderr"]
     done = subprocess.run(
-        ["curl", "-sS", "--noproxy", "*", version, "--max-time", "5", "--cacert", str(certificate.chain),
+        ["curl", *asked, "-sS", "--noproxy", "*", version, "--max-time", "5", "--cacert", str(certificate.chain),
          "-w", "%{stderr}RESULT %{http_version} %{http_code}\n", url],
-        env=environment, capture_output=True, timeout=10, stdin=subprocess.DEVNULL,
+        env=environment, capture_output=True, timeout=10, input=GRPC_BODY if row.grpc else b"",
     )
+    if row.grpc and b"grpc-status: 0" not in done.stderr:
+        return "?", "call without its status", b""
     result = re.search(rb"^RESULT (\S+) (\d+)$", done.stderr, re.M)
     if done.returncode != 0 or not result:
         return "?", done.stderr.decode(errors="replace").strip(), b""
