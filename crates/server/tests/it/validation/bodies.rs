@@ -86,8 +86,9 @@ fn bodies_that_do_not_are_refused_and_never_sent_on() {
         );
         assert_eq!(errors[0].0, "content_type");
     }
-    let line = "weir_answers_total{reason=\"unsupported_media_type\"} 3\n";
-    wait_until(line, || metrics(&weir).contains(line));
+    wait_until("they are counted", || {
+        weir.metric("weir_answers_total", &["\"unsupported_media_type\""]) == 3.0
+    });
     await_counter(
         &weir,
         "weir_validated_messages_total",
