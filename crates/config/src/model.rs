@@ -25,6 +25,7 @@ mod streams;
 mod telemetry;
 mod traffic;
 mod upstream;
+mod validate;
 mod websocket;
 
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
@@ -47,6 +48,7 @@ pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
+pub use validate::{RequestCheck, Validate};
 pub use websocket::{WebSocket, WebSocketOrigins};
 
 /// A whole configuration.
@@ -222,6 +224,8 @@ pub struct Policy {
 pub enum PolicyKind {
     /// Changes request and response headers.
     Headers(HeaderPolicy),
+    /// Checks messages against a contract.
+    Validate(Arc<Validate>),
     /// Lets scripts of other sites call.
     Cors(Box<Cors>),
     /// Tells browsers to be careful.
@@ -235,6 +239,7 @@ impl PolicyKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Headers(_) => "headers",
+            Self::Validate(_) => "validate",
             Self::Cors(_) => "cors",
             Self::SecurityHeaders(_) => "security_headers",
             Self::Compress(_) => "compress",

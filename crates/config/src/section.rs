@@ -27,6 +27,7 @@ mod split;
 pub(crate) mod target;
 mod telemetry;
 mod upstream;
+mod validate;
 mod websocket;
 
 pub(crate) use root::{ROOT, decode};

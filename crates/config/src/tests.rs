@@ -17,6 +17,7 @@ mod split;
 mod streams;
 mod telemetry;
 mod upstreams;
+mod validate;
 mod websocket;
 
 use std::collections::BTreeMap;

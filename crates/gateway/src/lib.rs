@@ -55,6 +55,7 @@ mod trace;
 pub mod traffic;
 mod transform;
 mod upstream;
+mod validate;
 pub mod websocket;
 mod worker;
 

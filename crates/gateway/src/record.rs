@@ -25,6 +25,7 @@ use crate::snapshot::LocalSnapshot;
 use crate::trace::{Current, Trace, TraceIds};
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
+use crate::validate::{Fault, Held};
 use crate::websocket::WebSocketRecord;
 
 mod traced;
@@ -91,6 +92,8 @@ pub struct AccessRecord {
     pub trace: Option<TraceIds>,
     /// How a gRPC call ended; `None` for all other requests.
     pub grpc_status: Option<GrpcStatus>,
+    /// Which part of the request breaks the route's contract, if that let it pass.
+    pub fault: Option<&'static str>,
     /// What became of the WebSocket that it opened. Sizes are of the messages' payload then.
     pub websocket: Option<Box<WebSocketRecord>>,
 }
@@ -142,6 +145,12 @@ pub(crate) struct Recorder {
     is_cut: bool,
     /// If it is a gRPC call.
     pub(crate) call: Option<Rc<grpc::Call>>,
+    /// What is wrong with the request and let pass.
+    pub(crate) fault: Option<Fault>,
+    /// Of the route's contract.
+    pub(crate) operation: Option<usize>,
+    /// Memory of the request's body, if it is here as a whole.
+    pub(crate) held: Option<Held>,
     websocket: Option<Box<WebSocketRecord>>,
     completed: bool,
     pub(crate) trace: Option<Box<Trace>>,
@@ -191,6 +200,9 @@ impl Recorder {
             failure: None,
             is_cut: false,
             call: None,
+            fault: None,
+            operation: None,
+            held: None,
             websocket: None,
             completed: false,
             trace: None,
@@ -319,6 +331,12 @@ impl Recorder {
             let took = self.upstream_head.unwrap_or_else(|| self.started.elapsed());
             split.count(backend, self.client.worker.index, status, took);
         }
+    }
+
+    /// Name of its route, empty if it has none.
+    pub(crate) fn route_name(&self) -> Arc<str> {
+        let route = self.route.map(|at| &self.snapshot.routes[at].name);
+        route.map_or_else(|| Arc::from(""), Arc::clone)
     }
 
     /// Whether there is a body to send again.
@@ -541,6 +559,11 @@ impl Recorder {
             altered: self.altered.get(),
             trace: self.trace.as_ref().map(|trace| trace.ids()),
             grpc_status: self.call.as_ref().and_then(|call| call.status()),
+            fault: self
+                .fault
+                .as_ref()
+                .and_then(|fault| fault.get())
+                .map(weir_contract::Place::as_str),
             websocket: self.websocket.take(),
         }
     }

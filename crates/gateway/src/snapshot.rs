@@ -13,13 +13,14 @@ use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
 
 use crate::header_rules::{HeaderRules, Side};
-use crate::metrics::{RouteCounters, UpstreamCounters, per_worker};
+use crate::metrics::{RouteCounters, UpstreamCounters, ValidationCounters, per_worker};
 use crate::router::Router;
 use crate::shaping::Shaping;
 use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{BreakerReport, Load, LocalUpstream, Member, Pools, Targets, View};
+use crate::validate::{self, Checker, Validation};
 use crate::websocket::{self, Gate, WebSocketCounters};
 
 /// A compiled configuration; immutable, shared by all workers.
@@ -94,6 +95,8 @@ pub(crate) struct Route {
     pub(crate) log_sample: Option<model::Share>,
     pub(crate) trace_sample: Option<model::Share>,
     /// Boxed: most routes have none.
+    pub(crate) validation: Option<Box<Validation>>,
+    /// Boxed: most routes have none.
     pub(crate) shaping: Option<Box<Shaping>>,
     /// Which shares a split has now.
     pub(crate) split: Option<Arc<Running>>,
@@ -144,6 +147,8 @@ pub(crate) struct Compiler {
     routes: HashMap<Arc<str>, Counted>,
     unrouted: Arc<[RouteCounters]>,
     traffic: Arc<Traffic>,
+    /// Looks at responses; started when a route wants that.
+    checker: Option<Checker>,
 }
 
 /// What is counted for a route; it outlives revisions.
@@ -151,6 +156,7 @@ pub(crate) struct Compiler {
 struct Counted {
     served: Arc<[RouteCounters]>,
     mirrored: Arc<[MirrorCounters]>,
+    validated: Option<validate::Counted>,
     websockets: Arc<Gate>,
 }
 
@@ -164,6 +170,7 @@ impl Compiler {
             routes: HashMap::new(),
             unrouted: per_worker(workers),
             traffic,
+            checker: None,
         }
     }
 
@@ -275,20 +282,31 @@ impl Compiler {
     }
 
     fn route(
-        &self,
+        &mut self,
         config: &Config,
         route: &model::Route,
         counters: &mut HashMap<Arc<str>, Counted>,
     ) -> Route {
         let name: Arc<str> = Arc::from(route.name.as_str());
-        let counted = match self.routes.get(&name) {
+        let mut counted = match self.routes.get(&name) {
             Some(known) => known.clone(),
             None => Counted {
                 served: per_worker(self.workers),
                 mirrored: per_worker(self.workers),
+                validated: None,
                 websockets: Gate::new(self.workers),
             },
         };
+        let validation = Validation::compile(
+            config,
+            route,
+            counted.validated.as_ref(),
+            self.workers,
+            &mut self.checker,
+        );
+        if let Some(validation) = &validation {
+            counted.validated = Some(validation.counted.clone());
+        }
         counters.insert(Arc::clone(&name), counted.clone());
         let policies = route.policies.iter().map(|at| &config.policies[*at].kind);
         let sets: Vec<&model::HeaderPolicy> = policies
@@ -315,6 +333,7 @@ impl Compiler {
             streams: route.streams,
             request_headers: request.collect(),
             response_headers: response.collect(),
+            validation,
             log_sample: route.log_sample,
             trace_sample: route.trace_sample,
             shaping: Shaping::compile(config, route),
@@ -348,6 +367,8 @@ pub struct RouteReport<'a> {
     pub counters: &'a [RouteCounters],
     /// Copies of its requests, one set per worker; `None` if the route has no mirror.
     pub mirrored: Option<&'a [MirrorCounters]>,
+    /// Its requests and responses as its contract judged them; `None` if the route has none.
+    pub validated: Option<(&'a [ValidationCounters], &'a [ValidationCounters])>,
     /// WebSockets that are open, and counters of all, one set per worker; `None` if the route lets none
     /// through.
     pub websockets: Option<(usize, &'a [WebSocketCounters])>,
@@ -381,6 +402,7 @@ impl Snapshot {
             name: None,
             counters: &self.unrouted,
             mirrored: None,
+            validated: None,
             websockets: None,
         };
         self.routes
@@ -389,6 +411,10 @@ impl Snapshot {
                 name: Some(&route.name),
                 counters: &route.counters,
                 mirrored: route.has_mirror().then_some(&*route.mirrored),
+                validated: route.validation.as_ref().map(|validation| {
+                    let counted = &validation.counted;
+                    (&*counted.requests, &*counted.responses)
+                }),
                 websockets: route
                     .websocket
                     .as_ref()

@@ -4,6 +4,7 @@ use super::compress::{self, COMPRESS};
 use super::cors::{self, CORS};
 use super::headers::{self, CaptureUse, HEADERS};
 use super::security::{self, SECURITY_HEADERS};
+use super::validate::{self, VALIDATE};
 use crate::codes;
 use crate::decode::{Context, Named, Object};
 use crate::diagnostic::Finding;
@@ -18,6 +19,11 @@ pub(super) static POLICY: Record = Record {
             "headers",
             Shape::Record(&HEADERS),
             "Changes request and response headers.",
+        ),
+        field(
+            "validate",
+            Shape::Record(&VALIDATE),
+            "Checks messages against an OpenAPI document, or against JSON Schemas.",
         ),
         field(
             "cors",
@@ -42,18 +48,19 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "headers",
     "cors",
     "security_headers",
     "compress",
+    "validate",
     "jwt",
     "rate_limit",
     "cache",
 ];
 
 /// Kinds of which a route can have one policy only: two would have to disagree.
-pub(super) const ACTING_ONCE: [&str; 3] = ["cors", "security_headers", "compress"];
+pub(super) const ACTING_ONCE: [&str; 4] = ["cors", "security_headers", "compress", "validate"];
 
 pub(super) fn decode(
     context: &mut Context<'_>,
@@ -73,6 +80,7 @@ pub(super) fn decode(
         "cors" => PolicyKind::Cors(Box::new(cors::decode(context, &settings)?)),
         "security_headers" => PolicyKind::SecurityHeaders(security::decode(context, &settings)?),
         "compress" => PolicyKind::Compress(compress::decode(context, &settings)?),
+        "validate" => PolicyKind::Validate(validate::decode(context, &settings)?),
         _ => return None, // refused where the object was opened
     };
     Some(Policy {

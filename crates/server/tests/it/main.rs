@@ -37,4 +37,5 @@ mod tls;
 mod top;
 mod traffic;
 mod upgrade;
+mod validation;
 mod websocket;

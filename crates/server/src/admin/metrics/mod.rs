@@ -13,6 +13,7 @@ mod resilience;
 mod shaping;
 mod telemetry;
 mod traffic;
+mod validation;
 mod websocket;
 
 use std::collections::HashSet;
@@ -60,6 +61,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     discovery::collect(&mut exposition, &shared.node.discoverer);
     traffic::collect(&mut exposition, &snapshot, gateway.traffic());
     resilience::collect(&mut exposition, &snapshot);
+    validation::collect(&mut exposition, &snapshot);
     configuration(&mut exposition, shared);
     telemetry::collect(&mut exposition, &shared.telemetry);
     process::collect(&mut exposition);

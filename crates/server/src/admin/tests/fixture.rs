@@ -66,8 +66,9 @@ upstreams:
   catalog: {{ targets: [{{ address: '{target}', zone: a }}], http2: false }}
 policies:
   tidy: {{ headers: {{}} }}
+  valid: {{ validate: {{ schema: {{}} }} }}
 routes:
-  - {{ name: items, match: {{ methods: GET }}, policies: [tidy], upstream: catalog }}
+  - {{ name: items, match: {{ methods: GET }}, policies: [tidy, valid], upstream: catalog }}
   - name: canary
     match: {{ path: /canary }}
     split: {{ upstreams: {{ catalog: 1 }}, guard: {{ error_rate: 5% }} }}
