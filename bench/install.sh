@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs Envoy for the benchmark into bench/.venv, and slowhttptest, a Debian package, for slow.py. nginx,
+# Installs Envoy, and grpcio as a client, for the benchmark into bench/.venv, and slowhttptest, a Debian package, for slow.py. nginx,
 # HAProxy and the load generators are Debian packages, too, which tests/install.sh installs.
 set -euo pipefail
 

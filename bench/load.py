@@ -9,7 +9,7 @@ from pathlib import Path
 
 from measure import pin
 from process import Failure
-from work import TLS_CIPHER, TLS_GROUP, UNROUTED_PATH
+from work import GRPC_BODY, TLS_CIPHER, TLS_GROUP, UNROUTED_PATH
 
 WRK_CONNECTIONS = 64
 # As many requests in flight as streams times connections: what a few proxies or browsers would hold.
@@ -77,8 +77,12 @@ def _run_wrk(row, url, seconds, environment, cpus):
 def _run_h2load(row, url, seconds, environment, cpus, directory):
     log = directory / "h2load.log"
     log.unlink(missing_ok=True)
+    asked = []
+    if row.grpc:
+        (directory / "message").write_bytes(GRPC_BODY)
+        asked = [f"--data={directory}/message", "--header=content-type: application/grpc", "--header=te: trailers"]
     output = _run(
-        ["h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", f"-D{seconds}", f"--log-file={log}",
+        ["h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", f"-D{seconds}", f"--log-file={log}", *asked,
          f"--tls13-ciphers={TLS_CIPHER}", f"--groups={TLS_GROUP}", *(url + path for path in row.paths())],
         seconds, environment, cpus,
     )
@@ -88,9 +92,11 @@ def _run_h2load(row, url, seconds, environment, cpus, directory):
     )
     _total, finished, succeeded, _failed, errored, timeouts = map(int, counts.groups())
     mistakes = []
-    if "Application protocol: h2" not in output:
+    if not row.tls and "Application protocol: h2c" not in output:
+        mistakes.append("HTTP/2 was not spoken")
+    elif row.tls and "Application protocol: h2" not in output:
         mistakes.append("HTTP/2 was not negotiated")
-    if f"Cipher: {TLS_CIPHER}" not in output:
+    if row.tls and f"Cipher: {TLS_CIPHER}" not in output:
         mistakes.append(f"{TLS_CIPHER} was not negotiated")
     # Counts heads, those of unfinished answers too.
     good, *bad = map(int, re.search(r"^status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", output, re.M).groups())
@@ -115,7 +121,9 @@ def percentile(ordered, percent):
 
 
 def check_sample(row, url, environment, certificate):
-    """One request by curl, a client that shares no code with the load: version, status and body's hash."""
+    """One request by curl, or by gRPC's own client, which share no code with the load: status and body's hash."""
+    if row.grpc:
+        return _check_call(row, url, environment)
     mistakes = []
     version = "2" if row.protocol.startswith("h2") else "1.1"
     path = row.paths()[-1]
@@ -142,3 +150,25 @@ def _curl(row, url, environment, certificate):
     if done.returncode != 0 or not result:
         return "?", done.stderr.decode(errors="replace").strip(), b""
     return result[1].decode(), result[2].decode(), done.stdout
+
+
+# The message that comes back, in gRPC's frame again; an error says which status.
+CALL = """
+import sys, grpc
+call = grpc.insecure_channel(sys.argv[1]).unary_unary(
+    sys.argv[2], request_serializer=bytes, response_deserializer=bytes)
+message = call(sys.stdin.buffer.read()[5:], timeout=5)
+sys.stdout.buffer.write(b"\\0" + len(message).to_bytes(4, "big") + message)
+"""
+
+
+def _check_call(row, url, environment):
+    done = subprocess.run(
+        [str(Path(__file__).parent / ".venv/bin/python"), "-c", CALL, url.partition("//")[2], row.path],
+        env=environment, capture_output=True, timeout=20, input=GRPC_BODY,
+    )
+    if done.returncode != 0:
+        return [f"sample: {done.stderr.decode(errors='replace').strip()[-300:]}"]
+    if hashlib.sha256(done.stdout).hexdigest() != row.body_hash:
+        return [f"sample: wrong message of {len(done.stdout)} bytes"]
+    return []

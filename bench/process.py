@@ -108,7 +108,9 @@ def _kill_if_in_session(pid, session):
     try:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
         # Readable when the process has ended.
-        select.select([handle], [], [], STOP_SECONDS)
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.poll(STOP_SECONDS * 1000)
     except ProcessLookupError:
         pass
     finally:

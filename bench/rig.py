@@ -49,12 +49,12 @@ class Rig:
 
     def metrics_by_reason(self, name):
         text, _ = self.ask("/metrics")
-        found = re.findall(rf'^{name}{{reason="(\w+)"}} (\d+)$', text, re.M)
+        found = re.findall(rf'^{name}{{reason="(\w+)"[^}}]*}} (\d+)$', text, re.M)
         return {reason: int(number) for reason, number in found if int(number)}
 
 
 @contextlib.contextmanager
-def running(weir, settings, base_port, cpus, upstream=None):
+def running(weir, settings, base_port, cpus, upstream=None, most_upstream=4096):
     """Starts the upstream (nginx unless another command is given) and Weir with these settings."""
     upstream_port, port, admin_port = base_port, base_port + 1, base_port + 2
     proxy_cpus, load_cpus = cpus
@@ -74,7 +74,7 @@ workers: 1
 admin: {{ address: 127.0.0.1:{admin_port} }}
 log: {{ level: warn, output: "file:{directory}/weir.log" }}
 listeners: [{{ address: 127.0.0.1:{port} }}]
-upstreams: {{ origin: {{ targets: [127.0.0.1:{upstream_port}] }} }}
+upstreams: {{ origin: {{ targets: [127.0.0.1:{upstream_port}], pool: {{ max_connections: {most_upstream} }} }} }}
 routes: [{{ name: all, match: {{ path: /* }}, upstream: origin }}]
 {settings}""")
         command_line = [str(weir.resolve()), "run", "-c", str(path), "--data-dir", str(directory / "data")]

@@ -20,6 +20,9 @@ SMALL_BODY = (
     b'{"id":"itm_01HZX3Q8K4","name":"Copper kettle","price":{"amount":4900,"currency":"EUR"},'
     b'"stock":12,"tags":["kitchen","copper"],"updated":"2026-01-31"}\n'
 )
+# One message in gRPC's frame, as it is asked and as it is answered.
+GRPC_BODY = b"\0\0\0\0\x10" + b"sixteen bytes..."
+GRPC_PATH = "/bench.Items/Get"
 # Incompressible, and the same in each run.
 LARGE_BODY = random.Random(64).randbytes(64 * 1024)
 
@@ -30,7 +33,7 @@ class Row:
 
     name: str
     title: str
-    protocol: str  # "h1", "h1+tls" or "h2+tls"
+    protocol: str  # "h1", "h1+tls", "h2" (with prior knowledge) or "h2+tls"
     body: bytes = SMALL_BODY
     path: str = SMALL_PATH
     routes: bool = False
@@ -39,6 +42,8 @@ class Row:
     guarded: bool = False
     # An access log in a file; Weir also traces one request of a hundred.
     told: bool = False
+    # Unary calls, over HTTP/2 on both sides.
+    grpc: bool = False
 
     @property
     def tls(self):
@@ -65,6 +70,7 @@ ROWS = [
     Row("routes", f"HTTP/1.1, small JSON, {ROUTES:,} routes", "h1", routes=True),
     Row("guarded", "HTTP/1.1, small JSON, Weir alone with health checks, breaker, limits, split", "h1", guarded=True),
     Row("told", "HTTP/1.1, small JSON, access log in a file; Weir's in JSON, and 1 % traces", "h1", told=True),
+    Row("grpc", "gRPC unary over HTTP/2 without TLS", "h2", GRPC_BODY, GRPC_PATH, grpc=True),
     Row("idle", f"HTTP/1.1, small JSON, beside {IDLE_CONNECTIONS:,} idle connections", "h1", idle=True),
 ]
 

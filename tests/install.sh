@@ -65,6 +65,20 @@ install_node_packages() {
     npm ci --prefix "$tools/node" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
+# The official tests of JSON Schema, which come with the sources of Python's validator.
+install_schema_suite() {
+    local download
+    download="$(mktemp -d)"
+    "$tools/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps \
+        --no-binary :all: --dest "$download" "$(cat "$here/schema-suite.txt")"
+    tar -xzf "$download"/jsonschema-*.tar.gz -C "$download"
+    rm -rf "$tools/json-schema-test-suite"
+    mkdir "$tools/json-schema-test-suite"
+    mv "$download"/jsonschema-*/json/{tests,remotes,LICENSE} "$tools/json-schema-test-suite/"
+    rm -rf "$download"
+}
+
 install_debian_packages
 install_once venv "$here/requirements.txt" -- install_python_packages
 install_once node "$here/node/package-lock.json" -- install_node_packages
+install_once json-schema-test-suite "$here/schema-suite.txt" -- install_schema_suite

@@ -11,6 +11,11 @@ from work import route_prefixes
 
 TITLE = "Envoy"
 TYPE = "type.googleapis.com/"
+# Towards the upstream.
+HTTP2 = {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    "@type": TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "explicit_http_config": {"http2_protocol_options": {}},
+}}}
 
 
 def find(arguments):
@@ -65,9 +70,9 @@ def prepare(binary, scenario):
                 "connect_timeout": "5s",
                 "circuit_breakers": {"thresholds": [threshold]},
                 "load_assignment": {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": [
-                    {"endpoint": {"address": _address(scenario.upstream_port)}},
+                    {"endpoint": {"address": _address(scenario.upstream_port, "127.0.0.3" if scenario.row.grpc else "127.0.0.1")}},
                 ]}]},
-            }],
+            } | (HTTP2 if scenario.row.grpc else {})],
         },
     }
     path = scenario.directory / "envoy.json"
@@ -76,8 +81,8 @@ def prepare(binary, scenario):
     return command, answers(scenario.admin_port, "/ready")
 
 
-def _address(port):
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+def _address(port, host="127.0.0.1"):
+    return {"socket_address": {"address": host, "port_value": port}}
 
 
 def _listener(name, port, scenario, tls):

@@ -7,7 +7,7 @@ import subprocess
 
 from peers import BUFFER_BYTES, CONNECTIONS, IDLE_SECONDS, UPSTREAM_IDLE
 from process import accepts
-from work import LARGE_BODY, LARGE_PATH, SMALL_BODY, route_prefixes
+from work import GRPC_BODY, LARGE_BODY, LARGE_PATH, SMALL_BODY, route_prefixes
 
 TITLE = "nginx"
 UNBOUNDED = 1_000_000_000
@@ -23,6 +23,9 @@ def version(binary):
 
 
 def prepare(binary, scenario):
+    if scenario.row.grpc:
+        # Its module for gRPC is measured as little as those of the others: the row is about Envoy.
+        return None, None
     tls = scenario.certificate
     if scenario.row.routes:
         # Prefix locations are kept in a tree, which is nginx's fastest way to look up many prefixes.
@@ -68,6 +71,7 @@ def prepare(binary, scenario):
 def prepare_upstream(binary, port, directory, connections=CONNECTIONS):
     """The server behind every peer: both bodies from memory or page cache."""
     (directory / "large.bin").write_bytes(LARGE_BODY)
+    (directory / "grpc.bin").write_bytes(GRPC_BODY)
     json = SMALL_BODY.decode().replace("\n", "\\n")
     # `open_file_cache` leaves one sendfile(2) for the large body.
     http = f"""
@@ -86,6 +90,17 @@ def prepare_upstream(binary, port, directory, connections=CONNECTIONS):
             default_type application/octet-stream;
             alias {directory}/large.bin;
         }}
+    }}
+    server {{
+        listen 127.0.0.3:{port} http2 backlog=4096;
+        http2_max_concurrent_streams 1000;
+        root {directory};
+        default_type application/grpc;
+        add_trailer grpc-status 0 always;
+        # A call is a POST, which nginx refuses for files.
+        error_page 405 =200 /grpc.bin;
+        location / {{ return 405; }}
+        location = /grpc.bin {{ }}
     }}
 """
     return command(binary, directory, http, connections), accepts(port)

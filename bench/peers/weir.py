@@ -63,6 +63,8 @@ def prepare(binary, scenario):
     upstreams = f"""  origin:
     targets: [127.0.0.1:{scenario.upstream_port}]
 """
+    if scenario.row.grpc:
+        upstreams = f"  origin: {{ targets: [127.0.0.3:{scenario.upstream_port}], http2: true }}\n"
     if scenario.row.guarded:
         upstreams = GUARDED_UPSTREAMS.replace("PORT", str(scenario.upstream_port))
     path = Path(scenario.directory) / "weir.yaml"

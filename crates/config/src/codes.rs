@@ -108,6 +108,7 @@ codes! {
     BAD_PRIVATE_KEY "WR0308" "an invalid private key"
     KEY_FILE_EXPOSED "WR0309" "a private key that others may read"
     FILE_ABSENT "WR0310" "a file that is not there yet"
+    BAD_CONTRACT "WR0320" "an OpenAPI document or JSON Schema that cannot be used"
 
     // What this version does not do.
     NOT_ENFORCED "WR0401" "this version cannot enforce it"

@@ -16,6 +16,7 @@
 
 mod certificate;
 mod codes;
+mod contract;
 mod decode;
 mod diagnostic;
 mod load;
@@ -39,6 +40,7 @@ mod value;
 mod yaml;
 
 pub use codes::{Explanation, explain, explanations};
+pub use contract::read_contract;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{LoadOptions, Loaded, load, load_text};
 pub use model::Config;

@@ -27,6 +27,7 @@ mod telemetry;
 mod traffic;
 mod transform;
 mod upstream;
+mod validate;
 mod websocket;
 
 pub use aggregate::{Aggregate, Part};
@@ -51,6 +52,7 @@ pub use traffic::{
 };
 pub use transform::{Transform, TransformLimits, Transformation};
 pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
+pub use validate::{RequestCheck, Validate};
 pub use websocket::{WebSocket, WebSocketOrigins};
 
 /// A whole configuration.
@@ -226,6 +228,8 @@ pub struct Policy {
 pub enum PolicyKind {
     /// Changes request and response headers.
     Headers(HeaderPolicy),
+    /// Checks messages against a contract.
+    Validate(Arc<Validate>),
     /// Lets scripts of other sites call.
     Cors(Box<Cors>),
     /// Tells browsers to be careful.
@@ -241,6 +245,7 @@ impl PolicyKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Headers(_) => "headers",
+            Self::Validate(_) => "validate",
             Self::Cors(_) => "cors",
             Self::SecurityHeaders(_) => "security_headers",
             Self::Compress(_) => "compress",

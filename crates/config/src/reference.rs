@@ -16,6 +16,8 @@ use crate::value::Fault;
 
 /// Largest referenced file.
 const LARGEST: u64 = 1 << 20;
+/// Largest document of a contract.
+const LARGEST_DOCUMENT: u64 = 16 << 20;
 
 /// Where `env:` references look.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +108,7 @@ impl<'a> Materials<'a> {
             Reference::File(path) => {
                 let path = self.resolve(path);
                 self.files.insert(path.clone());
-                (read_file(&path)?, Source::File(path))
+                (read_file(&path, LARGEST)?, Source::File(path))
             }
         };
         self.digest_part(source.to_string().as_bytes());
@@ -115,6 +117,26 @@ impl<'a> Materials<'a> {
             bytes: Secret::new(Arc::from(bytes)),
             source,
         })
+    }
+
+    /// A file below a directory, wherever links lead. What is wrong with it is said in words.
+    pub(crate) fn read_below(&mut self, root: &Path, path: &str) -> Result<Vec<u8>, String> {
+        let file = root.join(path);
+        self.files.insert(file.clone());
+        let here = if root.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            root
+        };
+        let real = |path: &Path| path.canonicalize().map_err(|error| io_reason(&error));
+        let (real_root, real_file) = (real(here)?, real(&file)?);
+        if !real_file.starts_with(real_root) {
+            return Err("it lies outside of the configuration's directory".into());
+        }
+        let bytes = read_regular(&real_file, LARGEST_DOCUMENT)?;
+        self.digest_part(path.as_bytes());
+        self.digest_part(&bytes);
+        Ok(bytes)
     }
 
     /// A path of the configuration, seen from the working directory.
@@ -135,27 +157,30 @@ impl<'a> Materials<'a> {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Fault> {
-    let fault = |reason: String| {
+fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Fault> {
+    read_regular(path, most).map_err(|reason| {
         let message = format!(
             "{} cannot be read: {reason}",
             quote(&path.display().to_string())
         );
         Fault::new(codes::FILE_UNREADABLE, message)
             .help("relative paths start at the configuration file's directory")
-    };
-    let metadata = std::fs::metadata(path).map_err(|error| fault(io_reason(&error)))?;
+    })
+}
+
+fn read_regular(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    let metadata = std::fs::metadata(path).map_err(|error| io_reason(&error))?;
     // Opening a pipe or a device could wait forever.
     if !metadata.is_file() {
-        return Err(fault("it is not a regular file".into()));
+        return Err("it is not a regular file".into());
     }
-    let file = std::fs::File::open(path).map_err(|error| fault(io_reason(&error)))?;
+    let file = std::fs::File::open(path).map_err(|error| io_reason(&error))?;
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1)
+    file.take(most + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| fault(io_reason(&error)))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(fault(format!("it is larger than {LARGEST} bytes")));
+        .map_err(|error| io_reason(&error))?;
+    if bytes.len() as u64 > most {
+        return Err(format!("it is larger than {most} bytes"));
     }
     Ok(bytes)
 }

@@ -30,6 +30,7 @@ pub(crate) mod target;
 mod telemetry;
 mod transform;
 mod upstream;
+mod validate;
 mod websocket;
 
 pub(crate) use root::{ROOT, decode};

@@ -101,7 +101,7 @@ pub(crate) enum Shape {
     Either(&'static [Shape]),
     /// The whole configuration again, each part optional and removable.
     Overlay,
-    /// Not looked at: a refused key's value, or one that is sent as it stands.
+    /// Not looked at: a refused key's value, or one that is taken as it stands.
     Anything,
 }
 

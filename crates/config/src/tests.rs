@@ -18,6 +18,7 @@ mod streams;
 mod telemetry;
 mod transform;
 mod upstreams;
+mod validate;
 mod websocket;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// `upstream_timeout`); it also stands in the access log and in metrics. `detail` is written for the
 /// client: it never carries internal addresses, file names or another party's error text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub struct Problem<E = ()> {
     /// `urn:weir:problem:<reason>`; a URI that identifies the kind of problem (RFC 9457 §3.1.1).
     #[serde(rename = "type")]
     pub kind: String,
@@ -23,6 +23,9 @@ pub struct Problem {
     pub reason: &'static str,
     /// Extension member: what to quote when asking the operator.
     pub request_id: String,
+    /// Extension member: what exactly is wrong, if that is more than one thing can tell (§3.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<E>,
 }
 
 impl Problem {
@@ -43,9 +46,34 @@ impl Problem {
             detail,
             reason,
             request_id: request_id.into(),
+            errors: None,
         }
     }
 
+    /// The same with what exactly is wrong.
+    pub fn with_errors<E: Serialize>(self, errors: E) -> Problem<E> {
+        let Self {
+            kind,
+            title,
+            status,
+            detail,
+            reason,
+            request_id,
+            ..
+        } = self;
+        Problem {
+            kind,
+            title,
+            status,
+            detail,
+            reason,
+            request_id,
+            errors: Some(errors),
+        }
+    }
+}
+
+impl<E: Serialize> Problem<E> {
     /// The JSON text that goes onto the wire.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -63,5 +91,7 @@ mod tests {
             problem.to_json(),
             r#"{"type":"urn:weir:problem:upstream_reset","title":"Bad Gateway","status":502,"detail":"it broke","reason":"upstream_reset","request_id":"abc"}"#
         );
+        let problem = problem.with_errors(["one", "two"]).to_json();
+        assert!(problem.ends_with(r#""errors":["one","two"]}"#), "{problem}");
     }
 }

@@ -9,6 +9,7 @@ use crate::fields::Fields;
 use crate::shaping::Encoded;
 use crate::sse::Events;
 use crate::traffic::Tee;
+use crate::validate::Watched;
 use crate::websocket::Opening;
 use crate::{grpc, http1, http2};
 
@@ -30,6 +31,8 @@ pub(crate) enum Body {
     Http2Response(Box<http2::Exchange>),
     /// From a client, kept for a copy while it is read.
     Teed(Box<Tee>),
+    /// Looked at when it is over.
+    Watched(Box<Watched>),
     /// From a client, kept in case that it is sent again.
     Kept(Box<grpc::Reader>),
     /// Messages of gRPC-Web from a client.
@@ -64,6 +67,7 @@ impl Body {
             Self::Http2Request(body) => body.length(),
             Self::Http2Response(exchange) => exchange.length(),
             Self::Teed(tee) => tee.length(),
+            Self::Watched(watched) => watched.body.length(),
             Self::Kept(reader) => reader.length(),
             Self::GrpcWeb(messages) => messages.length(),
             Self::Call(relay) => relay.length(),
@@ -84,6 +88,7 @@ impl Body {
             Self::Http2Response(exchange) => exchange.take_upload_progress(),
             Self::Call(relay) => relay.take_upload_progress(),
             Self::Events(events) => events.take_upload_progress(),
+            Self::Watched(watched) => watched.body.take_upload_progress(),
             Self::Encoded(encoded) => encoded.source().take_upload_progress(),
             _ => false,
         }
@@ -93,6 +98,7 @@ impl Body {
     pub(crate) fn read_large(&mut self, is_large: bool) {
         match self {
             Self::Http1Response(exchange) => exchange.read_large(is_large),
+            Self::Watched(watched) => watched.body.read_large(is_large),
             Self::Encoded(encoded) => encoded.source().read_large(is_large),
             _ => {}
         }
@@ -103,6 +109,7 @@ impl Body {
         match self {
             Self::Http1Request(body) => body.lift_pace(),
             Self::Http2Request(body) => body.lift_pace(),
+            Self::Watched(watched) => watched.body.lift_pace(),
             _ => {}
         }
     }
@@ -111,6 +118,7 @@ impl Body {
     pub(crate) fn end_with(&mut self, failure: Failure) -> bool {
         match self {
             Self::Call(relay) => relay.end_with(failure),
+            Self::Watched(watched) => watched.body.end_with(failure),
             _ => false,
         }
     }
@@ -132,6 +140,7 @@ impl Body {
             Self::Http2Request(body) => body.poll_frame(context),
             Self::Http2Response(exchange) => exchange.poll_frame(context),
             Self::Teed(tee) => tee.poll_frame(context),
+            Self::Watched(watched) => watched.poll_frame(context),
             Self::Kept(reader) => reader.poll_frame(context),
             Self::GrpcWeb(messages) => messages.poll_frame(context),
             Self::Call(relay) => relay.poll_frame(context),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
 use http::{HeaderValue, Method, StatusCode};
+use weir_contract::Violation;
 use weir_core::Problem;
 
 use crate::body::Body;
@@ -25,6 +26,23 @@ pub(crate) struct Denial {
     failure: Failure,
     /// For 405: the methods that the path allows.
     allow: Option<HeaderValue>,
+    /// What exactly is wrong with the request.
+    violations: Box<[Violation]>,
+}
+
+impl Denial {
+    /// The same, told exactly.
+    pub(crate) fn with(self, violations: Vec<Violation>, allowed: &[String]) -> Self {
+        let allow = match self.failure {
+            Failure::UndocumentedMethod => HeaderValue::from_str(&allowed.join(", ")).ok(),
+            _ => None,
+        };
+        Self {
+            allow,
+            violations: violations.into(),
+            ..self
+        }
+    }
 }
 
 impl From<Failure> for Denial {
@@ -32,6 +50,7 @@ impl From<Failure> for Denial {
         Self {
             failure,
             allow: None,
+            violations: Box::default(),
         }
     }
 }
@@ -43,6 +62,7 @@ impl From<Missed> for Denial {
             Missed::Method(methods) => Self {
                 failure: Failure::MethodNotAllowed,
                 allow: allow(&methods),
+                violations: Box::default(),
             },
         }
     }
@@ -71,7 +91,11 @@ pub(crate) fn refuse(client: &Rc<Client>, failure: Failure) -> Response {
 
 /// Answers with problem details (RFC 9457), a gRPC call with its status.
 pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denial) -> Response {
-    let Denial { failure, allow } = denial;
+    let Denial {
+        failure,
+        allow,
+        violations,
+    } = denial;
     let id = record.id.to_string();
     tracing::debug!(
         weir.request_id = id,
@@ -86,7 +110,10 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
             call.refuse(failure, &mut fields);
             (StatusCode::OK, Bytes::new())
         }
-        None => (failure.status(), problem(failure, &id, &mut fields)),
+        None => {
+            let body = problem(failure, &id, &violations, &mut fields);
+            (failure.status(), body)
+        }
     };
     record.decided(failure.reason(), failure.cause());
     record.failure = Some(failure);
@@ -120,12 +147,15 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
 }
 
 /// The body that says why, and the fields that go with it.
-fn problem(failure: Failure, id: &str, fields: &mut Fields) -> Bytes {
+fn problem(failure: Failure, id: &str, violations: &[Violation], fields: &mut Fields) -> Bytes {
     let problem = Problem::new(failure.status(), failure.reason(), failure.detail(), id);
     fields.append(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
     fields.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(seconds) = failure.retry_after() {
         fields.append(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    Bytes::from(problem.to_json())
+    Bytes::from(match violations {
+        [] => problem.to_json(),
+        _ => problem.with_errors(violations).to_json(),
+    })
 }

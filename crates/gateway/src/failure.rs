@@ -49,6 +49,16 @@ pub enum Failure {
     NoRoute,
     /// Routes take the path, but not with this method.
     MethodNotAllowed,
+    /// The request breaks the route's contract; the text says in which part.
+    InvalidRequest(&'static str),
+    /// The contract has no such body.
+    UnsupportedMediaType(&'static str),
+    /// The body is longer than those that are judged.
+    BodyTooLargeToCheck,
+    /// The contract has no such path.
+    UndocumentedPath,
+    /// The contract has the path, but not with this method.
+    UndocumentedMethod,
     /// A script of another site may not send what its preflight asks about; the text says which part of it
     /// is not allowed.
     PreflightRefused(&'static str),
@@ -131,6 +141,11 @@ impl Failure {
                 | Self::BodyTooSlow
                 | Self::NoRoute
                 | Self::MethodNotAllowed
+                | Self::InvalidRequest(_)
+                | Self::UnsupportedMediaType(_)
+                | Self::BodyTooLargeToCheck
+                | Self::UndocumentedPath
+                | Self::UndocumentedMethod
                 | Self::PreflightRefused(_)
                 | Self::UnsupportedBody(_)
                 | Self::RequestTransform(_)
@@ -160,6 +175,11 @@ impl Failure {
             Self::MemoryPressure => "memory_pressure",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::BodyTooLargeToCheck => "body_too_large_to_check",
+            Self::UndocumentedPath => "undocumented_path",
+            Self::UndocumentedMethod => "undocumented_method",
             Self::PreflightRefused(_) => "preflight_refused",
             Self::NoTarget => "no_target",
             Self::CircuitOpen(_) => "circuit_open",
@@ -199,6 +219,7 @@ impl Failure {
             Self::Malformed(_)
             | Self::BadPath(_)
             | Self::RequestTransform(_)
+            | Self::InvalidRequest(_)
             | Self::WebSocketHandshake(_)
             | Self::WebSocketProtocol(_) => StatusCode::BAD_REQUEST,
             Self::UnsupportedBody(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -208,7 +229,9 @@ impl Failure {
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::WebSocketOrigin => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::BodyTooLarge | Self::WebSocketTooBig(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge | Self::BodyTooLargeToCheck | Self::WebSocketTooBig(_) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::UnknownCoding | Self::MethodNotForwarded => StatusCode::NOT_IMPLEMENTED,
             Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
@@ -222,8 +245,9 @@ impl Failure {
             Self::Banned(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::MemoryPressure => StatusCode::SERVICE_UNAVAILABLE,
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoRoute | Self::UndocumentedPath => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed | Self::UndocumentedMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PreflightRefused(_) => StatusCode::FORBIDDEN,
             Self::EncodingFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoTarget
@@ -252,7 +276,9 @@ impl Failure {
         match self {
             Self::Malformed(rule) => rule,
             Self::HeadTooLarge => "The request line and header fields are larger than allowed.",
-            Self::BodyTooLarge => "The request body is larger than allowed.",
+            Self::BodyTooLarge | Self::BodyTooLargeToCheck => {
+                "The request body is larger than allowed."
+            }
             Self::BadPath(_) => {
                 "The path or query is not valid: it could be read in more than one way."
             }
@@ -271,6 +297,10 @@ impl Failure {
             }
             Self::NoRoute => "No route takes this request.",
             Self::MethodNotAllowed => "This path does not allow the method.",
+            Self::InvalidRequest(_) => "The request is not as it must be; `errors` says where.",
+            Self::UnsupportedMediaType(_) => "The body's type or coding is not understood here.",
+            Self::UndocumentedPath => "There is nothing at this path.",
+            Self::UndocumentedMethod => "This path does not allow the method.",
             Self::PreflightRefused(_) => "This origin may not send such a request.",
             Self::NoTarget => "No server is available for this request.",
             Self::CircuitOpen(_) => {
@@ -312,6 +342,8 @@ impl Failure {
         match self {
             Self::Malformed(text)
             | Self::BadPath(text)
+            | Self::InvalidRequest(text)
+            | Self::UnsupportedMediaType(text)
             | Self::PreflightRefused(text)
             | Self::DeadlineExceeded(text)
             | Self::Connect(text)

@@ -102,26 +102,36 @@ impl Fields {
 
 impl From<HeaderMap> for Fields {
     fn from(map: HeaderMap) -> Self {
-        let mut fields = Vec::with_capacity(map.len());
-        let mut last: Option<HeaderName> = None;
+        let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(map.len());
         // `HeaderMap` yields a name once and `None` for each further value of it.
         for (name, value) in map {
-            if name.is_some() {
-                last = name;
-            }
-            if let Some(name) = &last {
-                fields.push((name.clone(), value));
+            match name.or_else(|| Some(fields.last()?.0.clone())) {
+                Some(name) => fields.push((name, value)),
+                None => break, // there is no value without a name
             }
         }
         Self(fields)
     }
 }
 
+/// Fields that are added to a message last: room for them spares the map a second table.
+const ADDED: usize = 3;
+
 impl From<Fields> for HeaderMap {
     fn from(fields: Fields) -> Self {
-        let mut map = Self::with_capacity(fields.len());
+        let mut map = Self::with_capacity(fields.len() + ADDED);
         for (name, value) in fields.0 {
             map.append(name, value);
+        }
+        map
+    }
+}
+
+impl From<&Fields> for HeaderMap {
+    fn from(fields: &Fields) -> Self {
+        let mut map = Self::with_capacity(fields.len() + ADDED);
+        for (name, value) in &fields.0 {
+            map.append(name, value.clone());
         }
         map
     }

@@ -57,6 +57,7 @@ mod trace;
 pub mod traffic;
 mod transform;
 mod upstream;
+mod validate;
 pub mod websocket;
 mod worker;
 

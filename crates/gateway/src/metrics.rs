@@ -141,6 +141,34 @@ pub struct UpstreamCounters {
     pub hedges_won: Counter,
 }
 
+/// Parts of messages, in the order of [`ValidationCounters::by_place`].
+pub const PLACES: [&str; weir_contract::Place::ALL.len()] = {
+    let mut names = [""; weir_contract::Place::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = weir_contract::Place::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
+
+/// What came of checking a route's messages by its contract, counted by one thread.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ValidationCounters {
+    /// Messages without a fault.
+    pub valid: Counter,
+    /// Messages that were refused.
+    pub refused: Counter,
+    /// Messages with a fault that passed.
+    pub reported: Counter,
+    /// Messages that could not be looked at: too long, compressed, or too many.
+    pub unchecked: Counter,
+    /// Messages with a fault, by the part that the first one is in, in the order of
+    /// [`PLACES`].
+    pub by_place: [Counter; PLACES.len()],
+}
+
 /// One set of counters for each worker.
 pub(crate) fn per_worker<T: Default>(workers: usize) -> std::sync::Arc<[T]> {
     (0..workers).map(|_| T::default()).collect()

@@ -64,7 +64,7 @@ impl AccessRecord {
 }
 
 /// Every reason of an answer. The order is that of counters, and nothing else.
-pub static REASONS: [Reason; 52] = [
+pub static REASONS: [Reason; 57] = [
     undecided(
         "malformed_request",
         "The client's message could be read in more than one way, or in none (RFC 9112).",
@@ -225,6 +225,31 @@ pub static REASONS: [Reason; 52] = [
         "encoding_failed",
         Decider::Policy("compress"),
         "The answer could not be compressed, which points to a want of memory.",
+    ),
+    new(
+        "invalid_request",
+        Decider::Policy("validate"),
+        "The request broke the contract of the route's `validate` policy; the cause says in which part.",
+    ),
+    new(
+        "unsupported_media_type",
+        Decider::Policy("validate"),
+        "The contract has no body of this type, or the body was compressed.",
+    ),
+    new(
+        "undocumented_path",
+        Decider::Policy("validate"),
+        "The OpenAPI document of the route's `validate` policy does not have the path.",
+    ),
+    new(
+        "undocumented_method",
+        Decider::Policy("validate"),
+        "The OpenAPI document has the path, but not with this method.",
+    ),
+    new(
+        "body_too_large_to_check",
+        Decider::Policy("validate"),
+        "The body was longer than the route's `validate` policy looks at (`body_bytes`).",
     ),
     undecided(
         "websocket_handshake",

@@ -26,6 +26,7 @@ use crate::snapshot::LocalSnapshot;
 use crate::trace::{Current, Trace, TraceIds};
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
+use crate::validate::{Fault, Held};
 use crate::websocket::WebSocketRecord;
 
 mod part;
@@ -93,6 +94,8 @@ pub struct AccessRecord {
     pub trace: Option<TraceIds>,
     /// How a gRPC call ended; `None` for all other requests.
     pub grpc_status: Option<GrpcStatus>,
+    /// Which part of the request breaks the route's contract, if that let it pass.
+    pub fault: Option<&'static str>,
     /// What became of the WebSocket that it opened. Sizes are of the messages' payload then.
     pub websocket: Option<Box<WebSocketRecord>>,
 }
@@ -146,6 +149,12 @@ pub(crate) struct Recorder {
     pub(crate) call: Option<Rc<grpc::Call>>,
     /// What a program that changes the response wants to know of the request.
     pub(crate) facts: Option<Bytes>,
+    /// What is wrong with the request and let pass.
+    pub(crate) fault: Option<Fault>,
+    /// Of the route's contract.
+    pub(crate) operation: Option<usize>,
+    /// Memory of the request's body, if it is here as a whole.
+    pub(crate) held: Option<Held>,
     websocket: Option<Box<WebSocketRecord>>,
     completed: bool,
     pub(crate) trace: Option<Box<Trace>>,
@@ -198,6 +207,9 @@ impl Recorder {
             is_cut: false,
             call: None,
             facts: None,
+            fault: None,
+            operation: None,
+            held: None,
             websocket: None,
             completed: false,
             trace: None,
@@ -302,12 +314,6 @@ impl Recorder {
         now.duration_since(self.attempted)
     }
 
-    /// Empty if no route was found.
-    pub(crate) fn route_name(&self) -> &str {
-        self.route
-            .map_or("", |route| &*self.snapshot.routes[route].name)
-    }
-
     /// The answer's status is settled.
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = Some(status);
@@ -333,6 +339,12 @@ impl Recorder {
             let took = self.upstream_head.unwrap_or_else(|| self.started.elapsed());
             split.count(backend, self.client.worker.index, status, took);
         }
+    }
+
+    /// Name of its route, empty if it has none.
+    pub(crate) fn route_name(&self) -> Arc<str> {
+        let route = self.route.map(|at| &self.snapshot.routes[at].name);
+        route.map_or_else(|| Arc::from(""), Arc::clone)
     }
 
     /// Whether there is a body to send again.
@@ -559,6 +571,11 @@ impl Recorder {
             altered: self.altered.get(),
             trace: self.trace.as_ref().map(|trace| trace.ids()),
             grpc_status: self.call.as_ref().and_then(|call| call.status()),
+            fault: self
+                .fault
+                .as_ref()
+                .and_then(|fault| fault.get())
+                .map(weir_contract::Place::as_str),
             websocket: self.websocket.take(),
         }
     }

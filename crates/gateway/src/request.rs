@@ -188,6 +188,9 @@ async fn live(
         }
         Action::Aggregate(model) => {
             // Boxed: long, and rarely asked for.
+            if let Some(rules) = &route.validation {
+                Box::pin(rules.request(client, &path, head, body, timer, record)).await?;
+            }
             let mut answer = match &route.aggregation {
                 Some(aggregation) => {
                     let parts =
@@ -196,6 +199,9 @@ async fn live(
                 }
                 None => return Err(Failure::NoTarget.into()),
             };
+            if let Some(rules) = &route.validation {
+                rules.response(client, head, &mut answer, record);
+            }
             matched.transform_response(&mut answer.head, head, record)?;
             shaping::encode(&client.worker, route, head, record, &mut answer);
             return Ok(answer);
@@ -211,7 +217,12 @@ async fn live(
         }
     };
 
-    // 8. Calls have rules of their own.
+    // 8. Validate: rarely asked for, and long; on the heap, so that no connection carries it.
+    let body = match &route.validation {
+        Some(rules) => Box::pin(rules.request(client, &path, head, body, timer, record)).await?,
+        None => body,
+    };
+    // Calls have rules of their own.
     let body = match head.upgrade.is_none() {
         true => grpc::accept(route, head, body, record)?,
         false => body,
@@ -257,6 +268,9 @@ async fn live(
     let mut answer = forward::forward(&forward, head, body, interim, timer, record).await?;
 
     // 12. Transform the response, and what is not over with its head. 14, the record, is written when the answer's end is sent.
+    if let Some(rules) = &route.validation {
+        rules.response(client, head, &mut answer, record);
+    }
     grpc::relay(record, &mut answer);
     if let Some(rules) = route.streams.sse.filter(|_| head.upgrade.is_none()) {
         sse::relay(rules, client, &mut answer);

@@ -15,7 +15,8 @@ use weir_config::pattern::PathPattern;
 use crate::aggregate::{self, Aggregation};
 use crate::header_rules::{HeaderRules, Side};
 use crate::metrics::{
-    PartCounters, RouteCounters, TransformCounters, UpstreamCounters, per_worker,
+    PartCounters, RouteCounters, TransformCounters, UpstreamCounters, ValidationCounters,
+    per_worker,
 };
 use crate::reshape::{Pool, Reshape};
 use crate::router::Router;
@@ -24,6 +25,7 @@ use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{BreakerReport, Load, LocalUpstream, Member, Pools, Targets, View};
+use crate::validate::{self, Checker, Validation};
 use crate::websocket::{self, Gate, WebSocketCounters};
 
 /// A compiled configuration; immutable, shared by all workers.
@@ -98,6 +100,8 @@ pub(crate) struct Route {
     pub(crate) log_sample: Option<model::Share>,
     pub(crate) trace_sample: Option<model::Share>,
     /// Boxed: most routes have none.
+    pub(crate) validation: Option<Box<Validation>>,
+    /// Boxed: most routes have none.
     pub(crate) shaping: Option<Box<Shaping>>,
     /// Boxed: most routes have none.
     pub(crate) reshape: Option<Box<Reshape>>,
@@ -161,6 +165,8 @@ pub(crate) struct Compiler {
     routes: HashMap<Arc<str>, Counted>,
     unrouted: Arc<[RouteCounters]>,
     traffic: Arc<Traffic>,
+    /// Looks at responses; started when a route wants that.
+    checker: Option<Checker>,
     programs: Pool,
 }
 
@@ -177,6 +183,7 @@ struct Counted {
     mirrored: Arc<[MirrorCounters]>,
     transformed: Option<Arc<[TransformCounters]>>,
     aggregated: Option<aggregate::Counters>,
+    validated: Option<validate::Counted>,
     websockets: Arc<Gate>,
 }
 
@@ -191,6 +198,7 @@ impl Compiler {
             unrouted: per_worker(workers),
             traffic,
             programs: Pool::new(workers),
+            checker: None,
         }
     }
 
@@ -302,7 +310,7 @@ impl Compiler {
     }
 
     fn route(
-        &self,
+        &mut self,
         config: &Config,
         route: &model::Route,
         counters: &mut HashMap<Arc<str>, Counted>,
@@ -315,6 +323,7 @@ impl Compiler {
                 mirrored: per_worker(self.workers),
                 transformed: None,
                 aggregated: None,
+                validated: None,
                 websockets: Gate::new(self.workers),
             },
         };
@@ -332,6 +341,16 @@ impl Compiler {
             }
             _ => None,
         };
+        let validation = Validation::compile(
+            config,
+            route,
+            counted.validated.as_ref(),
+            self.workers,
+            &mut self.checker,
+        );
+        if let Some(validation) = &validation {
+            counted.validated = Some(validation.counted.clone());
+        }
         counters.insert(Arc::clone(&name), counted.clone());
         let policies = route.policies.iter().map(|at| &config.policies[*at].kind);
         let sets: Vec<&model::HeaderPolicy> = policies
@@ -358,6 +377,7 @@ impl Compiler {
             streams: route.streams,
             request_headers: request.collect(),
             response_headers: response.collect(),
+            validation,
             log_sample: route.log_sample,
             trace_sample: route.trace_sample,
             shaping: Shaping::compile(config, route),
@@ -397,6 +417,8 @@ pub struct RouteReport<'a> {
     pub transformed: Option<&'a [TransformCounters]>,
     /// Parts of its aggregate by name, one set per worker for each; none if it has no aggregate.
     pub parts: &'a [(Arc<str>, Arc<[PartCounters]>)],
+    /// Its requests and responses as its contract judged them; `None` if the route has none.
+    pub validated: Option<(&'a [ValidationCounters], &'a [ValidationCounters])>,
     /// WebSockets that are open, and counters of all, one set per worker; `None` if the route lets none
     /// through.
     pub websockets: Option<(usize, &'a [WebSocketCounters])>,
@@ -432,6 +454,7 @@ impl Snapshot {
             mirrored: None,
             transformed: None,
             parts: &[],
+            validated: None,
             websockets: None,
         };
         self.routes
@@ -445,6 +468,10 @@ impl Snapshot {
                     Some(aggregation) => &aggregation.counters.parts,
                     None => &[],
                 },
+                validated: route.validation.as_ref().map(|validation| {
+                    let counted = &validation.counted;
+                    (&*counted.requests, &*counted.responses)
+                }),
                 websockets: route
                     .websocket
                     .as_ref()

@@ -98,6 +98,8 @@ pub(crate) struct Worker {
     pub(crate) memory: Cell<MemoryLevel>,
     /// Grows when connections that are idle at that moment are to be closed.
     pub(crate) idle_closings: Cell<u32>,
+    /// Bytes of bodies that are held to be checked.
+    pub(crate) held: Cell<usize>,
 }
 
 impl Worker {
@@ -296,6 +298,7 @@ async fn serve(start: Start) {
         gathered: Cell::new(0),
         memory: Cell::default(),
         idle_closings: Cell::new(0),
+        held: Cell::new(0),
     });
     tokio::task::spawn_local(timers.run());
     tokio::task::spawn_local(Rc::clone(&worker).keep_house());

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    bans, check, completions, demo, doctor, dry_run, explain, reload, requests, run, schema, top,
-    traffic, upgrade, upstreams, version,
+    bans, check, completions, demo, doctor, dry_run, explain, import, reload, requests, run,
+    schema, top, traffic, upgrade, upstreams, version,
 };
 
 /// API gateway in one binary.
@@ -133,6 +133,7 @@ pub(crate) enum Command {
     Match(dry_run::Arguments),
     Explain(explain::Arguments),
     Schema(schema::Arguments),
+    Import(import::Arguments),
     Doctor(doctor::Arguments),
     Upstreams(upstreams::Arguments),
     Requests(requests::Arguments),

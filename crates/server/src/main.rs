@@ -43,6 +43,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => command::check::run(&global, &arguments, output),
         Command::Explain(arguments) => command::explain::run(&arguments, output),
         Command::Schema(arguments) => command::schema::run(&arguments, output),
+        Command::Import(arguments) => command::import::run(&arguments, output),
         Command::Match(arguments) => command::dry_run::run(&global, &arguments, output),
         Command::Doctor(_) => command::doctor::run(&global, output),
         Command::Upstreams(arguments) => command::upstreams::run(&global, &arguments, output),

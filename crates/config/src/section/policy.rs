@@ -5,6 +5,7 @@ use super::cors::{self, CORS};
 use super::headers::{self, CaptureUse, HEADERS};
 use super::security::{self, SECURITY_HEADERS};
 use super::transform::{self, TRANSFORM};
+use super::validate::{self, VALIDATE};
 use crate::codes;
 use crate::decode::{Context, Named, Object};
 use crate::diagnostic::Finding;
@@ -19,6 +20,11 @@ pub(super) static POLICY: Record = Record {
             "headers",
             Shape::Record(&HEADERS),
             "Changes request and response headers.",
+        ),
+        field(
+            "validate",
+            Shape::Record(&VALIDATE),
+            "Checks messages against an OpenAPI document, or against JSON Schemas.",
         ),
         field(
             "cors",
@@ -48,19 +54,26 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "headers",
     "cors",
     "security_headers",
     "compress",
     "transform",
+    "validate",
     "jwt",
     "rate_limit",
     "cache",
 ];
 
 /// Kinds of which a route can have one policy only: two would have to disagree.
-pub(super) const ACTING_ONCE: [&str; 4] = ["cors", "security_headers", "compress", "transform"];
+pub(super) const ACTING_ONCE: [&str; 5] = [
+    "cors",
+    "security_headers",
+    "compress",
+    "transform",
+    "validate",
+];
 
 pub(super) fn decode(
     context: &mut Context<'_>,
@@ -81,6 +94,7 @@ pub(super) fn decode(
         "security_headers" => PolicyKind::SecurityHeaders(security::decode(context, &settings)?),
         "compress" => PolicyKind::Compress(compress::decode(context, &settings)?),
         "transform" => PolicyKind::Transform(Box::new(transform::decode(context, &settings)?)),
+        "validate" => PolicyKind::Validate(validate::decode(context, &settings)?),
         _ => return None, // refused where the object was opened
     };
     Some(Policy {

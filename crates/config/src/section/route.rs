@@ -18,7 +18,7 @@ use super::websocket::{self, WEBSOCKET};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Match, Route};
+use crate::model::{Action, Match, Route};
 use crate::pattern::PathPattern;
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -158,6 +158,9 @@ fn decode(
     let mut uses = Vec::new();
     let policies = decode_policies(context, &object, declared, known_paths);
     let action = action::decode(context, &object, declared, &mut uses);
+    if !matches!(action, None | Some(Action::Forward { .. })) {
+        report_unjudged(context, &object, declared, &policies);
+    }
     let headers = object
         .get("headers")
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
@@ -258,6 +261,25 @@ fn decode_policies(
             .path(path.clone())
     });
     indices
+}
+
+/// What is answered before requests are judged needs no contract.
+fn report_unjudged(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    declared: &Declared,
+    policies: &[usize],
+) {
+    let mut contracts = policies
+        .iter()
+        .filter(|at| declared.policy_kinds[**at] == Some("validate"));
+    if let Some(policy) = contracts.next() {
+        let name = quote(declared.policy_name(*policy));
+        let message = format!("{name} validates, and this route answers by itself");
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
+            .help("only what is forwarded is validated: remove the policy here");
+        object.report(context, object.key_span("policies"), finding);
+    }
 }
 
 fn report_unknown_captures(context: &mut Context<'_>, matcher: &Match, uses: &[CaptureUse]) {

@@ -228,7 +228,7 @@ impl Aggregation {
                     Fault::Stop(stop) => {
                         if self.may_tell() {
                             tracing::warn!(
-                                route = record.route_name(),
+                                route = &*record.route_name(),
                                 request_id = %record.id,
                                 detail = %stop,
                                 "an aggregate could not be made of its parts"
@@ -244,7 +244,7 @@ impl Aggregation {
     fn tell(&self, part: &Part, missing: &Missing, record: &Recorder) {
         if self.may_tell() {
             tracing::warn!(
-                route = record.route_name(),
+                route = &*record.route_name(),
                 request_id = %record.id,
                 part = &*part.name,
                 reason = missing.reason,

@@ -9,9 +9,13 @@ use crate::failure::Failure;
 
 pub(super) fn of(failure: Failure) -> GrpcStatus {
     match failure {
-        Failure::NoRoute | Failure::MethodNotAllowed => GrpcStatus::Unimplemented,
+        Failure::NoRoute
+        | Failure::MethodNotAllowed
+        | Failure::UndocumentedPath
+        | Failure::UndocumentedMethod => GrpcStatus::Unimplemented,
         // As servers do with what is larger than they take, and with more calls than they take.
         Failure::BodyTooLarge
+        | Failure::BodyTooLargeToCheck
         | Failure::HeadTooLarge
         | Failure::Banned(_)
         | Failure::Overloaded
@@ -28,6 +32,9 @@ pub(super) fn of(failure: Failure) -> GrpcStatus {
         Failure::ClientClosed => GrpcStatus::Cancelled,
         // The call did not get far: it is safe to try again.
         Failure::ConnectTimeout => GrpcStatus::Unavailable,
+        Failure::InvalidRequest(_) | Failure::UnsupportedMediaType(_) => {
+            GrpcStatus::InvalidArgument
+        }
         Failure::Loop | Failure::UpstreamMalformed(_) => GrpcStatus::Internal,
         _ => GrpcStatus::of_http(failure.status().as_u16()),
     }
@@ -44,7 +51,7 @@ mod tests {
 
     /// Failures that can end a call; those that are left out come before a request is known to be one,
     /// or cannot concern HTTP/2.
-    const ALL: [Failure; 31] = [
+    const ALL: [Failure; 36] = [
         Failure::Malformed(""),
         Failure::BodyTooLarge,
         Failure::BadPath(""),
@@ -59,6 +66,11 @@ mod tests {
         Failure::MemoryPressure,
         Failure::NoRoute,
         Failure::MethodNotAllowed,
+        Failure::InvalidRequest(""),
+        Failure::UnsupportedMediaType(""),
+        Failure::UndocumentedPath,
+        Failure::UndocumentedMethod,
+        Failure::BodyTooLargeToCheck,
         Failure::NoTarget,
         Failure::CircuitOpen(1),
         Failure::UpstreamBusy,

@@ -176,9 +176,9 @@ impl Exchange {
         self.fate
     }
 
-    /// The connection answers no more: new requests should not go there.
+    /// It was not answered in time; if nothing else was, new requests should not go there.
     pub(crate) fn give_up_connection(&self) {
-        self.share.give_up();
+        self.share.give_up_if_silent();
     }
 
     /// Whether the upload moved on behind the response's head, since this was asked last.
@@ -226,6 +226,7 @@ impl Exchange {
             Err(error) => return Poll::Ready(Err(self.failed(&error))),
         };
         self.response = None;
+        self.share.heard();
         let (mut parts, receive) = response.into_parts();
         let length = match parts.headers.remove(CONTENT_LENGTH) {
             Some(value) => Some(
@@ -413,7 +414,7 @@ fn request(head: &ForwardHead<'_>, body: &Body) -> Option<http::Request<()>> {
     *request.uri_mut() = uri;
     *request.version_mut() = http::Version::HTTP_2;
     let map = request.headers_mut();
-    *map = head.fields.clone().into();
+    *map = head.fields.into();
     // §8.2.2: `te` may only say `trailers` here.
     if map.get(TE).is_some_and(|value| value != "trailers") {
         map.remove(TE);

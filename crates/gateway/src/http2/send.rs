@@ -27,7 +27,7 @@ impl InterimSender {
     pub(crate) fn send(&self, status: StatusCode, fields: &Fields) {
         let mut response = http::Response::new(());
         *response.status_mut() = status;
-        *response.headers_mut() = fields.clone().into();
+        *response.headers_mut() = fields.into();
         // A stream that is gone is noticed by whoever prepares the answer.
         let _ = self.0.borrow_mut().send_informational(response);
     }

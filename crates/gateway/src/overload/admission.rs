@@ -84,6 +84,7 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         altered: Altered::default(),
         trace: None,
         grpc_status: None,
+        fault: None,
         websocket: None,
     });
 }

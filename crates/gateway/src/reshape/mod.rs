@@ -330,7 +330,7 @@ impl Reshape {
             return;
         }
         tracing::warn!(
-            route = record.route_name(),
+            route = &*record.route_name(),
             request_id = %record.id,
             side = if side == Side::Request { "request" } else { "response" },
             detail = %stop,

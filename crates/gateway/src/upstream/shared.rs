@@ -22,6 +22,8 @@ struct Connection {
     exchanges: Cell<usize>,
     /// Since when there are none, in milliseconds of the worker's time; found out by the next look.
     idle_since: Cell<Option<u64>>,
+    /// Answers that came over it.
+    answers: Cell<u64>,
     /// It did not answer in time: what is under way may end, nothing new is sent.
     given_up: Cell<bool>,
     since: Instant,
@@ -68,6 +70,7 @@ impl SharedConnections {
             sender,
             exchanges: Cell::new(0),
             idle_since: Cell::new(None),
+            answers: Cell::new(0),
             given_up: Cell::new(false),
             since: Instant::now(),
         });
@@ -108,6 +111,8 @@ pub(crate) struct Share {
     sender: Sender,
     /// Exchanges on the connection when this one came, itself included.
     place: usize,
+    /// Answers that had come when this one came.
+    answers_before: u64,
 }
 
 impl Share {
@@ -118,6 +123,7 @@ impl Share {
             connection: Rc::clone(connection),
             sender: connection.sender.clone(),
             place: connection.exchanges.get(),
+            answers_before: connection.answers.get(),
         }
     }
 
@@ -152,6 +158,21 @@ impl Share {
     /// Nothing new is to be sent on this connection.
     pub(crate) fn give_up(&self) {
         self.connection.given_up.set(true);
+    }
+
+    /// An answer came.
+    pub(crate) fn heard(&self) {
+        self.connection
+            .answers
+            .set(self.connection.answers.get() + 1);
+    }
+
+    /// Nothing new is to be sent on this connection, unless others had their answers in the meantime: then
+    /// it is one exchange that takes long, and not the way to the target that is gone.
+    pub(crate) fn give_up_if_silent(&self) {
+        if self.connection.answers.get() == self.answers_before {
+            self.give_up();
+        }
     }
 }
 

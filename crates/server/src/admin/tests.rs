@@ -237,7 +237,7 @@ async fn routes_and_upstreams_count_what_was_served() {
     let items = &routes["routes"][0];
     assert_eq!(items["name"], "items");
     assert_eq!(items["match"], json!({ "methods": ["GET"] }));
-    assert_eq!(items["policies"], json!(["tidy"]));
+    assert_eq!(items["policies"], json!(["tidy", "valid"]));
     assert_eq!(items["upstream"], "catalog");
     assert_eq!(items["requests"]["2xx"], 2);
     assert!(items["mean_duration_ms"].as_f64().expect("a number") > 0.0);

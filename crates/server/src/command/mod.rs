@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod dry_run;
 pub(crate) mod explain;
+pub(crate) mod import;
 pub(crate) mod reload;
 pub(crate) mod requests;
 pub(crate) mod run;

@@ -89,6 +89,9 @@ pub(crate) fn write_json(line: &mut Vec<u8>, record: &AccessRecord, redactor: &R
     if let Some(head) = record.upstream_head {
         json.milliseconds("upstream_duration_ms", head);
     }
+    if let Some(fault) = record.fault {
+        json.string("weir.fault", fault.as_bytes());
+    }
     if let Some(reason) = record.reason {
         json.string("weir.reason", reason.as_bytes());
     }
@@ -198,6 +201,10 @@ fn write_text(line: &mut Vec<u8>, record: &AccessRecord, redactor: &Redactor, co
     if let Some(status) = record.grpc_status {
         line.extend_from_slice(b" grpc=");
         line.extend_from_slice(status.as_str().as_bytes());
+    }
+    if let Some(fault) = record.fault {
+        line.extend_from_slice(b" fault=");
+        line.extend_from_slice(fault.as_bytes());
     }
     if let Some(reason) = record.reason {
         line.push(b' ');

@@ -90,6 +90,7 @@ pub(super) fn of_request(record: &AccessRecord, redactor: &Redactor) -> Vec<KeyV
     }
     all.extend(record.reason.map(|reason| text("weir.reason", reason)));
     all.extend(record.cause.map(|cause| text("weir.cause", cause)));
+    all.extend(record.fault.map(|fault| text("weir.fault", fault)));
     all.extend(
         record
             .decided_by()

@@ -6,6 +6,7 @@ mod doctor;
 mod dry_run;
 mod explain;
 mod help;
+mod import;
 mod output;
 mod running;
 

@@ -11,7 +11,7 @@ use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use tokio::net::TcpListener;
 
-use crate::harness::{PATIENCE, Weir, Wire};
+use crate::harness::{PATIENCE, Weir, Wire, wait_until};
 
 /// A target whose answers are scripted frame by frame.
 struct Target {
@@ -159,4 +159,26 @@ fn a_connection_that_does_not_answer_is_not_used_again() {
         assert!(answer.start.starts_with(status), "{}", answer.start);
     }
     assert_eq!(target.connections.load(Ordering::Relaxed), 2);
+}
+
+/// One path that takes too long says nothing about the way to the target.
+#[test]
+fn a_connection_that_answers_others_is_used_again() {
+    let target = Target::start(100, withhold);
+    let weir = target.weir();
+    let mut slow = Wire::connect(weir.http());
+    let mut quick = Wire::connect(weir.http());
+    let mut ask_quickly = || {
+        quick.send("GET /quick HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        assert_eq!(quick.response("GET").status(), 200);
+    };
+    ask_quickly();
+    slow.send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    wait_until("the slow one is under way", || {
+        weir.metric("weir_upstream_requests_total", &[]) >= 2.0
+    });
+    ask_quickly();
+    assert_eq!(slow.response("GET").status(), 504);
+    ask_quickly();
+    assert_eq!(target.connections.load(Ordering::Relaxed), 1);
 }

@@ -38,4 +38,5 @@ mod top;
 mod traffic;
 mod transform;
 mod upgrade;
+mod validation;
 mod websocket;

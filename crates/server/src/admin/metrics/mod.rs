@@ -14,6 +14,7 @@ mod shaping;
 mod telemetry;
 mod traffic;
 mod transform;
+mod validation;
 mod websocket;
 
 use std::collections::HashSet;
@@ -62,6 +63,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     discovery::collect(&mut exposition, &shared.node.discoverer);
     traffic::collect(&mut exposition, &snapshot, gateway.traffic());
     resilience::collect(&mut exposition, &snapshot);
+    validation::collect(&mut exposition, &snapshot);
     configuration(&mut exposition, shared);
     telemetry::collect(&mut exposition, &shared.telemetry);
     process::collect(&mut exposition);

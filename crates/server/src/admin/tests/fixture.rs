@@ -66,13 +66,17 @@ upstreams:
   catalog: {{ targets: [{{ address: '{target}', zone: a }}], http2: false }}
 policies:
   tidy: {{ headers: {{}} }}
+  valid: {{ validate: {{ schema: {{}} }} }}
 routes:
-  - {{ name: items, match: {{ methods: GET }}, policies: [tidy], upstream: catalog }}
+  - {{ name: items, match: {{ methods: GET }}, policies: [tidy, valid], upstream: catalog }}
   - name: canary
     match: {{ path: /canary }}
     split: {{ upstreams: {{ catalog: 1 }}, guard: {{ error_rate: 5% }} }}
     mirror: {{ upstream: catalog }}
     websocket: true
+  - name: whole
+    match: {{ path: /whole }}
+    aggregate: {{ parts: {{ one: {{ upstream: catalog, path: / }} }} }}
 log: {{ access: false }}
 drain_timeout: 1s
 "

@@ -42,6 +42,7 @@ pub(crate) fn record() -> AccessRecord {
         cause: None,
         trace: None,
         grpc_status: None,
+        fault: None,
         websocket: None,
     }
 }
@@ -239,6 +240,7 @@ fn the_document_lists_every_field() {
         reason: Some("no_route"),
         cause: Some("because"),
         grpc_status: Some(GrpcStatus::Unavailable),
+        fault: Some("body"),
         websocket: Some(Box::new(WebSocketRecord {
             close_code: 1000,
             closed_by: By::Client,

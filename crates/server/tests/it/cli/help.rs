@@ -4,13 +4,14 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "run",
     "demo",
     "check",
     "match",
     "explain",
     "schema",
+    "import",
     "doctor",
     "upstreams",
     "requests",
@@ -62,6 +63,10 @@ fn shell(workspace: &Workspace, line: &str) -> Ran {
 fn every_example_works() {
     let workspace = Workspace::good();
     workspace.write("staging.yaml", super::GOOD);
+    workspace.write(
+        "api.yaml",
+        "openapi: 3.1.0\nservers: [{ url: 'http://127.0.0.1' }]\npaths: { /a: { get: {} } }\n",
+    );
     // Commands that serve or talk to what serves must at least be understood, and then fail here.
     let fails = [
         "weir run",

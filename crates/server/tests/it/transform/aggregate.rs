@@ -394,3 +394,24 @@ fn a_part_is_balanced_and_broken_off_like_any_request() {
         get(&weir, "/p/7").json()["errors"]["two"]["reason"] == "circuit_open"
     });
 }
+
+#[test]
+fn a_contract_holds_for_aggregates_too() {
+    let (a, b) = (upstream(), upstream());
+    let config = with(
+        "{ parts: { one: { upstream: a, path: /x } } }",
+        a.address,
+        b.address,
+    )
+    .replace(
+        "policies: { sites:",
+        "policies: { strict: { validate: { schema: { type: object, required: [q] } } }, sites:",
+    )
+    .replace("[sites, small]", "[strict, sites, small]");
+    let weir = Weir::start(&config);
+    let refused = ask(&weir, "GET", "/p/7", &[JSON], b"{}");
+    refused.assert_problem(400, "invalid_request");
+    assert_eq!(a.accepted(), 0);
+    let taken = ask(&weir, "GET", "/p/7", &[JSON], b"{\"q\":1}");
+    assert_eq!(taken.status(), 200, "{}", taken.text());
+}
