@@ -475,7 +475,7 @@ fn templates_are_bounded() {
         "{{ ([body] * 1000000) | tojson }}",
         "{% set a = body | tojson %}{{ ([a] * 1000000) | join(',') }}",
         "{{ ([body] * 1000000) | map('tojson') | list | length }}",
-        "{% for a in range(99999) %}{{ body | tojson }}{% endfor %}",
+        "{% for a in range(99999) %}{{ body | tojson }}{{ body | tojson }}{{ body | tojson }}{% endfor %}",
         "{{ ('a' * 9999) | replace('a', 'b' * 9999) }}",
         "{{ ('a' * 9999) | replace('', 'b' * 9999) }}",
     ] {

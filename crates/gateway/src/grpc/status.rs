@@ -137,6 +137,14 @@ mod tests {
             "websocket_idle",
             "going_away",
             "upstream_without_websocket",
+            // Bodies of calls are not changed, and aggregates take no calls.
+            "unsupported_body",
+            "request_transform_failed",
+            "response_transform_failed",
+            "transform_busy",
+            "aggregate",
+            "aggregate_partial",
+            "aggregate_failed",
         ];
         assert_eq!(without, never);
     }
