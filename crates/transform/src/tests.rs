@@ -339,6 +339,21 @@ fn input_is_bounded_as_well() {
 }
 
 #[test]
+fn values_are_not_nested_deeper_than_anything_can_walk() {
+    for source in [
+        "reduce range(201) as $i (1; [.])",
+        "reduce range(201) as $i (1; {a: .})",
+        "setpath([range(201) | \"a\"]; 1)",
+    ] {
+        assert_eq!(jq_on(source, "null"), Err(Stop::Depth), "{source}");
+    }
+    assert_eq!(
+        jq("reduce range(200) as $i (1; [.]) | flatten", "null"),
+        "[1]"
+    );
+}
+
+#[test]
 fn output_is_bounded() {
     let program = Program::jq("\"a\" * 100").expect("a program");
     let small = Budget {
