@@ -1,9 +1,19 @@
 //! `weir top`, as text and on a terminal.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::harness::{Upstream, Weir, answer, forward, wait_until};
+
+/// A terminal of its own for a program; ends with this value.
+struct Terminal(Child);
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 fn start() -> (Upstream, Weir) {
     let upstream = Upstream::answering(|_| answer(200, &[], "ok"));
@@ -45,7 +55,7 @@ fn on_a_terminal_it_obeys_keys_and_leaves_no_trace() {
         env!("CARGO_BIN_EXE_weir"),
         weir.directory().join("weir.yaml").display()
     );
-    let mut terminal = Command::new("script")
+    let terminal = Command::new("script")
         .args(["--quiet", "--flush", "--return", "--command", &command])
         .arg(&shown)
         .env("TERM", "xterm-256color")
@@ -55,12 +65,13 @@ fn on_a_terminal_it_obeys_keys_and_leaves_no_trace() {
         .unwrap();
     let screen =
         || String::from_utf8_lossy(&std::fs::read(&shown).unwrap_or_default()).into_owned();
-    let mut keys = terminal.stdin.take().unwrap();
+    let mut terminal = Terminal(terminal);
+    let mut keys = terminal.0.stdin.take().unwrap();
     wait_until("the table is there", || screen().contains("TROUBLE"));
     keys.write_all(b"s").unwrap();
     wait_until("it is sorted anew", || screen().contains("errors"));
     keys.write_all(b"q").unwrap();
-    assert!(terminal.wait().unwrap().success());
+    assert!(terminal.0.wait().unwrap().success());
     // The screen from before is back (xterm's alternate screen).
     assert!(screen().contains("\x1b[?1049l"), "{:?}", screen());
 }
