@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::ops::Deref;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use ipnet::IpNet;
 use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
@@ -24,9 +22,15 @@ use crate::shaping::Shaping;
 use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
 use crate::upstream::cluster::{Cluster, Settings};
-use crate::upstream::{BreakerReport, Load, LocalUpstream, Member, Pools, Targets, View};
+use crate::upstream::{BreakerReport, Load, Member, Targets};
 use crate::validate::{self, Checker, Validation};
 use crate::websocket::{self, Gate, WebSocketCounters};
+
+mod local;
+mod recorded;
+
+pub(crate) use local::LocalSnapshot;
+use recorded::Recorded;
 
 /// A compiled configuration; immutable, shared by all workers.
 pub struct Snapshot {
@@ -51,39 +55,6 @@ pub struct Snapshot {
     pub(crate) has_websockets: bool,
     /// For requests that no route took.
     unrouted: Arc<[RouteCounters]>,
-}
-
-/// What is recorded of requests.
-pub(crate) struct Recorded {
-    /// Whether there is an access log.
-    pub(crate) access: bool,
-    /// Whether requests that failed, were refused or took long are kept for the operator.
-    pub(crate) notes: bool,
-    /// What takes this long is noted.
-    pub(crate) slow: Duration,
-    /// Whether there is anything that shows more than counters.
-    pub(crate) anything: bool,
-    pub(crate) sample: model::Share,
-    pub(crate) query: bool,
-    pub(crate) headers: Vec<HeaderName>,
-}
-
-impl Recorded {
-    fn of(config: &Config) -> Self {
-        let log = &config.log;
-        let kept = &config.admin.requests;
-        let notes = kept.noted > 0;
-        let exports = config.tracing.is_some() && config.otlp.is_some();
-        Self {
-            access: log.access,
-            notes,
-            slow: kept.slow.unwrap_or(Duration::MAX),
-            anything: log.access || notes || exports,
-            sample: log.sample,
-            query: log.query,
-            headers: log.headers.clone(),
-        }
-    }
 }
 
 pub(crate) struct Route {
@@ -490,76 +461,5 @@ impl Snapshot {
             load: upstream.cluster.bulkhead.load(),
             counters: &upstream.cluster.counters,
         })
-    }
-}
-
-/// One worker's view of a snapshot: the shared part, and pools of its own.
-pub(crate) struct LocalSnapshot {
-    shared: Arc<Snapshot>,
-    pub(crate) generation: u64,
-    /// In the order of [`Snapshot::upstreams`].
-    pub(crate) local: Vec<Rc<LocalUpstream>>,
-}
-
-impl Deref for LocalSnapshot {
-    type Target = Snapshot;
-
-    fn deref(&self) -> &Snapshot {
-        &self.shared
-    }
-}
-
-impl LocalSnapshot {
-    /// Takes over the views of upstreams that both revisions have.
-    pub(crate) fn new(
-        shared: Arc<Snapshot>,
-        generation: u64,
-        previous: Option<&Self>,
-        pools: &Pools,
-    ) -> Self {
-        let known: HashMap<*const Cluster, &Rc<LocalUpstream>> = previous
-            .into_iter()
-            .flat_map(|previous| &previous.local)
-            .map(|local| (Arc::as_ptr(&local.cluster), local))
-            .collect();
-        let mut local = Vec::with_capacity(shared.upstreams.len());
-        for upstream in &shared.upstreams {
-            let settings = upstream.model().pool;
-            local.push(match known.get(&Arc::as_ptr(&upstream.cluster)) {
-                Some(local) => {
-                    // The settings may be new although the plan is not.
-                    local.renew(pools, settings);
-                    Rc::clone(local)
-                }
-                None => {
-                    let cluster = Arc::clone(&upstream.cluster);
-                    Rc::new(LocalUpstream::new(cluster, pools, settings))
-                }
-            });
-        }
-        Self {
-            shared,
-            generation,
-            local,
-        }
-    }
-
-    /// The newest targets of an upstream with the worker's connections to them.
-    pub(crate) fn view(&self, upstream: usize, pools: &Pools) -> Rc<View> {
-        self.local[upstream].view(pools, self.upstreams[upstream].model().pool)
-    }
-
-    /// Takes up new plans of all upstreams, so that idle workers let go of old ones.
-    pub(crate) fn refresh_views(&self, pools: &Pools) {
-        for upstream in 0..self.local.len() {
-            drop(self.view(upstream, pools));
-        }
-    }
-
-    pub(crate) fn route_counters(&self, route: Option<usize>, worker: usize) -> &RouteCounters {
-        match route {
-            Some(route) => &self.routes[route].counters[worker],
-            None => &self.unrouted[worker],
-        }
     }
 }

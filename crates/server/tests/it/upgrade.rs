@@ -77,11 +77,20 @@ fn a_request_under_way_ends_in_the_process_that_began_it() {
             wire.send(answer(200, &[], "fine"));
         }
     });
-    let mut weir = Weir::to(slow.address);
+    // One worker: it drains for every connection at once.
+    let mut weir = Weir::start(&format!("workers: 1\n{}", forward(slow.address)));
     let mut wire = Wire::connect(weir.http());
+    let mut bystander = Wire::connect(weir.http());
     wire.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
     wait_for_request.recv_timeout(PATIENCE).unwrap();
+    bystander.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(bystander.response("GET").text(), "fine");
     upgrade(&weir);
+    // The successor serves a moment before its predecessor learns of it.
+    wait_until("the former process drains", || {
+        bystander.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        bystander.response("GET").get("connection") == Some("close")
+    });
     assert_eq!(weir.get("/").text(), "fine");
     assert!(weir.ended().is_none());
     release.send(()).unwrap();
