@@ -10,6 +10,7 @@ mod latency;
 mod local;
 mod member;
 mod observation;
+mod opening;
 mod pick;
 mod plan;
 mod pool;

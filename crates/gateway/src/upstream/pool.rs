@@ -11,6 +11,7 @@ use weir_config::model;
 
 use super::Target;
 use super::latency::Latency;
+use super::opening::Opening;
 use super::shared::SharedConnections;
 use super::slots::{Slot, Slots};
 use crate::buffers::Buffers;
@@ -30,8 +31,8 @@ pub(crate) struct Pool {
     pub(super) slots: Rc<Slots>,
     /// HTTP/2 connections, if the target speaks that.
     pub(super) http2: SharedConnections,
-    /// Held while an HTTP/2 connection is being made, so that one is made and not one per request.
-    pub(super) connecting: tokio::sync::Mutex<()>,
+    /// The turn to make one of these.
+    pub(super) opening: Opening,
     /// Addresses of a named target and until when (worker's milliseconds) they are believed.
     pub(super) resolved: RefCell<(Vec<SocketAddr>, u64)>,
     /// Whether its name is being looked up.
@@ -68,6 +69,7 @@ impl Pool {
         settings: model::Pool,
     ) -> Rc<Self> {
         Rc::new(Self {
+            opening: Opening::new(&target.connector),
             target,
             worker,
             timers,
@@ -78,7 +80,6 @@ impl Pool {
             http2: SharedConnections::default(),
             is_looking_up: Cell::new(false),
             looked_up: tokio::sync::Notify::new(),
-            connecting: tokio::sync::Mutex::default(),
             resolved: RefCell::default(),
             next_address: Cell::new(worker),
             in_flight: Cell::new(0),

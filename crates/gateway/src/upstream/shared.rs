@@ -60,10 +60,6 @@ impl SharedConnections {
         Picked::Share(Share::of(best))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
-
     /// Keeps a new connection, and takes the first place on it.
     pub(super) fn add(&self, sender: Sender) -> Share {
         let connection = Rc::new(Connection {
