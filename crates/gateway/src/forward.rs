@@ -50,6 +50,7 @@ pub(crate) struct Forward<'a> {
 /// The response's head and body; the body is still to be read from the target.
 pub(crate) async fn forward(
     forward: &Forward<'_>,
+    mut wish: Wish,
     head: &mut RequestHead,
     mut body: Body,
     interim: &Interim,
@@ -78,7 +79,6 @@ pub(crate) async fn forward(
     // How long the target was waited for matters to whoever judges it by that.
     let is_body_timed = !is_bodiless && (model.breaker.is_some() || model.timeouts.total.is_some());
     let mut admitted = admission::admit(forward.client, upstream, timer, record).await?;
-    let mut wish = affinity::wish(model, head, forward.path, record.client_address);
     let now = forward.client.worker.pools.now();
     let mut retries = Retries::new(&model.retry, &local.budget, &head.method, now);
     let is_plain = !head.expects_continue && head.upgrade.is_none();
@@ -251,6 +251,10 @@ pub(crate) async fn forward(
 }
 
 impl Forward<'_> {
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.snapshot.upstreams[self.upstream]
+    }
+
     /// A member for the request, with the newest view of all.
     pub(crate) fn pick(&self, wish: &Wish) -> Option<(Rc<View>, usize)> {
         let local = &self.snapshot.local[self.upstream];

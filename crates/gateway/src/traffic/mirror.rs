@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue, Method};
 use weir_config::model::{HostHeader, Mirror, UpstreamTimeouts};
 
 use super::counters::MirrorCounters;
+use crate::affinity;
 use crate::body::{Body, Frame};
 use crate::failure::Failure;
 use crate::fields::Fields;
@@ -115,6 +116,9 @@ impl Copy {
         let head = original.head;
         let mut fields = head.fields.clone();
         fields.set(MARK, HeaderValue::from_static("1"));
+        // That of the original's upstream was taken out before.
+        let upstream = original.snapshot.upstreams[mirror.upstream].model();
+        affinity::strip(upstream, &mut fields);
         let (path, query) = match original.rewritten {
             Some(rewritten) => (ByteString::from(rewritten), None),
             None => (original.path.clone(), head.query.clone()),
