@@ -32,7 +32,7 @@ use crate::message::ResponseHead;
 use crate::trace::Context;
 use crate::websocket::Handshake;
 
-pub(crate) use attempt::{Attempted, Deadlines, Fate, Outcome, Timing, attempt};
+pub(crate) use attempt::{Attempt, Attempted, Deadlines, Fate, Outcome, Timing, attempt};
 pub use breaker::{BreakerReport, Phase};
 pub use bulkhead::Load;
 pub(crate) use connect::Connector;
