@@ -24,7 +24,7 @@ use crate::timer::Timer;
 use crate::trace::Context;
 use crate::trial::Trial;
 use crate::upstream::{
-    Attempt, Attempted, Deadlines, ForwardHead, InFlight, View, Wish, attempt,
+    Attempt, Attempted, Deadlines, ForwardHead, InFlight, View, Wish, attempt, let_go,
 };
 
 /// Bodies up to this length arrive with their head, or nearly so: the time to the answer is the
@@ -202,7 +202,7 @@ impl<'a> Course<'a> {
         &mut self,
         mut trial: Trial<'_>,
         response: ResponseHead,
-        exchange: Attempt,
+        mut exchange: Attempt,
         took: Duration,
         record: &mut Recorder,
     ) -> Result<Next, Failure> {
@@ -245,9 +245,10 @@ impl<'a> Course<'a> {
         record.attempt_is_over(Ok(response.status.as_u16()), call);
         trial.was_replaced();
         let body = exchange
-            .into_untouched_body()
+            .take_untouched_body()
             .or_else(|| record.body_again())
             .ok_or(Failure::UpstreamReset("the body is gone"))?;
+        let_go(exchange, &self.forward.client.worker.timers);
         Ok(self.repeat(&trial, body, asked_wait, record))
     }
 

@@ -20,7 +20,7 @@ use crate::request::Interim;
 use crate::retry::Retries;
 use crate::timer::Timer;
 use crate::trial::Trial;
-use crate::upstream::{Deadlines, InFlight, Outcome, Timing, View, Wish, attempt};
+use crate::upstream::{Deadlines, InFlight, Outcome, Timing, View, Wish, attempt, let_go};
 
 /// What attempts side by side have in common.
 pub(crate) struct Race<'a> {
@@ -204,9 +204,10 @@ impl<'a> Race<'a> {
     /// One failed while others still run.
     fn drop_out(&self, mut trial: Trial<'_>, outcome: Outcome, took: Duration) {
         match outcome {
-            Ok((response, _)) => {
+            Ok((response, exchange)) => {
                 trial.answered(self.forward, response.status, took, took);
                 trial.was_replaced();
+                let_go(exchange, &self.forward.client.worker.timers);
             }
             Err(attempted) => {
                 let (failure, fate) = (attempted.failure, attempted.fate);

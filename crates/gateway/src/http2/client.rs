@@ -191,11 +191,13 @@ impl Exchange {
         !self.touched
     }
 
-    pub(crate) fn into_untouched_body(self) -> Option<Body> {
+    /// The request body, if nothing was taken from it. This exchange sends no more of it.
+    pub(crate) fn take_untouched_body(&mut self) -> Option<Body> {
         if self.touched {
             return None;
         }
-        Some(self.upload.map_or(Body::Empty, |upload| upload.body))
+        let upload = self.upload.take();
+        Some(upload.map_or(Body::Empty, |upload| upload.body))
     }
 
     /// Sends the request and waits for a head.

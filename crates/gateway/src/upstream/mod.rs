@@ -6,6 +6,7 @@ pub(crate) mod bulkhead;
 mod cause;
 pub(crate) mod cluster;
 mod connect;
+mod drain;
 mod latency;
 mod local;
 mod member;
@@ -36,6 +37,7 @@ pub(crate) use attempt::{Attempt, Attempted, Deadlines, Fate, Outcome, Timing, a
 pub use breaker::{BreakerReport, Phase};
 pub use bulkhead::Load;
 pub(crate) use connect::Connector;
+pub(crate) use drain::{discard, let_go};
 pub(crate) use local::{LocalUpstream, View, Wish};
 pub use member::{Member, MemberState};
 pub(crate) use observation::Observation;
