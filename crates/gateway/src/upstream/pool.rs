@@ -1,4 +1,4 @@
-//! One worker's connections to one target.
+//! One worker's connections to one target of an upstream.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -220,24 +220,25 @@ pub(crate) struct InFlight(Rc<Pool>);
 
 impl InFlight {
     pub(crate) fn begin(pool: &Rc<Pool>) -> Self {
-        pool.in_flight.set(pool.in_flight.get() + 1);
-        pool.counters()
-            .in_flight
-            .set(u64::from(pool.in_flight.get()));
-        Self(Rc::clone(pool))
+        let in_flight = Self(Rc::clone(pool));
+        in_flight.change(1);
+        in_flight
     }
 
     pub(crate) fn pool(&self) -> &Rc<Pool> {
         &self.0
     }
+
+    /// The target's counter is of all upstreams that name it.
+    fn change(&self, by: i32) {
+        let (own, all) = (&self.0.in_flight, &self.0.counters().in_flight);
+        own.set(own.get().saturating_add_signed(by));
+        all.set(all.get().saturating_add_signed(by.into()));
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get() - 1);
-        self.0
-            .counters()
-            .in_flight
-            .set(u64::from(self.0.in_flight.get()));
+        self.change(-1);
     }
 }
