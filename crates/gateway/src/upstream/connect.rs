@@ -144,9 +144,7 @@ async fn open(pool: &Rc<Pool>, slot: Option<Slot>, is_own: bool) -> Result<Opene
 
 /// Who only waited for a connection that failed made none that could be counted.
 fn counted<T>(pool: &Pool, made: Result<T, Failure>) -> Result<T, Failure> {
-    pool.counters()
-        .connect_failed
-        .add(u64::from(made.is_err()));
+    pool.counters().connect_failed.add(u64::from(made.is_err()));
     made
 }
 
@@ -161,11 +159,7 @@ async fn shared(pool: &Pool) -> Option<Share> {
     None
 }
 
-async fn establish(
-    pool: &Rc<Pool>,
-    slot: Option<Slot>,
-    is_own: bool,
-) -> Result<Acquired, Failure> {
+async fn establish(pool: &Rc<Pool>, slot: Option<Slot>, is_own: bool) -> Result<Acquired, Failure> {
     let connector = &pool.target.connector;
     let tcp = connect_tcp(pool).await?;
     let (stream, speaks_http2) = match &connector.tls {
