@@ -138,7 +138,10 @@ fn an_answer_that_is_repeated_leaves_its_connection_if_it_is_small() {
     let keys = "retry: { attempts: 1, when: [503], budget: 100%, backoff: 0s }";
     let connections = |body: usize| {
         let upstream = recovering(body);
-        let weir = to(&upstream, &format!("{keys}, pool: {{ max_connections: 1 }}"));
+        let weir = to(
+            &upstream,
+            &format!("{keys}, pool: {{ max_connections: 1 }}"),
+        );
         let mut wire = crate::harness::Wire::connect(weir.http());
         for number in 0..10 {
             wire.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));

@@ -195,6 +195,7 @@ fn each_attempt_that_a_client_gives_up_counts_as_slow() {
     wait_until("both are slow", || since.elapsed().as_millis() > 300);
     drop(asked);
     wait_until("the breaker is open", || {
-        weir.get("/").text().contains("circuit_open")
+        let shown = weir.ask("GET", "/v1/upstreams").json();
+        shown["upstreams"][0]["breaker"]["state"] == "open"
     });
 }
