@@ -193,7 +193,8 @@ async fn establish(pool: &Rc<Pool>, slot: Option<Slot>, is_own: bool) -> Result<
         let slot = slot.unwrap_or_else(|| pool.slots.take_beyond());
         return Ok(Acquired::Http1(http1::Connection::new(stream, slot)));
     }
-    let mut share = pool.http2.add(http2::connect(stream).await?);
+    let (sender, signs) = http2::connect(stream, pool.timers(), pool.pings()).await?;
+    let mut share = pool.http2.add(sender, signs);
     share
         .ready()
         .await

@@ -84,6 +84,7 @@ impl View {
             max_connections: 1,
             max_idle: 0,
             idle_timeout: std::time::Duration::ZERO,
+            pings: None,
         };
         let pools = pools_of(&Arc::from("up"), &plan, pools, settings);
         Self {

@@ -124,6 +124,15 @@ impl Pool {
         self.timers.now()
     }
 
+    pub(super) fn timers(&self) -> &Rc<Timers> {
+        &self.timers
+    }
+
+    /// How a new HTTP/2 connection is kept an eye on.
+    pub(super) fn pings(&self) -> Option<model::Pings> {
+        self.settings.get().pings
+    }
+
     /// An idle connection that still stands.
     pub(super) fn take(&self) -> Option<http1::Connection> {
         // The waker does not matter: whoever gets the connection polls it with its own.
