@@ -1,7 +1,7 @@
 //! The bound on connections to a target.
 
 use super::gate::{Gate, ask, assert_calm};
-use crate::harness::Weir;
+use crate::harness::{Weir, wait_until};
 
 /// One worker, so that its share of the target's connections is all of them.
 fn config(gate: &Gate, pool: &str, connect: &str) -> String {
@@ -93,10 +93,11 @@ fn two_upstreams_with_one_server_have_the_connections_that_each_of_them_says() {
             .response("GET")
             .assert_problem(503, "queue_timeout");
         // Both upstreams have the same server: its requests under way are those of either.
-        let shown = weir.ask("GET", "/v1/upstreams").json();
-        for upstream in shown["upstreams"].as_array().unwrap() {
-            assert_eq!(upstream["targets"][0]["in_flight"], 4, "{upstream}");
-        }
+        wait_until("all of them are shown in both", || {
+            let shown = weir.ask("GET", "/v1/upstreams").json();
+            let mut upstreams = shown["upstreams"].as_array().unwrap().iter();
+            upstreams.all(|upstream| upstream["targets"][0]["in_flight"] == 4)
+        });
         drop((wide, first));
         assert_calm(&weir);
     }
