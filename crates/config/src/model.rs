@@ -51,7 +51,7 @@ pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use transform::{Transform, TransformLimits, Transformation};
-pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
+pub use upstream::{Pings, Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
 pub use validate::{RequestCheck, Validate};
 pub use websocket::{WebSocket, WebSocketOrigins};
 
