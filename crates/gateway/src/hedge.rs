@@ -64,6 +64,13 @@ struct Finished {
     timing: Timing,
 }
 
+/// The attempts under way. Whoever waits for them may go away at any time: those that are left then are
+/// over, too.
+struct Racing<'a, 'r> {
+    runners: SmallVec<[Runner<'a>; 2]>,
+    record: &'r mut Recorder,
+}
+
 enum Event {
     Finished(usize, Finished),
     /// It has taken long enough for another one.
@@ -86,6 +93,14 @@ impl Runner<'_> {
     }
 }
 
+impl Drop for Racing<'_, '_> {
+    fn drop(&mut self) {
+        for runner in &self.runners {
+            runner.is_over(self.record, None, None);
+        }
+    }
+}
+
 impl<'a> Race<'a> {
     /// Runs until one attempt has an answer that the client can get, or all have failed. `left` are the
     /// hedges that the request may still make.
@@ -98,14 +113,19 @@ impl<'a> Race<'a> {
         admitted: &mut Admitted<'_>,
         record: &mut Recorder,
     ) -> Raced {
-        let mut runners: SmallVec<[Runner<'a>; 2]> = SmallVec::new();
-        runners.push(self.start(view, at, record.attempts(), None, observation));
+        let mut racing = Racing {
+            runners: SmallVec::new(),
+            record,
+        };
+        let number = racing.record.attempts();
+        let first = self.start(view, at, number, None, observation);
+        racing.runners.push(first);
         // A timer of the runtime: sweeps are too coarse for what is a matter of milliseconds.
         let mut alarm = Box::pin(tokio::time::sleep(self.hedge.after));
         let mut may_hedge = *left > 0;
         loop {
             let event = std::future::poll_fn(|context| {
-                for (index, runner) in runners.iter_mut().enumerate() {
+                for (index, runner) in racing.runners.iter_mut().enumerate() {
                     if let Poll::Ready(finished) = runner.running.as_mut().poll(context) {
                         return Poll::Ready(Event::Finished(index, finished));
                     }
@@ -117,21 +137,21 @@ impl<'a> Race<'a> {
             });
             match event.await {
                 Event::Finished(index, finished) => {
-                    let runner = runners.remove(index);
+                    let runner = racing.runners.remove(index);
                     let took = runner.started.elapsed();
                     let is_usable = finished.outcome.as_ref().is_ok_and(|(response, _)| {
                         !retries.could_repeat_answer(RetryCondition::Status(response.status))
                     });
-                    if is_usable || runners.is_empty() {
-                        for loser in &runners {
+                    if is_usable || racing.runners.is_empty() {
+                        for loser in racing.runners.drain(..) {
                             admitted.abandon(loser.started.elapsed());
-                            loser.is_over(record, None, None);
+                            loser.is_over(racing.record, None, None);
                         }
                         if runner.in_flight.is_some() && finished.outcome.is_ok() {
                             admitted.counters.hedges_won.add(1);
                         }
-                        record.beside_counts(runner.number, runner.started);
-                        record.raced(runner.in_flight, finished.timing);
+                        racing.record.beside_counts(runner.number, runner.started);
+                        racing.record.raced(runner.in_flight, finished.timing);
                         return Raced {
                             view: runner.view,
                             at: runner.at,
@@ -141,23 +161,23 @@ impl<'a> Race<'a> {
                         };
                     }
                     if runner.in_flight.is_none() {
-                        record.first_is_over();
+                        racing.record.first_is_over();
                     }
                     let outcome = match &finished.outcome {
                         Ok((response, _)) => Ok(response.status.as_u16()),
                         Err(attempted) => Err(attempted.failure),
                     };
-                    runner.is_over(record, finished.timing.connecting, Some(outcome));
+                    runner.is_over(racing.record, finished.timing.connecting, Some(outcome));
                     wish.tried.push(runner.identity());
                     self.drop_out(runner, finished.outcome, took, admitted);
                 }
                 Event::Late => {
-                    let number = record.attempts() + 1;
-                    may_hedge = self.hedge(&mut runners, number, wish, retries);
+                    let number = racing.record.attempts() + 1;
+                    may_hedge = self.hedge(&mut racing.runners, number, wish, retries);
                     if may_hedge {
                         *left -= 1;
                         admitted.counters.hedges.add(1);
-                        record.hedged();
+                        racing.record.hedged();
                         may_hedge = *left > 0;
                         alarm
                             .as_mut()
