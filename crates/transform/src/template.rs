@@ -132,10 +132,7 @@ fn watched(
     state: &mut State<'_, '_>,
     values: &[Inserted],
 ) -> Result<Inserted, Error> {
-    let makes_text = matches!(
-        name,
-        "join" | "replace" | "string" | "tojson" | "urlencode"
-    );
+    let makes_text = matches!(name, "join" | "replace" | "string" | "tojson" | "urlencode");
     let size: usize = values.iter().map(size).sum();
     if !meter::step() || !meter::work(size as u64) {
         return Err(over());

@@ -101,7 +101,7 @@ fn mistakes_have_a_place_in_the_file() {
         (
             "{response: {template: '{% set a %}{% endset %}'}}",
             "WR0141",
-            "set %}",
+            "set a %}",
             "line 1, column 4",
         ),
         (

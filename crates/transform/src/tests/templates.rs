@@ -109,9 +109,17 @@ fn names_that_nothing_has_are_found_wherever_they_stand() {
         ("{{ namespace() }}", 3, "function `namespace`"),
         ("{{ body.a[fetch('x')] }}", 10, "function `fetch`"),
         ("{{ body | map('nothing') }}", 14, "filter `nothing`"),
-        ("{{ body | map('plain tojson') }}", 14, "filter `plain tojson`"),
+        (
+            "{{ body | map('plain tojson') }}",
+            14,
+            "filter `plain tojson`",
+        ),
         ("{{ body | select('nothing') }}", 17, "test `nothing`"),
-        ("{{ body | selectattr('a', 'nothing') }}", 26, "test `nothing`"),
+        (
+            "{{ body | selectattr('a', 'nothing') }}",
+            26,
+            "test `nothing`",
+        ),
         ("{{ body | indent(4) }}", 10, "filter `indent`"),
     ] {
         let found = fault(source);
