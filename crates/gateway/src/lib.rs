@@ -59,6 +59,7 @@ mod transform;
 mod upstream;
 mod validate;
 pub mod websocket;
+mod whole;
 mod worker;
 
 pub use failure::Failure;

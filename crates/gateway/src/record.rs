@@ -26,7 +26,7 @@ use crate::snapshot::LocalSnapshot;
 use crate::trace::{Current, Trace};
 use crate::upstream::bulkhead::Place;
 use crate::upstream::{InFlight, Timing};
-use crate::validate::{Fault, Held};
+use crate::validate::Fault;
 use crate::websocket::WebSocketRecord;
 
 mod access;
@@ -88,8 +88,6 @@ pub(crate) struct Recorder {
     pub(crate) fault: Option<Fault>,
     /// Of the route's contract.
     pub(crate) operation: Option<usize>,
-    /// Memory of the request's body, if it is here as a whole.
-    pub(crate) held: Option<Held>,
     websocket: Option<Box<WebSocketRecord>>,
     completed: bool,
     pub(crate) trace: Option<Box<Trace>>,
@@ -144,7 +142,6 @@ impl Recorder {
             facts: None,
             fault: None,
             operation: None,
-            held: None,
             websocket: None,
             completed: false,
             trace: None,

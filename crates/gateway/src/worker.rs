@@ -95,13 +95,11 @@ pub(crate) struct Worker {
     pub(crate) open: Cell<u64>,
     pub(crate) line: Line,
     pub(crate) shedder: Shedder,
-    /// Bytes of bodies that wait to be changed.
-    pub(crate) gathered: Cell<usize>,
     /// The process' level, as of the last round of housekeeping.
     pub(crate) memory: Cell<MemoryLevel>,
     /// Grows when connections that are idle at that moment are to be closed.
     pub(crate) idle_closings: Cell<u32>,
-    /// Bytes of bodies that are held to be checked.
+    /// Bytes of bodies that are held as a whole.
     pub(crate) held: Cell<usize>,
 }
 
@@ -310,7 +308,6 @@ async fn serve(start: Start) {
         open: Cell::new(0),
         line: Line::default(),
         shedder: Shedder::default(),
-        gathered: Cell::new(0),
         memory: Cell::default(),
         idle_closings: Cell::new(0),
         held: Cell::new(0),

@@ -27,10 +27,11 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::metrics::{PartCounters, TransformCounters, per_worker};
 use crate::record::Recorder;
 use crate::request::Answer;
-use crate::reshape::{self, Coding, Fault, Job, Pool, request_facts};
+use crate::reshape::{self, Fault, Job, request_facts};
 use crate::router::Missed;
 use crate::timer::Timer;
 use crate::transform::Matched;
+use crate::whole::{Codings, Pool};
 use part::{Asked, Missing};
 
 /// The body is there; it is never waited for.
@@ -110,7 +111,7 @@ impl Aggregation {
                     .then(|| request_facts(matched, head, record));
                 let job = Job {
                     program: Arc::clone(program),
-                    coding: Coding::Identity,
+                    codings: Codings::default(),
                     limits: model.limits,
                     input: Input {
                         body: Some(whole),

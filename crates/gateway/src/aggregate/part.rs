@@ -14,11 +14,12 @@ use crate::forward::{self, Forward};
 use crate::message::RequestHead;
 use crate::record::Recorder;
 use crate::request::Interim;
-use crate::reshape::{Coding, Pool, Unread, decode, gather, is_json};
+use crate::reshape::is_json;
 use crate::timer::Elapsed;
 use crate::trace::Context;
 use crate::transform::Matched;
 use crate::websocket::Upgrade;
+use crate::whole::{Codings, Pool, Unread, gather};
 
 /// Answers that are longer are looked through on another thread.
 const SHORT: usize = 64 * 1024;
@@ -184,23 +185,24 @@ impl<'a> Asked<'a> {
         if !status.is_success() || status == StatusCode::PARTIAL_CONTENT {
             return Err(unusable("status", status));
         }
-        let coding = match Coding::of(&answer.head.fields) {
-            Some(coding) if is_json(&answer.head.fields) => coding,
+        let codings = match Codings::of(&answer.head.fields) {
+            Some(codings) if is_json(&answer.head.fields) => codings,
             _ => return Err(unusable("not_json", status)),
         };
-        let gathered = gather(worker, answer.body, most, answer.idle, &timer).await;
-        let gathered = gathered.map_err(|unread| match unread {
+        let whole = gather(worker, answer.body, most, answer.idle, &timer).await;
+        let whole = whole.map_err(|unread| match unread {
             Unread::TooLarge => unusable("too_large", status),
             Unread::NoRoom => Failure::MemoryPressure.into(),
             Unread::Silent => Failure::UpstreamStalled.into(),
             Unread::Failed(failure) => Missing::from(failure),
         })?;
-        let bytes = gathered.bytes.clone();
+        let bytes = whole.bytes.clone();
+        let is_short = bytes.len() <= SHORT && codings.is_empty();
         let read = move || {
-            let body = decode(coding, bytes, most).ok()?;
+            let body = codings.undo(bytes, most).ok()?;
             weir_transform::is_json(&body).then_some(body)
         };
-        let body = if gathered.bytes.len() <= SHORT && coding == Coding::Identity {
+        let body = if is_short {
             read()
         } else {
             let reading = pool.submit(read);
