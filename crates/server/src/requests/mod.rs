@@ -1,7 +1,7 @@
 //! The latest requests, kept in memory: what `weir requests` shows.
 //!
-//! The log's thread brings them here once their lines are written; nothing of this is on a request's
-//! path. Those in the access log and those that are noted (they failed, were refused or took long) have
+//! The log's thread brings them here, whether the log's output takes their lines or not; nothing of this is
+//! on a request's path. Those in the access log and those that are noted (they failed, were refused or took long) have
 //! a ring each, so that the few that matter outlast the many that do not.
 
 mod filter;
