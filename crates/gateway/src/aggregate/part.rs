@@ -19,7 +19,7 @@ use crate::timer::Elapsed;
 use crate::trace::Context;
 use crate::transform::Matched;
 use crate::websocket::Upgrade;
-use crate::whole::{Codings, Pool, Unread, gather};
+use crate::whole::{Codings, Pool, Room, Unread, Whole, gather};
 
 /// Answers that are longer are looked through on another thread.
 const SHORT: usize = 64 * 1024;
@@ -50,7 +50,8 @@ pub(super) struct Asked<'a> {
 /// A part that was asked for.
 pub(super) struct Done {
     pub(super) at: usize,
-    pub(super) outcome: Result<Bytes, Missing>,
+    /// The value, in the room that it takes.
+    pub(super) outcome: Result<Whole, Missing>,
     pub(super) record: Box<Recorder>,
 }
 
@@ -161,7 +162,7 @@ impl<'a> Asked<'a> {
         matched: &Matched<'_>,
         pool: &Pool,
         most: usize,
-    ) -> Result<Bytes, Missing> {
+    ) -> Result<Whole, Missing> {
         let worker = &matched.client.worker;
         // Another one than that of the whole: forwarding sets it anew for each of its phases.
         let timer = worker.timers.register();
@@ -180,7 +181,10 @@ impl<'a> Asked<'a> {
             forward::forward(&forward, head, Body::Empty, &nowhere, &timer, record).await?;
         let status = answer.head.status;
         if status == StatusCode::NO_CONTENT {
-            return Ok(Bytes::from_static(b"null"));
+            return Ok(Whole {
+                bytes: Bytes::from_static(b"null"),
+                room: Room::new(worker),
+            });
         }
         if !status.is_success() || status == StatusCode::PARTIAL_CONTENT {
             return Err(unusable("status", status));
@@ -190,7 +194,7 @@ impl<'a> Asked<'a> {
             _ => return Err(unusable("not_json", status)),
         };
         let whole = gather(worker, answer.body, most, answer.idle, &timer).await;
-        let whole = whole.map_err(|unread| match unread {
+        let mut whole = whole.map_err(|unread| match unread {
             Unread::TooLarge => unusable("too_large", status),
             Unread::NoRoom => Failure::MemoryPressure.into(),
             Unread::Silent => Failure::UpstreamStalled.into(),
@@ -209,6 +213,8 @@ impl<'a> Asked<'a> {
             let reading = reading.ok_or(Missing::from(Failure::TransformBusy))?;
             reading.await.unwrap_or(None)
         };
-        body.ok_or_else(|| unusable("not_json", status))
+        whole.bytes = body.ok_or_else(|| unusable("not_json", status))?;
+        whole.room.resize(whole.bytes.len());
+        Ok(whole)
     }
 }

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use weir_contract::Violation;
 
 use super::checker::{Checker, Job, Subject};
+use super::pace::Pace;
 use super::{Fault, Validation, report};
 use crate::body::{Body, Frame};
 use crate::client::Client;
@@ -27,6 +28,7 @@ struct Watch {
     room: Room,
     worker: usize,
     checker: Option<Checker>,
+    pace: Arc<Pace>,
     /// Where the first fault of a request is told.
     fault: Option<Fault>,
     /// `None` once it was looked at or given up.
@@ -48,6 +50,7 @@ impl Watched {
                 room: Room::new(&client.worker),
                 worker: client.worker.index,
                 checker: validation.checker.clone(),
+                pace: Arc::clone(&validation.pace),
                 fault,
                 job: Some(Box::new(job)),
             },
@@ -107,8 +110,9 @@ impl Watch {
         let body = std::mem::take(&mut self.kept).freeze();
         self.room.resize(0);
         match (&job.subject, &self.checker) {
-            (Subject::Request(rule), _) if job.codings.is_empty() && body.len() <= SHORT => {
-                let judged = job.rules.contract.check_body(*rule, &body);
+            (Subject::Request(rule), _) if self.is_brief(&job, &body) => {
+                let check = || job.rules.contract.check_body(*rule, &body);
+                let judged = self.pace.time(check);
                 self.tell(&job.counters[self.worker], judged);
             }
             (_, Some(checker)) => {
@@ -118,6 +122,11 @@ impl Watch {
             }
             (_, None) => job.counters[self.worker].unchecked.add(1),
         }
+    }
+
+    /// Whether it is judged in a moment.
+    fn is_brief(&self, job: &Job, body: &[u8]) -> bool {
+        job.codings.is_empty() && body.len() <= SHORT && self.pace.is_brisk()
     }
 
     fn tell(&self, counters: &ValidationCounters, judged: Result<(), Vec<Violation>>) {

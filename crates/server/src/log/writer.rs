@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// At the end, how long workers that still run are listened to.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
 
-/// Records made to lines, and given to the journal, at a time; until then their places in the ring are taken.
+/// Records made to lines at a time; until then their places in the ring are taken.
 const CHUNK: usize = 256;
 
 /// What the thread can be told.
@@ -112,6 +112,7 @@ impl Writer {
             }
         }
         let form = form.get();
+        let mut ended = Vec::new();
         for ring in records.iter_mut() {
             let mut left = ring.slots();
             while let Ok(chunk) = ring.read_chunk(left.min(CHUNK))
@@ -126,8 +127,11 @@ impl Writer {
                         outlet.add(|lines| access::write(lines, record, redactor, form));
                     }
                 }
-                journal.add(chunk);
+                ended.extend(chunk.into_iter().map(Arc::new));
             }
+        }
+        if !ended.is_empty() {
+            journal.add(ended);
         }
         outlet.hand_over();
         // In this order: nothing is added to a ring that was abandoned.

@@ -94,7 +94,7 @@ fn wrong_frames() -> Vec<(&'static str, Vec<u8>, u16)> {
 
 #[test]
 fn text_that_is_not_utf8_ends_a_websocket_unless_that_is_allowed() {
-    let text = || Frame::last(TEXT, b"caf\xe9".to_vec()).masked();
+    let text = || Frame::last(TEXT, b"caf\xe9").masked();
     let (weir, mut client, mut target, _server) = pair("true");
     client.send(text());
     assert_eq!(code(Frame::read(&mut client)), 1007);
