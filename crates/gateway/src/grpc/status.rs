@@ -51,7 +51,7 @@ mod tests {
 
     /// Failures that can end a call; those that are left out come before a request is known to be one,
     /// or cannot concern HTTP/2.
-    const ALL: [Failure; 36] = [
+    const ALL: [Failure; 37] = [
         Failure::Malformed(""),
         Failure::BodyTooLarge,
         Failure::BadPath(""),
@@ -71,6 +71,7 @@ mod tests {
         Failure::UndocumentedPath,
         Failure::UndocumentedMethod,
         Failure::BodyTooLargeToCheck,
+        Failure::ValidationBusy,
         Failure::NoTarget,
         Failure::CircuitOpen(1),
         Failure::UpstreamBusy,
