@@ -198,7 +198,7 @@ impl Validation {
         answer: &mut Answer,
         record: &Recorder,
     ) {
-        let Some(checker) = self.checker.as_ref().filter(|_| head.upgrade.is_none()) else {
+        let Some(checker) = &self.checker else {
             return;
         };
         let counters = &self.counted.responses[client.worker.index];

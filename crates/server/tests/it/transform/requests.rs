@@ -84,6 +84,16 @@ fn requests_without_json_pass_or_are_refused() {
         let expected = String::from_utf8_lossy(body);
         assert!(text.ends_with(&format!("\n\n{expected}")), "{text}");
     }
+    let mut wire = Wire::connect(weir.http());
+    wire.send(
+        "POST /u/1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\n",
+    );
+    let text = wire.response("POST").text();
+    assert!(
+        text.contains("content-length: 0\n") && text.ends_with("\n\n"),
+        "{text}"
+    );
     let strict = POLICY.replace(" } }", ", other: reject } }");
     let weir = Weir::start(&with(&strict, upstream.address));
     let answer = ask(
