@@ -158,8 +158,11 @@ fn decode(
     let mut uses = Vec::new();
     let policies = decode_policies(context, &object, declared, known_paths);
     let action = action::decode(context, &object, declared, &mut uses);
-    if !matches!(action, None | Some(Action::Forward { .. })) {
-        report_unjudged(context, &object, declared, &policies);
+    if matches!(
+        action,
+        Some(Action::Respond(_) | Action::Redirect { .. })
+    ) {
+        report_unapplied(context, &object, declared, &policies);
     }
     let headers = object
         .get("headers")
@@ -263,21 +266,28 @@ fn decode_policies(
     indices
 }
 
-/// What is answered before requests are judged needs no contract.
-fn report_unjudged(
+/// What the configuration answers by itself goes through none of these, which somebody could rely on.
+fn report_unapplied(
     context: &mut Context<'_>,
     object: &Object<'_>,
     declared: &Declared,
     policies: &[usize],
 ) {
-    let mut contracts = policies
-        .iter()
-        .filter(|at| declared.policy_kinds[**at] == Some("validate"));
-    if let Some(policy) = contracts.next() {
+    for policy in policies {
+        let (verb, help) = match declared.policy_kinds[*policy] {
+            Some("validate") => (
+                "validates",
+                "only what is forwarded or aggregated is validated: remove the policy here",
+            ),
+            Some("transform") => (
+                "transforms",
+                "only what is forwarded is transformed: remove the policy here",
+            ),
+            _ => continue,
+        };
         let name = quote(declared.policy_name(*policy));
-        let message = format!("{name} validates, and this route answers by itself");
-        let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
-            .help("only what is forwarded is validated: remove the policy here");
+        let message = format!("{name} {verb}, and this route answers by itself");
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, message).help(help);
         object.report(context, object.key_span("policies"), finding);
     }
 }
