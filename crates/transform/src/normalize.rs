@@ -83,7 +83,8 @@ impl Moment {
     /// `None` if no date can be read in this format: a directive is unknown, or they do not make up a day.
     pub fn format(format: &str) -> Option<Self> {
         let text = literal(format);
-        let there_and_back = Program::jq(&format!("0 | strftime({text}) | date_from({text})")).ok()?;
+        let there_and_back =
+            Program::jq(&format!("0 | strftime({text}) | date_from({text})")).ok()?;
         let budget = Budget {
             steps: 1_000,
             time: Duration::from_millis(100),

@@ -158,10 +158,7 @@ fn decode(
     let mut uses = Vec::new();
     let policies = decode_policies(context, &object, declared, known_paths);
     let action = action::decode(context, &object, declared, &mut uses);
-    if matches!(
-        action,
-        Some(Action::Respond(_) | Action::Redirect { .. })
-    ) {
+    if matches!(action, Some(Action::Respond(_) | Action::Redirect { .. })) {
         report_unapplied(context, &object, declared, &policies);
     }
     let headers = object

@@ -106,7 +106,8 @@ fn routes_that_answer_by_themselves_say_what_they_do_not_go_through() {
     }
     // Aggregates are checked.
     let aggregate = "aggregate: {parts: {a: {upstream: up, path: /}}}";
-    let text = text("{schema: {}}").replace("upstream: up, policies", &format!("{aggregate}, policies"));
+    let text =
+        text("{schema: {}}").replace("upstream: up, policies", &format!("{aggregate}, policies"));
     assert!(loaded(&text).warnings.is_empty());
 }
 

@@ -144,6 +144,7 @@ mod tests {
             "going_away",
             "upstream_without_websocket",
             // Calls are not JSON, and aggregates take none.
+            "body_too_large_to_change",
             "request_transform_failed",
             "aggregate",
             "aggregate_partial",

@@ -166,7 +166,7 @@ impl Reshape {
         let worker = &matched.client.worker;
         let gathered = gather(worker, body, self.model.limits.body, silence, timer).await;
         let gathered = gathered.map_err(|unread| match unread {
-            Unread::TooLarge => Failure::BodyTooLarge,
+            Unread::TooLarge => Failure::BodyTooLargeToChange,
             Unread::NoRoom => Failure::MemoryPressure,
             Unread::Silent => Failure::BodyTimeout,
             Unread::Failed(failure) => failure,
@@ -195,7 +195,7 @@ impl Reshape {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Fault::Busy) => Err(Failure::TransformBusy),
             Err(Fault::Late) => Err(timer.blame(Failure::TransformBusy)),
-            Err(Fault::Coding(Undecodable::TooLarge)) => Err(Failure::BodyTooLarge),
+            Err(Fault::Coding(Undecodable::TooLarge)) => Err(Failure::BodyTooLargeToChange),
             Err(Fault::Coding(Undecodable::Broken)) => {
                 Err(Failure::RequestTransform("its coding is broken"))
             }
@@ -348,7 +348,8 @@ impl Reshape {
         }
         tracing::warn!(
             route = &*record.route_name(),
-            request_id = %record.id,
+            weir.request_id = %record.id,
+            trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
             side = if side == Side::Request { "request" } else { "response" },
             detail = %stop,
             "a body could not be changed"

@@ -11,6 +11,7 @@ use weir_core::RequestId;
 
 use super::report;
 use crate::metrics::ValidationCounters;
+use crate::trace::TraceIds;
 
 /// Responses that may wait to be looked at; beyond them they are not.
 const WAITING: usize = 64;
@@ -24,6 +25,7 @@ pub(super) struct Job {
     pub(super) counters: Arc<[ValidationCounters]>,
     pub(super) route: Arc<str>,
     pub(super) request_id: RequestId,
+    pub(super) trace: Option<TraceIds>,
     pub(super) operation: Option<usize>,
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
@@ -81,7 +83,8 @@ fn run(jobs: &Receiver<Job>, workers: usize) {
         told = Some(Instant::now());
         tracing::warn!(
             route = &*job.route,
-            request_id = %job.request_id,
+            weir.request_id = %job.request_id,
+            trace_id = job.trace.map(|ids| ids.to_string()),
             status = job.status,
             place = first.place.as_str(),
             pointer = &*first.pointer,

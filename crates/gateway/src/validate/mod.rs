@@ -209,6 +209,7 @@ impl Validation {
             counters: Arc::clone(&self.counted.responses),
             route: record.route_name(),
             request_id: record.id,
+            trace: record.trace.as_ref().map(|trace| trace.ids()),
             operation: record.operation,
             status: answer.head.status.as_u16(),
             content_type: text(&answer.head.fields, &CONTENT_TYPE).map(str::to_owned),

@@ -121,7 +121,7 @@ fn requests_that_cannot_be_changed_do_not_reach_the_upstream() {
         (&br#"{"name":"#[..], 400, "request_transform_failed"),
         (br#"{"name":7}"#, 400, "request_transform_failed"),
         (br#"{"name":"a"} x"#, 400, "request_transform_failed"),
-        (&[b' '; 5_000], 413, "body_too_large"),
+        (&[b' '; 5_000], 413, "body_too_large_to_change"),
     ] {
         ask(&weir, "POST", "/u/1", &[JSON], body).assert_problem(status, reason);
     }
@@ -134,6 +134,11 @@ fn requests_that_cannot_be_changed_do_not_reach_the_upstream() {
         ask(&weir, "POST", "/u/1", &fields, b"{}").assert_problem(status, reason);
     }
     assert_eq!(upstream.accepted(), 0);
+    let decided = [
+        "body_too_large_to_change",
+        "decided_by=\"policies.*.transform\"",
+    ];
+    assert_eq!(weir.metric("weir_answers_total", &decided), 1.0);
     // What the program says stands in the log, for the operator.
     // It is told once a second at most.
     crate::harness::wait_until("the program's words", || {
@@ -190,7 +195,7 @@ fn what_clients_compress_is_changed_all_the_same() {
             "{coding} {text}"
         );
         let bomb = compress(&vec![b' '; 64 << 20]);
-        ask(&weir, "POST", "/u/1", &fields, &bomb).assert_problem(413, "body_too_large");
+        ask(&weir, "POST", "/u/1", &fields, &bomb).assert_problem(413, "body_too_large_to_change");
     }
 }
 

@@ -159,7 +159,7 @@ fn what_is_not_to_be_changed_passes() {
         let answer = ask(&weir, "GET", path, &[], b"");
         assert_eq!((answer.status(), &*answer.text()), (status, body), "{path}");
     }
-    let labels = ["all", "\"response\"", "\"passed\""];
+    let labels = ["http_route=\"all\"", "\"response\"", "\"passed\""];
     assert_eq!(weir.metric("weir_transformed_bodies_total", &labels), 2.0);
     let all = "{ response: { jq: \"del(.password)\", other: reject, statuses: all } }";
     let weir = Weir::start(&with(all, upstream.address));
@@ -197,6 +197,14 @@ fn what_cannot_be_changed_is_not_sent() {
         ask(&weir, "GET", "/u/list", &[], b"").assert_problem(502, "response_transform_failed");
         weir.log().contains("cannot index an array with a string")
     });
+    let log = weir.log();
+    let mut lines = log
+        .lines()
+        .filter(|line| line.contains("could not be changed"));
+    assert!(
+        lines.all(|line| line.contains("\"weir.request_id\":\"")),
+        "{log}"
+    );
     assert!(!weir.log().contains("Ada"), "{}", weir.log());
 }
 
@@ -204,10 +212,7 @@ fn what_cannot_be_changed_is_not_sent() {
 fn what_a_client_says_to_speak_does_not_pass_the_policy_by() {
     let upstream = upstream();
     let slim = r#"{"id":7,"name":"Ada","tags":["a"]}"#;
-    let config = with(
-        "{ response: { jq: \"del(.password)\" } }",
-        upstream.address,
-    );
+    let config = with("{ response: { jq: \"del(.password)\" } }", upstream.address);
     let weir = Weir::start(&config.replace("upstream: up }", "upstream: up, websocket: true }"));
     // Servers of JSON answer such requests as any other.
     let call = [("Content-Type", "application/grpc")];
