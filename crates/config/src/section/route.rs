@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use http::Method;
+
 use super::action::{self, REDIRECT, REWRITE};
 use super::aggregate::AGGREGATE;
 use super::check::Declared;
@@ -172,6 +174,14 @@ fn decode(
             object.report_conflict(context, answer, "websocket");
         }
     }
+    if let Some(matcher) = known_paths {
+        if object.written("aggregate").is_some() {
+            report_untaken_methods(context, &object, matcher, "aggregate");
+        }
+        if websocket.is_some() {
+            report_untaken_methods(context, &object, matcher, "websocket");
+        }
+    }
     if object.written("aggregate").is_some() && declared.has_kind(&policies, "transform") {
         let message = "an aggregate does not go through a `transform` policy";
         let finding = Finding::error(codes::CONFLICT, message)
@@ -287,6 +297,22 @@ fn report_unapplied(
         let finding = Finding::warning(codes::WITHOUT_EFFECT, message).help(help);
         object.report(context, object.key_span("policies"), finding);
     }
+}
+
+/// These take `GET`; where that is not among the route's methods, nothing comes that they would answer.
+fn report_untaken_methods(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    matcher: &Match,
+    key: &'static str,
+) {
+    if matcher.methods.is_empty() || matcher.methods.contains(&Method::GET) {
+        return;
+    }
+    let message = format!("`{key}` takes `GET`, which `match.methods` leaves out");
+    let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
+        .help(format!("add `GET` to `match.methods`, or remove `{key}`"));
+    object.report(context, object.key_span(key), finding);
 }
 
 fn report_unknown_captures(context: &mut Context<'_>, matcher: &Match, uses: &[CaptureUse]) {

@@ -117,3 +117,33 @@ fn faults_quote_what_they_name_as_it_stands() {
     let message = &report.diagnostics[0].message;
     assert!(message.contains("'/nope'"), "{message}");
 }
+
+#[test]
+fn routes_whose_methods_leave_out_the_only_one_that_is_taken_are_told() {
+    for (route, codes) in [
+        (
+            "upstream: up, websocket: true, match: {path: /a, methods: [POST]}",
+            &["WR0510"][..],
+        ),
+        (
+            "upstream: up, websocket: false, match: {path: /a, methods: [POST]}",
+            &[],
+        ),
+        (
+            "upstream: up, websocket: true, match: {path: /a, methods: [GET]}",
+            &[],
+        ),
+        ("upstream: up, websocket: true", &[]),
+        (
+            "aggregate: {parts: {a: {upstream: up, path: /}}}, match: {path: /a, methods: [PUT]}",
+            &["WR0510"],
+        ),
+    ] {
+        let config = format!(
+            "{BASE}upstreams: {{up: {{targets: [127.0.0.1:9001]}}}}\nroutes: [{{name: a, {route}}}]\n"
+        );
+        let warnings = loaded(&config).warnings;
+        let found: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+        assert_eq!(found, codes, "{route}");
+    }
+}
