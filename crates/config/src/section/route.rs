@@ -168,6 +168,18 @@ fn decode(
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
     let priority = overload::decode_priority(context, &object.get("priority")?);
     let streams = grpc::decode(context, &object);
+    if streams.is_some_and(|streams| streams.grpc.web)
+        && let Some(Action::Forward { to, .. }) = &action
+        && let Some(name) = declared.without_http2(to.upstreams())
+    {
+        let message = format!(
+            "calls need HTTP/2, and {} is asked over HTTP/1.1",
+            quote(name)
+        );
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
+            .help("write `http2: true` under the upstream, or remove `grpc` here");
+        object.report(context, object.key_span("grpc"), finding);
+    }
     let websocket = websocket::decode(context, &object.get("websocket")?);
     for answer in ["aggregate", "redirect", "respond"] {
         if websocket.is_some() && object.written(answer).is_some() {

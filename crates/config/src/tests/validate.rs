@@ -147,3 +147,21 @@ fn routes_whose_methods_leave_out_the_only_one_that_is_taken_are_told() {
         assert_eq!(found, codes, "{route}");
     }
 }
+
+#[test]
+fn calls_that_cannot_reach_their_upstream_are_told() {
+    for (settings, codes) in [
+        ("", &["WR0510"][..]),
+        (", http2: false", &["WR0510"]),
+        (", http2: true", &[]),
+        (", tls: true", &[]),
+    ] {
+        let config = format!(
+            "{BASE}upstreams: {{up: {{targets: ['a.example:443']{settings}}}}}\n\
+             routes: [{{name: a, upstream: up, grpc: {{web: true}}}}, {{name: b, match: {{path: /b}}, upstream: up}}]\n"
+        );
+        let warnings = loaded(&config).warnings;
+        let found: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+        assert_eq!(found, codes, "{settings}");
+    }
+}
