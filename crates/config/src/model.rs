@@ -66,6 +66,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where revisions and, later, the lake are kept.
     pub data: PathBuf,
+    /// Where records are kept.
+    pub records: Records,
     /// Availability zone of this node.
     pub zone: Option<String>,
     /// Addresses that accept traffic; no two share an address.
@@ -103,6 +105,19 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Which requests it can tell about one by one.
     pub requests: KeptRequests,
+}
+
+/// Where organizations, people, revisions and audit are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// A PostgreSQL database; `None` is SQLite in the data directory.
+    pub url: Option<Secret<String>>,
+    /// Connections at once, at least 2.
+    pub connections: u32,
+    /// How long to wait for a connection.
+    pub acquire_timeout: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
 }
 
 /// Requests that are kept in memory for the operator to look at.

@@ -18,6 +18,7 @@ mod mirror;
 mod normalize;
 mod overload;
 mod policy;
+mod records;
 mod registry;
 mod respond;
 mod retry;
