@@ -56,6 +56,13 @@ struct Finished {
     timing: Timing,
 }
 
+/// The attempts under way. Whoever waits for them may go away at any time: those that are left then are
+/// over, too.
+struct Racing<'a, 'r> {
+    runners: SmallVec<[Runner<'a>; 2]>,
+    record: &'r mut Recorder,
+}
+
 enum Event {
     Finished(usize, Finished),
     /// It has taken long enough for another one.
@@ -74,6 +81,14 @@ impl Runner<'_> {
     }
 }
 
+impl Drop for Racing<'_, '_> {
+    fn drop(&mut self) {
+        for runner in &self.runners {
+            runner.is_over(self.record, None, None);
+        }
+    }
+}
+
 impl<'a> Race<'a> {
     /// Runs until one attempt has an answer that the client can get, or all have failed. `left` are the
     /// hedges that the request may still make.
@@ -85,14 +100,18 @@ impl<'a> Race<'a> {
         retries: &Retries<'_>,
         record: &mut Recorder,
     ) -> Raced<'a> {
-        let mut runners: SmallVec<[Runner<'a>; 2]> = SmallVec::new();
-        runners.push(self.start(first, record.attempts(), None));
+        let mut racing = Racing {
+            runners: SmallVec::new(),
+            record,
+        };
+        let first = self.start(first, racing.record.attempts(), None);
+        racing.runners.push(first);
         // A timer of the runtime: sweeps are too coarse for what is a matter of milliseconds.
         let mut alarm = Box::pin(tokio::time::sleep(self.hedge.after));
         let mut may_hedge = *left > 0;
         loop {
             let event = std::future::poll_fn(|context| {
-                for (index, runner) in runners.iter_mut().enumerate() {
+                for (index, runner) in racing.runners.iter_mut().enumerate() {
                     if let Poll::Ready(finished) = runner.running.as_mut().poll(context) {
                         return Poll::Ready(Event::Finished(index, finished));
                     }
@@ -104,20 +123,20 @@ impl<'a> Race<'a> {
             });
             match event.await {
                 Event::Finished(index, finished) => {
-                    let runner = runners.remove(index);
+                    let runner = racing.runners.remove(index);
                     let took = runner.started.elapsed();
                     let is_usable = finished.outcome.as_ref().is_ok_and(|(response, _)| {
                         !retries.could_repeat_answer(RetryCondition::Status(response.status))
                     });
-                    if is_usable || runners.is_empty() {
-                        for loser in &runners {
-                            loser.is_over(record, None, None);
+                    if is_usable || racing.runners.is_empty() {
+                        for loser in racing.runners.drain(..) {
+                            loser.is_over(racing.record, None, None);
                         }
                         if runner.in_flight.is_some() && finished.outcome.is_ok() {
                             self.admitted.counters.hedges_won.add(1);
                         }
-                        record.beside_counts(runner.number, runner.started);
-                        record.raced(runner.in_flight, finished.timing);
+                        racing.record.beside_counts(runner.number, runner.started);
+                        racing.record.raced(runner.in_flight, finished.timing);
                         return Raced {
                             trial: runner.trial,
                             outcome: finished.outcome,
@@ -125,23 +144,23 @@ impl<'a> Race<'a> {
                         };
                     }
                     if runner.in_flight.is_none() {
-                        record.first_is_over();
+                        racing.record.first_is_over();
                     }
                     let outcome = match &finished.outcome {
                         Ok((response, _)) => Ok(response.status.as_u16()),
                         Err(attempted) => Err(attempted.failure),
                     };
-                    runner.is_over(record, finished.timing.connecting, Some(outcome));
+                    runner.is_over(racing.record, finished.timing.connecting, Some(outcome));
                     wish.tried.push(runner.trial.identity());
                     self.drop_out(runner.trial, finished.outcome, took);
                 }
                 Event::Late => {
-                    let number = record.attempts() + 1;
-                    may_hedge = self.hedge(&mut runners, number, wish, retries);
+                    let number = racing.record.attempts() + 1;
+                    may_hedge = self.hedge(&mut racing.runners, number, wish, retries);
                     if may_hedge {
                         *left -= 1;
                         self.admitted.counters.hedges.add(1);
-                        record.hedged();
+                        racing.record.hedged();
                         may_hedge = *left > 0;
                         alarm
                             .as_mut()

@@ -60,6 +60,7 @@ mod trial;
 mod upstream;
 mod validate;
 pub mod websocket;
+mod whole;
 mod worker;
 
 pub use failure::Failure;

@@ -134,10 +134,11 @@ pub(crate) fn decode(
     let zone = decode_zone(context, &object);
 
     let mut declared = Declared::new(&upstream_entries, &policy_entries);
-    let upstreams = upstream_entries
+    let upstreams: Vec<_> = upstream_entries
         .iter()
         .filter_map(|entry| upstream::decode(context, entry, zone.is_some()))
         .collect();
+    declared.note_versions(&upstreams);
     let mut policies = Vec::with_capacity(policy_entries.len());
     for (index, entry) in policy_entries.iter().enumerate() {
         let captures = &mut declared.policy_captures[index];

@@ -1,12 +1,10 @@
 //! One exchange with a target over HTTP/1.1.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use http::{Method, StatusCode};
-use tokio::io::{AsyncRead, ReadBuf};
 
 use super::decoder::{Decoded, Decoder};
 use super::encode::{self, Framing};
@@ -15,9 +13,12 @@ use crate::body::{Body, Frame};
 use crate::buffers::{Buffers, LARGE_ROOM, ROOM};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::stream::Stream;
-use crate::upstream::{ForwardHead, Pool, Received, Slot};
-use crate::websocket::{End, Handshake, Opening};
+use crate::upstream::{ForwardHead, Pool, Received};
+use crate::websocket::{Handshake, Opening};
+
+mod connection;
+
+pub(crate) use connection::Connection;
 
 /// Largest response head.
 const MOST_HEAD: usize = 64 * 1024;
@@ -25,38 +26,6 @@ const MOST_HEAD: usize = 64 * 1024;
 const STALE_WITHIN: u64 = 1_000;
 /// Upload bytes that may wait for the target before the client is asked for more.
 const UPLOAD_HIGH_WATER: usize = 64 * 1024;
-
-/// A connection to a target, between or in an exchange.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    stream: Stream,
-    /// Whether an exchange was completed on it before.
-    reused: bool,
-    /// Its place among the target's connections.
-    slot: Slot,
-}
-
-impl Connection {
-    pub(crate) fn new(stream: Stream, slot: Slot) -> Self {
-        Self {
-            stream,
-            reused: false,
-            slot,
-        }
-    }
-
-    fn into_end(self) -> End {
-        End::http1(self.stream, Some(self.slot))
-    }
-
-    /// Whether an idle connection is still good: a target that closed it, or that speaks without
-    /// being asked, makes it readable. Costs a system call only if the runtime saw an event.
-    pub(crate) fn is_fresh(&mut self, context: &mut Context<'_>) -> bool {
-        let mut scrap = [0];
-        let read = Pin::new(&mut self.stream).poll_read(context, &mut ReadBuf::new(&mut scrap));
-        read.is_pending()
-    }
-}
 
 /// Where sending the request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
