@@ -6,6 +6,7 @@ mod last_good;
 mod node;
 pub(crate) mod pid_file;
 mod reload;
+mod signals;
 mod start;
 mod supervise;
 pub(crate) mod traffic_file;

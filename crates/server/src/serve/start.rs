@@ -17,6 +17,7 @@ use super::descriptors;
 use super::inherit::Inherited;
 use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
+use super::signals::Early;
 use super::supervise::{Supervisor, supervise};
 use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
@@ -60,6 +61,16 @@ pub(crate) struct Ready {
 pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let launch = Launch::remember()?;
     let mut inherited = Inherited::from_environment()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("weir-control")
+        .enable_all()
+        .build()
+        .context("cannot start the control runtime")?;
+    let signals = {
+        let _context = runtime.enter();
+        Early::listen()?
+    };
     let load_options = LoadOptions {
         environment: options.environment.clone(),
         data: options.data.clone(),
@@ -129,13 +140,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         found,
         on_ready: options.on_ready,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .thread_name("weir-control")
-        .enable_all()
-        .build()
-        .context("cannot start the control runtime")?;
-    let code = runtime.block_on(supervise(supervisor));
+    let code = runtime.block_on(supervise(supervisor, signals));
     runtime.shutdown_background();
     code
 }

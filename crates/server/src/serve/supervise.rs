@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 
@@ -17,6 +16,7 @@ use weir_discovery::Found;
 
 use super::pid_file::PidFile;
 use super::reload::Reloader;
+use super::signals::{Early, Signals};
 use super::traffic_file;
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
@@ -49,7 +49,10 @@ enum End {
 }
 
 /// Serves until a signal or a successor ends it.
-pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<ExitCode> {
+pub(super) async fn supervise(
+    mut supervisor: Supervisor,
+    early: Early,
+) -> anyhow::Result<ExitCode> {
     let node = Arc::clone(&supervisor.node);
     let admin = supervisor
         .admin
@@ -72,8 +75,7 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     let mut tasks = JoinSet::new();
     tasks.spawn(serving);
 
-    // Before anybody is told this process' number: a signal without a listener would end it.
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(early)?;
     let (_, nothing) = mpsc::unbounded_channel();
     let mut found = std::mem::replace(&mut supervisor.found, nothing);
     begin(&node, &mut found).await;
@@ -149,28 +151,6 @@ async fn follow(node: Arc<Node>, mut found: mpsc::UnboundedReceiver<Found>) {
 fn take_up(node: &Node, Found { upstream, targets }: Found) {
     // What workers choose from is built anew, which can take a while.
     block_in_place(|| node.gateway.discovered(&upstream, targets));
-}
-
-/// The signals that the control loop answers.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    reopen: Signal,
-    replace: Signal,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen to signals");
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: listen(SignalKind::hangup())?,
-            reopen: listen(SignalKind::user_defined1())?,
-            replace: listen(SignalKind::user_defined2())?,
-        })
-    }
 }
 
 async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
