@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 use weir_config::model::Target;
 use weir_core::Secret;
+use weir_files::{Writer, Written};
 
 use crate::accept::Bounds;
-use crate::atomic;
 use crate::feed::Feed;
 use crate::last_known::Kept;
 pub use lease::{Registered, Registration, RegistrationError};
@@ -32,9 +32,14 @@ const LARGEST: u64 = 64 << 20;
 /// lease, so that each gets a whole one at the start.
 pub(crate) struct Table {
     file: PathBuf,
+    writer: Writer,
     expiry: Duration,
     token: Option<Secret<String>>,
     bounds: Bounds,
+    /// Held by whoever changes who is registered, until that is on disk: one after the other, so that
+    /// a change which cannot be kept can be taken back.
+    changing: Mutex<()>,
+    /// Never held while somebody waits for a disk: the loop that ends leases takes it, too.
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -72,6 +77,7 @@ impl Table {
     /// The table with who was registered in an earlier process.
     pub(crate) fn open(
         file: PathBuf,
+        writer: Writer,
         expiry: Duration,
         token: Option<Secret<String>>,
         bounds: Bounds,
@@ -94,9 +100,11 @@ impl Table {
         };
         Self {
             file,
+            writer,
             expiry,
             token,
             bounds,
+            changing: Mutex::new(()),
             inner: Mutex::new(inner),
             changed: Notify::new(),
         }
@@ -117,6 +125,7 @@ impl Table {
             .map_err(|_| RegistrationError::Unauthorised)
     }
 
+    /// Registers, or renews and takes over what changed. Waits for the disk if something did.
     pub(crate) fn register(
         &self,
         id: &str,
@@ -125,30 +134,55 @@ impl Table {
     ) -> Result<(bool, Registered), RegistrationError> {
         check_id(id)?;
         let target = check(registration, &self.bounds)?;
-        let mut inner = self.open_inner()?;
-        let before = inner.leases.get(id).map(|lease| &lease.target);
-        let is_new = before.is_none();
-        if is_new && inner.leases.len() >= self.bounds.most_targets {
-            return Err(RegistrationError::Full(self.bounds.most_targets));
+        if self.renew_same(id, &target, now)? {
+            return Ok((false, Registered::new(id, target, self.expiry)));
         }
-        let is_change = before != Some(&target);
-        let lease = Lease {
-            target: target.clone(),
-            renewed: now,
-        };
-        let former = inner.leases.insert(id.to_owned(), lease);
-        if is_change {
-            if let Err(error) = self.save(&inner) {
-                // What is not on disk is not registered.
-                match former {
-                    Some(former) => inner.leases.insert(id.to_owned(), former),
-                    None => inner.leases.remove(id),
-                };
-                return Err(RegistrationError::Storage(error));
+        let _changing = self.changing();
+        let (former, written) = {
+            let mut inner = self.open_inner()?;
+            let is_new = !inner.leases.contains_key(id);
+            if is_new && inner.leases.len() >= self.bounds.most_targets {
+                return Err(RegistrationError::Full(self.bounds.most_targets));
             }
-            self.changed.notify_one();
+            let lease = Lease {
+                target: target.clone(),
+                renewed: now,
+            };
+            let former = inner.leases.insert(id.to_owned(), lease);
+            (former, self.save(&inner))
+        };
+        let is_new = former.is_none();
+        if let Err(error) = written.and_then(Written::wait) {
+            // What is not on disk is not registered.
+            self.put_back(id, former);
+            return Err(RegistrationError::Storage(error));
         }
+        self.changed.notify_one();
         Ok((is_new, Registered::new(id, target, self.expiry)))
+    }
+
+    /// Renews what is registered as it is; false if it is not.
+    fn renew_same(
+        &self,
+        id: &str,
+        target: &Target,
+        now: Instant,
+    ) -> Result<bool, RegistrationError> {
+        let mut inner = self.open_inner()?;
+        let lease = inner.leases.get_mut(id);
+        let Some(lease) = lease.filter(|lease| lease.target == *target) else {
+            return Ok(false);
+        };
+        lease.renewed = now;
+        Ok(true)
+    }
+
+    fn put_back(&self, id: &str, former: Option<Lease>) {
+        let mut inner = self.lock();
+        match former {
+            Some(former) => inner.leases.insert(id.to_owned(), former),
+            None => inner.leases.remove(id),
+        };
     }
 
     pub(crate) fn renew(&self, id: &str, now: Instant) -> Result<Registered, RegistrationError> {
@@ -161,17 +195,24 @@ impl Table {
         Ok(Registered::new(id, lease.target.clone(), self.expiry))
     }
 
+    /// Takes a target out. Waits for the disk.
     pub(crate) fn deregister(&self, id: &str) -> Result<(), RegistrationError> {
-        let mut inner = self.open_inner()?;
-        let former = inner
-            .leases
-            .remove(id)
-            .ok_or(RegistrationError::NotRegistered)?;
-        if let Err(error) = self.save(&inner) {
-            inner.leases.insert(id.to_owned(), former);
+        let _changing = self.changing();
+        let (former, written) = {
+            let mut inner = self.open_inner()?;
+            let former = inner
+                .leases
+                .remove(id)
+                .ok_or(RegistrationError::NotRegistered)?;
+            (former, self.save(&inner))
+        };
+        if let Err(error) = written.and_then(Written::wait) {
+            self.put_back(id, Some(former));
             return Err(RegistrationError::Storage(error));
         }
+        let mut inner = self.lock();
         inner.emptied = inner.leases.is_empty();
+        drop(inner);
         self.changed.notify_one();
         Ok(())
     }
@@ -197,7 +238,7 @@ impl Table {
         if inner.leases.len() < before && inner.is_open {
             inner.emptied = false;
             if let Err(error) = self.save(&inner) {
-                tracing::warn!(file = %self.file.display(), %error, "registrations cannot be kept");
+                tracing::warn!(file = %self.file.display(), %error, "registrations have no JSON form");
             }
         }
         if !inner.leases.is_empty() {
@@ -225,14 +266,20 @@ impl Table {
         }
     }
 
-    fn save(&self, inner: &Inner) -> std::io::Result<()> {
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has it written, in the order of the changes.
+    fn save(&self, inner: &Inner) -> std::io::Result<Written> {
         let each = inner.leases.iter();
         let on_disk = OnDisk {
             targets: each
                 .map(|(id, lease)| (id.clone(), Kept::from(&lease.target)))
                 .collect(),
         };
-        atomic::replace(&self.file, &serde_json::to_vec(&on_disk)?)
+        let content = serde_json::to_vec(&on_disk)?;
+        Ok(self.writer.replace(&self.file, content))
     }
 }
 
@@ -269,7 +316,7 @@ pub(crate) async fn run(table: &Table, feed: &Feed) {
 }
 
 fn load(file: &Path) -> BTreeMap<String, Kept> {
-    let read = atomic::read(file, LARGEST).and_then(|content| match content {
+    let read = weir_files::read(file, LARGEST).and_then(|content| match content {
         Some(content) => Ok(serde_json::from_slice::<OnDisk>(&content)?.targets),
         None => Ok(BTreeMap::new()),
     });

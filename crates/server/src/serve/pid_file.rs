@@ -14,9 +14,7 @@ pub(super) struct PidFile(PathBuf);
 impl PidFile {
     pub(super) fn write(data: &Path) -> anyhow::Result<Self> {
         let path = data.join(FILE);
-        let temporary = data.join(format!(".{FILE}.{}", std::process::id()));
-        fs::write(&temporary, format!("{}\n", std::process::id()))
-            .and_then(|()| fs::rename(&temporary, &path))
+        weir_files::replace(&path, format!("{}\n", std::process::id()).as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self(path))
     }

@@ -109,13 +109,14 @@ pub(super) async fn supervise(
             // Its answers, not ours, are what `/readyz` and `weir reload` should see.
             let _ = stop_admin.send(true);
             // What is known and who is registered is the successor's to keep from now on.
-            node.discoverer.stop();
+            block_in_place(|| node.discoverer.stop());
             notify(&[NotifyState::MainPid(id)]);
         }
     }
     let handed_over = matches!(end, End::Successor(_));
     drain(&mut supervisor, handed_over, &mut signals).await;
     let _ = stop_admin.send(true);
+    block_in_place(|| node.discoverer.stop());
     drop(pid_file);
     // Their last records are in the rings then.
     block_in_place(|| node.gateway.join());

@@ -1,8 +1,14 @@
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 use super::*;
 
 fn table(directory: &Path, networks: &[&str], most_targets: usize) -> Table {
+    let writer = Writer::start("weir-files", |_, _| {}).unwrap();
+    table_with(writer, directory, networks, most_targets)
+}
+
+fn table_with(writer: Writer, directory: &Path, networks: &[&str], most_targets: usize) -> Table {
     let bounds = Bounds {
         networks: networks.iter().map(|text| text.parse().unwrap()).collect(),
         most_targets,
@@ -10,6 +16,7 @@ fn table(directory: &Path, networks: &[&str], most_targets: usize) -> Table {
     let token = Some(Secret::new("canary-7f3a".to_owned()));
     Table::open(
         Table::path(directory, "catalog"),
+        writer,
         Duration::from_secs(30),
         token,
         bounds,
@@ -106,6 +113,50 @@ fn what_cannot_be_kept_is_not_registered() {
     let outcome = table.register("a", &at("10.0.0.1:80"), now);
     assert!(matches!(outcome, Err(RegistrationError::Storage(_))));
     assert_eq!(ids(&table, now), [""; 0]);
+}
+
+#[test]
+fn a_slow_disk_holds_up_nobody_but_whoever_waits_for_it() {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let directory = tempfile::tempdir().unwrap();
+    // The disk stands still while the writer tells of a file that it cannot write.
+    let blocked = directory.path().join("blocked");
+    std::fs::create_dir_all(blocked.join("full")).unwrap();
+    let (told, heard) = channel();
+    let (release, released) = channel::<()>();
+    let writer = Writer::start("weir-files", move |_, _: &std::io::Error| {
+        told.send(()).unwrap();
+        let _ = released.recv();
+    })
+    .unwrap();
+    let table = table_with(writer.clone(), directory.path(), &[], 10);
+    let table = Arc::new(table);
+    let now = Instant::now();
+    table.register("a", &at("10.0.0.1:80"), now).unwrap();
+    drop(writer.replace(&blocked, Vec::new()));
+    heard.recv_timeout(PATIENCE).unwrap();
+    let (registered, done) = channel();
+    let waiting = Arc::clone(&table);
+    std::thread::spawn(move || {
+        waiting.register("b", &at("10.0.0.2:80"), now).unwrap();
+        registered.send(()).unwrap();
+    });
+    // As soon as the disk has been asked, the others go on: to end leases, too.
+    while table.list(now).len() < 2 {
+        std::thread::yield_now();
+    }
+    table.renew("a", now).unwrap();
+    assert!(!table.register("a", &at("10.0.0.1:80"), now).unwrap().0);
+    let later = now + Duration::from_secs(31);
+    assert_eq!(table.sweep(later).targets, []);
+    assert!(
+        done.try_recv().is_err(),
+        "it was confirmed before it was kept"
+    );
+    release.send(()).unwrap();
+    done.recv_timeout(PATIENCE).unwrap();
+    assert!(writer.flush(PATIENCE));
+    assert!(load(&Table::path(directory.path(), "catalog")).is_empty());
 }
 
 #[test]
