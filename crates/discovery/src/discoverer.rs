@@ -221,6 +221,17 @@ impl Discoverer {
             .register(id, registration, Instant::now())
     }
 
+    /// Renews what is registered just like this; `None` if it is not.
+    pub fn renew_as(
+        &self,
+        upstream: &str,
+        id: &str,
+        registration: &Registration,
+    ) -> Result<Option<Registered>, RegistrationError> {
+        self.table(upstream)?
+            .renew_as(id, registration, Instant::now())
+    }
+
     /// Renews a registration as it is.
     pub fn renew(&self, upstream: &str, id: &str) -> Result<Registered, RegistrationError> {
         self.table(upstream)?.renew(id, Instant::now())

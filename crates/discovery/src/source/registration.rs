@@ -125,6 +125,19 @@ impl Table {
             .map_err(|_| RegistrationError::Unauthorised)
     }
 
+    /// Renews what is registered just like this; `None` if it is not.
+    pub(crate) fn renew_as(
+        &self,
+        id: &str,
+        registration: &Registration,
+        now: Instant,
+    ) -> Result<Option<Registered>, RegistrationError> {
+        check_id(id)?;
+        let target = check(registration, &self.bounds)?;
+        let is_renewed = self.renew_target(id, &target, now)?;
+        Ok(is_renewed.then(|| Registered::new(id, target, self.expiry)))
+    }
+
     /// Registers, or renews and takes over what changed. Waits for the disk if something did.
     pub(crate) fn register(
         &self,
@@ -134,7 +147,7 @@ impl Table {
     ) -> Result<(bool, Registered), RegistrationError> {
         check_id(id)?;
         let target = check(registration, &self.bounds)?;
-        if self.renew_same(id, &target, now)? {
+        if self.renew_target(id, &target, now)? {
             return Ok((false, Registered::new(id, target, self.expiry)));
         }
         let _changing = self.changing();
@@ -161,8 +174,8 @@ impl Table {
         Ok((is_new, Registered::new(id, target, self.expiry)))
     }
 
-    /// Renews what is registered as it is; false if it is not.
-    fn renew_same(
+    /// False if it is not registered, or another one.
+    fn renew_target(
         &self,
         id: &str,
         target: &Target,

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod inherit;
+pub(crate) mod keeping;
 mod last_good;
 mod node;
 pub(crate) mod pid_file;

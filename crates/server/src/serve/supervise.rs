@@ -26,6 +26,9 @@ use crate::admin;
 /// How long a start waits for the first word of sources of which nothing is known from before.
 const DISCOVERY: Duration = Duration::from_secs(5);
 
+/// How long a successor's start waits for changes that are being written.
+const CHANGES: Duration = Duration::from_secs(5);
+
 /// Everything that the control loop holds.
 pub(super) struct Supervisor {
     pub(super) node: Arc<Node>,
@@ -73,7 +76,15 @@ pub(super) async fn supervise(
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;
     });
     let mut tasks = JoinSet::new();
-    tasks.spawn(serving);
+    // A successor answers on the admin socket, which both have, when it has taken over: a change that it
+    // made before would be lost if it were given up.
+    let taking_over = match supervisor.former.take() {
+        Some(former) => Some((former, serving)),
+        None => {
+            tasks.spawn(serving);
+            None
+        }
+    };
 
     let mut signals = Signals::listen(early)?;
     let (_, nothing) = mpsc::unbounded_channel();
@@ -83,8 +94,9 @@ pub(super) async fn supervise(
     let pid_file = PidFile::write(&supervisor.reloader.data)?;
     node.enter(Stage::Ready);
     tasks.spawn(traffic_file::keep(Arc::clone(&node)));
-    if let Some(former) = supervisor.former.take() {
+    if let Some((former, serving)) = taking_over {
         upgrade::announce(&former)?;
+        tasks.spawn(serving);
     }
     notify(&[NotifyState::Ready]);
     let ready = Ready {
@@ -168,8 +180,14 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
             }
             _ = signals.replace.recv() => {
                 let gateway = &supervisor.node.gateway;
+                let keeping = &supervisor.node.keeping;
+                if tokio::time::timeout(CHANGES, keeping.suspend()).await.is_err() {
+                    tracing::error!(
+                        "upgrade failed, this process goes on: a change is still being written"
+                    );
+                    continue;
+                }
                 tracing::info!("starting a successor");
-                supervisor.node.hand_over(true);
                 let Signals { terminate, interrupt, .. } = signals;
                 let told_to_end = async {
                     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -182,7 +200,7 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
                     }
                     Ok(None) => return End::Signal,
                     Err(error) => {
-                        supervisor.node.hand_over(false);
+                        supervisor.node.keeping.resume().await;
                         traffic_file::save(&supervisor.node);
                         tracing::error!("upgrade failed, this process goes on: {error:#}");
                     }

@@ -89,10 +89,10 @@ pub(super) async fn keep(node: Arc<Node>) {
         if node.stage() == Stage::Draining {
             return;
         }
-        if !node.takes_changes() {
-            // The successor has read the file.
+        // A successor that is starting has read the file.
+        let Some(_permit) = node.keeping.permit().await else {
             continue;
-        }
+        };
         save(&node);
     }
 }
