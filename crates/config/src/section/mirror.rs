@@ -4,6 +4,7 @@ use super::check::{self, Declared};
 use crate::decode::{Context, Cursor, Object};
 use crate::model::Mirror;
 use crate::shape::{Record, Shape, field};
+use crate::value::quantity::{self, SHARE};
 use crate::value::text::NAME;
 
 pub(super) static MIRROR: Record = Record {
@@ -13,7 +14,7 @@ pub(super) static MIRROR: Record = Record {
         field("upstream", Shape::Text(&NAME), "Who gets the copies.").required(),
         field(
             "share",
-            Shape::Percentage { zero: true },
+            Shape::Text(&SHARE),
             "Share of the requests that are copied.",
         )
         .default("100%"),
@@ -47,12 +48,12 @@ pub(super) fn decode(
     let upstream = object
         .written("upstream")
         .and_then(|cursor| check::decode_upstream(context, &cursor, declared));
-    let percent = object.get("share")?.percentage(context);
+    let share = object.get("share")?.parse(context, quantity::share);
     let body_bytes = object.get("body_bytes")?.size(context);
     let limit = object.get("limit")?.number(context);
     Some(Mirror {
         upstream: upstream?,
-        percent,
+        share: share?,
         body_bytes,
         limit,
     })

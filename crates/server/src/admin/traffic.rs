@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
-use weir_config::model::{Guard, GuardAction};
+use weir_config::model::{Guard, GuardAction, Share};
 use weir_gateway::traffic::{
     BackendReport, Change, ChangeError, ShiftPhase, ShiftReport, SplitReport, Trip,
 };
@@ -235,7 +235,7 @@ fn guard_value(guard: &Guard, trip: Option<&Trip>) -> Value {
         GuardAction::Halt => "halt",
     };
     json!({
-        "error_rate_percent": guard.error_rate_percent,
+        "error_rate_percent": guard.error_rate.map(Share::percent),
         "latency_ms": guard.latency.map(millis),
         "window_ms": millis(guard.window),
         "min_requests": guard.minimum_requests,
