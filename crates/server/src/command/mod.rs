@@ -1,6 +1,7 @@
 //! One file per command. Each takes its arguments and says with its exit code how it went:
 //! 0 done, 1 the answer is no, 2 (by the argument parser) not understood.
 
+mod admin_address;
 pub(crate) mod bans;
 pub(crate) mod check;
 pub(crate) mod completions;

@@ -15,7 +15,7 @@ use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::{DefaultTerminal, restore, try_init};
 
-use super::reload::configured_admin;
+use super::admin_address;
 use crate::cli::Global;
 use crate::output::Output;
 use sample::Sample;
@@ -52,10 +52,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = admin_address::find(arguments.admin, global, output)?;
     let interval = Duration::from_secs(arguments.interval);
     let mut view = View::new(Sample::take(admin)?);
     if arguments.once || output.json || !std::io::stdout().is_terminal() {

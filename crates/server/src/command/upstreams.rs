@@ -13,8 +13,8 @@ use clap::Args;
 use serde_json::Value;
 use weir_config::suggestion;
 
-use super::reload::configured_admin;
-use crate::admin_client;
+use super::admin_address;
+use crate::admin_client::{self, Refusal};
 use crate::cli::Global;
 use crate::output::Output;
 pub(super) use age::short;
@@ -56,10 +56,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = admin_address::find(arguments.admin, global, output)?;
     if arguments.watch {
         return watch(admin, arguments, output);
     }
@@ -81,7 +78,7 @@ pub(crate) fn run(
 fn ask(admin: SocketAddr, names: &[String]) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", "/v1/upstreams", WITHIN)?;
     if response.status != 200 {
-        bail!("the admin listener answered {}", response.status);
+        return Err(Refusal::of(&response).into());
     }
     let mut body = response
         .json()

@@ -91,7 +91,7 @@ pub(super) async fn supervise(
     let mut found = std::mem::replace(&mut supervisor.found, nothing);
     begin(&node, &mut found).await;
     tasks.spawn(follow(Arc::clone(&node), found));
-    let pid_file = PidFile::write(&supervisor.reloader.data)?;
+    let pid_file = PidFile::write(&supervisor.reloader.data, address)?;
     node.enter(Stage::Ready);
     tasks.spawn(traffic_file::keep(Arc::clone(&node)));
     if let Some((former, serving)) = taking_over {
