@@ -1,14 +1,10 @@
-//! What only the whole shows: names that are used or not, addresses that clash.
-
-use std::net::SocketAddr;
+//! What only the whole shows: names that are used or not.
 
 use super::headers::CaptureUse;
 use super::policy::ACTING_ONCE;
 use crate::codes;
-use crate::decode::{Context, Cursor, Named, Object};
+use crate::decode::{Context, Cursor, Named};
 use crate::diagnostic::Finding;
-use crate::model::Listener;
-use crate::source::Span;
 use crate::suggest::quote;
 
 /// The names that routes may refer to, sorted, and which of them are used. A declaration with
@@ -144,23 +140,4 @@ fn report_unused_entry(
         .path(entry.value.path.to_string())
         .help("use it in a route or remove it");
     context.report(finding);
-}
-
-/// The admin listener cannot share an address with traffic.
-pub(super) fn report_shared_admin_address(
-    context: &mut Context<'_>,
-    object: &Object<'_>,
-    listeners: &[(Listener, Span)],
-    admin: SocketAddr,
-) {
-    let shared = listeners
-        .iter()
-        .find(|(listener, _)| listener.address == admin);
-    let Some((_, span)) = shared.filter(|_| admin.port() != 0) else {
-        return;
-    };
-    let message = format!("the admin listener already has the address {admin}");
-    let finding = Finding::error(codes::DUPLICATE_ADDRESS, message)
-        .help("give the listener or `admin` another port");
-    object.report(context, *span, finding);
 }

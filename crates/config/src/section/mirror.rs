@@ -1,7 +1,9 @@
 //! `mirror` of a route: copies of its requests.
 
 use super::check::{self, Declared};
+use crate::codes;
 use crate::decode::{Context, Cursor, Object};
+use crate::diagnostic::Finding;
 use crate::model::Mirror;
 use crate::shape::{Record, Shape, field};
 use crate::value::quantity::{self, SHARE};
@@ -49,6 +51,11 @@ pub(super) fn decode(
         .written("upstream")
         .and_then(|cursor| check::decode_upstream(context, &cursor, declared));
     let share = object.get("share")?.parse(context, quantity::share);
+    if share.is_some_and(|share| share.millionths() == 0) {
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, "no request is copied")
+            .help("write a share, or remove `mirror`");
+        object.report(context, object.key_span("share"), finding);
+    }
     let body_bytes = object.get("body_bytes")?.size(context);
     let limit = object.get("limit")?.number(context);
     Some(Mirror {

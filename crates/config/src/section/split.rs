@@ -178,6 +178,12 @@ pub(super) fn decode(
     let sticky = object
         .written("sticky")
         .and_then(|cursor| decode_sticky(context, &cursor));
+    if names.len() == 1 && sticky.is_some() {
+        let message = "nothing is to be kept: the split has one upstream";
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
+            .help("to keep clients at one of its servers, write `sticky` into the upstream");
+        object.report(context, object.key_span("sticky"), finding);
+    }
     let guard = object.written("guard").and_then(|cursor| {
         if names.len() == 1 {
             let message = "the guard watches nothing: the split has one upstream";
@@ -357,8 +363,15 @@ fn decode_guard(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Guard>
             .help("write `error_rate`, `latency` or both");
         object.report(context, object.node.head(), finding);
     }
+    let error_share = error_rate.and_then(|cursor| cursor.parse(context, quantity::share));
+    if error_share == Some(Share::ALL) {
+        let message = "the guard never acts on errors: more than all cannot fail";
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
+            .help("write how many may fail, for example 5%, or remove `error_rate`");
+        object.report(context, object.key_span("error_rate"), finding);
+    }
     Some(Guard {
-        error_rate: error_rate.and_then(|cursor| cursor.parse(context, quantity::share)),
+        error_rate: error_share,
         latency: latency.map(|cursor| decode_latency(context, &cursor)),
         window: object.get("window")?.duration(context),
         minimum_requests: object.get("min_requests")?.number(context),

@@ -116,7 +116,8 @@ fn splits_mean_what_they_say() {
 
 #[test]
 fn sides_are_kept_by_what_is_chosen_and_guards_have_defaults() {
-    let sticky = |sticky: &str| split(&format!("{{upstreams: {{a: 1}}, sticky: {sticky}}}")).sticky;
+    let sticky =
+        |sticky: &str| split(&format!("{{upstreams: {{a: 1, b: 1}}, sticky: {sticky}}}")).sticky;
     let key = |key| Some(Stickiness::Key(key));
     assert_eq!(sticky("address"), key(HashKey::Address));
     assert_eq!(sticky("path"), key(HashKey::Path));
@@ -252,4 +253,32 @@ fn values_of_pins_are_hidden_where_the_header_carries_secrets() {
         "split: {upstreams: {a: 1}, pin: [{header: x-api-key, value: canary-7f3a, upstream: z}]}",
     ));
     assert!(!format!("{report} {}", report.to_json()).contains("canary-7f3a"));
+}
+
+#[test]
+fn one_cookie_for_a_split_and_its_upstream_is_refused() {
+    let text = format!(
+        "{BASE}upstreams: {{a: {{targets: ['a:1']}}, b: {{targets: ['b:1'], sticky: {{cookie: side}}}}}}\n\
+         routes:\n- name: r\n  split: {{upstreams: {{a: 1, b: 1}}, sticky: {{cookie: side}}}}\n"
+    );
+    let report = refused(&text);
+    assert_eq!(codes_of(&report), ["WR0205"]);
+    let found = &report.diagnostics[0];
+    assert_eq!(
+        (found.line, found.path.as_str()),
+        (5, "routes[0].split.sticky.cookie")
+    );
+    assert_eq!(found.message, "the upstream `b` has the cookie `side`, too");
+    loaded(&text.replacen("cookie: side", "cookie: server", 1));
+}
+
+#[test]
+fn what_does_nothing_in_a_split_is_said() {
+    for route in [
+        "split: {upstreams: {a: 1}, sticky: {cookie: side}}",
+        "split: {upstreams: {a: 1, b: 1}, guard: {error_rate: 100%}}",
+        "upstream: a, mirror: {upstream: b, share: 0%}",
+    ] {
+        assert_eq!(codes(route), ["WR0510"], "{route}");
+    }
 }
