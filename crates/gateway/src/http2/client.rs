@@ -15,7 +15,7 @@ use crate::body::{Body, Frame};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::http1::content_length;
-use crate::message::ResponseHead;
+use crate::message::{MOST_RESPONSE_HEAD, ResponseHead};
 use crate::stream::Stream;
 use crate::trace::TRACEPARENT;
 use crate::upstream::{Fate, ForwardHead, Received, Share};
@@ -26,8 +26,6 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// As large as the protocol allows: the streams' windows are the bound. A smaller one would be used up
 /// by a few clients that do not read, to the harm of all others behind the same connection.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// Largest response head.
-const MOST_HEAD: u32 = 64 * 1024;
 
 /// A way to start exchanges on a connection; cheap to clone.
 pub(crate) type Sender = h2::client::SendRequest<Bytes>;
@@ -38,7 +36,7 @@ pub(crate) async fn connect(stream: Stream) -> Result<Sender, Failure> {
     let (sender, connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(MOST_HEAD)
+        .max_header_list_size(MOST_RESPONSE_HEAD)
         .enable_push(false)
         .handshake(stream)
         .await
