@@ -46,6 +46,8 @@ pub(crate) struct Table {
 
 struct Inner {
     leases: BTreeMap<String, Lease>,
+    /// The last ones, which expired together and are in use all the same: nobody else is there.
+    expired: BTreeMap<String, Target>,
     /// Whether the last one left by taking its leave, rather than by falling silent.
     emptied: bool,
     is_open: bool,
@@ -95,6 +97,7 @@ impl Table {
         });
         let inner = Inner {
             leases: leases.collect(),
+            expired: BTreeMap::new(),
             emptied: false,
             is_open: true,
         };
@@ -213,6 +216,12 @@ impl Table {
         let _changing = self.changing();
         let (former, written) = {
             let mut inner = self.open_inner()?;
+            if inner.expired.remove(id).is_some() {
+                // The disk knows nothing of it any more.
+                inner.emptied = inner.expired.is_empty();
+                self.changed.notify_one();
+                return Ok(());
+            }
             let former = inner
                 .leases
                 .remove(id)
@@ -238,29 +247,38 @@ impl Table {
                 .saturating_sub(now.duration_since(lease.renewed));
             Registered::new(id, lease.target.clone(), left)
         });
-        each.collect()
+        let expired = inner
+            .expired
+            .iter()
+            .map(|(id, target)| Registered::new(id, target.clone(), Duration::ZERO));
+        each.chain(expired).collect()
     }
 
     /// Ends the leases that were not renewed in time, and says what is left.
     fn sweep(&self, now: Instant) -> Left {
         let mut inner = self.lock();
-        let before = inner.leases.len();
-        inner
-            .leases
-            .retain(|_, lease| now.duration_since(lease.renewed) < self.expiry);
-        if inner.leases.len() < before && inner.is_open {
+        let has_ended =
+            |_: &String, lease: &mut Lease| now.duration_since(lease.renewed) >= self.expiry;
+        let ended: BTreeMap<String, Lease> = inner.leases.extract_if(.., has_ended).collect();
+        if !ended.is_empty() && inner.is_open {
             inner.emptied = false;
+            if inner.leases.is_empty() {
+                let ended = ended.into_iter();
+                inner.expired = ended.map(|(id, lease)| (id, lease.target)).collect();
+            }
             if let Err(error) = self.save(&inner) {
                 tracing::warn!(file = %self.file.display(), %error, "registrations have no JSON form");
             }
         }
         if !inner.leases.is_empty() {
             inner.emptied = false;
+            inner.expired.clear();
         }
         let targets = inner.leases.values().map(|lease| lease.target.clone());
         let oldest = inner.leases.values().map(|lease| lease.renewed).min();
         Left {
             targets: targets.collect(),
+            expired: inner.expired.values().cloned().collect(),
             emptied: inner.emptied,
             next: oldest.map(|oldest| oldest + self.expiry),
         }
@@ -299,6 +317,8 @@ impl Table {
 /// What a sweep left.
 struct Left {
     targets: Vec<Target>,
+    /// Those that are in use for want of others.
+    expired: Vec<Target>,
     /// Whether there are none because the last one took its leave.
     emptied: bool,
     /// When the next lease ends, unless it is renewed.
@@ -311,6 +331,9 @@ pub(crate) async fn run(table: &Table, feed: &Feed) {
         if left.emptied {
             feed.answered_for_certain(left.targets);
         } else if left.targets.is_empty() && !feed.targets().is_empty() {
+            if !left.expired.is_empty() && left.expired.len() < feed.targets().len() {
+                feed.answered(left.expired);
+            }
             feed.failed("every registration has expired");
         } else {
             feed.answered(left.targets);

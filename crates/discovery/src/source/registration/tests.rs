@@ -83,6 +83,39 @@ fn the_last_one_to_take_its_leave_is_believed() {
 }
 
 #[test]
+fn the_last_ones_can_be_taken_out_after_they_expired() {
+    let directory = tempfile::tempdir().unwrap();
+    let table = table(directory.path(), &[], 10);
+    let start = Instant::now();
+    let later = start + Duration::from_secs(31);
+    table.register("a", &at("10.0.0.1:80"), start).unwrap();
+    table.register("b", &at("10.0.0.2:80"), start).unwrap();
+    let left = table.sweep(later);
+    assert_eq!((left.targets.len(), left.expired.len()), (0, 2));
+    assert_eq!(ids(&table, later), ["a", "b"]);
+    assert_eq!(table.list(later)[0].expires_in, Duration::ZERO);
+    assert!(matches!(
+        table.renew("a", later),
+        Err(RegistrationError::NotRegistered)
+    ));
+    table.deregister("a").unwrap();
+    let left = table.sweep(later);
+    assert_eq!((left.expired.len(), left.emptied), (1, false));
+    table.deregister("b").unwrap();
+    assert!(table.sweep(later).emptied);
+    assert!(matches!(
+        table.deregister("b"),
+        Err(RegistrationError::NotRegistered)
+    ));
+    // Where others are, what has expired is gone.
+    table.register("a", &at("10.0.0.1:80"), start).unwrap();
+    table.sweep(later);
+    table.register("c", &at("10.0.0.3:80"), later).unwrap();
+    table.sweep(later);
+    assert_eq!(ids(&table, later), ["c"]);
+}
+
+#[test]
 fn registrations_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let first = table(directory.path(), &[], 10);
