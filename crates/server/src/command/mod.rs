@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod import;
+mod interval;
 pub(crate) mod reload;
 pub(crate) mod requests;
 pub(crate) mod run;
