@@ -4,12 +4,14 @@
 //! here only when two floors of the house need to agree on it.
 
 pub mod grpc;
+pub mod id;
 pub mod path;
 pub mod problem;
 pub mod request_id;
 pub mod secret;
 
 pub use grpc::GrpcStatus;
+pub use id::{Id, TenantId};
 pub use problem::Problem;
 pub use request_id::RequestId;
 pub use secret::Secret;

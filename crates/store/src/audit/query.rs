@@ -1,0 +1,120 @@
+//! Reading what was recorded.
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result};
+use crate::records::{Records, Row, Scope, Statement};
+
+/// Which entries of one scope are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Done by this one.
+    pub actor: Option<String>,
+    /// Done to this one.
+    pub subject: Option<String>,
+    /// Exactly this action.
+    pub action: Option<String>,
+    /// Not before this.
+    pub since: Option<Timestamp>,
+    /// Before this.
+    pub until: Option<Timestamp>,
+    /// Oldest first, instead of newest first.
+    pub oldest_first: bool,
+    /// Only what comes behind this number in that order.
+    pub after: Option<i64>,
+}
+
+/// An entry as it was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Its number in the chain, from 1.
+    pub sequence: i64,
+    /// When it was done.
+    pub at: Timestamp,
+    /// `user`, `system`, `operator` or `anonymous`.
+    pub actor_kind: String,
+    /// Who.
+    pub actor_id: Option<String>,
+    /// What.
+    pub action: String,
+    /// To what kind of thing.
+    pub subject_kind: String,
+    /// To which one.
+    pub subject_id: Option<String>,
+    /// The request that asked for it.
+    pub request_id: Option<String>,
+    /// From where; null if it was erased.
+    pub origin: Option<Json>,
+    /// What became different; null if it was erased.
+    pub change: Option<Json>,
+    /// The entry that tells of the erasure.
+    pub erased_by: Option<i64>,
+    /// The chain's hash up to here.
+    pub hash: Vec<u8>,
+}
+
+impl Records {
+    /// Entries of a scope, at most `limit`.
+    pub async fn audit(&self, scope: &Scope, query: &Query, limit: i64) -> Result<Vec<Recorded>> {
+        let rows = self.fetch(statement(scope, query, limit)).await?;
+        rows.iter().map(Recorded::of).collect()
+    }
+}
+
+fn statement(scope: &Scope, query: &Query, limit: i64) -> Statement {
+    let mut statement = Statement::new("SELECT * FROM audit WHERE scope = ?").with(scope.name());
+    for (condition, value) in [
+        (" AND actor_id = ?", &query.actor),
+        (" AND subject_id = ?", &query.subject),
+        (" AND action = ?", &query.action),
+    ] {
+        if let Some(value) = value {
+            statement.push(condition).bind(value);
+        }
+    }
+    for (condition, time) in [(" AND at >= ?", query.since), (" AND at < ?", query.until)] {
+        if let Some(time) = time {
+            statement.push(condition).bind(time);
+        }
+    }
+    if let Some(sequence) = query.after {
+        statement
+            .push(match query.oldest_first {
+                true => " AND sequence > ?",
+                false => " AND sequence < ?",
+            })
+            .bind(sequence);
+    }
+    statement.push(match query.oldest_first {
+        true => " ORDER BY sequence LIMIT ?",
+        false => " ORDER BY sequence DESC LIMIT ?",
+    });
+    statement.bind(limit);
+    statement
+}
+
+impl Recorded {
+    fn of(row: &Row) -> Result<Self> {
+        let json = |column| -> Result<Option<Json>> {
+            row.optional_text(column)?
+                .map(|text| serde_json::from_str(&text))
+                .transpose()
+                .map_err(|error| Error::Internal(error.into()))
+        };
+        Ok(Self {
+            sequence: row.int("sequence")?,
+            at: row.time("at")?,
+            actor_kind: row.text("actor_kind")?,
+            actor_id: row.optional_text("actor_id")?,
+            action: row.text("action")?,
+            subject_kind: row.text("subject_kind")?,
+            subject_id: row.optional_text("subject_id")?,
+            request_id: row.optional_text("request_id")?,
+            origin: json("origin")?,
+            change: json("change")?,
+            erased_by: row.optional_int("erased_by")?,
+            hash: row.bytes("hash")?,
+        })
+    }
+}

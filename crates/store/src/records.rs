@@ -1,0 +1,74 @@
+//! Records: what must be transactional, on one of two engines.
+//!
+//! - **Isolation.** A [`Read`] sees one state of the whole database from its first query to its end.
+//!   A [`Write`] belongs to a [`Scope`], an organization or the platform, and holds it from beginning
+//!   to end: changes of one scope come one after another, and each statement sees all that was
+//!   committed before. Uniqueness across scopes is the indexes' to hold. SQLite is stricter: it has
+//!   one writer in all.
+//! - **Durability.** A commit that was acknowledged has reached the disk.
+//! - **Bounds.** Connections, waiting for one, and statements have an end; then the answer is
+//!   [`Error::Unavailable`](crate::Error::Unavailable).
+
+mod changes;
+mod engine;
+mod migrate;
+mod open;
+mod row;
+mod select;
+mod statement;
+mod table;
+mod transaction;
+mod value;
+
+pub use changes::Changes;
+pub use engine::Engine;
+pub use migrate::{Migrated, SchemaMismatch, SchemaState};
+pub use open::{Address, BadAddress, Options};
+pub use row::Row;
+pub use select::Select;
+pub use table::{PlatformTable, Rows, TenantTable};
+pub use transaction::{Read, Scope, Unaudited, Write};
+pub use value::Value;
+
+pub(crate) use statement::Statement;
+
+use engine::Pools;
+
+use crate::error::Result;
+
+/// A handle on the records; clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Records {
+    pools: Pools,
+}
+
+impl Records {
+    /// Which engine keeps them.
+    pub const fn engine(&self) -> Engine {
+        self.pools.engine()
+    }
+
+    /// All rows that a query finds.
+    pub async fn all(&self, select: Select) -> Result<Vec<Row>> {
+        self.pools.fetch(select.into_statement()).await
+    }
+
+    /// The first row that a query finds.
+    pub async fn first(&self, select: Select) -> Result<Option<Row>> {
+        Ok(self.all(select.limit(1)).await?.into_iter().next())
+    }
+
+    /// Whether the engine answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.fetch(Statement::new("SELECT 1")).await.map(drop)
+    }
+
+    pub(crate) async fn fetch(&self, statement: Statement) -> Result<Vec<Row>> {
+        self.pools.fetch(statement).await
+    }
+
+    /// Waits for what is under way and closes the connections.
+    pub async fn close(&self) {
+        self.pools.close().await;
+    }
+}

@@ -1,0 +1,238 @@
+//! The two engines. Every difference between them is in this file and in [`super::open`].
+
+use sqlx::postgres::{PgArguments, PgPool};
+use sqlx::sqlite::{SqliteArguments, SqlitePool};
+use sqlx::{
+    Arguments, AssertSqlSafe, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction,
+};
+
+use super::row::{Kind, Row};
+use super::statement::Statement;
+use super::value::Value;
+use crate::error::{Error, Result};
+
+/// Which engine keeps the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// SQLite 3 in a file of the data directory, within the process.
+    Sqlite,
+    /// A PostgreSQL server.
+    Postgres,
+}
+
+impl Engine {
+    /// Its name as its users write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+
+    /// A type or phrase that the engines write differently, by the name that shared SQL uses for it.
+    pub(super) fn phrase(self, name: &str) -> Option<&'static str> {
+        Some(match (name, self) {
+            ("bytes", Self::Sqlite) => "BLOB",
+            ("bytes", Self::Postgres) => "BYTEA",
+            // Byte order on both: pages continue where they ended whatever the server's language is.
+            ("text", Self::Sqlite) => "TEXT",
+            ("text", Self::Postgres) => "TEXT COLLATE \"C\"",
+            ("no_hash", Self::Sqlite) => {
+                "X'0000000000000000000000000000000000000000000000000000000000000000'"
+            }
+            ("no_hash", Self::Postgres) => {
+                "'\\x0000000000000000000000000000000000000000000000000000000000000000'::bytea"
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Connections, as many as their bounds allow.
+#[derive(Clone, Debug)]
+pub(super) enum Pools {
+    /// SQLite has one writer at a time: here they line up without `SQLITE_BUSY`.
+    Sqlite {
+        readers: SqlitePool,
+        writer: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// One consistent view, whatever others write meanwhile.
+    Read,
+    Write,
+}
+
+impl Pools {
+    pub(super) const fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite { .. } => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    pub(super) async fn begin(&self, purpose: Purpose) -> Result<OnEngine> {
+        let transaction = match (self, purpose) {
+            (Self::Sqlite { readers, .. }, Purpose::Read) => {
+                OnEngine::Sqlite(readers.begin().await?)
+            }
+            (Self::Sqlite { writer, .. }, Purpose::Write) => {
+                OnEngine::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            (Self::Postgres(pool), Purpose::Read) => OnEngine::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await?,
+            ),
+            (Self::Postgres(pool), Purpose::Write) => OnEngine::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+                    .await?,
+            ),
+        };
+        Ok(transaction)
+    }
+
+    /// One statement that only reads, without a transaction around it.
+    pub(super) async fn fetch(&self, statement: Statement) -> Result<Vec<Row>> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                fetch_sqlite(&mut *readers.acquire().await?, statement).await
+            }
+            Self::Postgres(pool) => fetch_postgres(&mut *pool.acquire().await?, statement).await,
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite { readers, writer } => {
+                readers.close().await;
+                // The last to leave folds the write-ahead log into the file.
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A transaction; dropped without a commit, it is undone.
+pub(super) enum OnEngine {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl OnEngine {
+    pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>> {
+        match self {
+            Self::Sqlite(transaction) => fetch_sqlite(transaction, statement).await,
+            Self::Postgres(transaction) => fetch_postgres(transaction, statement).await,
+        }
+    }
+
+    /// Tells how many rows it changed.
+    pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64> {
+        let (text, values) = statement.into_parts();
+        Ok(match self {
+            Self::Sqlite(transaction) => {
+                let arguments = sqlite_arguments(values)?;
+                sqlx::query_with(AssertSqlSafe(text), arguments)
+                    .execute(&mut **transaction)
+                    .await?
+                    .rows_affected()
+            }
+            Self::Postgres(transaction) => {
+                let arguments = postgres_arguments(values)?;
+                sqlx::query_with(AssertSqlSafe(text), arguments)
+                    .execute(&mut **transaction)
+                    .await?
+                    .rows_affected()
+            }
+        })
+    }
+
+    /// Several statements of a migration.
+    pub(super) async fn script(&mut self, text: String) -> Result<()> {
+        let script = sqlx::raw_sql(AssertSqlSafe(text));
+        match self {
+            Self::Sqlite(transaction) => script.execute(&mut **transaction).await.map(|_| ())?,
+            Self::Postgres(transaction) => script.execute(&mut **transaction).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+
+    pub(super) const fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    pub(super) async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+        .map_err(Error::of_commit)
+    }
+}
+
+async fn fetch_sqlite(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<Row>> {
+    let (text, values) = statement.into_parts();
+    let rows = sqlx::query_with(AssertSqlSafe(text), sqlite_arguments(values)?)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| Row(Kind::Sqlite(row))).collect())
+}
+
+async fn fetch_postgres(connection: &mut PgConnection, statement: Statement) -> Result<Vec<Row>> {
+    let (text, values) = statement.into_parts();
+    let rows = sqlx::query_with(AssertSqlSafe(text), postgres_arguments(values)?)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Row(Kind::Postgres(row)))
+        .collect())
+}
+
+/// PostgreSQL keeps no NUL within text, so neither engine is given one.
+fn refuse_nul(values: &[Value]) -> Result<()> {
+    let is_refused =
+        |value: &Value| matches!(value, Value::Text(Some(text)) if text.contains('\0'));
+    if values.iter().any(is_refused) {
+        return Err(Error::internal("text with a NUL cannot be kept"));
+    }
+    Ok(())
+}
+
+fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments> {
+    refuse_nul(&values)?;
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match value {
+            Value::Bool(value) => arguments.add(value),
+            Value::Int(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+            Value::Bytes(value) => arguments.add(value),
+        }
+        .map_err(Error::Internal)?;
+    }
+    Ok(arguments)
+}
+
+fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments> {
+    refuse_nul(&values)?;
+    let mut arguments = PgArguments::default();
+    for value in values {
+        match value {
+            Value::Bool(value) => arguments.add(value),
+            Value::Int(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+            Value::Bytes(value) => arguments.add(value),
+        }
+        .map_err(Error::Internal)?;
+    }
+    Ok(arguments)
+}

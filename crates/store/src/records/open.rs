@@ -1,0 +1,131 @@
+//! Where records are, and how the engine there is spoken to.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use weir_core::Secret;
+
+use super::Records;
+use super::engine::Pools;
+use crate::error::{Error, Result};
+
+/// Where records are.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// A file, made if it is not there. Its directory must be.
+    Sqlite(PathBuf),
+    /// `postgres://user:password@host:port/database?sslmode=verify-full`
+    Postgres(Secret<String>),
+}
+
+/// Text that is no address of a PostgreSQL server. What it was is not repeated: it may have a
+/// password in it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "not an address of a PostgreSQL server; it reads postgres://user:password@host:5432/database"
+)]
+pub struct BadAddress;
+
+/// How records are opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where they are.
+    pub address: Address,
+    /// Connections at once, at least 2; with SQLite, of those that read.
+    pub connections: u32,
+    /// How long to wait for a connection.
+    pub acquire_timeout: Duration,
+    /// How long one statement may take, with the waiting for locks.
+    pub statement_timeout: Duration,
+}
+
+impl Options {
+    /// The usual bounds.
+    pub const fn new(address: Address) -> Self {
+        Self {
+            address,
+            connections: 10,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Address {
+    /// Whether it can be an address at all.
+    pub fn check(&self) -> std::result::Result<(), BadAddress> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(url) => postgres(url).map(drop),
+        }
+    }
+}
+
+fn postgres(url: &Secret<String>) -> std::result::Result<PgConnectOptions, BadAddress> {
+    let url = url.expose();
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(BadAddress);
+    }
+    PgConnectOptions::from_str(url).map_err(|_| BadAddress)
+}
+
+impl Records {
+    /// Opens records. A server is first connected to when it is first asked, so that a start does not
+    /// depend on it; a file is made at once.
+    pub fn open(options: &Options) -> Result<Self> {
+        let pools = match &options.address {
+            Address::Sqlite(path) => {
+                // Hashes of passwords are nobody else's to read; what SQLite puts beside the file
+                // gets the same mode.
+                OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .mode(0o600)
+                    .open(path)
+                    .map_err(|error| Error::Unavailable(Box::new(error)))?;
+                let connection = SqliteConnectOptions::new()
+                    .filename(path)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // In WAL mode only this reaches the disk with every commit.
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+                    .busy_timeout(options.acquire_timeout)
+                    .disable_statement_logging();
+                Pools::Sqlite {
+                    writer: pool(options)
+                        .max_connections(1)
+                        .connect_lazy_with(connection.clone()),
+                    readers: pool(options).connect_lazy_with(connection.pragma("query_only", "ON")),
+                }
+            }
+            Address::Postgres(url) => {
+                let timeout = options.statement_timeout.as_millis().to_string();
+                let connection = postgres(url)
+                    .map_err(|error| Error::Internal(Box::new(error)))?
+                    .application_name("weir")
+                    .options([
+                        ("statement_timeout", timeout.as_str()),
+                        ("idle_in_transaction_session_timeout", timeout.as_str()),
+                        ("timezone", "UTC"),
+                    ])
+                    .disable_statement_logging();
+                Pools::Postgres(pool(options).connect_lazy_with(connection))
+            }
+        };
+        Ok(Self { pools })
+    }
+}
+
+fn pool<DB: sqlx::Database>(options: &Options) -> PoolOptions<DB> {
+    PoolOptions::new()
+        .max_connections(options.connections.max(2))
+        .acquire_timeout(options.acquire_timeout)
+}

@@ -1,0 +1,211 @@
+//! Transactions: one that reads, one that changes and tells of it, and one for mere bookkeeping.
+
+use std::ops::{Deref, DerefMut};
+
+use weir_core::TenantId;
+
+use super::Records;
+use super::changes::Changes;
+use super::engine::{Engine, OnEngine, Purpose};
+use super::row::Row;
+use super::select::Select;
+use super::statement::Statement;
+use crate::audit::{self, Entry, Head};
+use crate::error::{Error, Result};
+
+/// Whose records a change is about; each has an audit chain of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The installation: organizations themselves, people, configuration.
+    Platform,
+    /// One organization.
+    Tenant(TenantId),
+}
+
+impl Scope {
+    /// The name of its audit chain.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Platform => "platform",
+            Self::Tenant(tenant) => tenant.as_str(),
+        }
+    }
+}
+
+/// Queries that all see the same state.
+pub struct Read {
+    transaction: OnEngine,
+}
+
+impl Read {
+    /// All rows that a query finds.
+    pub async fn all(&mut self, select: Select) -> Result<Vec<Row>> {
+        self.transaction.fetch(select.into_statement()).await
+    }
+
+    /// The first row that a query finds.
+    pub async fn first(&mut self, select: Select) -> Result<Option<Row>> {
+        Ok(self.all(select.limit(1)).await?.into_iter().next())
+    }
+
+    pub(crate) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>> {
+        self.transaction.fetch(statement).await
+    }
+}
+
+/// A change that cannot be committed without an entry for the audit. Dropped, it is undone.
+pub struct Write {
+    changes: Changes,
+    held: Vec<Held>,
+}
+
+/// The end of a chain that this transaction alone can extend.
+struct Held {
+    scope: Scope,
+    head: Head,
+}
+
+/// A change that is not worth an entry: activity of sessions, counters, leases.
+pub struct Unaudited {
+    changes: Changes,
+}
+
+impl Records {
+    /// Begins to read.
+    pub async fn read(&self) -> Result<Read> {
+        let transaction = self.pools.begin(Purpose::Read).await?;
+        Ok(Read { transaction })
+    }
+
+    /// Begins to change what belongs to a scope; waits for others who do.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there is no such organization.
+    pub async fn write(&self, scope: &Scope) -> Result<Write> {
+        let transaction = self.pools.begin(Purpose::Write).await?;
+        let mut write = Write {
+            changes: Changes::new(transaction),
+            held: Vec::with_capacity(1),
+        };
+        write.hold(scope).await?;
+        Ok(write)
+    }
+
+    /// Begins a change of which the audit is told nothing.
+    pub async fn write_unaudited(&self) -> Result<Unaudited> {
+        let transaction = self.pools.begin(Purpose::Write).await?;
+        Ok(Unaudited {
+            changes: Changes::new(transaction),
+        })
+    }
+}
+
+impl Write {
+    /// Takes up another scope. Whoever needs several takes the platform's first, so that two never
+    /// wait for each other.
+    pub async fn hold(&mut self, scope: &Scope) -> Result<()> {
+        if self.held.iter().any(|held| held.scope == *scope) {
+            return Ok(());
+        }
+        let mut statement =
+            Statement::new("SELECT audit_sequence, audit_hash FROM scopes WHERE id = ?");
+        statement.bind(scope.name());
+        if self.changes.transaction.engine() == Engine::Postgres {
+            statement.push(" FOR UPDATE");
+        }
+        let rows = self.changes.transaction.fetch(statement).await?;
+        let row = rows.first().ok_or(Error::Missing("scopes"))?;
+        self.held.push(Held {
+            scope: scope.clone(),
+            head: Head::of(row)?,
+        });
+        Ok(())
+    }
+
+    /// Makes the scope of a new organization, and holds it.
+    pub async fn open_scope(&mut self, tenant: &TenantId) -> Result<()> {
+        let head = Head::default();
+        let statement =
+            Statement::new("INSERT INTO scopes (id, audit_sequence, audit_hash) VALUES (?, ?, ?)")
+                .with(tenant.as_str())
+                .with(head.sequence)
+                .with(&head.hash[..]);
+        self.changes.transaction.execute(statement).await?;
+        self.held.push(Held {
+            scope: Scope::Tenant(tenant.clone()),
+            head,
+        });
+        Ok(())
+    }
+
+    /// Tells the audit of one thing that this transaction does.
+    ///
+    /// # Errors
+    /// A scope that is not held is a mistake of the program.
+    pub async fn tell(&mut self, scope: &Scope, entry: &Entry) -> Result<()> {
+        let held = self
+            .held
+            .iter_mut()
+            .find(|held| held.scope == *scope)
+            .ok_or_else(|| Error::internal("an entry for a scope that is not held"))?;
+        let now = self.changes.now;
+        let statement = audit::append(&mut held.head, scope, now, entry)?;
+        self.changes.transaction.execute(statement).await?;
+        Ok(())
+    }
+
+    /// Tells the audit, and makes it all so. Once this has returned, no crash undoes it.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if the engine was lost before it answered.
+    pub async fn commit(mut self, scope: &Scope, entry: &Entry) -> Result<()> {
+        self.tell(scope, entry).await?;
+        for held in &self.held {
+            let statement =
+                Statement::new("UPDATE scopes SET audit_sequence = ?, audit_hash = ? WHERE id = ?")
+                    .with(held.head.sequence)
+                    .with(&held.head.hash[..])
+                    .with(held.scope.name());
+            self.changes.transaction.execute(statement).await?;
+        }
+        self.changes.transaction.commit().await
+    }
+}
+
+impl Unaudited {
+    /// Makes it so.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if the engine was lost before it answered.
+    pub async fn commit(self) -> Result<()> {
+        self.changes.transaction.commit().await
+    }
+}
+
+impl Deref for Write {
+    type Target = Changes;
+
+    fn deref(&self) -> &Changes {
+        &self.changes
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut Changes {
+        &mut self.changes
+    }
+}
+
+impl Deref for Unaudited {
+    type Target = Changes;
+
+    fn deref(&self) -> &Changes {
+        &self.changes
+    }
+}
+
+impl DerefMut for Unaudited {
+    fn deref_mut(&mut self) -> &mut Changes {
+        &mut self.changes
+    }
+}

@@ -1,0 +1,10 @@
+//! What the records promise, held on both engines alike.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod audit;
+mod changes;
+mod engines;
+mod isolation;
+mod migrations;
+mod outage;

@@ -1,0 +1,216 @@
+//! A PostgreSQL server of our own: in a directory of its own, on a port of its own.
+
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::free_port;
+
+/// The account that the server runs as where the tests run as root, which it refuses.
+const ACCOUNT: &str = "postgres";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a server until there is nobody any more who could write to its standard input. What a process
+/// that has ended could not tidy up goes with it.
+const KEEPER: &str = r#"directory=$1; shift
+"$@" & server=$!
+read -r _
+kill -INT $server
+wait $server
+[ -d /proc/$PPID ] || rm -rf "$directory""#;
+
+/// A running server.
+pub struct Postgres {
+    directory: TempDir,
+    port: u16,
+    settings: Vec<String>,
+    running: Mutex<Option<Running>>,
+    databases: AtomicU32,
+}
+
+/// A shell that waits for its standard input to end, and then ends the server: it does so however the
+/// test process went.
+struct Running(Child);
+
+impl Postgres {
+    /// The server that the tests of this process share; each asks it for a [database](Self::database).
+    /// It does not wait for the disk.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(&["fsync=off", "max_connections=400"]))
+    }
+
+    /// A server for one test, with these settings.
+    pub fn start(settings: &[&str]) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("weir-postgres-")
+            .tempdir()
+            .unwrap();
+        if is_root() {
+            let (user, group) = (id("-u"), id("-g"));
+            chown(directory.path(), Some(user), Some(group)).unwrap();
+        }
+        let initialised = as_account(&program("initdb"))
+            .args(["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args(["--username=weir", "--no-sync", "-D"])
+            .arg(directory.path().join("data"))
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&initialised.stderr);
+        assert!(initialised.status.success(), "initdb: {said}");
+        let server = Self {
+            directory,
+            port: free_port(),
+            settings: settings.iter().map(ToString::to_string).collect(),
+            running: Mutex::default(),
+            databases: AtomicU32::new(0),
+        };
+        server.resume();
+        server
+    }
+
+    /// A new, empty database; the address to reach it at.
+    pub fn database(&self) -> String {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("weir_{number}");
+        self.psql(
+            "postgres",
+            &format!("CREATE DATABASE {name} TEMPLATE template0"),
+        );
+        self.url(&name)
+    }
+
+    /// The address of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!(
+            "postgres://weir@127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        )
+    }
+
+    /// Has `psql` run this in a database; what it printed, without decoration.
+    pub fn psql(&self, database: &str, sql: &str) -> String {
+        let url = if database.contains("://") {
+            database.to_owned()
+        } else {
+            self.url(database)
+        };
+        let output = Command::new(program("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql])
+            .arg(url)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "psql: {sql}: {said}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Ends the server, cutting whoever is connected.
+    pub fn stop(&self) {
+        let running = self.lock().take();
+        if let Some(Running(mut shell)) = running {
+            drop(shell.stdin.take());
+            shell.wait().unwrap();
+        }
+    }
+
+    /// Starts it again where it was.
+    pub fn resume(&self) {
+        let mut running = self.lock();
+        assert!(running.is_none(), "the server runs already");
+        let log = std::fs::File::create(self.directory.path().join("log")).unwrap();
+        let mut command = as_account(Path::new("/bin/sh"));
+        command
+            .args(["-c", KEEPER, "sh"])
+            .arg(self.directory.path())
+            .arg(program("postgres"))
+            .arg("-D")
+            .arg(self.directory.path().join("data"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .arg("-c")
+            .arg(format!(
+                "unix_socket_directories={}",
+                self.directory.path().display()
+            ))
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        *running = Some(Running(command.spawn().unwrap()));
+        drop(running);
+        self.wait_until_it_answers();
+    }
+
+    fn wait_until_it_answers(&self) {
+        let begin = Instant::now();
+        let is_ready = || {
+            Command::new(program("pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .status()
+                .unwrap()
+                .success()
+        };
+        while !is_ready() {
+            let log = || std::fs::read_to_string(self.directory.path().join("log"));
+            assert!(begin.elapsed() < PATIENCE, "postgres: {:?}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+fn id(option: &str) -> u32 {
+    let output = Command::new("id").args([option, ACCOUNT]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().unwrap_or_else(|_| {
+        panic!("there is no account {ACCOUNT}: tests/install.sh installs PostgreSQL")
+    })
+}
+
+/// Root becomes the server's account; everybody else stays who they are.
+fn as_account(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .arg(format!("--reuid={ACCOUNT}"))
+        .arg(format!("--regid={ACCOUNT}"))
+        .arg("--clear-groups")
+        .arg(program);
+    command
+}
+
+/// Debian keeps the server's programs in a directory of each version.
+fn program(name: &str) -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let newest = versions
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)))
+        .filter(|path| path.exists())
+        .max();
+    newest.unwrap_or_else(|| panic!("no {name}: tests/install.sh installs PostgreSQL"))
+}
