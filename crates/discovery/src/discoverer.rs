@@ -87,9 +87,9 @@ impl Discoverer {
                 // A look-up by the system may hang; nobody waits for it.
                 runtime.shutdown_background();
             })?;
-        let writer = Writer::start("weir-targets", |file, error| {
+        let writer = Writer::new("weir-targets", |file, error| {
             tracing::warn!(file = %file.display(), %error, "targets cannot be kept");
-        })?;
+        });
         let (found, receiver) = unbounded_channel();
         let shared = Shared {
             options,

@@ -128,7 +128,7 @@ mod tests {
             zone: Some("a".into()),
             ..target("::1", 80)
         }];
-        let writer = Writer::start("weir-files", |_, _| {}).unwrap();
+        let writer = Writer::new("weir-files", |_, _| {});
         let written = save(&writer, &path, "dns a srv", &targets).unwrap();
         written.wait().unwrap();
         assert_eq!(load(&path, "dns a srv"), targets);

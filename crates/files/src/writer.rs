@@ -12,15 +12,17 @@ use crate::atomic;
 /// Writes files in the order in which it was asked to. Of what is asked for one file while an earlier
 /// state of it waits, only the last is written: a slow disk makes for fewer writes, not for a queue.
 ///
-/// Clones are handles to the same. After the last is dropped what waits is still written.
-#[derive(Clone, Debug)]
+/// Clones are handles to the same. After the last is dropped what waits is still written. There is no
+/// thread until there is something to write.
+#[derive(Clone)]
 pub struct Writer(Arc<Handle>);
 
-#[derive(Debug)]
 struct Handle(Arc<Shared>);
 
-#[derive(Debug, Default)]
 struct Shared {
+    name: String,
+    /// Hears of each file that cannot be written.
+    failed: Box<Failed>,
     queue: Mutex<Queue>,
     /// There is something to write, or nobody will ask any more.
     asked: Condvar,
@@ -31,6 +33,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: BTreeMap<PathBuf, Order>,
+    has_thread: bool,
     is_writing: bool,
     is_closed: bool,
 }
@@ -42,6 +45,9 @@ struct Order {
     /// Who wants to know how it went; also those whose own content was overtaken.
     told: Vec<Sender<io::Result<()>>>,
 }
+
+/// Told of a file that cannot be written, and why.
+type Failed = dyn Fn(&Path, &io::Error) + Send + Sync;
 
 /// The outcome of an order, once there is one.
 #[derive(Debug)]
@@ -56,17 +62,16 @@ impl Written {
 }
 
 impl Writer {
-    /// Starts the thread. `failed` hears of each file that cannot be written.
-    pub fn start(
-        name: &str,
-        failed: impl Fn(&Path, &io::Error) + Send + 'static,
-    ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let own = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || own.run(failed))?;
-        Ok(Self(Arc::new(Handle(shared))))
+    /// With a name for the thread. `failed` hears of each file that cannot be written.
+    pub fn new(name: &str, failed: impl Fn(&Path, &io::Error) + Send + Sync + 'static) -> Self {
+        let shared = Shared {
+            name: name.to_owned(),
+            failed: Box::new(failed),
+            queue: Mutex::default(),
+            asked: Condvar::new(),
+            idle: Condvar::new(),
+        };
+        Self(Arc::new(Handle(Arc::new(shared))))
     }
 
     /// Has a file replaced; see [`replace`](crate::replace). Returns at once.
@@ -91,9 +96,15 @@ impl Writer {
     }
 
     fn order(&self, path: &Path, content: Option<Vec<u8>>) -> Written {
-        let shared = &*self.0.0;
+        let shared = &self.0.0;
         let (tell, written) = channel();
         let mut queue = shared.lock();
+        if let Err(error) = shared.start(&mut queue) {
+            drop(queue);
+            (shared.failed)(path, &error);
+            let _ = tell.send(Err(error));
+            return Written(written);
+        }
         match queue.waiting.get_mut(path) {
             Some(order) => {
                 order.content = content;
@@ -124,7 +135,17 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, failed: impl Fn(&Path, &io::Error)) {
+    fn start(self: &Arc<Self>, queue: &mut Queue) -> io::Result<()> {
+        if !queue.has_thread {
+            let own = Arc::clone(self);
+            let thread = std::thread::Builder::new().name(self.name.clone());
+            thread.spawn(move || own.run())?;
+            queue.has_thread = true;
+        }
+        Ok(())
+    }
+
+    fn run(&self) {
         while let Some(orders) = self.next() {
             for (path, Order { content, told }) in orders {
                 let outcome = match content {
@@ -132,7 +153,7 @@ impl Shared {
                     None => atomic::remove(&path),
                 };
                 if let Err(error) = &outcome {
-                    failed(&path, error);
+                    (self.failed)(&path, error);
                 }
                 for tell in told {
                     // Who does not want to know has dropped the other end.
@@ -176,7 +197,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     fn writer() -> Writer {
-        Writer::start("weir-files", |_, _| {}).unwrap()
+        Writer::new("weir-files", |_, _| {})
     }
 
     #[test]
@@ -184,6 +205,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/b.json");
         let writer = writer();
+        assert!(writer.flush(Duration::ZERO), "there is nothing to wait for");
         writer.remove(&path).wait().unwrap();
         writer.replace(&path, b"one".to_vec()).wait().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"one");
@@ -205,11 +227,11 @@ mod tests {
         fs::create_dir_all(blocked.join("full")).unwrap();
         let (told, heard) = channel();
         let (release, released) = channel::<()>();
-        let writer = Writer::start("weir-files", move |path: &Path, _: &io::Error| {
+        let released = Mutex::new(released);
+        let writer = Writer::new("weir-files", move |path: &Path, _: &io::Error| {
             told.send(path.to_owned()).unwrap();
-            let _ = released.recv();
-        })
-        .unwrap();
+            let _ = released.lock().unwrap().recv();
+        });
         let first = writer.replace(&blocked, b"never".to_vec());
         assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), blocked);
         let path = directory.path().join("file");

@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 use super::*;
 
 fn table(directory: &Path, networks: &[&str], most_targets: usize) -> Table {
-    let writer = Writer::start("weir-files", |_, _| {}).unwrap();
+    let writer = Writer::new("weir-files", |_, _| {});
     table_with(writer, directory, networks, most_targets)
 }
 
@@ -157,11 +157,11 @@ fn a_slow_disk_holds_up_nobody_but_whoever_waits_for_it() {
     std::fs::create_dir_all(blocked.join("full")).unwrap();
     let (told, heard) = channel();
     let (release, released) = channel::<()>();
-    let writer = Writer::start("weir-files", move |_, _: &std::io::Error| {
+    let released = Mutex::new(released);
+    let writer = Writer::new("weir-files", move |_, _: &std::io::Error| {
         told.send(()).unwrap();
-        let _ = released.recv();
-    })
-    .unwrap();
+        let _ = released.lock().unwrap().recv();
+    });
     let table = table_with(writer.clone(), directory.path(), &[], 10);
     let table = Arc::new(table);
     let now = Instant::now();
