@@ -16,7 +16,7 @@ pub(super) struct Declared {
     pub(super) policy_captures: Vec<Vec<CaptureUse>>,
     /// Of each policy, the kind if it is one that acts once.
     pub(super) policy_kinds: Vec<Option<&'static str>>,
-    /// Whether a route has mistakes: what it meant to use then looks unused.
+    /// Whether routes have mistakes: what they meant to use then looks unused.
     pub(super) is_incomplete: bool,
 }
 

@@ -47,6 +47,7 @@ pub(super) fn decode(
     declared: &mut Declared,
 ) -> Option<Mirror> {
     let object = Object::open(context, cursor)?;
+    declared.is_incomplete |= object.has_unknown();
     let upstream = object
         .written("upstream")
         .and_then(|cursor| check::decode_upstream(context, &cursor, declared));

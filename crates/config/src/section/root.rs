@@ -126,11 +126,14 @@ pub(crate) fn decode(
     let policy_entries = named(context, &policies_cursor);
 
     let zone = decode_zone(context, &object);
+    // One with a mistake is one.
+    let has_zone = object.written("zone").is_some();
 
     let mut declared = Declared::new(&upstream_entries, &policy_entries);
+    declared.is_incomplete = object.has_unknown() && object.written("routes").is_none();
     let upstreams: Vec<_> = upstream_entries
         .iter()
-        .filter_map(|entry| upstream::decode(context, entry, zone.is_some()))
+        .filter_map(|entry| upstream::decode(context, entry, has_zone))
         .collect();
     let mut policies = Vec::with_capacity(policy_entries.len());
     for (index, entry) in policy_entries.iter().enumerate() {

@@ -323,7 +323,8 @@ fn decode_pin(context: &mut Context<'_>, cursor: &Cursor<'_>, names: &[&str]) ->
 fn decode_backend(context: &mut Context<'_>, cursor: &Cursor<'_>, names: &[&str]) -> Option<usize> {
     let name = cursor.text(context)?;
     let index = names.iter().position(|known| *known == name);
-    if index.is_none() {
+    // Where none could be read, no pin is to blame.
+    if index.is_none() && !names.is_empty() {
         let help = context.suggest(name, names.iter().copied(), "upstreams of the split");
         let message = format!("the split has no upstream {}", quote(name));
         context.report(cursor.error(codes::UNKNOWN_BACKEND, message).help(help));
