@@ -101,7 +101,7 @@ impl Authenticator {
 }
 
 /// The token of the only `Authorization` field (RFC 6750 §2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let field = fields.next()?.to_str().ok()?;
     if fields.next().is_some() {

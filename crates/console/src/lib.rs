@@ -10,7 +10,7 @@ mod page;
 mod precondition;
 mod problem;
 
-pub use authenticate::{Authenticator, OperatorToken, Principal};
+pub use authenticate::{Authenticator, OperatorToken, Principal, bearer};
 pub use cursor::{BadCursor, CursorKey};
 pub use page::{Page, PageQuery};
 pub use precondition::{Expected, entity_tag, expected_version};

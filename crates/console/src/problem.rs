@@ -13,7 +13,7 @@ use weir_store::Error;
 /// Where an answer says which request it is for; logs and the audit name it too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Seconds after which records are likely to be back.
-const SOON: &str = "2";
+const SOON: u16 = 2;
 
 /// An error answer.
 #[derive(Clone, Debug)]
@@ -79,6 +79,12 @@ impl Problem {
         self
     }
 
+    /// Says after how many seconds to ask again (RFC 9110 §10.2.3).
+    #[must_use]
+    pub fn retry_after(self, seconds: u16) -> Self {
+        self.header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
     /// Adds a field to the answer's head.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -142,7 +148,7 @@ impl From<Error> for Problem {
                 "records_unavailable",
                 detail,
             )
-            .header(RETRY_AFTER, HeaderValue::from_static(SOON))
+            .retry_after(SOON)
         };
         match error {
             Error::Missing(_) => Self::not_found(),

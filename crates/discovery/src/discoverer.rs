@@ -204,8 +204,9 @@ impl Discoverer {
         }
     }
 
-    /// Whether a bearer token may register targets of this upstream; [`None`] is no token.
-    pub fn authorise(&self, upstream: &str, token: Option<&str>) -> Result<(), RegistrationError> {
+    /// Whether a bearer token may register targets of this upstream. One without a token of its own takes
+    /// none.
+    pub fn authorise(&self, upstream: &str, token: &str) -> Result<(), RegistrationError> {
         self.table(upstream)?.authorise(token)
     }
 

@@ -8,6 +8,7 @@ mod command;
 mod configuration;
 mod failure;
 mod log;
+mod operator;
 mod otlp;
 mod output;
 mod records;

@@ -118,11 +118,11 @@ impl Table {
         self.lock().is_open = false;
     }
 
-    pub(crate) fn authorise(&self, token: Option<&str>) -> Result<(), RegistrationError> {
+    pub(crate) fn authorise(&self, token: &str) -> Result<(), RegistrationError> {
         let Some(expected) = &self.token else {
-            return Ok(());
+            return Err(RegistrationError::Unauthorised);
         };
-        let presented = token.unwrap_or_default().as_bytes();
+        let presented = token.as_bytes();
         // What it takes to compare says nothing about where two tokens differ.
         verify_slices_are_equal(expected.expose().as_bytes(), presented)
             .map_err(|_| RegistrationError::Unauthorised)

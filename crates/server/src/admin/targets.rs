@@ -2,14 +2,14 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use weir_discovery::{Discoverer, Registered, Registration, RegistrationError};
+use weir_console::Problem;
+use weir_discovery::{Registered, Registration, RegistrationError};
 
-use super::SharedState;
-use super::problem::Problem;
+use super::{Shared, SharedState};
 
 /// What a target says of itself.
 #[derive(Deserialize)]
@@ -109,7 +109,7 @@ pub(super) async fn register(
     body: Body,
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
-    authorise(&discoverer, &upstream, &headers)?;
+    authorise(&shared, &upstream, &headers)?;
     let body = super::read(body).await?;
     if body.trim_ascii().is_empty() {
         let renewed = discoverer.renew(&upstream, &id)?;
@@ -147,7 +147,7 @@ pub(super) async fn deregister(
     headers: HeaderMap,
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
-    authorise(&discoverer, &upstream, &headers)?;
+    authorise(&shared, &upstream, &headers)?;
     let permit = super::permit(&shared.node).await?;
     let leaving = move || {
         let _permit = permit;
@@ -157,20 +157,15 @@ pub(super) async fn deregister(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn authorise(
-    discoverer: &Discoverer,
-    upstream: &str,
-    headers: &HeaderMap,
-) -> Result<(), RegistrationError> {
-    let mut fields = headers.get_all(AUTHORIZATION).iter();
-    let field = fields.next().and_then(|field| field.to_str().ok());
-    // The scheme is not case-sensitive (RFC 9110 §11.1).
-    let token = field
-        .and_then(|field| field.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
-    let token = token.filter(|_| fields.next().is_none());
-    discoverer.authorise(upstream, token)
+/// The operator may, and whoever has the upstream's own token.
+fn authorise(shared: &Shared, upstream: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    if shared.authenticator.principal(headers).is_ok() {
+        return Ok(());
+    }
+    // Without a token nobody hears which upstreams there are.
+    let token = weir_console::bearer(headers).ok_or(RegistrationError::Unauthorised)?;
+    shared.node.discoverer.authorise(upstream, token)?;
+    Ok(())
 }
 
 /// A registration is on disk before it is confirmed.
@@ -206,7 +201,7 @@ fn refuse(error: &RegistrationError) -> Response {
         Error::Unauthorised => (
             StatusCode::UNAUTHORIZED,
             "unauthorised",
-            "The upstream takes registrations with its bearer token only.",
+            "Registrations need the upstream's bearer token, or the operator's.",
         ),
         Error::Id => (
             StatusCode::UNPROCESSABLE_ENTITY,

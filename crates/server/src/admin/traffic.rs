@@ -10,12 +10,12 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
 use weir_config::model::{Guard, GuardAction, Share};
+use weir_console::Problem;
 use weir_gateway::traffic::{
     BackendReport, Change, ChangeError, ShiftPhase, ShiftReport, SplitReport, Trip,
 };
 
 use super::SharedState;
-use super::problem::Problem;
 use crate::log::timestamp::rfc3339;
 use crate::serve::Node;
 use crate::serve::keeping::Permit;

@@ -4,12 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use weir_core::Secret;
 
-use crate::admin_client;
+use crate::admin_client::{self, Admin};
 use crate::cli::Global;
+use crate::operator;
 use crate::output::Output;
 use crate::serve::pid_file;
 
+/// Variable with a credential for the admin listener; it wins over the operator's token.
+const TOKEN: &str = "WEIR_TOKEN";
 /// Where the admin listener is unless the configuration says otherwise.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
 /// Where the data is unless the configuration says otherwise.
@@ -21,16 +25,32 @@ pub(super) fn find(
     given: Option<SocketAddr>,
     global: &Global,
     output: &Output,
-) -> anyhow::Result<SocketAddr> {
-    if let Some(given) = given {
-        return Ok(given);
+) -> anyhow::Result<Admin> {
+    let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+    let token = token.map(Secret::new);
+    if let Some(address) = given {
+        // The token of this machine is for what runs on this machine.
+        let token = match (token, address.ip().is_loopback()) {
+            (None, true) => configured(global)
+                .ok()
+                .and_then(|configured| operators(&configured.data).ok()?),
+            (token, _) => token,
+        };
+        return Ok(Admin { address, token });
     }
     let Configured { admin, data } = configured(global)?;
+    let token = match token {
+        Some(token) => Some(token),
+        None => operators(&data)?,
+    };
     // What is noted may be left from a process that was killed.
     let noted = pid_file::read_admin(&data);
     let noted = noted.filter(|noted| *noted != admin && admin_client::is_reachable(*noted));
     let Some(noted) = noted else {
-        return Ok(admin);
+        return Ok(Admin {
+            address: admin,
+            token,
+        });
     };
     if admin.port() != 0 {
         output.note(&format!(
@@ -38,7 +58,16 @@ pub(super) fn find(
              {noted}\n"
         ));
     }
-    Ok(noted)
+    Ok(Admin {
+        address: noted,
+        token,
+    })
+}
+
+/// What whoever can read the data directory may use.
+fn operators(data: &Path) -> anyhow::Result<Option<Secret<String>>> {
+    let token = operator::load(data)?;
+    Ok(token.map(|token| Secret::new(token.expose().to_owned())))
 }
 
 struct Configured {

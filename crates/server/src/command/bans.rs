@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::admin_address;
 use super::upstreams::short;
-use crate::admin_client::{self, Refusal};
+use crate::admin_client::{self, Admin, Refusal};
 use crate::cli::Global;
 use crate::log::printable;
 use crate::output::{Output, Style};
@@ -42,14 +42,14 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     match arguments.lift {
         Some(address) => lift(admin, address, output),
         None => list(admin, output),
     }
 }
 
-fn list(admin: SocketAddr, output: &Output) -> anyhow::Result<ExitCode> {
+fn list(admin: &Admin, output: &Output) -> anyhow::Result<ExitCode> {
     let response = admin_client::request(admin, "GET", "/v1/bans", WITHIN)?;
     if response.status != 200 {
         return Err(Refusal::of(&response).into());
@@ -79,7 +79,7 @@ fn list(admin: SocketAddr, output: &Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn lift(admin: SocketAddr, address: IpAddr, output: &Output) -> anyhow::Result<ExitCode> {
+fn lift(admin: &Admin, address: IpAddr, output: &Output) -> anyhow::Result<ExitCode> {
     let path = format!("/v1/bans/{address}");
     let response = admin_client::request(admin, "DELETE", &path, WITHIN)?;
     let body = response.json().unwrap_or_default();

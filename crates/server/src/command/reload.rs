@@ -38,7 +38,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     let within = Duration::from_secs(arguments.timeout);
     let response = admin_client::request(admin, "POST", "/v1/reload", within)?;
     if output.json {

@@ -14,7 +14,7 @@ use form_urlencoded::Serializer;
 use serde_json::Value;
 
 use super::admin_address;
-use crate::admin_client::{self, AdminError, Refusal};
+use crate::admin_client::{self, Admin, AdminError, Refusal};
 use crate::cli::Global;
 use crate::output::Output;
 
@@ -118,7 +118,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     if let Some(id) = &arguments.id {
         return show(admin, id, output);
     }
@@ -132,7 +132,7 @@ pub(crate) fn run(
     list(admin, &format!("/v1/requests?{}", query.finish()), output)
 }
 
-fn list(admin: SocketAddr, path: &str, output: &Output) -> anyhow::Result<ExitCode> {
+fn list(admin: &Admin, path: &str, output: &Output) -> anyhow::Result<ExitCode> {
     let mut requests = ask(admin, path)?;
     if output.json {
         output.print_json(&serde_json::json!({ "requests": requests }))?;
@@ -151,7 +151,7 @@ fn list(admin: SocketAddr, path: &str, output: &Output) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(admin: SocketAddr, id: &str, output: &Output) -> anyhow::Result<ExitCode> {
+fn show(admin: &Admin, id: &str, output: &Output) -> anyhow::Result<ExitCode> {
     // Whatever was copied along with it.
     let id = id.trim().to_ascii_lowercase();
     let is_id = id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -171,7 +171,7 @@ fn show(admin: SocketAddr, id: &str, output: &Output) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<Vec<Value>> {
+fn ask(admin: &Admin, path: &str) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", path, WITHIN)?;
     if response.status != 200 {
         return Err(Refusal::of(&response).into());
@@ -189,7 +189,7 @@ fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<Vec<Value>> {
     clippy::disallowed_methods,
     reason = "the process has nothing else to do in between"
 )]
-fn follow(admin: SocketAddr, path: &str, output: &Output) -> anyhow::Result<ExitCode> {
+fn follow(admin: &Admin, path: &str, output: &Output) -> anyhow::Result<ExitCode> {
     let mut outcome = Ok(());
     let mut has_begun = false;
     loop {

@@ -16,6 +16,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::{DefaultTerminal, restore, try_init};
 
 use super::{admin_address, interval};
+use crate::admin_client::Admin;
 use crate::cli::Global;
 use crate::output::Output;
 use sample::Sample;
@@ -52,7 +53,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     let interval = arguments.interval;
     let mut view = View::new(Sample::take(admin)?);
     if arguments.once || output.json || !std::io::stdout().is_terminal() {
@@ -73,12 +74,7 @@ pub(crate) fn run(
     clippy::disallowed_methods,
     reason = "the process has nothing else to do in between"
 )]
-fn once(
-    admin: SocketAddr,
-    interval: Duration,
-    view: &mut View,
-    output: &Output,
-) -> anyhow::Result<()> {
+fn once(admin: &Admin, interval: Duration, view: &mut View, output: &Output) -> anyhow::Result<()> {
     std::thread::sleep(interval);
     view.add(Sample::take(admin)?);
     if output.json {
@@ -90,7 +86,7 @@ fn once(
 
 fn watch(
     terminal: &mut DefaultTerminal,
-    admin: SocketAddr,
+    admin: &Admin,
     interval: Duration,
     view: &mut View,
 ) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use self::share::{Percent, Share};
 use super::admin_address;
-use crate::admin_client::{self, Refusal, Response};
+use crate::admin_client::{self, Admin, Refusal, Response};
 use crate::cli::Global;
 use crate::output::Output;
 
@@ -113,7 +113,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     let (route, change, watched) = match &arguments.action {
         None => return show(admin, None, output),
         Some(Action::Show { route }) => return show(admin, route.as_deref(), output),
@@ -159,7 +159,7 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-fn send(admin: SocketAddr, route: &str, change: &Value) -> anyhow::Result<Value> {
+fn send(admin: &Admin, route: &str, change: &Value) -> anyhow::Result<Value> {
     // As the file may name routes; anything else would be another path, and cannot be a route.
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if route.is_empty() || !route.bytes().all(is_name) {
@@ -183,7 +183,7 @@ fn accepted(response: &Response) -> anyhow::Result<Value> {
 }
 
 /// All splits, as `/v1/traffic` tells them.
-fn splits(admin: SocketAddr) -> anyhow::Result<Vec<Value>> {
+fn splits(admin: &Admin) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", "/v1/traffic", WITHIN)?;
     match accepted(&response)?["splits"].take() {
         Value::Array(splits) => Ok(splits),
@@ -203,7 +203,7 @@ fn split_of<'a>(splits: &'a [Value], route: &str) -> anyhow::Result<&'a Value> {
     }
 }
 
-fn show(admin: SocketAddr, route: Option<&str>, output: &Output) -> anyhow::Result<ExitCode> {
+fn show(admin: &Admin, route: Option<&str>, output: &Output) -> anyhow::Result<ExitCode> {
     let splits = splits(admin)?;
     let shown: Vec<&Value> = match route {
         Some(route) => vec![split_of(&splits, route)?],

@@ -14,7 +14,7 @@ use serde_json::Value;
 use weir_config::suggestion;
 
 use super::{admin_address, interval};
-use crate::admin_client::{self, Refusal};
+use crate::admin_client::{self, Admin, Refusal};
 use crate::cli::Global;
 use crate::output::Output;
 pub(super) use age::short;
@@ -56,7 +56,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     if arguments.watch {
         return watch(admin, arguments, output);
     }
@@ -75,7 +75,7 @@ pub(crate) fn run(
 }
 
 /// The upstreams of these names, or all.
-fn ask(admin: SocketAddr, names: &[String]) -> anyhow::Result<Vec<Value>> {
+fn ask(admin: &Admin, names: &[String]) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", "/v1/upstreams", WITHIN)?;
     if response.status != 200 {
         return Err(Refusal::of(&response).into());
@@ -109,7 +109,7 @@ fn unknown(name: &str, upstreams: &[Value]) -> String {
     clippy::disallowed_methods,
     reason = "the process has nothing else to do in between"
 )]
-fn watch(admin: SocketAddr, arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
+fn watch(admin: &Admin, arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
     let interval = arguments.interval;
     let is_screen = std::io::stdout().is_terminal() && !output.json;
     let mut earlier: Option<Earlier> = None;

@@ -25,6 +25,7 @@ use super::watch::Watch;
 use super::{Node, Rejection, Revision};
 use crate::configuration;
 use crate::log::LogHandle;
+use crate::operator;
 use crate::otlp::Exporter;
 use crate::records::{self, Keeper};
 
@@ -83,6 +84,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     } = load(&options, &load_options)?;
     let data = loaded.config.data.clone();
     make_directory(&data)?;
+    let operator = operator::load_or_make(&data)?;
     let exporter = Exporter::start()?;
     exporter.commit(Exporter::prepare(&loaded.config)?);
     let log = LogHandle::start(&loaded.config.log, exporter.logs())?;
@@ -135,6 +137,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         watch,
         launch,
         keeper,
+        operator,
         admin,
         former: inherited.ready.take(),
         reload_requests,

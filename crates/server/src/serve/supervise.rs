@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::timeout;
 
+use weir_console::{Authenticator, OperatorToken};
 use weir_discovery::Found;
 
 use super::pid_file::PidFile;
@@ -41,6 +42,7 @@ pub(super) struct Supervisor {
     pub(super) watch: Watch,
     pub(super) launch: Launch,
     pub(super) keeper: Arc<Keeper>,
+    pub(super) operator: OperatorToken,
     pub(super) admin: TcpListener,
     /// A former process that waits to hear that this one serves.
     pub(super) former: Option<UnixDatagram>,
@@ -83,6 +85,7 @@ pub(super) async fn supervise(
         node: Arc::clone(&node),
         telemetry,
         keeper: Arc::clone(&keeper),
+        authenticator: Authenticator::new(&supervisor.operator),
     };
     let serving = admin::serve(admin, shared, async move {
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;

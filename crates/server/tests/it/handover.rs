@@ -29,9 +29,10 @@ fn consul(asked: Sender<()>, released: Receiver<()>) -> Upstream {
 
 fn send(weir: &Weir, method: &str, path: &str, body: &str) -> Message {
     let admin = weir.setup().admin;
+    let operator = weir.setup().operator();
     let mut wire = Wire::connect(admin);
     wire.send(format!(
-        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\n{operator}Content-Type: application/json\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     ));

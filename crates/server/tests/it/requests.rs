@@ -329,10 +329,11 @@ fn as_many_look_on_as_may() {
     let upstream = statuses();
     let weir = Weir::start(&forward(upstream.address));
     let admin = weir.setup().admin;
+    let operator = weir.setup().operator();
     let ask = || {
         let mut wire = Wire::connect(admin);
         wire.send(format!(
-            "GET /v1/requests?follow HTTP/1.1\r\nHost: {admin}\r\n\r\n"
+            "GET /v1/requests?follow HTTP/1.1\r\nHost: {admin}\r\n{operator}\r\n"
         ));
         wire
     };
