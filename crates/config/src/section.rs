@@ -19,6 +19,7 @@ mod normalize;
 mod origins;
 mod overload;
 mod policy;
+mod records;
 mod registry;
 mod respond;
 mod retry;

@@ -56,6 +56,7 @@ pub mod tls;
 mod trace;
 pub mod traffic;
 mod transform;
+mod trial;
 mod upstream;
 mod validate;
 pub mod websocket;

@@ -5,7 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
-use super::{listener, log, policy, route, settings, telemetry, upstream};
+use super::{listener, log, policy, records, route, settings, telemetry, upstream};
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
 use crate::diagnostic::Finding;
@@ -32,6 +32,12 @@ pub(crate) static ROOT: Record = Record {
             "Directory for what Weir keeps. A relative path starts at the working directory. `--data-dir` and `WEIR_DATA` win over it.",
         )
         .default("./weir-data"),
+        field(
+            "records",
+            Shape::Record(&records::RECORDS),
+            "Where organizations, people, revisions and audit are kept.",
+        )
+        .default("{}"),
         field(
             "zone",
             Shape::Text(&ZONE),
@@ -146,6 +152,7 @@ pub(crate) fn decode(
     }
     let workers = decode_workers(context, &object);
     let data = decode_data(context, &object, data);
+    let records = records::decode(context, &object.get("records")?);
     let trusted_proxies =
         settings::decode_trusted_proxies(context, &object.get("trusted_proxies")?);
     let timeouts = settings::decode_timeouts(context, &object.get("timeouts")?);
@@ -163,6 +170,7 @@ pub(crate) fn decode(
         workers,
         admin: admin?,
         data,
+        records: records?,
         zone,
         listeners: listeners
             .into_iter()

@@ -7,6 +7,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use weir_config::model::Part;
 
+use crate::affinity;
 use crate::body::Body;
 use crate::failure::Failure;
 use crate::fields::Fields;
@@ -176,9 +177,15 @@ impl<'a> Asked<'a> {
             trace: self.trace.clone(),
         };
         let (head, record) = (&mut self.head, &mut self.record);
+        let wish = affinity::wish(
+            forward.upstream().model(),
+            head,
+            matched.path,
+            record.client_address,
+        );
         let nowhere = Interim::Nowhere;
         let answer =
-            forward::forward(&forward, head, Body::Empty, &nowhere, &timer, record).await?;
+            forward::forward(&forward, wish, head, Body::Empty, &nowhere, &timer, record).await?;
         let status = answer.head.status;
         if status == StatusCode::NO_CONTENT {
             return Ok(Whole {

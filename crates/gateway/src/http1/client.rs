@@ -214,9 +214,23 @@ impl Exchange {
         !self.touched
     }
 
-    /// The request body, if nothing was taken from it: then another attempt can send it.
-    pub(crate) fn into_untouched_body(mut self) -> Option<Body> {
-        (!self.touched).then(|| std::mem::replace(&mut self.request_body, Body::Empty))
+    /// The request body, if nothing was taken from it. This exchange sends no more of it.
+    pub(crate) fn take_untouched_body(&mut self) -> Option<Body> {
+        if self.touched {
+            return None;
+        }
+        if self.is_uploading() || self.awaits_continue() {
+            self.upload = Upload::Abandoned;
+        }
+        Some(std::mem::replace(&mut self.request_body, Body::Empty))
+    }
+
+    /// Whether the connection can be used again after no more than so many bytes of the response.
+    pub(crate) fn is_worth_reading(&self, most: u64) -> bool {
+        let left = self.decoder.remaining();
+        self.keep_alive
+            && self.upload == Upload::Done
+            && left.is_some_and(|left| (1..=most).contains(&left))
     }
 
     /// Sends the request and waits for a head. `progress` is set when a byte moved.

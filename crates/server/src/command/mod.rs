@@ -1,6 +1,7 @@
 //! One file per command. Each takes its arguments and says with its exit code how it went:
 //! 0 done, 1 the answer is no, 2 (by the argument parser) not understood.
 
+pub(crate) mod audit;
 pub(crate) mod bans;
 pub(crate) mod check;
 pub(crate) mod completions;
@@ -9,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod import;
+pub(crate) mod migrate;
 pub(crate) mod reload;
 pub(crate) mod requests;
 pub(crate) mod run;

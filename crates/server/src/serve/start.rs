@@ -25,6 +25,7 @@ use super::{Node, Rejection, Revision};
 use crate::configuration;
 use crate::log::LogHandle;
 use crate::otlp::Exporter;
+use crate::records::{self, Keeper};
 
 /// Environment in which warnings refuse a configuration.
 const PRODUCTION: &str = "production";
@@ -89,6 +90,16 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let (discoverer, found) = Discoverer::run(discovery).context("cannot start discovery")?;
     discoverer.fill(&mut loaded.config);
     let config = Arc::new(loaded.config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("weir-control")
+        .enable_all()
+        .build()
+        .context("cannot start the control runtime")?;
+    let keeper = {
+        let _entered = runtime.enter();
+        Arc::new(Keeper::new(records::open(&config)?))
+    };
     let (traffic_file, saved) = TrafficFile::open(&data);
     let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), saved)?;
     log.journal()
@@ -123,18 +134,13 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         reloader: Reloader::new(options.config, load_options, data, log, exporter),
         watch,
         launch,
+        keeper,
         admin,
         former: inherited.ready.take(),
         reload_requests,
         found,
         on_ready: options.on_ready,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .thread_name("weir-control")
-        .enable_all()
-        .build()
-        .context("cannot start the control runtime")?;
     let code = runtime.block_on(supervise(supervisor));
     runtime.shutdown_background();
     code
@@ -211,7 +217,8 @@ fn eprint(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn make_directory(data: &Path) -> anyhow::Result<()> {
+/// The data directory, for nobody else to look into.
+pub(crate) fn make_directory(data: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

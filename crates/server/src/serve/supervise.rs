@@ -12,6 +12,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
+use tokio::time::timeout;
 
 use weir_discovery::Found;
 
@@ -22,9 +23,13 @@ use super::upgrade::{self, Launch};
 use super::watch::Watch;
 use super::{Node, Ready, Reloaded, Stage};
 use crate::admin;
+use crate::records::Keeper;
 
 /// How long a start waits for the first word of sources of which nothing is known from before.
 const DISCOVERY: Duration = Duration::from_secs(5);
+
+/// How long an engine may take to hear that it is not needed any more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Everything that the control loop holds.
 pub(super) struct Supervisor {
@@ -32,6 +37,7 @@ pub(super) struct Supervisor {
     pub(super) reloader: Reloader,
     pub(super) watch: Watch,
     pub(super) launch: Launch,
+    pub(super) keeper: Arc<Keeper>,
     pub(super) admin: TcpListener,
     /// A former process that waits to hear that this one serves.
     pub(super) former: Option<UnixDatagram>,
@@ -66,11 +72,18 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
         otlp: supervisor.reloader.exporter.counters(),
         journal: supervisor.reloader.log.journal(),
     };
-    let serving = admin::serve(admin, Arc::clone(&node), telemetry, async move {
+    let keeper = Arc::clone(&supervisor.keeper);
+    let shared = admin::Shared {
+        node: Arc::clone(&node),
+        telemetry,
+        keeper: Arc::clone(&keeper),
+    };
+    let serving = admin::serve(admin, shared, async move {
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(serving);
+    tasks.spawn(async move { keeper.keep().await });
 
     // Before anybody is told this process' number: a signal without a listener would end it.
     let mut signals = Signals::listen()?;
@@ -121,7 +134,9 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     // The last lines of the log may be for the receiver.
     block_in_place(|| supervisor.reloader.exporter.finish());
     // Admin connections that are still open end with the process.
-    tasks.abort_all();
+    tasks.shutdown().await;
+    // Who does not answer is not waited for: nothing is under way any more.
+    let _ = timeout(LAST_WORDS, supervisor.keeper.records().close()).await;
     Ok(ExitCode::SUCCESS)
 }
 
