@@ -111,7 +111,6 @@ impl Body {
     /// A body from a client that may come as slowly as it likes.
     pub(crate) fn lift_pace(&mut self) {
         match self {
-            Self::Http1Request(body) => body.lift_pace(),
             Self::Http2Request(body) => body.lift_pace(),
             Self::Watched(watched) => watched.body.lift_pace(),
             _ => {}

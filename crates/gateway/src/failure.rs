@@ -93,6 +93,8 @@ pub enum Failure {
     UpstreamMalformed(&'static str),
     /// The answer could not be compressed.
     EncodingFailed,
+    /// The body is longer than what is changed of it.
+    BodyTooLargeToChange,
     /// The request's body is not of a kind that the route takes; the text says why.
     UnsupportedBody(&'static str),
     /// The request's body could not be changed as the route wants it; the text says why.
@@ -146,6 +148,7 @@ impl Failure {
                 | Self::InvalidRequest(_)
                 | Self::UnsupportedMediaType(_)
                 | Self::BodyTooLargeToCheck
+                | Self::BodyTooLargeToChange
                 | Self::UndocumentedPath
                 | Self::UndocumentedMethod
                 | Self::PreflightRefused(_)
@@ -181,6 +184,7 @@ impl Failure {
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::BodyTooLargeToCheck => "body_too_large_to_check",
             Self::ValidationBusy => "validation_busy",
+            Self::BodyTooLargeToChange => "body_too_large_to_change",
             Self::UndocumentedPath => "undocumented_path",
             Self::UndocumentedMethod => "undocumented_method",
             Self::PreflightRefused(_) => "preflight_refused",
@@ -232,9 +236,10 @@ impl Failure {
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::WebSocketOrigin => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::BodyTooLarge | Self::BodyTooLargeToCheck | Self::WebSocketTooBig(_) => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
+            Self::BodyTooLarge
+            | Self::BodyTooLargeToCheck
+            | Self::BodyTooLargeToChange
+            | Self::WebSocketTooBig(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownCoding | Self::MethodNotForwarded => StatusCode::NOT_IMPLEMENTED,
             Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
@@ -280,7 +285,7 @@ impl Failure {
         match self {
             Self::Malformed(rule) => rule,
             Self::HeadTooLarge => "The request line and header fields are larger than allowed.",
-            Self::BodyTooLarge | Self::BodyTooLargeToCheck => {
+            Self::BodyTooLarge | Self::BodyTooLargeToCheck | Self::BodyTooLargeToChange => {
                 "The request body is larger than allowed."
             }
             Self::BadPath(_) => {

@@ -135,6 +135,18 @@ fn mistakes_have_a_place_in_the_file() {
             "how the date is written",
         ),
         (
+            "{response: {normalize: {dates: {a: '%d.%m.'}}}}",
+            "WR0121",
+            "'%d.%m.'",
+            "no date can be read",
+        ),
+        (
+            "{response: {normalize: {dates: {a: '%Y-%m-%!'}}}}",
+            "WR0121",
+            "'%Y-%m-%!'",
+            "no date can be read",
+        ),
+        (
             "{response: {normalize: {types: {a: float}}}}",
             "WR0114",
             "float",

@@ -230,7 +230,8 @@ impl Aggregation {
                         if self.may_tell() {
                             tracing::warn!(
                                 route = &*record.route_name(),
-                                request_id = %record.id,
+                                weir.request_id = %record.id,
+                                trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
                                 detail = %stop,
                                 "an aggregate could not be made of its parts"
                             );
@@ -246,7 +247,8 @@ impl Aggregation {
         if self.may_tell() {
             tracing::warn!(
                 route = &*record.route_name(),
-                request_id = %record.id,
+                weir.request_id = %record.id,
+                trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
                 part = &*part.name,
                 reason = missing.reason,
                 status = missing.status,

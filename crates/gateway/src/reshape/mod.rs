@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_RANGE, IF_RANGE, RANGE};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, StatusCode};
 use weir_config::model::{self, Config, PolicyKind, TransformLimits, Transformation};
 use weir_transform::{Budget, Input, Program, STACK, Stop};
 
@@ -111,7 +111,8 @@ impl Reshape {
         let Some(change) = &self.model.request else {
             return Ok(body);
         };
-        if body.is_end() || record.call.is_some() {
+        // Behind a handshake come frames.
+        if body.is_end() || !head.upgrade.is_none() {
             return Ok(body);
         }
         let counters = &self.counters[client.worker.index].request;
@@ -127,7 +128,8 @@ impl Reshape {
             .change_request(change, matched, head, body, timer, record)
             .await;
         match outcome {
-            Ok(whole) => {
+            Ok(None) => Ok(Body::Empty),
+            Ok(Some(whole)) => {
                 counters.changed.add(1);
                 record.altered(Alteration::TransformRequest);
                 fields::replace(&mut head.fields, change.content_type.as_ref());
@@ -141,6 +143,7 @@ impl Reshape {
         }
     }
 
+    /// `None` if it turns out to be empty.
     async fn change_request(
         &self,
         change: &Transformation,
@@ -149,15 +152,19 @@ impl Reshape {
         body: Body,
         timer: &Timer,
         record: &mut Recorder,
-    ) -> Result<Whole, Failure> {
+    ) -> Result<Option<Whole>, Failure> {
         let codings = Codings::of(&head.fields)
             .ok_or(Failure::UnsupportedBody("its coding is not known here"))?;
         let silence = matched.snapshot.timeouts.body;
         let worker = &matched.client.worker;
         let whole = gather(worker, body, self.model.limits.body, silence, timer).await;
-        let whole = whole.map_err(|unread| unread.of_request(Failure::BodyTooLarge))?;
+        let whole = whole.map_err(|unread| unread.of_request(Failure::BodyTooLargeToChange))?;
         // Reading it has asked the client to send it.
         head.expects_continue = false;
+        if whole.bytes.is_empty() {
+            head.content_length = Some(0);
+            return Ok(None);
+        }
         let request = change
             .program
             .uses_request()
@@ -176,11 +183,11 @@ impl Reshape {
         match self.run(matched.client, job, timer).await {
             Ok(bytes) => {
                 room.resize(bytes.len());
-                Ok(Whole { bytes, room })
+                Ok(Some(Whole { bytes, room }))
             }
             Err(Fault::Busy) => Err(Failure::TransformBusy),
             Err(Fault::Late) => Err(timer.blame(Failure::TransformBusy)),
-            Err(Fault::Coding(Undecodable::TooLarge)) => Err(Failure::BodyTooLarge),
+            Err(Fault::Coding(Undecodable::TooLarge)) => Err(Failure::BodyTooLargeToChange),
             Err(Fault::Coding(Undecodable::Broken)) => {
                 Err(Failure::RequestTransform("its coding is broken"))
             }
@@ -204,7 +211,7 @@ impl Reshape {
             return Ok(());
         };
         let status = answer.head.status;
-        if record.call.is_some() || !(change.every_status || is_changed(status)) {
+        if !(change.every_status || is_changed(status)) {
             return Ok(());
         }
         let counters = &self.counters[client.worker.index].response;
@@ -216,13 +223,15 @@ impl Reshape {
                 return Err(Failure::ResponseTransform("its type is not JSON"));
             }
             if status == StatusCode::NOT_MODIFIED {
+                answer.head.content_length = None;
                 fields::replace(&mut answer.head.fields, None);
             }
             counters.passed.add(1);
             return Ok(());
         }
         if is_bodiless || answer.body.is_end() {
-            if head.method == Method::HEAD {
+            // That of the body as the upstream has it (RFC 9110 §8.6).
+            if is_bodiless {
                 answer.head.content_length = None;
             }
             fields::replace(&mut answer.head.fields, change.content_type.as_ref());
@@ -232,7 +241,11 @@ impl Reshape {
             .change_response(change, client, answer, timer, record)
             .await
         {
-            Ok(bytes) => {
+            Ok(None) => {
+                answer.head.content_length = Some(0);
+                Ok(())
+            }
+            Ok(Some(bytes)) => {
                 counters.changed.add(1);
                 record.altered(Alteration::TransformResponse);
                 fields::replace(&mut answer.head.fields, change.content_type.as_ref());
@@ -247,6 +260,7 @@ impl Reshape {
         }
     }
 
+    /// `None` if it turns out to be empty.
     async fn change_response(
         &self,
         change: &Transformation,
@@ -254,7 +268,7 @@ impl Reshape {
         answer: &mut Answer,
         timer: &Timer,
         record: &mut Recorder,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Option<Bytes>, Failure> {
         if answer.head.status == StatusCode::PARTIAL_CONTENT
             || answer.head.fields.contains(&CONTENT_RANGE)
         {
@@ -271,6 +285,9 @@ impl Reshape {
             Unread::Silent => Failure::UpstreamStalled,
             Unread::Failed(failure) => failure,
         })?;
+        if whole.bytes.is_empty() {
+            return Ok(None);
+        }
         let response = change
             .program
             .uses_response()
@@ -287,7 +304,7 @@ impl Reshape {
         };
         let _room = whole.room;
         match self.run(client, job, timer).await {
-            Ok(bytes) => Ok(bytes),
+            Ok(bytes) => Ok(Some(bytes)),
             Err(Fault::Busy) => Err(Failure::TransformBusy),
             Err(Fault::Late) => Err(timer.blame(Failure::TransformBusy)),
             Err(Fault::Coding(Undecodable::TooLarge)) => {
@@ -324,7 +341,8 @@ impl Reshape {
         }
         tracing::warn!(
             route = &*record.route_name(),
-            request_id = %record.id,
+            weir.request_id = %record.id,
+            trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
             side = if side == Side::Request { "request" } else { "response" },
             detail = %stop,
             "a body could not be changed"

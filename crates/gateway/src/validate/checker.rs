@@ -12,6 +12,7 @@ use weir_core::RequestId;
 
 use super::report;
 use crate::metrics::ValidationCounters;
+use crate::trace::TraceIds;
 use crate::whole::{Codings, Undecodable};
 
 /// Messages that may wait to be looked at; beyond them they are not.
@@ -28,6 +29,7 @@ pub(super) struct Job {
     pub(super) counters: Arc<[ValidationCounters]>,
     pub(super) route: Arc<str>,
     pub(super) request_id: RequestId,
+    pub(super) trace: Option<TraceIds>,
     pub(super) codings: Codings,
     pub(super) subject: Subject,
     /// As it passed; `None` of a response to `HEAD`.
@@ -143,7 +145,8 @@ impl Job {
         };
         tracing::warn!(
             route = &*self.route,
-            request_id = %self.request_id,
+            weir.request_id = %self.request_id,
+            trace_id = self.trace.map(|ids| ids.to_string()),
             status,
             place = first.place.as_str(),
             pointer = &*first.pointer,

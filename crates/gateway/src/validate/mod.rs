@@ -244,6 +244,7 @@ impl Validation {
             counters: Arc::clone(&self.counted.requests),
             route: record.route_name(),
             request_id: record.id,
+            trace: record.trace.as_ref().map(|trace| trace.ids()),
             codings,
             subject: Subject::Request(rule),
             body: None,
@@ -260,7 +261,7 @@ impl Validation {
         answer: &mut Answer,
         record: &Recorder,
     ) {
-        if !self.rules.reports_responses || !head.upgrade.is_none() {
+        if !self.rules.reports_responses {
             return;
         }
         let Some(checker) = &self.checker else {
@@ -283,6 +284,7 @@ impl Validation {
             counters: Arc::clone(&self.counted.responses),
             route: record.route_name(),
             request_id: record.id,
+            trace: record.trace.as_ref().map(|trace| trace.ids()),
             codings,
             subject: Subject::Response {
                 operation: record.operation,
