@@ -14,8 +14,8 @@ use crate::reason::{self, Decider};
 impl Drop for Recorder {
     fn drop(&mut self) {
         // What became of it stands in the record of the whole.
-        if self.part.is_some() {
-            return;
+        if let Some(first) = self.part {
+            return self.let_go(first);
         }
         if !self.completed {
             // Nobody waited for the end: the connection is gone.

@@ -41,7 +41,7 @@ use checker::{Job, Subject};
 use pace::Pace;
 
 /// How long a body may wait to be judged, and be judged.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A route's contract and what was counted by it.
 pub(crate) struct Validation {

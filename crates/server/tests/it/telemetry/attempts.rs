@@ -94,6 +94,48 @@ fn attempts_that_nobody_waits_for_any_more_have_spans() {
 }
 
 #[test]
+fn parts_that_are_let_go_of_have_spans() {
+    let receiver = Receiver::start("grpc");
+    let (asked, was_asked) = std::sync::mpsc::channel();
+    let silent = Upstream::new(move |mut wire: Wire| {
+        wire.stream.set_read_timeout(None).unwrap();
+        while wire.request().is_some() {
+            asked.send(()).unwrap();
+        }
+    });
+    let was_asked = std::sync::Mutex::new(was_asked);
+    let failing = Upstream::answering(move |_| {
+        // When the other part is under way.
+        let _ = was_asked
+            .lock()
+            .unwrap()
+            .recv_timeout(Duration::from_secs(10));
+        answer(500, &[], "no")
+    });
+    let weir = Weir::start(&format!(
+        "upstreams:\n  silent: {{ targets: ['{}'] }}\n  failing: {{ targets: ['{}'] }}\n\
+         routes:\n  - name: all\n    match: {{ path: /* }}\n    aggregate:\n      parts:\n        \
+         one: {{ upstream: silent, path: / }}\n        \
+         other: {{ upstream: failing, path: /, required: true }}\n\
+         tracing: {{ sample: 100% }}\notlp: {{ endpoint: 'http://{}' }}\n",
+        silent.address, failing.address, receiver.address
+    ));
+    weir.get("/").assert_problem(502, "aggregate_failed");
+    let spans = receiver.wait_for("span", 2, |span| span["kind"] == CLIENT);
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    let of = |upstream: &Upstream| {
+        let port = upstream.address.port();
+        let mut spans = spans.iter();
+        spans
+            .find(|span| span["attributes"]["server.port"] == port)
+            .unwrap()
+    };
+    assert_eq!(of(&silent)["attributes"]["weir.abandoned"], true);
+    assert_eq!(of(&failing)["status"], 2, "{spans:#?}");
+    assert_eq!(of(&silent)["parent"], of(&failing)["parent"]);
+}
+
+#[test]
 fn an_answer_that_is_cut_short_is_an_error_of_the_request_and_the_attempt() {
     let receiver = Receiver::start("grpc");
     let upstream = Upstream::new(|mut wire: Wire| {
