@@ -39,8 +39,7 @@ pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
 pub use shaping::{
-    Coding, Compress, Cors, CorsHeaders, MediaRange, Origin, Origins, Respond, SecurityHeaders,
-    Subtype,
+    Coding, Compress, Cors, CorsHeaders, MediaRange, Respond, SecurityHeaders, Subtype,
 };
 pub use streams::{Grpc, Sse, Streams};
 pub use telemetry::{
@@ -51,9 +50,9 @@ pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use transform::{Transform, TransformLimits, Transformation};
-pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
+pub use upstream::{Pings, Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
 pub use validate::{RequestCheck, Validate};
-pub use websocket::{WebSocket, WebSocketOrigins};
+pub use websocket::WebSocket;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ mod log;
 mod matcher;
 mod mirror;
 mod normalize;
+mod origins;
 mod overload;
 mod policy;
 mod records;

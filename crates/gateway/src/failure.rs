@@ -55,6 +55,8 @@ pub enum Failure {
     UnsupportedMediaType(&'static str),
     /// The body is longer than those that are judged.
     BodyTooLargeToCheck,
+    /// Too many bodies wait to be judged.
+    ValidationBusy,
     /// The contract has no such path.
     UndocumentedPath,
     /// The contract has the path, but not with this method.
@@ -182,6 +184,7 @@ impl Failure {
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::BodyTooLargeToCheck => "body_too_large_to_check",
             Self::BodyTooLargeToChange => "body_too_large_to_change",
+            Self::ValidationBusy => "validation_busy",
             Self::UndocumentedPath => "undocumented_path",
             Self::UndocumentedMethod => "undocumented_method",
             Self::PreflightRefused(_) => "preflight_refused",
@@ -260,6 +263,7 @@ impl Failure {
             | Self::UpstreamBusy
             | Self::QueueTimeout
             | Self::TransformBusy
+            | Self::ValidationBusy
             | Self::WebSocketLimit
             | Self::GoingAway => StatusCode::SERVICE_UNAVAILABLE,
             Self::Resolve
@@ -328,7 +332,9 @@ impl Failure {
             Self::UnsupportedBody(_) => "The body's type or coding is not understood here.",
             Self::RequestTransform(_) => "The request's body is not as it must be.",
             Self::ResponseTransform(_) => "The service behind the gateway answered incorrectly.",
-            Self::TransformBusy => "There are more requests than can be answered at the moment.",
+            Self::TransformBusy | Self::ValidationBusy => {
+                "There are more requests than can be answered at the moment."
+            }
             Self::AggregateFailed(..) => "What the answer is made of is not there.",
             Self::WebSocketHandshake(rule)
             | Self::WebSocketProtocol(rule)

@@ -64,7 +64,7 @@ impl AccessRecord {
 }
 
 /// Every reason of an answer. The order is that of counters, and nothing else.
-pub static REASONS: [Reason; 58] = [
+pub static REASONS: [Reason; 59] = [
     undecided(
         "malformed_request",
         "The client's message could be read in more than one way, or in none (RFC 9112).",
@@ -230,6 +230,11 @@ pub static REASONS: [Reason; 58] = [
         "invalid_request",
         Decider::Policy("validate"),
         "The request broke the contract of the route's `validate` policy; the cause says in which part.",
+    ),
+    new(
+        "validation_busy",
+        Decider::Policy("validate"),
+        "Too many bodies waited to be judged.",
     ),
     new(
         "unsupported_media_type",

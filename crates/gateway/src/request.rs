@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::SET_COOKIE;
 use weir_config::model::Action;
 
+use crate::affinity;
 use crate::body::Body;
 use crate::client::Client;
 use crate::deny::{self, Denial};
@@ -236,6 +237,11 @@ async fn live(
     matched.transform_request(head, record, is_trusted)?;
     let rewritten = matched.rewrite(rewrite, head, record)?;
 
+    // What the client wants of a target is known before the request is copied: the cookie that says so is
+    // for Weir alone.
+    let upstream = snapshot.upstreams[chosen.upstream].model();
+    let wish = affinity::wish(upstream, head, &path, record.client_address);
+
     // A copy goes its own way; it begins when the body was read.
     let body = match mirror {
         Some(mirror) if head.upgrade.is_none() => {
@@ -263,7 +269,7 @@ async fn live(
         host,
         trace: record.outgoing(),
     };
-    let mut answer = forward::forward(&forward, head, body, interim, timer, record).await?;
+    let mut answer = forward::forward(&forward, wish, head, body, interim, timer, record).await?;
 
     // 12. Transform the response, and what is not over with its head. 14, the record, is written when the answer's end is sent.
     let is_tunnel = matches!(answer.body, Body::WebSocket(_));

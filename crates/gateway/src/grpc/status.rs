@@ -54,7 +54,7 @@ mod tests {
 
     /// Failures that can end a call; those that are left out come before a request is known to be one,
     /// or cannot concern HTTP/2.
-    const ALL: [Failure; 39] = [
+    const ALL: [Failure; 40] = [
         Failure::Malformed(""),
         Failure::BodyTooLarge,
         Failure::BadPath(""),
@@ -77,6 +77,7 @@ mod tests {
         Failure::UnsupportedBody(""),
         Failure::ResponseTransform(""),
         Failure::TransformBusy,
+        Failure::ValidationBusy,
         Failure::NoTarget,
         Failure::CircuitOpen(1),
         Failure::UpstreamBusy,

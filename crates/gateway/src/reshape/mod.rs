@@ -9,11 +9,8 @@
 //! another thread. What takes longer starts anew on a thread of the [`Pool`], with all that the
 //! configuration allows it; programs have no effects, so that nothing happens twice.
 
-mod decode;
 mod facts;
 mod fields;
-mod gather;
-mod pool;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,15 +33,11 @@ use crate::record::Recorder;
 use crate::request::Answer;
 use crate::timer::{Elapsed, Timer};
 use crate::transform::Matched;
+use crate::whole::{Codings, Pool, SHORT, Undecodable, Unread, Whole, gather};
 
-pub(crate) use decode::{Coding, Undecodable, decode};
 pub(crate) use facts::{request_facts, response_facts};
 pub(crate) use fields::is_json;
-pub(crate) use gather::{Unread, gather};
-pub(crate) use pool::Pool;
 
-/// Longer bodies are not tried on the worker.
-const SHORT: usize = 16 * 1024;
 /// What a run may take on the worker.
 const BRIEF: Budget = Budget {
     steps: 2_048,
@@ -136,12 +129,12 @@ impl Reshape {
             .await;
         match outcome {
             Ok(None) => Ok(Body::Empty),
-            Ok(Some(bytes)) => {
+            Ok(Some(whole)) => {
                 counters.changed.add(1);
                 record.altered(Alteration::TransformRequest);
                 fields::replace(&mut head.fields, change.content_type.as_ref());
-                head.content_length = Some(bytes.len() as u64);
-                Ok(Body::Full(bytes))
+                head.content_length = Some(whole.bytes.len() as u64);
+                Ok(whole.into())
             }
             Err(failure) => {
                 counters.failed.add(1);
@@ -159,21 +152,16 @@ impl Reshape {
         body: Body,
         timer: &Timer,
         record: &mut Recorder,
-    ) -> Result<Option<Bytes>, Failure> {
-        let coding = Coding::of(&head.fields)
+    ) -> Result<Option<Whole>, Failure> {
+        let codings = Codings::of(&head.fields)
             .ok_or(Failure::UnsupportedBody("its coding is not known here"))?;
         let silence = matched.snapshot.timeouts.body;
         let worker = &matched.client.worker;
-        let gathered = gather(worker, body, self.model.limits.body, silence, timer).await;
-        let gathered = gathered.map_err(|unread| match unread {
-            Unread::TooLarge => Failure::BodyTooLargeToChange,
-            Unread::NoRoom => Failure::MemoryPressure,
-            Unread::Silent => Failure::BodyTimeout,
-            Unread::Failed(failure) => failure,
-        })?;
+        let whole = gather(worker, body, self.model.limits.body, silence, timer).await;
+        let whole = whole.map_err(|unread| unread.of_request(Failure::BodyTooLargeToChange))?;
         // Reading it has asked the client to send it.
         head.expects_continue = false;
-        if gathered.bytes.is_empty() {
+        if whole.bytes.is_empty() {
             head.content_length = Some(0);
             return Ok(None);
         }
@@ -183,16 +171,20 @@ impl Reshape {
             .then(|| request_facts(matched, head, record));
         let job = Job {
             program: Arc::clone(&change.program),
-            coding,
+            codings,
             limits: self.model.limits,
             input: Input {
-                body: Some(gathered.bytes.clone()),
+                body: Some(whole.bytes),
                 request,
                 response: None,
             },
         };
+        let mut room = whole.room;
         match self.run(matched.client, job, timer).await {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(bytes) => {
+                room.resize(bytes.len());
+                Ok(Some(Whole { bytes, room }))
+            }
             Err(Fault::Busy) => Err(Failure::TransformBusy),
             Err(Fault::Late) => Err(timer.blame(Failure::TransformBusy)),
             Err(Fault::Coding(Undecodable::TooLarge)) => Err(Failure::BodyTooLargeToChange),
@@ -282,18 +274,18 @@ impl Reshape {
         {
             return Err(Failure::ResponseTransform("it is a part only"));
         }
-        let coding = Coding::of(&answer.head.fields)
+        let codings = Codings::of(&answer.head.fields)
             .ok_or(Failure::ResponseTransform("its coding is not known here"))?;
         let body = std::mem::replace(&mut answer.body, Body::Empty);
         let most = self.model.limits.body;
-        let gathered = gather(&client.worker, body, most, answer.idle, timer).await;
-        let gathered = gathered.map_err(|unread| match unread {
+        let whole = gather(&client.worker, body, most, answer.idle, timer).await;
+        let whole = whole.map_err(|unread| match unread {
             Unread::TooLarge => Failure::ResponseTransform("it is too large"),
             Unread::NoRoom => Failure::MemoryPressure,
             Unread::Silent => Failure::UpstreamStalled,
             Unread::Failed(failure) => failure,
         })?;
-        if gathered.bytes.is_empty() {
+        if whole.bytes.is_empty() {
             return Ok(None);
         }
         let response = change
@@ -302,14 +294,15 @@ impl Reshape {
             .then(|| response_facts(&answer.head));
         let job = Job {
             program: Arc::clone(&change.program),
-            coding,
+            codings,
             limits: self.model.limits,
             input: Input {
-                body: Some(gathered.bytes.clone()),
+                body: Some(whole.bytes),
                 request: record.facts.take(),
                 response,
             },
         };
+        let _room = whole.room;
         match self.run(client, job, timer).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Fault::Busy) => Err(Failure::TransformBusy),
@@ -365,7 +358,7 @@ fn is_changed(status: StatusCode) -> bool {
 /// One run of a program.
 pub(crate) struct Job {
     pub(crate) program: Arc<Program>,
-    pub(crate) coding: Coding,
+    pub(crate) codings: Codings,
     pub(crate) limits: TransformLimits,
     pub(crate) input: Input,
 }
@@ -388,7 +381,7 @@ pub(crate) async fn run(
     timer: &Timer,
 ) -> Result<Bytes, Fault> {
     let length = job.input.body.as_ref().map_or(0, Bytes::len);
-    if length <= SHORT && matches!(job.coding, Coding::Identity) {
+    if length <= SHORT && job.codings.is_empty() {
         let budget = Budget {
             memory: BRIEF.memory.min(job.limits.memory),
             output: BRIEF.output.min(job.limits.output),
@@ -418,7 +411,8 @@ impl Job {
     /// On a thread that has the stack for it.
     fn run(mut self) -> Result<Bytes, Fault> {
         if let Some(body) = self.input.body.take() {
-            let body = decode(self.coding, body, self.limits.body).map_err(Fault::Coding)?;
+            let body = self.codings.undo(body, self.limits.body);
+            let body = body.map_err(Fault::Coding)?;
             self.input.body = Some(body);
         }
         let budget = Budget {

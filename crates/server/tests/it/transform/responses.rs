@@ -42,9 +42,14 @@ fn upstream() -> Upstream {
         "/u/empty" => answer(200, &[JSON], ""),
         "/u/nothing" => b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_vec(),
         "/u/gzip" => answer(200, &[JSON, ("Content-Encoding", "gzip")], gzip(USER.as_bytes())),
-        "/u/stacked" => {
+        "/u/twice" => {
             let body = gzip(&gzip(USER.as_bytes()));
             answer(200, &[JSON, ("Content-Encoding", "gzip, gzip")], body)
+        }
+        "/u/stacked" => {
+            let body = (0..4).fold(USER.as_bytes().to_vec(), |body, _| gzip(&body));
+            let codings = ("Content-Encoding", "gzip, gzip, gzip, gzip");
+            answer(200, &[JSON, codings], body)
         }
         "/u/bomb" => {
             let body = gzip(&vec![b' '; 100 << 20]);
@@ -92,7 +97,7 @@ fn an_answer_is_changed_and_its_head_says_so() {
         upstream.address,
     ));
     let slim = r#"{"id":7,"name":"Ada","tags":["a"]}"#;
-    for path in ["/u/1", "/u/gzip", "/u/chunked", "/u/tagged"] {
+    for path in ["/u/1", "/u/gzip", "/u/twice", "/u/chunked", "/u/tagged"] {
         let answer = ask(&weir, "GET", path, &[], b"");
         assert_eq!((answer.status(), &*answer.text()), (200, slim), "{path}");
         assert_eq!(answer.get("content-length"), Some(&*slim.len().to_string()));
@@ -133,7 +138,7 @@ fn an_answer_is_changed_and_its_head_says_so() {
         assert_eq!(answer.text(), slim);
     }
     let labels = ["all", "\"response\"", "\"changed\""];
-    assert_eq!(weir.metric("weir_transformed_bodies_total", &labels), 9.0);
+    assert_eq!(weir.metric("weir_transformed_bodies_total", &labels), 10.0);
     assert_eq!(
         logged(&weir)["weir.altered"],
         serde_json::json!(["transform.response"])
