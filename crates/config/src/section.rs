@@ -5,6 +5,7 @@ mod aggregate;
 mod balance;
 mod breaker;
 mod check;
+mod clash;
 mod compress;
 mod cors;
 mod discovery;

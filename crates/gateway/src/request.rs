@@ -213,7 +213,7 @@ async fn live(
             rewrite,
             host,
         } => {
-            let chosen = traffic::choose(to, &matched, head, record)?;
+            let chosen = traffic::choose(to, &matched, head, is_trusted, record)?;
             (chosen, mirror, rewrite.as_ref(), host)
         }
     };

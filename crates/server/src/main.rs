@@ -6,7 +6,7 @@ mod cli;
 mod codes;
 mod command;
 mod configuration;
-mod finding;
+mod failure;
 mod log;
 mod otlp;
 mod output;

@@ -1,4 +1,5 @@
-//! What commands say: results to standard output, everything else to standard error.
+//! What commands say: results to standard output, everything else to standard error. With `--json` a
+//! failure is a result, too.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
@@ -9,6 +10,7 @@ use serde::Serialize;
 use weir_config::Report;
 
 use crate::cli::ColorChoice;
+use crate::failure;
 
 /// Where and how a command writes.
 #[derive(Clone, Debug)]
@@ -144,6 +146,11 @@ impl Output {
     pub(crate) fn fail(&self, error: &anyhow::Error) -> ExitCode {
         if error.is::<Closed>() {
             return ExitCode::SUCCESS;
+        }
+        if self.json {
+            // One document on standard output, however it went. Nobody is left to tell if this fails.
+            let _ = self.print_json(&failure::problem(error));
+            return ExitCode::FAILURE;
         }
         if let Some(report) = error.downcast_ref::<Report>() {
             self.note(&report.render(self.color_err));

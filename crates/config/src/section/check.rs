@@ -1,14 +1,11 @@
-//! What only the whole shows: names that are used or not, addresses that clash.
-
-use std::net::SocketAddr;
+//! What only the whole shows: names that are used or not.
 
 use super::headers::CaptureUse;
 use super::policy::ACTING_ONCE;
 use crate::codes;
-use crate::decode::{Context, Cursor, Named, Object};
+use crate::decode::{Context, Cursor, Named};
 use crate::diagnostic::Finding;
-use crate::model::{Listener, Upstream, UpstreamHttp2};
-use crate::source::Span;
+use crate::model::{Upstream, UpstreamHttp2};
 use crate::suggest::quote;
 
 /// The names that routes may refer to, sorted, and which of them are used. A declaration with
@@ -22,7 +19,7 @@ pub(super) struct Declared {
     pub(super) policy_captures: Vec<Vec<CaptureUse>>,
     /// Of each policy, the kind if it is one that acts once.
     pub(super) policy_kinds: Vec<Option<&'static str>>,
-    /// Whether a route has mistakes: what it meant to use then looks unused.
+    /// Whether routes have mistakes: what they meant to use then looks unused.
     pub(super) is_incomplete: bool,
 }
 
@@ -164,23 +161,4 @@ fn report_unused_entry(
         .path(entry.value.path.to_string())
         .help("use it in a route or remove it");
     context.report(finding);
-}
-
-/// The admin listener cannot share an address with traffic.
-pub(super) fn report_shared_admin_address(
-    context: &mut Context<'_>,
-    object: &Object<'_>,
-    listeners: &[(Listener, Span)],
-    admin: SocketAddr,
-) {
-    let shared = listeners
-        .iter()
-        .find(|(listener, _)| listener.address == admin);
-    let Some((_, span)) = shared.filter(|_| admin.port() != 0) else {
-        return;
-    };
-    let message = format!("the admin listener already has the address {admin}");
-    let finding = Finding::error(codes::DUPLICATE_ADDRESS, message)
-        .help("give the listener or `admin` another port");
-    object.report(context, *span, finding);
 }

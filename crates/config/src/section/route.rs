@@ -144,6 +144,7 @@ fn decode(
     declared: &mut Declared,
 ) -> Option<Decoded> {
     let object = Object::open(context, cursor)?;
+    declared.is_incomplete |= object.has_unknown();
     let name_cursor = object.written("name");
     let name_span = name_cursor.map_or_else(|| cursor.span(), |cursor| cursor.span());
     let name = object

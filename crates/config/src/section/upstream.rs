@@ -228,10 +228,14 @@ pub(super) fn decode(
             .help("write `http2: true`, as gRPC calls need it, too");
         object.report(context, object.key_span("http2"), finding);
     }
+    let findings_before = context.findings.len();
     let retry = retry::decode_retry(context, &object.get("retry")?);
+    let has_mistakes = context.findings.len() > findings_before;
     let timeouts = retry::decode_timeouts(context, &object.get("timeouts")?);
     let hedge = object.written("hedge").and_then(|cursor| {
-        retry::decode_hedge(context, &cursor, retry.as_ref(), timeouts.as_ref())
+        // What could not be read says nothing about hedges.
+        let retry = retry.as_ref().filter(|_| !has_mistakes);
+        retry::decode_hedge(context, &cursor, retry, timeouts.as_ref())
     });
     let breaker = breaker::decode_breaker(context, &object.get("breaker")?, timeouts.as_ref());
     let concurrency = object

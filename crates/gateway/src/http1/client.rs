@@ -12,6 +12,7 @@ use super::head::{HeadScanner, parse_response};
 use crate::body::{Body, Frame};
 use crate::buffers::{Buffers, LARGE_ROOM, ROOM};
 use crate::failure::Failure;
+use crate::message::MOST_RESPONSE_HEAD;
 use crate::output::Output;
 use crate::upstream::{ForwardHead, Pool, Received};
 use crate::websocket::{Handshake, Opening};
@@ -20,8 +21,6 @@ mod connection;
 
 pub(crate) use connection::Connection;
 
-/// Largest response head.
-const MOST_HEAD: usize = 64 * 1024;
 /// Milliseconds within which a connection ends that had ended before the request came.
 const STALE_WITHIN: u64 = 1_000;
 /// Upload bytes that may wait for the target before the client is asked for more.
@@ -264,7 +263,7 @@ impl Exchange {
                 // An agreement came with the input: send before waiting.
                 continue;
             }
-            if self.input.len() > MOST_HEAD {
+            if self.input.len() > MOST_RESPONSE_HEAD as usize {
                 return Poll::Ready(Err(Failure::UpstreamMalformed("response head too large")));
             }
             match ready!(self.poll_fill(context, ROOM)) {

@@ -17,7 +17,7 @@ use crate::body::{Body, Frame};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::http1::content_length;
-use crate::message::ResponseHead;
+use crate::message::{MOST_RESPONSE_HEAD, ResponseHead};
 use crate::stream::Stream;
 use crate::timer::Timers;
 use crate::trace::TRACEPARENT;
@@ -29,8 +29,6 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// As large as the protocol allows: the streams' windows are the bound. A smaller one would be used up
 /// by a few clients that do not read, to the harm of all others behind the same connection.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// Largest response head.
-const MOST_HEAD: u32 = 64 * 1024;
 
 /// A way to start exchanges on a connection; cheap to clone.
 pub(crate) type Sender = h2::client::SendRequest<Bytes>;
@@ -50,7 +48,7 @@ pub(crate) async fn connect(
     let (sender, mut connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(MOST_HEAD)
+        .max_header_list_size(MOST_RESPONSE_HEAD)
         .enable_push(false)
         .handshake(stream)
         .await

@@ -53,7 +53,7 @@ pub(crate) struct Original<'a> {
 /// Sends a copy if this request gets one, now or when its body was read. Returns the body to send on.
 pub(crate) fn copy(mirror: &Mirror, original: &Original<'_>, body: Body) -> Body {
     // A copy is not copied again, or two gateways could keep one request alive between them.
-    if fastrand::u32(..100) >= mirror.percent || original.head.fields.contains(&MARK) {
+    if !mirror.share.takes(fastrand::u64(..)) || original.head.fields.contains(&MARK) {
         return body;
     }
     let counters = &original.snapshot.routes[original.route].mirrored;

@@ -45,6 +45,7 @@ use crate::log::Counters;
 use crate::otlp;
 use crate::records::Keeper;
 use crate::requests::Journal;
+use crate::serve::keeping::Permit;
 use crate::serve::{Node, Stage};
 use problem::Problem;
 
@@ -278,17 +279,26 @@ async fn version() -> Response {
     })
 }
 
-/// Refuses a change that is to outlive the process while another one is taking over: it may have read
-/// already what would be written now.
-fn check_takes_changes(node: &Node) -> Result<(), Problem> {
-    if node.takes_changes() {
-        return Ok(());
+/// Permission for a change that is to outlive the process.
+async fn permit(node: &Node) -> Result<Permit, Problem> {
+    if node.stage() == Stage::Draining {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ending",
+            "The process is about to end, or was replaced; ask again in a moment.",
+        )
+        .retry_after(1));
     }
-    Err(Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "ending",
-        "The process is about to end, or to be replaced; ask again in a moment.",
-    ))
+    node.keeping.permit().await.ok_or_else(upgrading)
+}
+
+fn upgrading() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "upgrading",
+        "An upgrade is under way, and nothing can be changed until it is over; ask again in a moment.",
+    )
+    .retry_after(1)
 }
 
 /// A request's body, whole.

@@ -1,6 +1,7 @@
 //! One file per command. Each takes its arguments and says with its exit code how it went:
 //! 0 done, 1 the answer is no, 2 (by the argument parser) not understood.
 
+mod admin_address;
 pub(crate) mod audit;
 pub(crate) mod bans;
 pub(crate) mod check;
@@ -10,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod import;
+mod interval;
 pub(crate) mod migrate;
 pub(crate) mod reload;
 pub(crate) mod requests;

@@ -2,10 +2,12 @@
 
 mod descriptors;
 mod inherit;
+pub(crate) mod keeping;
 mod last_good;
 mod node;
 pub(crate) mod pid_file;
 mod reload;
+mod signals;
 mod start;
 mod supervise;
 pub(crate) mod traffic_file;

@@ -19,6 +19,7 @@ mod discovery;
 mod docs;
 mod drain;
 mod grpc;
+mod handover;
 mod health;
 mod http2;
 mod http2_targets;
