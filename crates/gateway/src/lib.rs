@@ -65,6 +65,7 @@ mod worker;
 
 pub use failure::Failure;
 pub use fields::Fields;
+pub use shaping::preflight;
 
 pub use altered::{Alteration, Altered};
 pub use gateway::{Gateway, GatewayError, Rings, Socket, Watching};
