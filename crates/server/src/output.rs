@@ -1,8 +1,10 @@
 //! What commands say: results to standard output, everything else to standard error. With `--json` a
 //! failure is a result, too.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use weir_config::Report;
@@ -32,6 +34,33 @@ pub(crate) enum Style {
     Bad,
     /// Beside the point.
     Faint,
+}
+
+/// A line that is written over again and again.
+pub(crate) struct Progress {
+    is_shown: bool,
+    last: Cell<Option<Instant>>,
+}
+
+impl Progress {
+    /// Shows this, unless something was shown a moment ago.
+    pub(crate) fn show(&self, text: &str) {
+        let is_due = self
+            .last
+            .get()
+            .is_none_or(|last| last.elapsed() >= Duration::from_millis(100));
+        if self.is_shown && is_due {
+            self.last.set(Some(Instant::now()));
+            let _ = write!(io::stderr(), "\r\x1b[K{text}");
+        }
+    }
+
+    /// Leaves the line empty.
+    pub(crate) fn clear(&self) {
+        if self.last.take().is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 /// Whoever read standard output has left, as in `weir schema | head -1`: no fault of anybody.
@@ -85,6 +114,14 @@ impl Output {
     /// Whether standard error takes colours.
     pub(crate) fn note_color(&self) -> bool {
         self.color_err
+    }
+
+    /// A line on standard error that says how far something is, if somebody looks.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            is_shown: !self.json && io::stderr().is_terminal(),
+            last: Cell::new(None),
+        }
     }
 
     /// A text for standard output in a style.

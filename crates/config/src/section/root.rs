@@ -5,7 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
-use super::{clash, listener, log, policy, route, settings, telemetry, upstream};
+use super::{clash, listener, log, policy, records, route, settings, telemetry, upstream};
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
 use crate::diagnostic::Finding;
@@ -32,6 +32,12 @@ pub(crate) static ROOT: Record = Record {
             "Directory for what Weir keeps. A relative path starts at the working directory. `--data-dir` and `WEIR_DATA` win over it.",
         )
         .default("./weir-data"),
+        field(
+            "records",
+            Shape::Record(&records::RECORDS),
+            "Where organizations, people, revisions and audit are kept.",
+        )
+        .default("{}"),
         field(
             "zone",
             Shape::Text(&ZONE),
@@ -135,6 +141,7 @@ pub(crate) fn decode(
         .iter()
         .filter_map(|entry| upstream::decode(context, entry, has_zone))
         .collect();
+    declared.note_versions(&upstreams);
     let mut policies = Vec::with_capacity(policy_entries.len());
     for (index, entry) in policy_entries.iter().enumerate() {
         let captures = &mut declared.policy_captures[index];
@@ -150,6 +157,7 @@ pub(crate) fn decode(
     }
     let workers = decode_workers(context, &object);
     let data = decode_data(context, &object, data);
+    let records = records::decode(context, &object.get("records")?);
     let trusted_proxies =
         settings::decode_trusted_proxies(context, &object.get("trusted_proxies")?);
     let timeouts = settings::decode_timeouts(context, &object.get("timeouts")?);
@@ -175,6 +183,7 @@ pub(crate) fn decode(
         workers,
         admin: admin?,
         data,
+        records: records?,
         zone,
         listeners: listeners
             .into_iter()

@@ -43,6 +43,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::log::Counters;
 use crate::otlp;
+use crate::records::Keeper;
 use crate::requests::Journal;
 use crate::serve::keeping::Permit;
 use crate::serve::{Node, Stage};
@@ -100,9 +101,10 @@ Add ?pretty to JSON answers for indentation.
 ";
 
 /// What the endpoints read.
-struct Shared {
-    node: Arc<Node>,
-    telemetry: Telemetry,
+pub(crate) struct Shared {
+    pub(crate) node: Arc<Node>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) keeper: Arc<Keeper>,
 }
 
 /// What is told of requests: counted, and kept.
@@ -121,11 +123,10 @@ type SharedState = State<Arc<Shared>>;
 /// all places are taken the connection that has been there longest gives way.
 pub(crate) async fn serve(
     listener: TcpListener,
-    node: Arc<Node>,
-    telemetry: Telemetry,
+    shared: Shared,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = router(Arc::new(Shared { node, telemetry }));
+    let router = router(Arc::new(shared));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut oldest_first = VecDeque::new();

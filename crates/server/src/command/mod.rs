@@ -2,6 +2,7 @@
 //! 0 done, 1 the answer is no, 2 (by the argument parser) not understood.
 
 mod admin_address;
+pub(crate) mod audit;
 pub(crate) mod bans;
 pub(crate) mod check;
 pub(crate) mod completions;
@@ -11,6 +12,7 @@ pub(crate) mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod import;
 mod interval;
+pub(crate) mod migrate;
 pub(crate) mod reload;
 pub(crate) mod requests;
 pub(crate) mod run;

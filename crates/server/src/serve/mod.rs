@@ -15,4 +15,4 @@ mod upgrade;
 mod watch;
 
 pub(crate) use node::{Node, Rejection, Reloaded, Revision, Stage};
-pub(crate) use start::{Ready, RunOptions, run};
+pub(crate) use start::{Ready, RunOptions, make_directory, run};

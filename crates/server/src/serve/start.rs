@@ -26,6 +26,7 @@ use super::{Node, Rejection, Revision};
 use crate::configuration;
 use crate::log::LogHandle;
 use crate::otlp::Exporter;
+use crate::records::{self, Keeper};
 
 /// Threads for everything but traffic.
 const CONTROL_THREADS: usize = 2;
@@ -95,6 +96,10 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let (discoverer, found) = Discoverer::run(discovery).context("cannot start discovery")?;
     discoverer.fill(&mut loaded.config);
     let config = Arc::new(loaded.config);
+    let keeper = {
+        let _entered = runtime.enter();
+        Arc::new(Keeper::new(records::open(&config)?))
+    };
     let (traffic_file, saved) = TrafficFile::open(&data);
     let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), saved)?;
     log.journal()
@@ -129,6 +134,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         reloader: Reloader::new(options.config, load_options, data, log, exporter),
         watch,
         launch,
+        keeper,
         admin,
         former: inherited.ready.take(),
         reload_requests,
@@ -205,7 +211,8 @@ fn eprint(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn make_directory(data: &Path) -> anyhow::Result<()> {
+/// The data directory, for nobody else to look into.
+pub(crate) fn make_directory(data: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -11,6 +11,7 @@ use anyhow::Context;
 use sd_notify::NotifyState;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
+use tokio::time::timeout;
 
 use weir_discovery::Found;
 
@@ -22,12 +23,15 @@ use super::upgrade::{self, Launch};
 use super::watch::Watch;
 use super::{Node, Ready, Reloaded, Stage};
 use crate::admin;
+use crate::records::Keeper;
 
 /// How long a start waits for the first word of sources of which nothing is known from before.
 const DISCOVERY: Duration = Duration::from_secs(5);
 
 /// How long a successor's start waits for changes that are being written.
 const CHANGES: Duration = Duration::from_secs(5);
+/// How long an engine may take to hear that it is not needed any more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Everything that the control loop holds.
 pub(super) struct Supervisor {
@@ -35,6 +39,7 @@ pub(super) struct Supervisor {
     pub(super) reloader: Reloader,
     pub(super) watch: Watch,
     pub(super) launch: Launch,
+    pub(super) keeper: Arc<Keeper>,
     pub(super) admin: TcpListener,
     /// A former process that waits to hear that this one serves.
     pub(super) former: Option<UnixDatagram>,
@@ -72,7 +77,13 @@ pub(super) async fn supervise(
         otlp: supervisor.reloader.exporter.counters(),
         journal: supervisor.reloader.log.journal(),
     };
-    let serving = admin::serve(admin, Arc::clone(&node), telemetry, async move {
+    let keeper = Arc::clone(&supervisor.keeper);
+    let shared = admin::Shared {
+        node: Arc::clone(&node),
+        telemetry,
+        keeper: Arc::clone(&keeper),
+    };
+    let serving = admin::serve(admin, shared, async move {
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;
     });
     let mut tasks = JoinSet::new();
@@ -85,6 +96,7 @@ pub(super) async fn supervise(
             None
         }
     };
+    tasks.spawn(async move { keeper.keep().await });
 
     let mut signals = Signals::listen(early)?;
     let (_, nothing) = mpsc::unbounded_channel();
@@ -136,7 +148,9 @@ pub(super) async fn supervise(
     // The last lines of the log may be for the receiver.
     block_in_place(|| supervisor.reloader.exporter.finish());
     // Admin connections that are still open end with the process.
-    tasks.abort_all();
+    tasks.shutdown().await;
+    // Who does not answer is not waited for: nothing is under way any more.
+    let _ = timeout(LAST_WORDS, supervisor.keeper.records().close()).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -181,7 +195,7 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
             _ = signals.replace.recv() => {
                 let gateway = &supervisor.node.gateway;
                 let keeping = &supervisor.node.keeping;
-                if tokio::time::timeout(CHANGES, keeping.suspend()).await.is_err() {
+                if timeout(CHANGES, keeping.suspend()).await.is_err() {
                     tracing::error!(
                         "upgrade failed, this process goes on: a change is still being written"
                     );

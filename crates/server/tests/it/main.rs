@@ -27,6 +27,7 @@ mod limits;
 mod overload;
 mod prometheus;
 mod proxy;
+mod records;
 mod reload;
 mod requests;
 mod resilience;
