@@ -97,7 +97,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     discoverer.fill(&mut loaded.config);
     let config = Arc::new(loaded.config);
     let keeper = {
-        let _entered = runtime.enter();
+        let _context = runtime.enter();
         Arc::new(Keeper::new(records::open(&config)?))
     };
     let (traffic_file, saved) = TrafficFile::open(&data);

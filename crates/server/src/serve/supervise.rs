@@ -30,6 +30,7 @@ const DISCOVERY: Duration = Duration::from_secs(5);
 
 /// How long a successor's start waits for changes that are being written.
 const CHANGES: Duration = Duration::from_secs(5);
+
 /// How long an engine may take to hear that it is not needed any more.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -87,6 +88,7 @@ pub(super) async fn supervise(
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;
     });
     let mut tasks = JoinSet::new();
+    tasks.spawn(async move { keeper.keep().await });
     // A successor answers on the admin socket, which both have, when it has taken over: a change that it
     // made before would be lost if it were given up.
     let taking_over = match supervisor.former.take() {
@@ -96,7 +98,6 @@ pub(super) async fn supervise(
             None
         }
     };
-    tasks.spawn(async move { keeper.keep().await });
 
     let mut signals = Signals::listen(early)?;
     let (_, nothing) = mpsc::unbounded_channel();
