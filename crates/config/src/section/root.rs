@@ -10,7 +10,7 @@ use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
 use crate::diagnostic::Finding;
 use crate::model::{Config, EncodedSlash};
-use crate::node::Node;
+use crate::node::{Node, Value};
 use crate::reference::Reference;
 use crate::shape::{Record, Shape, field};
 use crate::value::address;
@@ -136,7 +136,7 @@ pub(crate) fn decode(
     let has_zone = object.written("zone").is_some();
 
     let mut declared = Declared::new(&upstream_entries, &policy_entries);
-    declared.is_incomplete = object.has_unknown() && object.written("routes").is_none();
+    declared.is_incomplete = object.written("routes").is_none() && has_unknown_list(&object);
     let upstreams: Vec<_> = upstream_entries
         .iter()
         .filter_map(|entry| upstream::decode(context, entry, has_zone))
@@ -201,6 +201,14 @@ pub(crate) fn decode(
         tracing,
         otlp,
         drain_timeout,
+    })
+}
+
+/// Whether there is a list under a key that means nothing: it may be the routes.
+fn has_unknown_list(object: &Object<'_>) -> bool {
+    let mut entries = object.node.entries().iter();
+    entries.any(|entry| {
+        matches!(entry.value.value, Value::Sequence(_)) && ROOT.field(&entry.key).is_none()
     })
 }
 

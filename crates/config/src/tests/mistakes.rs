@@ -294,7 +294,7 @@ fn a_mistake_is_not_reported_again_by_what_depends_on_it() {
                 "policies: {{p: {{}}}}\n{}",
                 two("upstream: a, polices: [p], mirror: {upstream: b}")
             ),
-            &["WR0119", "WR0103"],
+            &["WR0206", "WR0103"],
         ),
     ];
     for (text, expected) in cases {
