@@ -10,6 +10,7 @@
 //! of a request through the data plane.
 
 pub mod audit;
+pub mod backup;
 mod error;
 pub mod records;
 

@@ -30,6 +30,17 @@ impl Scope {
             Self::Tenant(tenant) => tenant.as_str(),
         }
     }
+
+    /// The scope of this name.
+    pub(crate) fn of_name(name: &str) -> Result<Self> {
+        if name == Self::Platform.name() {
+            return Ok(Self::Platform);
+        }
+        let tenant = name
+            .parse()
+            .map_err(|_| Error::internal("not the name of a scope"))?;
+        Ok(Self::Tenant(tenant))
+    }
 }
 
 /// Queries that all see the same state.
@@ -38,6 +49,15 @@ pub struct Read {
 }
 
 impl Read {
+    /// Reads within what is to be a change as well.
+    pub(crate) const fn within(transaction: OnEngine) -> Self {
+        Self { transaction }
+    }
+
+    pub(crate) fn into_transaction(self) -> OnEngine {
+        self.transaction
+    }
+
     /// All rows that a query finds.
     pub async fn all(&mut self, select: Select) -> Result<Vec<Row>> {
         self.transaction.fetch(select.into_statement()).await
