@@ -291,9 +291,9 @@ async fn a_backup_of_more_than_a_page_is_complete(engine: &str) {
     let source = fresh(engine).await;
     let tenant = organization(&source.records, "acme").await.unwrap();
     let scope = Scope::Tenant(tenant.clone());
-    for batch in 0..3 {
+    for batch in 0..2 {
         let mut write = source.records.write(&scope).await.unwrap();
-        for number in 0..1_000 {
+        for number in 0..1_100 {
             let values = [
                 ("name", Value::from(format!("{batch}-{number}"))),
                 ("description", Value::from("")),
@@ -307,7 +307,7 @@ async fn a_backup_of_more_than_a_page_is_complete(engine: &str) {
         write.commit(&scope, &entry("role.create")).await.unwrap();
     }
     let (summary, file) = saved(&source.records).await;
-    assert!(summary.tables.contains(&("roles".to_owned(), 3_000)));
+    assert!(summary.tables.contains(&("roles".to_owned(), 2_200)));
     let target = restored(engine, &file).await;
     let names = async |records: &Records| {
         let rows = records
@@ -514,12 +514,13 @@ async fn a_writer_that_has_no_room_is_told_of(engine: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_anywhere_is_found() {
     let source = fresh("sqlite").await;
-    furnish(&source.records).await.unwrap();
+    let tenant = organization(&source.records, "acme").await.unwrap();
+    for name in ["auditor", "editor", "owner"] {
+        role(&source.records, &tenant, name).await.unwrap();
+    }
     let (summary, file) = saved(&source.records).await;
-    let mut positions: Vec<usize> = (0..300).collect();
-    positions.extend((300..file.len()).step_by(file.len() / 400));
-    positions.extend(file.len() - 300..file.len());
-    for at in positions {
+    // Of a small file each byte: heads, digests, payloads of every kind of frame.
+    for at in 0..file.len() {
         for bit in [0, 7] {
             let mut copy = file.clone();
             copy[at] ^= 1 << bit;

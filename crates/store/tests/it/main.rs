@@ -5,6 +5,7 @@
 mod audit;
 mod backup;
 mod changes;
+mod crash;
 mod engines;
 mod isolation;
 mod migrations;
