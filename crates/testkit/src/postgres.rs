@@ -111,6 +111,11 @@ impl Postgres {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// What it has logged since it was started.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
     /// Ends the server, cutting whoever is connected.
     pub fn stop(&self) {
         let running = self.lock().take();

@@ -115,8 +115,7 @@ fn compare(head: &Head, end: &Head) -> std::result::Result<Verified, Broken> {
 }
 
 async fn end(read: &mut Read, scope: &Scope) -> Result<Head> {
-    let statement = Statement::new("SELECT audit_sequence, audit_hash FROM scopes WHERE id = ?")
-        .with(scope.name());
+    let statement = Statement::new("SELECT * FROM scopes WHERE id = ?").with(scope.name());
     let rows = read.fetch(statement).await?;
     Head::of(rows.first().ok_or(Error::Missing("scopes"))?)
 }
@@ -176,7 +175,11 @@ async fn check(
             _ => return broken(Fault::TextAltered),
         }
     }
-    Ok(Ok(Head { sequence, hash }))
+    Ok(Ok(Head {
+        sequence,
+        hash,
+        at: row.int("at")?,
+    }))
 }
 
 /// Whether the entry that is said to tell of this one's erasure does: it names its number.

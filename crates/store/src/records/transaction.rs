@@ -127,8 +127,7 @@ impl Write {
         if self.held.iter().any(|held| held.scope == *scope) {
             return Ok(());
         }
-        let mut statement =
-            Statement::new("SELECT audit_sequence, audit_hash FROM scopes WHERE id = ?");
+        let mut statement = Statement::new("SELECT * FROM scopes WHERE id = ?");
         statement.bind(scope.name());
         if self.changes.transaction.engine() == Engine::Postgres {
             statement.push(" FOR UPDATE");
@@ -145,11 +144,13 @@ impl Write {
     /// Makes the scope of a new organization, and holds it.
     pub async fn open_scope(&mut self, tenant: &TenantId) -> Result<()> {
         let head = Head::default();
-        let statement =
-            Statement::new("INSERT INTO scopes (id, audit_sequence, audit_hash) VALUES (?, ?, ?)")
-                .with(tenant.as_str())
-                .with(head.sequence)
-                .with(&head.hash[..]);
+        let statement = Statement::new(
+            "INSERT INTO scopes (id, audit_sequence, audit_hash, audit_at) VALUES (?, ?, ?, ?)",
+        )
+        .with(tenant.as_str())
+        .with(head.sequence)
+        .with(&head.hash[..])
+        .with(head.at);
         self.changes.transaction.execute(statement).await?;
         self.held.push(Held {
             scope: Scope::Tenant(tenant.clone()),
@@ -181,11 +182,13 @@ impl Write {
     pub async fn commit(mut self, scope: &Scope, entry: &Entry) -> Result<()> {
         self.tell(scope, entry).await?;
         for held in &self.held {
-            let statement =
-                Statement::new("UPDATE scopes SET audit_sequence = ?, audit_hash = ? WHERE id = ?")
-                    .with(held.head.sequence)
-                    .with(&held.head.hash[..])
-                    .with(held.scope.name());
+            let statement = Statement::new(
+                "UPDATE scopes SET audit_sequence = ?, audit_hash = ?, audit_at = ? WHERE id = ?",
+            )
+            .with(held.head.sequence)
+            .with(&held.head.hash[..])
+            .with(held.head.at)
+            .with(held.scope.name());
             self.changes.transaction.execute(statement).await?;
         }
         self.changes.transaction.commit().await

@@ -10,3 +10,4 @@ mod engines;
 mod isolation;
 mod migrations;
 mod outage;
+mod plans;
