@@ -25,9 +25,11 @@ mod cell;
 mod error;
 mod file;
 mod frame;
+mod reader;
 mod restore;
 mod save;
 mod summary;
 
 pub use error::{Error, Result};
-pub use summary::{Progress, Summary, check};
+pub use reader::check;
+pub use summary::{Progress, Summary};

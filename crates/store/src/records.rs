@@ -33,7 +33,7 @@ pub use value::Value;
 
 pub(crate) use catalogue::{Column, Kind, Table, table_names, tables};
 pub(crate) use engine::{OnEngine, Purpose};
-pub(crate) use migrate::{TABLE as MIGRATIONS_TABLE, Taken, pending, raise, taken};
+pub(crate) use migrate::{TABLE as MIGRATIONS_TABLE, Taken, lock, pending, raise, taken};
 pub(crate) use statement::Statement;
 
 use engine::Pools;

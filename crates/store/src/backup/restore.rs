@@ -6,12 +6,12 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::error::{Error, Result};
-use super::summary::{BackupReader, check};
-use super::summary::{Batch, Header, Progress, Summary, TableHeader};
+use super::reader::{BackupReader, Batch, check};
+use super::summary::{Header, Progress, Summary, TableHeader};
 use crate::Records;
 use crate::audit;
 use crate::records::{
-    MIGRATIONS_TABLE, OnEngine, Purpose, Read as ReadRecords, Scope, Statement, Table, Value,
+    MIGRATIONS_TABLE, OnEngine, Purpose, Read as ReadRecords, Scope, Statement, Table, Value, lock,
     raise, table_names, tables, taken,
 };
 
@@ -41,6 +41,7 @@ impl Records {
         let (header, mut source) = Source::open(reader).await?;
 
         let mut transaction = self.begin(Purpose::Write).await?;
+        lock(&mut transaction).await?;
         transaction.without_bounds().await?;
         check_empty(&mut transaction).await?;
         raise(&mut transaction, &header.migrations)

@@ -1,4 +1,5 @@
-//! The two engines. Every difference between them is in this file and in [`super::open`].
+//! The two engines. Every difference between them is in this file, in [`super::open`] and in
+//! [`super::catalogue`].
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;

@@ -120,14 +120,13 @@ impl Records {
     }
 }
 
-/// Takes, within a transaction of the caller's, the steps that lead to where another database was.
+/// Takes, within a transaction of the caller's that holds the [`lock`], the steps that lead to where another database was.
 ///
 /// # Errors
 /// [`SchemaMismatch`] if that one, or this one, is not this program's; [`SchemaMismatch::Beyond`] if
 /// this one is further already.
 pub(crate) async fn raise(transaction: &mut OnEngine, level: &[Taken]) -> Result<()> {
     pending(level)?;
-    lock(transaction).await?;
     let taken = taken(transaction).await?;
     pending(&taken)?;
     if taken.len() > level.len() {
@@ -168,8 +167,8 @@ const COLUMNS: &str = "(
     applied_at BIGINT NOT NULL
 );";
 
-/// SQLite's write transaction is a lock by itself.
-async fn lock(transaction: &mut OnEngine) -> Result<()> {
+/// Has others who change the schema wait. SQLite's write transaction is a lock by itself.
+pub(crate) async fn lock(transaction: &mut OnEngine) -> Result<()> {
     if transaction.engine() == Engine::Postgres {
         let timeout = STEP_TIMEOUT.as_millis();
         transaction

@@ -11,3 +11,4 @@ mod isolation;
 mod migrations;
 mod outage;
 mod plans;
+mod refusals;
