@@ -56,9 +56,11 @@ pub mod tls;
 mod trace;
 pub mod traffic;
 mod transform;
+mod trial;
 mod upstream;
 mod validate;
 pub mod websocket;
+mod whole;
 mod worker;
 
 pub use failure::Failure;

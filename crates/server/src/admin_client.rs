@@ -61,6 +61,38 @@ pub(crate) enum AdminError {
     },
 }
 
+/// An answer that says no.
+#[derive(Debug, Error)]
+#[error("{text}")]
+pub(crate) struct Refusal {
+    text: String,
+    problem: Option<serde_json::Value>,
+}
+
+impl Refusal {
+    /// What an answer other than 2xx says.
+    pub(crate) fn of(response: &Response) -> Self {
+        let problem = response.json().filter(serde_json::Value::is_object);
+        let member = |key: &str| problem.as_ref()?.get(key)?.as_str();
+        let text = match (member("message").or(member("detail")), member("help")) {
+            (Some(said), Some(help)) => format!("{said}; {help}"),
+            (Some(said), None) => said.to_owned(),
+            (None, _) => format!("the admin listener answered {}", response.status),
+        };
+        Self { text, problem }
+    }
+
+    /// The problem details (RFC 9457), if they came.
+    pub(crate) fn problem(&self) -> Option<&serde_json::Value> {
+        self.problem.as_ref()
+    }
+}
+
+/// Whether somebody listens there.
+pub(crate) fn is_reachable(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&reachable(address), CONNECT).is_ok()
+}
+
 /// Sends a request without a body and reads the whole answer within a time.
 pub(crate) fn request(
     address: SocketAddr,

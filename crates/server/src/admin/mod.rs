@@ -43,7 +43,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::log::Counters;
 use crate::otlp;
+use crate::records::Keeper;
 use crate::requests::Journal;
+use crate::serve::keeping::Permit;
 use crate::serve::{Node, Stage};
 use problem::Problem;
 
@@ -99,9 +101,10 @@ Add ?pretty to JSON answers for indentation.
 ";
 
 /// What the endpoints read.
-struct Shared {
-    node: Arc<Node>,
-    telemetry: Telemetry,
+pub(crate) struct Shared {
+    pub(crate) node: Arc<Node>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) keeper: Arc<Keeper>,
 }
 
 /// What is told of requests: counted, and kept.
@@ -120,11 +123,10 @@ type SharedState = State<Arc<Shared>>;
 /// all places are taken the connection that has been there longest gives way.
 pub(crate) async fn serve(
     listener: TcpListener,
-    node: Arc<Node>,
-    telemetry: Telemetry,
+    shared: Shared,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = router(Arc::new(Shared { node, telemetry }));
+    let router = router(Arc::new(shared));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut oldest_first = VecDeque::new();
@@ -277,17 +279,26 @@ async fn version() -> Response {
     })
 }
 
-/// Refuses a change that is to outlive the process while another one is taking over: it may have read
-/// already what would be written now.
-fn check_takes_changes(node: &Node) -> Result<(), Problem> {
-    if node.takes_changes() {
-        return Ok(());
+/// Permission for a change that is to outlive the process.
+async fn permit(node: &Node) -> Result<Permit, Problem> {
+    if node.stage() == Stage::Draining {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ending",
+            "The process is about to end, or was replaced; ask again in a moment.",
+        )
+        .retry_after(1));
     }
-    Err(Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "ending",
-        "The process is about to end, or to be replaced; ask again in a moment.",
-    ))
+    node.keeping.permit().await.ok_or_else(upgrading)
+}
+
+fn upgrading() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "upgrading",
+        "An upgrade is under way, and nothing can be changed until it is over; ask again in a moment.",
+    )
+    .retry_after(1)
 }
 
 /// A request's body, whole.

@@ -1,7 +1,7 @@
 //! Problem details (RFC 9457) with extension members.
 
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,6 +12,8 @@ pub(super) struct Problem {
     status: StatusCode,
     reason: &'static str,
     detail: &'static str,
+    /// Seconds after which the same may be asked again (RFC 9110 §10.2.3).
+    retry_after: Option<u16>,
     members: Option<Box<Map<String, Value>>>,
 }
 
@@ -22,8 +24,15 @@ impl Problem {
             status,
             reason,
             detail,
+            retry_after: None,
             members: None,
         }
+    }
+
+    /// Says when to ask again.
+    pub(super) fn retry_after(mut self, seconds: u16) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// Adds an extension member (RFC 9457 §3.2).
@@ -60,6 +69,12 @@ impl IntoResponse for Problem {
         let media_type = HeaderValue::from_static(weir_core::Problem::MEDIA_TYPE);
         // Strings and JSON values can always be written.
         let text = serde_json::to_vec(&members).unwrap_or_default();
-        (self.status, [(CONTENT_TYPE, media_type)], text).into_response()
+        let mut response = (self.status, [(CONTENT_TYPE, media_type)], text).into_response();
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use weir_discovery::{Discoverer, Registered, Registration, RegistrationError};
 
+use super::SharedState;
 use super::problem::Problem;
-use super::{Shared, SharedState};
 
 /// What a target says of itself.
 #[derive(Deserialize)]
@@ -83,7 +83,7 @@ impl From<Problem> for Refusal {
 }
 
 pub(super) async fn list(State(shared): SharedState, Path(upstream): Path<String>) -> Outcome {
-    let registered = registered(&shared, upstream).await?;
+    let registered = shared.node.discoverer.registered(&upstream)?;
     Ok(super::json(&Targets {
         targets: registered.into_iter().map(Target::from).collect(),
     }))
@@ -93,22 +93,15 @@ pub(super) async fn show(
     State(shared): SharedState,
     Path((upstream, id)): Path<(String, String)>,
 ) -> Outcome {
-    let registered = registered(&shared, upstream).await?;
+    let registered = shared.node.discoverer.registered(&upstream)?;
     let found = registered.into_iter().find(|one| one.id == id);
     let target = found.ok_or(RegistrationError::NotRegistered)?;
     Ok(super::json(&Target::from(target)))
 }
 
-async fn registered(
-    shared: &Shared,
-    upstream: String,
-) -> Result<Vec<Registered>, RegistrationError> {
-    let discoverer = shared.node.discoverer.clone();
-    blocking(move || discoverer.registered(&upstream)).await
-}
-
 /// With a body it registers, or renews and perhaps changes what is registered; without one it
-/// renews.
+/// renews. To renew is always possible, also while a successor starts: if that fails, no target may have
+/// expired meanwhile.
 pub(super) async fn register(
     State(shared): SharedState,
     Path((upstream, id)): Path<(String, String)>,
@@ -117,10 +110,9 @@ pub(super) async fn register(
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
     authorise(&discoverer, &upstream, &headers)?;
-    super::check_takes_changes(&shared.node)?;
     let body = super::read(body).await?;
     if body.trim_ascii().is_empty() {
-        let renewed = blocking(move || discoverer.renew(&upstream, &id)).await?;
+        let renewed = discoverer.renew(&upstream, &id)?;
         return Ok(super::json(&Target::from(renewed)));
     }
     let Ok(announced) = serde_json::from_slice::<Announcement>(&body) else {
@@ -133,8 +125,15 @@ pub(super) async fn register(
         weight: announced.weight,
         zone: announced.zone,
     };
-    let (is_new, registered) =
-        blocking(move || discoverer.register(&upstream, &id, &registration)).await?;
+    if let Some(renewed) = discoverer.renew_as(&upstream, &id, &registration)? {
+        return Ok(super::json(&Target::from(renewed)));
+    }
+    let permit = super::permit(&shared.node).await?;
+    let registering = move || {
+        let _permit = permit;
+        discoverer.register(&upstream, &id, &registration)
+    };
+    let (is_new, registered) = blocking(registering).await?;
     let status = match is_new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -149,8 +148,12 @@ pub(super) async fn deregister(
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
     authorise(&discoverer, &upstream, &headers)?;
-    super::check_takes_changes(&shared.node)?;
-    blocking(move || discoverer.deregister(&upstream, &id)).await?;
+    let permit = super::permit(&shared.node).await?;
+    let leaving = move || {
+        let _permit = permit;
+        discoverer.deregister(&upstream, &id)
+    };
+    blocking(leaving).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -170,7 +173,7 @@ fn authorise(
     discoverer.authorise(upstream, token)
 }
 
-/// A registration is on disk before it is confirmed, and until then others wait for it.
+/// A registration is on disk before it is confirmed.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RegistrationError> + Send + 'static,
 ) -> Result<T, RegistrationError> {

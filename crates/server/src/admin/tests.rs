@@ -248,7 +248,7 @@ async fn routes_and_upstreams_count_what_was_served() {
     );
     assert_eq!(
         canary["mirror"],
-        json!({ "upstream": "catalog", "percent": 100 })
+        json!({ "upstream": "catalog", "percent": 100.0 })
     );
     assert_eq!(canary["upstream"], Value::Null);
     assert_eq!(routes["unrouted"]["requests"]["total"], 0);

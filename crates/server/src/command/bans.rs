@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
-use super::reload::configured_admin;
+use super::admin_address;
 use super::upstreams::short;
-use crate::admin_client;
+use crate::admin_client::{self, Refusal};
 use crate::cli::Global;
 use crate::log::printable;
 use crate::output::{Output, Style};
@@ -42,10 +42,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = admin_address::find(arguments.admin, global, output)?;
     match arguments.lift {
         Some(address) => lift(admin, address, output),
         None => list(admin, output),
@@ -55,7 +52,7 @@ pub(crate) fn run(
 fn list(admin: SocketAddr, output: &Output) -> anyhow::Result<ExitCode> {
     let response = admin_client::request(admin, "GET", "/v1/bans", WITHIN)?;
     if response.status != 200 {
-        bail!("the admin listener answered {}", response.status);
+        return Err(Refusal::of(&response).into());
     }
     let body = response
         .json()
@@ -86,20 +83,19 @@ fn lift(admin: SocketAddr, address: IpAddr, output: &Output) -> anyhow::Result<E
     let path = format!("/v1/bans/{address}");
     let response = admin_client::request(admin, "DELETE", &path, WITHIN)?;
     let body = response.json().unwrap_or_default();
-    if output.json {
-        output.print_json(&body)?;
-    }
     match response.status {
-        200 => {
-            if !output.json {
-                output.print(&format!("{address} is served again\n"))?;
-            }
+        200 if output.json => {
+            output.print_json(&body)?;
             Ok(ExitCode::SUCCESS)
         }
-        404 => {
+        200 => {
+            output.print(&format!("{address} is served again\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        404 if !output.json => {
             output.note(&format!("{address} is not banned\n"));
             Ok(ExitCode::FAILURE)
         }
-        status => bail!("the admin listener answered {status}"),
+        _ => Err(Refusal::of(&response).into()),
     }
 }

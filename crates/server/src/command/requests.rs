@@ -13,8 +13,8 @@ use clap::Args;
 use form_urlencoded::Serializer;
 use serde_json::Value;
 
-use super::reload::configured_admin;
-use crate::admin_client::{self, AdminError, Response};
+use super::admin_address;
+use crate::admin_client::{self, AdminError, Refusal};
 use crate::cli::Global;
 use crate::output::Output;
 
@@ -118,10 +118,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = admin_address::find(arguments.admin, global, output)?;
     if let Some(id) = &arguments.id {
         return show(admin, id, output);
     }
@@ -177,7 +174,7 @@ fn show(admin: SocketAddr, id: &str, output: &Output) -> anyhow::Result<ExitCode
 fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", path, WITHIN)?;
     if response.status != 200 {
-        bail!("{}", refusal(&response));
+        return Err(Refusal::of(&response).into());
     }
     let mut body = response
         .json()
@@ -186,15 +183,6 @@ fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<Vec<Value>> {
         Value::Array(requests) => Ok(requests),
         _ => bail!("the answer of the admin listener has no requests"),
     }
-}
-
-/// What the admin listener says against it.
-fn refusal(response: &Response) -> String {
-    let problem = response.json().unwrap_or_default();
-    let text = |key: &str| problem[key].as_str().map(str::to_owned);
-    text("message")
-        .or_else(|| text("detail"))
-        .unwrap_or_else(|| format!("the admin listener answered {}", response.status))
 }
 
 #[expect(
@@ -215,7 +203,7 @@ fn follow(admin: SocketAddr, path: &str, output: &Output) -> anyhow::Result<Exit
         });
         std::mem::replace(&mut outcome, Ok(()))?;
         match ended {
-            Ok(Some(response)) => bail!("{}", refusal(&response)),
+            Ok(Some(response)) => return Err(Refusal::of(&response).into()),
             // A Weir that restarts is not there for a moment.
             Ok(None) => output.note("Weir ended, or restarts; asking again\n"),
             Err(error @ AdminError::Malformed { .. }) => return Err(error.into()),

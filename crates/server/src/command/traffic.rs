@@ -13,8 +13,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use self::share::{Percent, Share};
-use super::reload::configured_admin;
-use crate::admin_client::{self, Response};
+use super::admin_address;
+use crate::admin_client::{self, Refusal, Response};
 use crate::cli::Global;
 use crate::output::Output;
 
@@ -113,10 +113,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = admin_address::find(arguments.admin, global, output)?;
     let (route, change, watched) = match &arguments.action {
         None => return show(admin, None, output),
         Some(Action::Show { route }) => return show(admin, route.as_deref(), output),
@@ -182,12 +179,7 @@ fn accepted(response: &Response) -> anyhow::Result<Value> {
     if (200..300).contains(&response.status) {
         return Ok(body);
     }
-    let said = body["message"].as_str().or(body["detail"].as_str());
-    match (said, body["help"].as_str()) {
-        (Some(said), Some(help)) => bail!("{said}; {help}"),
-        (Some(said), None) => bail!("{said}"),
-        (None, _) => bail!("the admin listener answered {}", response.status),
-    }
+    Err(Refusal::of(response).into())
 }
 
 /// All splits, as `/v1/traffic` tells them.

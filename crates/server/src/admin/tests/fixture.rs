@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use weir_config::model::{Discovery, DiscoverySource, HeaderRules, PolicyKind};
@@ -14,6 +15,8 @@ use weir_config::{Config, LoadOptions};
 use weir_core::Secret;
 use weir_discovery::{Discoverer, Pod};
 use weir_gateway::Gateway;
+use weir_store::Records;
+use weir_store::records::{Address, Options};
 
 use super::*;
 use crate::serve::traffic_file::TrafficFile;
@@ -137,6 +140,7 @@ pub(in crate::admin) struct Admin {
     stop: Option<oneshot::Sender<()>>,
     serving: JoinSet<()>,
     _script: JoinSet<()>,
+    _records: TempDir,
 }
 
 impl Admin {
@@ -176,6 +180,10 @@ impl Admin {
                 let _ = answer.send(outcome);
             }
         });
+        let records = tempfile::tempdir().expect("a directory");
+        let file = records.path().join("weir.db");
+        let options = Options::new(Address::Sqlite(file));
+        let keeper = Arc::new(Keeper::new(Records::open(&options).expect("records")));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -185,8 +193,11 @@ impl Admin {
         let mut serving = JoinSet::new();
         serving.spawn(serve(
             listener,
-            Arc::clone(&node),
-            Telemetry::default(),
+            Shared {
+                node: Arc::clone(&node),
+                telemetry: Telemetry::default(),
+                keeper,
+            },
             shutdown,
         ));
         Self {
@@ -197,6 +208,7 @@ impl Admin {
             stop: Some(stop),
             serving,
             _script: script,
+            _records: records,
         }
     }
 

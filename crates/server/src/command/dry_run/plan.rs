@@ -25,7 +25,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What happens to a request that a route takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Plan {
     pub(super) route: String,
     /// The route's place in the file, from 0.
@@ -46,7 +46,7 @@ pub(super) struct Policy {
 }
 
 /// Where the answer comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Towards {
     Upstream {

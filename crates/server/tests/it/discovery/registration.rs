@@ -36,6 +36,10 @@ fn targets_come_renew_and_go() {
     // The last one falls silent, and stays.
     assert_eq!(lost(&weir), "every registration has expired");
     assert_eq!(weir.get("/").text(), "ok");
+    // Who knows that it is gone for good takes it out.
+    let gone = send(&weir, "DELETE", "/v1/upstreams/up/targets/a", None, "");
+    assert_eq!(gone.status(), 204);
+    wait_until("nobody is left", || targets(&weir).is_empty());
 
     assert_eq!(register(&weir, "c", &second), 201);
     wait_for_targets(&weir, &[second.address]);

@@ -105,6 +105,25 @@ impl Setup {
         self.launch()
     }
 
+    /// Runs a command with the file that is there.
+    pub fn run(&self, command: &str, arguments: &[&str]) -> Ran {
+        let output = self.command(command, arguments).output().unwrap();
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// A command with the file that is there.
+    pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
+        let mut weir = Command::new(env!("CARGO_BIN_EXE_weir"));
+        weir.args([command, "--color", "never", "-c"])
+            .arg(self.path("weir.yaml"))
+            .args(arguments);
+        weir
+    }
+
     /// Starts it with the file that is there.
     pub fn launch(self) -> Weir {
         let binary = env!("CARGO_BIN_EXE_weir");
@@ -274,21 +293,12 @@ impl Weir {
 
     /// Runs another command with the same configuration.
     pub fn run(&self, command: &str, arguments: &[&str]) -> Ran {
-        let output = self.command(command, arguments).output().unwrap();
-        Ran {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        self.setup.run(command, arguments)
     }
 
     /// Another command with the same configuration.
     pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
-        let mut weir = Command::new(env!("CARGO_BIN_EXE_weir"));
-        weir.args([command, "--color", "never", "-c"])
-            .arg(self.setup.path("weir.yaml"))
-            .args(arguments);
-        weir
+        self.setup.command(command, arguments)
     }
 
     /// Sends one request on a connection of its own.
