@@ -61,7 +61,7 @@ pub enum Error {
         broken: Broken,
     },
     /// The file could not be written or read.
-    #[error("{0}")]
+    #[error(transparent)]
     File(#[from] io::Error),
     /// The database could not be read or written.
     #[error(transparent)]

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -17,6 +18,10 @@ use crate::records::{OnEngine, Purpose, Statement, Table, Value, pending, tables
 
 /// Rows that one query asks for: each ends well within what a statement may take.
 const PAGE: usize = 1_000;
+
+/// After each frame, how often the time that it took: others are at work, and none of them is to notice.
+/// It takes the longer the more they have to do.
+const REST: u32 = 3;
 
 /// Bytes of a frame before it is packed, but for a row that is larger.
 const FRAME: usize = 256 * 1024;
@@ -114,6 +119,7 @@ async fn save<W: Write + Send + 'static>(
 ) -> Result<()> {
     let mut frame = number.to_be_bytes().to_vec();
     let mut after = None;
+    let mut begin = Instant::now();
     loop {
         let mut rows = transaction.stream(page(table, after.take()))?;
         let mut count = 0;
@@ -135,6 +141,8 @@ async fn save<W: Write + Send + 'static>(
                 if !is_heard {
                     return Err(sink.fault().await);
                 }
+                tokio::time::sleep(begin.elapsed() * REST).await;
+                begin = Instant::now();
             }
         }
         drop(rows);
