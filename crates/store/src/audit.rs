@@ -17,4 +17,5 @@ mod verify;
 pub(crate) use chain::{Head, append};
 pub use entry::{Actor, Change, Entry, Origin, Subject};
 pub use query::{Query, Recorded};
+pub(crate) use verify::verify;
 pub use verify::{Broken, ERASURE, Fault, Verified};
