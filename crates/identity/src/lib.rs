@@ -1,0 +1,43 @@
+//! Who there is and what they may do: organizations, people, their roles, and how they sign in.
+//!
+//! One service, [`Identity`], on the records: plain functions, of which each change takes the
+//! [`Caller`] and tells the audit in the same transaction. What was typed by people is checked here
+//! ([`Error::Invalid`] names the field), so that every surface refuses the same.
+//!
+//! What it does not do: it speaks no HTTP and sets no cookies, and it does not ask for each call
+//! whether the caller may make it. A surface asks [`Identity::authorize`]; here it is held that nobody
+//! gives a right that they do not have themselves, and that the last owner stays.
+
+mod caller;
+mod email;
+mod erase;
+mod error;
+mod membership;
+mod options;
+mod organization;
+mod page;
+mod permission;
+mod reader;
+mod role;
+mod settings;
+mod tables;
+mod text;
+mod throttle;
+mod trash;
+mod user;
+
+pub use caller::Caller;
+pub use email::Email;
+pub use erase::{Certificate, ErasedChain};
+pub use error::{Error, Result};
+pub use membership::{Belonging, Membership};
+pub use options::{Identity, Options};
+pub use organization::{
+    NewOrganization, Organization, OrganizationFilter, OrganizationOrder, OrganizationUpdate,
+};
+pub use page::{Key, Listing, Page, Position};
+pub use permission::{Permission, Permissions};
+pub use role::{Assigned, BuiltIn, NewRole, Role, RoleUpdate};
+pub use settings::{Branding, Limits, Settings};
+pub use trash::{Purged, Trashed};
+pub use user::{NewUser, User, UserFilter, UserOrder, UserUpdate};
