@@ -108,9 +108,7 @@ impl Identity {
         self.may_assign(&mut *write, caller, tenant, role).await?;
         let found = write.first(USERS.rows().select().with_id(user)).await?;
         found.ok_or(Error::Missing("user"))?;
-        let id = self
-            .insert_member(&mut write, caller, tenant, user, role)
-            .await?;
+        let id = self.insert_member(&mut write, tenant, user, role).await?;
         let row = write.first(Membership::select(tenant).with_id(&id)).await?;
         let member = Membership::of(&row.ok_or(Error::Missing("member"))?)?;
         let entry = caller.entry("member.add", "member", &id, made(state(user, role)));
@@ -122,7 +120,6 @@ impl Identity {
     pub(crate) async fn insert_member(
         &self,
         write: &mut weir_store::records::Write,
-        _caller: &Caller,
         tenant: &TenantId,
         user: &Id,
         role: &Assigned,

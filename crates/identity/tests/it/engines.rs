@@ -2,7 +2,9 @@
 
 use tempfile::TempDir;
 use weir_core::{Id, Secret, TenantId};
-use weir_identity::{Assigned, BuiltIn, Caller, Identity, NewOrganization, NewUser, Options, User};
+use weir_identity::{
+    Assigned, BuiltIn, Caller, Hashing, Identity, NewOrganization, NewUser, Options, User,
+};
 use weir_store::Records;
 use weir_store::audit::{Actor, Origin, Query, Recorded};
 use weir_store::records::{Address, Options as RecordsOptions, Scope};
@@ -17,8 +19,13 @@ pub(crate) struct Fresh {
 
 pub(crate) fn options() -> Options {
     Options {
-        public_url: "https://weir.example".to_owned(),
-        key: Secret::new([7; 32]),
+        // As cheap as it can be: what a hash costs is not what is tested.
+        hashing: Hashing {
+            memory: 64,
+            passes: 1,
+            ..Hashing::default()
+        },
+        ..Options::new("https://weir.example", Secret::new([7; 32]))
     }
 }
 
@@ -37,7 +44,7 @@ pub(crate) async fn fresh(engine: &str) -> Fresh {
     };
     let records = Records::open(&RecordsOptions::new(address)).unwrap();
     records.migrate().await.unwrap();
-    let identity = Identity::new(records.clone(), options());
+    let identity = Identity::new(records.clone(), options()).unwrap();
     identity.prepare().await.unwrap();
     Fresh {
         identity,
