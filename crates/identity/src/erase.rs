@@ -185,9 +185,10 @@ async fn remove_rows(
         *removed.entry("one_time_tokens").or_default() += tokens;
         let outbox = MAIL_OUTBOX.rows();
         mail += write.remove(outbox, "recipient = ?", [email]).await?;
-        let subject = throttle::account(email);
-        let rows = THROTTLES.rows();
-        throttles += write.remove(rows, "subject = ?", [&subject[..]]).await?;
+        for subject in [throttle::account(email), throttle::mail(email)] {
+            let rows = THROTTLES.rows();
+            throttles += write.remove(rows, "subject = ?", [&subject[..]]).await?;
+        }
     }
     removed.insert("invitations", invitations);
     removed.insert("mail_outbox", mail);

@@ -69,7 +69,7 @@ impl Identity {
         }
         let id = Id::new("eml");
         let sealed = Sealed {
-            subject: letter.subject(),
+            subject: letter.subject().to_owned(),
             text: letter.text(),
         };
         let text = zeroize::Zeroizing::new(serde_json::to_vec(&sealed).map_err(Error::internal)?);
@@ -185,8 +185,8 @@ fn purpose(id: &Id) -> String {
 }
 
 fn delay(attempts: i64) -> Duration {
-    let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(16);
-    (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY)
+    let doublings = (attempts - 1).clamp(0, 16);
+    (FIRST_DELAY * (1 << doublings)).min(LONGEST_DELAY)
 }
 
 fn is_hopeless(row: &Row) -> Result<bool> {

@@ -221,6 +221,7 @@ impl Identity {
     pub async fn find_organization(&self, id_or_slug: &str) -> Result<Organization> {
         match id_or_slug.parse() {
             Ok(id) => self.organization(&id).await,
+            Err(_) if !text::is_label(id_or_slug) => Err(Error::Missing("organization")),
             Err(_) => {
                 let select = ORGANIZATIONS.rows().select();
                 self.first_organization(select.filter("slug = ?", [id_or_slug]))
@@ -246,10 +247,10 @@ impl Identity {
             select = select.trashed();
         }
         if let Some(slug) = &filter.slug {
-            select = select.filter("slug >= ? AND slug < ?", prefix_bounds(slug));
+            select = select.filter("slug >= ? AND slug < ?", prefix_bounds("slug", slug)?);
         }
         if let Some(name) = &filter.name {
-            select = select.filter("name >= ? AND name < ?", prefix_bounds(name));
+            select = select.filter("name >= ? AND name < ?", prefix_bounds("name", name)?);
         }
         if let Some(is_suspended) = filter.is_suspended {
             let condition = match is_suspended {

@@ -122,9 +122,13 @@ pub(crate) async fn page<T>(
 
 /// The bounds of texts that begin with `prefix`, for `column >= ? AND column < ?`: an index serves
 /// them, on both engines.
-pub(crate) fn prefix_bounds(prefix: &str) -> [Value; 2] {
-    [
+pub(crate) fn prefix_bounds(field: &'static str, prefix: &str) -> Result<[Value; 2]> {
+    // No text has one, and no engine takes one.
+    if prefix.contains('\0') {
+        return Err(Error::invalid(field, "has characters that are not text"));
+    }
+    Ok([
         Value::from(prefix),
         Value::from(format!("{prefix}{}", char::MAX)),
-    ]
+    ])
 }

@@ -119,6 +119,12 @@ impl Activity {
     }
 }
 
+/// What a client says of itself, shortened, and without what no list should show.
+fn line(agent: &str) -> String {
+    let chars = agent.chars().filter(|char| !char.is_control());
+    chars.take(MOST_AGENT).collect()
+}
+
 /// Begins a session. Always a new token: one that was there before signing in is worth nothing.
 pub(crate) async fn begin(
     changes: &mut Changes,
@@ -136,7 +142,7 @@ pub(crate) async fn begin(
         last_seen_at: now,
         expires_at: later(now, LONGEST)?,
         address: caller.origin.address.clone(),
-        agent: agent.map(|agent| agent.chars().take(MOST_AGENT).collect()),
+        agent: agent.map(line),
         is_two_factor,
     };
     let values = [

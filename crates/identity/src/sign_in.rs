@@ -54,10 +54,11 @@ impl Identity {
     /// # Errors
     /// [`Error::Refused`], whatever was wrong; [`Error::Throttled`]; [`Error::Busy`].
     pub async fn sign_in(&self, caller: &Caller, email: &str, password: &Password) -> Result<Step> {
-        // What is no address is nobody's, and counted like one.
-        let email = match Email::parse(email) {
-            Ok(email) => email.as_str().to_owned(),
-            Err(_) => email.trim().to_lowercase().chars().take(254).collect(),
+        let parsed = Email::parse(email).ok();
+        // What is no address is nobody's, but counted and told like one.
+        let email = match &parsed {
+            Some(email) => email.as_str().to_owned(),
+            None => email.trim().to_lowercase().chars().take(254).collect(),
         };
         let address = caller.origin.address.as_deref();
         let mut counted = vec![Counted::account(&email)];
@@ -66,8 +67,14 @@ impl Identity {
         if password.is_too_long() {
             return Err(REFUSED);
         }
-        let select = USERS.rows().select().filter("email = ?", [&email]);
-        let row = self.records.first(select).await?;
+        let row = match &parsed {
+            Some(email) => {
+                let select = USERS.rows().select();
+                let select = select.filter("email = ?", [email.as_str()]);
+                self.records.first(select).await?
+            }
+            None => None,
+        };
         let account = row.as_ref().map(Account::of).transpose()?;
         let hash = account
             .as_ref()

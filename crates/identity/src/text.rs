@@ -43,15 +43,7 @@ const RESERVED: [&str; 24] = [
 
 /// The name of an organization in addresses: a label of a host name (RFC 1123 §2.1) in lower case.
 pub(crate) fn slug(text: &str) -> Result<String> {
-    let is_label = (2..=63).contains(&text.len())
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-        // What a label with "--" in third place means is another standard's (RFC 5891 §4.2.3.1).
-        && !text.contains("--")
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if !is_label {
+    if !is_label(text) {
         return Err(Error::invalid(
             "slug",
             "is 2 to 63 lower-case letters, digits and single hyphens, with none at its ends",
@@ -61,6 +53,18 @@ pub(crate) fn slug(text: &str) -> Result<String> {
         return Err(Error::invalid("slug", "is a reserved name"));
     }
     Ok(text.to_owned())
+}
+
+/// Whether it has the form of a slug, reserved or not.
+pub(crate) fn is_label(text: &str) -> bool {
+    (2..=63).contains(&text.len())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        // What a label with "--" in third place means is another standard's (RFC 5891 §4.2.3.1).
+        && !text.contains("--")
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 #[cfg(test)]

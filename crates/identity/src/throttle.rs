@@ -58,7 +58,7 @@ impl Counted {
     /// Mail sent to one address because somebody asked for it.
     pub(crate) fn mail(email: &str) -> Self {
         Self {
-            subject: subject("mail", email.as_bytes()),
+            subject: mail(email),
             free: 3,
             most: Duration::from_secs(3_600),
         }
@@ -66,12 +66,9 @@ impl Counted {
 
     /// How long to wait after so many failures.
     fn delay(&self, failures: i64) -> Duration {
-        match u32::try_from(failures - self.free) {
-            Ok(beyond @ 1..) => {
-                let seconds = 1_u64 << (beyond - 1).min(30);
-                Duration::from_secs(seconds).min(self.most)
-            }
-            _ => Duration::ZERO,
+        match (failures - self.free).clamp(0, 30) {
+            0 => Duration::ZERO,
+            beyond => Duration::from_secs(1 << (beyond - 1)).min(self.most),
         }
     }
 }

@@ -171,7 +171,7 @@ impl Identity {
             select = select.trashed();
         }
         if let Some(email) = &filter.email {
-            let bounds = prefix_bounds(&email.to_ascii_lowercase());
+            let bounds = prefix_bounds("email", &email.to_ascii_lowercase())?;
             select = select.filter("email >= ? AND email < ?", bounds);
         }
         if let Some(is_suspended) = filter.is_suspended {

@@ -19,12 +19,14 @@ pub(crate) enum Letter<'a> {
 }
 
 impl Letter<'_> {
-    pub(super) fn subject(&self) -> String {
+    /// No name of others' choice: what they write there can look like an encoded word (RFC 2047 §2),
+    /// which mail programs would show as something else.
+    pub(super) const fn subject(&self) -> &'static str {
         match self {
-            Self::Invitation { organization, .. } => format!("Invitation to {organization}"),
-            Self::Verify { .. } => "Confirm your e-mail address".to_owned(),
-            Self::Reset { .. } => "Set a new password".to_owned(),
-            Self::PasswordChanged { .. } => "Your password was changed".to_owned(),
+            Self::Invitation { .. } => "You are invited",
+            Self::Verify { .. } => "Confirm your e-mail address",
+            Self::Reset { .. } => "Set a new password",
+            Self::PasswordChanged { .. } => "Your password was changed",
         }
     }
 

@@ -3,11 +3,12 @@
 use tempfile::TempDir;
 use weir_core::{Id, Secret, TenantId};
 use weir_identity::{
-    Assigned, BuiltIn, Caller, Hashing, Identity, NewOrganization, NewUser, Options, User,
+    Assigned, BuiltIn, Caller, Hashing, Identity, NewOrganization, NewUser, Options, Result,
+    SignedIn, Step, User,
 };
 use weir_store::Records;
 use weir_store::audit::{Actor, Origin, Query, Recorded};
-use weir_store::records::{Address, Options as RecordsOptions, Scope};
+use weir_store::records::{Address, Options as RecordsOptions, PlatformTable, Scope, Value};
 use weir_testkit::Postgres;
 
 /// A service on records that nobody was on before.
@@ -29,8 +30,14 @@ pub(crate) fn options() -> Options {
     }
 }
 
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
 /// `engine`: `sqlite` or `postgres`.
 pub(crate) async fn fresh(engine: &str) -> Fresh {
+    fresh_with(engine, options()).await
+}
+
+pub(crate) async fn fresh_with(engine: &str, options: Options) -> Fresh {
     let (address, directory) = match engine {
         "sqlite" => {
             let directory = tempfile::tempdir().unwrap();
@@ -44,7 +51,7 @@ pub(crate) async fn fresh(engine: &str) -> Fresh {
     };
     let records = Records::open(&RecordsOptions::new(address)).unwrap();
     records.migrate().await.unwrap();
-    let identity = Identity::new(records.clone(), options()).unwrap();
+    let identity = Identity::new(records.clone(), options).unwrap();
     identity.prepare().await.unwrap();
     Fresh {
         identity,
@@ -85,6 +92,30 @@ pub(crate) fn operator() -> Caller {
     }
 }
 
+/// Somebody of whom nothing is known yet but from where they come.
+pub(crate) fn client() -> Caller {
+    Caller {
+        actor: Actor::Anonymous,
+        origin: Origin {
+            name: None,
+            address: Some("198.51.100.7".to_owned()),
+            agent: Some("curl/8".to_owned()),
+        },
+        request_id: None,
+    }
+}
+
+/// Tries to sign in.
+pub(crate) async fn sign_in(identity: &Identity, email: &str, password: &str) -> Result<Step> {
+    identity.sign_in(&client(), email, &password.into()).await
+}
+
+/// The token that a link has behind its `#`.
+pub(crate) fn token_of(link: &Secret<String>) -> Secret<String> {
+    let (_, token) = link.expose().split_once('#').unwrap();
+    Secret::new(token.to_owned())
+}
+
 /// Somebody with an account.
 pub(crate) fn by(user: &User) -> Caller {
     Caller {
@@ -118,6 +149,39 @@ impl Fresh {
             name: format!("Person of {email}"),
         };
         self.identity.create_user(&operator(), new).await.unwrap()
+    }
+
+    /// Somebody new who can sign in.
+    pub(crate) async fn person(&self, email: &str) -> User {
+        let user = self.user(email).await;
+        let link = self.identity.issue_reset(&operator(), &user.id).await;
+        let token = token_of(&link.unwrap());
+        self.identity
+            .reset_password(&client(), &token, &PASSWORD.into())
+            .await
+            .unwrap();
+        self.identity.user(&user.id).await.unwrap()
+    }
+
+    /// A session of somebody who has no second factor.
+    pub(crate) async fn signed_in(&self, email: &str, password: &str) -> SignedIn {
+        match sign_in(&self.identity, email, password).await.unwrap() {
+            Step::SignedIn(signed_in) => signed_in,
+            Step::SecondFactor(_) => panic!("a second factor is asked for"),
+        }
+    }
+
+    /// Moves a point in time of all rows, as if time had passed.
+    pub(crate) async fn set_time(&self, table: &'static str, column: &'static str, by: i64) {
+        let rows = PlatformTable::new(table).rows();
+        for row in self.records.all(rows.select()).await.unwrap() {
+            let mut write = self.records.write_unaudited().await.unwrap();
+            let time = row.int(column).unwrap() + by * 1_000_000;
+            let values = [(column, Value::from(time))];
+            let id = row.id("id").unwrap();
+            write.update(rows, &id, None, values).await.unwrap();
+            write.commit().await.unwrap();
+        }
     }
 
     /// Somebody new with a role in an organization; the identifier of the membership as well.

@@ -4,6 +4,14 @@
 
 mod engines;
 mod erase;
+mod invitations;
+mod letters;
+mod mail_server;
 mod organizations;
+mod passwords;
 mod roles;
+mod second_factor;
+mod sessions;
+mod setup;
+mod sign_in;
 mod users;

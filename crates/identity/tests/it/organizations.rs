@@ -66,10 +66,8 @@ async fn an_organization_lives_and_its_audit_tells(engine: &str) {
         .await
         .unwrap();
     assert!(suspended.suspended_at.is_some());
-    assert_eq!(
-        identity.suspended_organizations().await.unwrap(),
-        [acme.id.clone()]
-    );
+    let all = identity.suspended_organizations().await.unwrap();
+    assert_eq!(all, std::slice::from_ref(&acme.id));
     let resumed = identity
         .resume_organization(&operator(), &acme.id, Some(3))
         .await
@@ -141,6 +139,13 @@ async fn what_is_not_acceptable_changes_nothing(engine: &str) {
         assert!(
             matches!(refused, Err(Error::Invalid { field: "slug", .. })),
             "{slug}"
+        );
+    }
+    for nothing in ["", "a\0b", "org_", "' OR 1=1 --", "xn--e1a"] {
+        let found = identity.find_organization(nothing).await;
+        assert!(
+            matches!(found, Err(Error::Missing("organization"))),
+            "{nothing}"
         );
     }
     let acme = fresh.organization("acme").await;

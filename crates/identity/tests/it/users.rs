@@ -121,6 +121,15 @@ async fn accounts_are_found_by_the_beginning_of_their_address(engine: &str) {
         let emails: Vec<_> = page.items.into_iter().map(|user| user.email).collect();
         assert_eq!(emails, found, "{prefix}");
     }
+    let filter = UserFilter {
+        email: Some("a\0".to_owned()),
+        ..Default::default()
+    };
+    let page = fresh
+        .identity
+        .users(&filter, UserOrder::Email, &Listing::default())
+        .await;
+    assert!(matches!(page, Err(Error::Invalid { field: "email", .. })));
 }
 
 async fn an_account_goes_and_comes_back_with_its_memberships(engine: &str) {
