@@ -14,7 +14,7 @@ use crate::one_time::{self, About, Kind};
 use crate::password::{Password, Verdict};
 use crate::session::{self, SignedIn};
 use crate::tables::USERS;
-use crate::throttle::{Counted, forgive};
+use crate::throttle::{Counted, forgive, take_back};
 use crate::user::user_within;
 
 const REFUSED: Error = Error::Refused("e-mail address or password is wrong");
@@ -79,7 +79,13 @@ impl Identity {
         let hash = account
             .as_ref()
             .and_then(|one| one.password_hash.as_deref());
-        let verdict = self.shared.hasher.verify(password, hash).await?;
+        let verdict = match self.shared.hasher.verify(password, hash).await {
+            Err(Error::Busy(what)) => {
+                self.forget_attempt(&counted).await?;
+                return Err(Error::Busy(what));
+            }
+            verdict => verdict?,
+        };
         let is_open = account.as_ref().is_some_and(|one| !one.is_suspended);
         let Some(account) = account.filter(|_| is_open && verdict != Verdict::Wrong) else {
             return self.refuse(caller, &email, None, REFUSED).await;
@@ -119,6 +125,10 @@ impl Identity {
                 ..About::default()
             };
             let token = one_time::issue(&mut write, Kind::SecondFactor, &about).await?;
+            // The account stays counted: the right password makes guessing codes no faster.
+            if let Some(counted) = Counted::address(caller.origin.address.as_deref()) {
+                take_back(&mut write, &counted).await?;
+            }
             let entry = caller.entry("session.second_factor", "user", user, Default::default());
             write.commit(&Scope::Platform, &entry).await?;
             return Ok(Step::SecondFactor(token));

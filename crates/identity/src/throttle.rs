@@ -64,6 +64,15 @@ impl Counted {
         }
     }
 
+    /// Until when no further attempt is looked at; none while attempts are free. Of two at once, the
+    /// one that waits for the other has the earlier time: it must not be taken for too early.
+    fn blocked_until(&self, failures: i64, now: Timestamp) -> Result<Value> {
+        match self.delay(failures) {
+            Duration::ZERO => Ok(Value::from(0_i64)),
+            delay => Ok(Value::from(later(now, delay)?)),
+        }
+    }
+
     /// How long to wait after so many failures.
     fn delay(&self, failures: i64) -> Duration {
         match (failures - self.free).clamp(0, 30) {
@@ -109,6 +118,15 @@ impl Identity {
             }
         }
     }
+
+    /// Takes back what was counted of an attempt that nobody could look at.
+    pub(crate) async fn forget_attempt(&self, counted: &[Counted]) -> Result<()> {
+        let mut write = self.records.write_unaudited().await?;
+        for one in counted {
+            take_back(&mut write, one).await?;
+        }
+        Ok(write.commit().await?)
+    }
 }
 
 fn is_taken(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
@@ -136,7 +154,7 @@ async fn count(changes: &mut Changes, counted: &Counted) -> Result<()> {
         let values = [
             ("subject", Value::from(&counted.subject[..])),
             ("failures", Value::from(1_i64)),
-            ("blocked_until", Value::from(later(now, counted.delay(1))?)),
+            ("blocked_until", counted.blocked_until(1, now)?),
             ("forgotten_at", Value::from(forgotten_at)),
         ];
         return Ok(changes.insert(rows, &Id::new("thr"), values).await?);
@@ -154,10 +172,7 @@ async fn count(changes: &mut Changes, counted: &Counted) -> Result<()> {
     };
     let values = [
         ("failures", Value::from(failures)),
-        (
-            "blocked_until",
-            Value::from(later(now, counted.delay(failures))?),
-        ),
+        ("blocked_until", counted.blocked_until(failures, now)?),
         ("forgotten_at", Value::from(forgotten_at)),
     ];
     changes.update(rows, &row.id("id")?, None, values).await?;
@@ -173,9 +188,15 @@ pub(crate) async fn forgive(
     let rows = THROTTLES.rows();
     let subject = account(email);
     changes.remove(rows, "subject = ?", [&subject[..]]).await?;
-    let Some(counted) = Counted::address(address) else {
-        return Ok(());
-    };
+    match Counted::address(address) {
+        Some(counted) => take_back(changes, &counted).await,
+        None => Ok(()),
+    }
+}
+
+/// One attempt was no failure.
+pub(crate) async fn take_back(changes: &mut Changes, counted: &Counted) -> Result<()> {
+    let rows = THROTTLES.rows();
     let select = rows.select().filter("subject = ?", [&counted.subject[..]]);
     if let Some(row) = changes.first(select).await? {
         let values = [

@@ -70,6 +70,11 @@ async fn a_code_is_asked_for_and_taken_once(engine: &str) {
     let signed_in = second(&token, &code).await.unwrap();
     assert_eq!(signed_in.session.user_id, user.id);
     assert!(signed_in.session.is_two_factor);
+    // Both steps were right: neither the account nor the address has a failure to its name.
+    let throttles = weir_store::records::PlatformTable::new("throttles").rows();
+    for row in fresh.records.all(throttles.select()).await.unwrap() {
+        assert_eq!(row.int("failures").unwrap(), 0);
+    }
     // Neither the token nor the code are good for another one.
     assert!(matches!(
         second(&token, &code).await,

@@ -18,6 +18,7 @@ on_both_engines! {
     an_address_that_tries_many_accounts_waits,
     an_old_hash_becomes_a_new_one,
     hostile_input_signs_nobody_in,
+    who_was_not_looked_at_has_not_failed,
 }
 
 async fn the_right_password_signs_in(engine: &str) {
@@ -208,6 +209,47 @@ async fn hostile_input_signs_nobody_in(engine: &str) {
         let error = answer.await.unwrap_err();
         assert_eq!(error.word(), "refused", "{error:?}");
     }
+}
+
+async fn who_was_not_looked_at_has_not_failed(engine: &str) {
+    let crowded = Options {
+        hashing: Hashing {
+            // Slow enough that all come while the first is looked at.
+            memory: 64 * 1_024,
+            at_once: 1,
+            waiting: 0,
+            ..options().hashing
+        },
+        ..options()
+    };
+    let fresh = fresh_with(engine, crowded).await;
+    let mut attempts = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let identity = fresh.identity.clone();
+        attempts.spawn(async move {
+            let email = format!("person{number}@a.example");
+            sign_in(&identity, &email, "wrong password")
+                .await
+                .unwrap_err()
+        });
+    }
+    let answers = attempts.join_all().await;
+    let busy = answers
+        .iter()
+        .filter(|error| matches!(error, Error::Busy(_)))
+        .count();
+    let refused = answers
+        .iter()
+        .filter(|error| matches!(error, Error::Refused(_)))
+        .count();
+    assert!(busy > 0 && busy + refused == 20, "{answers:?}");
+    let throttles = weir_store::records::PlatformTable::new("throttles").rows();
+    let mut failures = 0;
+    for row in fresh.records.all(throttles.select()).await.unwrap() {
+        failures += row.int("failures").unwrap();
+    }
+    // Each failure is counted for its account and for the address.
+    assert_eq!(failures, 2 * i64::try_from(refused).unwrap());
 }
 
 /// With what a hash really costs, the time tells nothing of whether there is an account.
