@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::codes;
@@ -28,6 +29,22 @@ pub(crate) fn check_chain(pem: &[u8], now: SystemTime) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Warns of a leaf that names nobody: clients compare with nothing else (RFC 9525 §4).
+pub(crate) fn check_names(pem: &[u8]) -> Option<Finding> {
+    let der = parse_pem(pem).ok()?.into_iter().next()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    let names = certificate.subject_alternative_name().ok()?;
+    let is_name = |name: &GeneralName<'_>| {
+        matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_))
+    };
+    if names.is_some_and(|names| names.value.general_names.iter().any(is_name)) {
+        return None;
+    }
+    let message = "the certificate names no host: clients refuse it";
+    let finding = Finding::warning(codes::NAMELESS_CERTIFICATE, message);
+    Some(finding.help("make it anew with subject alternative names"))
 }
 
 /// Checks a PEM bundle of authorities. Bundles often carry expired ones, which do no harm.

@@ -108,6 +108,7 @@ codes! {
     BAD_PRIVATE_KEY "WR0308" "an invalid private key"
     KEY_FILE_EXPOSED "WR0309" "a private key that others may read"
     FILE_ABSENT "WR0310" "a file that is not there yet"
+    NAMELESS_CERTIFICATE "WR0311" "a certificate without names"
     BAD_CONTRACT "WR0320" "an OpenAPI document or JSON Schema that cannot be used"
 
     // What this version does not do.
@@ -124,4 +125,5 @@ codes! {
     RELATIVE_DATA "WR0508" "the data directory depends on the working directory"
     CUT_SHORT "WR0509" "a duration that another one cuts short"
     WITHOUT_EFFECT "WR0510" "a setting without effect"
+    OWN_TARGET "WR0511" "a target is a listener of this Weir"
 }

@@ -39,8 +39,7 @@ pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
 pub use shaping::{
-    Coding, Compress, Cors, CorsHeaders, MediaRange, Origin, Origins, Respond, SecurityHeaders,
-    Subtype,
+    Coding, Compress, Cors, CorsHeaders, MediaRange, Respond, SecurityHeaders, Subtype,
 };
 pub use streams::{Grpc, Sse, Streams};
 pub use telemetry::{
@@ -51,9 +50,9 @@ pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
 pub use transform::{Transform, TransformLimits, Transformation};
-pub use upstream::{Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
+pub use upstream::{Pings, Pool, Target, Upstream, UpstreamHttp2, UpstreamTls};
 pub use validate::{RequestCheck, Validate};
-pub use websocket::{WebSocket, WebSocketOrigins};
+pub use websocket::WebSocket;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -66,6 +65,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where revisions and, later, the lake are kept.
     pub data: PathBuf,
+    /// Where records are kept.
+    pub records: Records,
     /// Availability zone of this node.
     pub zone: Option<String>,
     /// Addresses that accept traffic; no two share an address.
@@ -103,6 +104,19 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Which requests it can tell about one by one.
     pub requests: KeptRequests,
+}
+
+/// Where organizations, people, revisions and audit are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// A PostgreSQL database; `None` is SQLite in the data directory.
+    pub url: Option<Secret<String>>,
+    /// Connections at once, at least 2.
+    pub connections: u32,
+    /// How long to wait for a connection.
+    pub acquire_timeout: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
 }
 
 /// Requests that are kept in memory for the operator to look at.

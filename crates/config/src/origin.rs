@@ -20,8 +20,7 @@ impl<'a> Origin<'a> {
     /// least of all.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
-        let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-        if scheme.is_empty() || !scheme.bytes().all(is_scheme) {
+        if !is_scheme(scheme) {
             return None;
         }
         let (host, port) = split_port(authority)?;
@@ -42,9 +41,19 @@ impl<'a> Origin<'a> {
     }
 }
 
+/// Sites whose pages may do something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// Every one.
+    Any,
+    /// These; at least one.
+    These(Vec<OriginPattern>),
+}
+
 /// Origins that are let in: one, or all below a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginPattern {
+    /// In lower case, as browsers write it.
     scheme: String,
     /// `example.com`, or `.example.com` for every name below it.
     host: String,
@@ -54,34 +63,71 @@ pub struct OriginPattern {
 
 impl OriginPattern {
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
-        let fault = |help: &str| {
-            let message = format!("{} is not an origin", quote(text));
-            Fault::new(codes::BAD_ADDRESS, message).help(help)
-        };
-        let lower = text.to_ascii_lowercase();
-        let Some(origin) = Origin::parse(&lower) else {
+        let message = format!("{} is not an origin", quote(text));
+        let fault = |help: &str| Fault::new(codes::BAD_ORIGIN, message.clone()).help(help);
+        if text == "null" {
             return Err(fault(
-                "write scheme and host as a browser does, without a path: `https://app.example.com`",
-            ));
-        };
-        let (host, is_wildcard) = match origin.host.strip_prefix('*') {
-            Some(rest) => (rest, true),
-            None => (origin.host, false),
-        };
-        let name = host.strip_prefix('.').unwrap_or(host);
-        if (is_wildcard && name.len() == host.len())
-            || (!is_wildcard && host.starts_with('.'))
-            || !is_host(name)
-        {
-            return Err(fault(
-                "the host is a name, an address, or `*.` and a name for all below it",
+                "sandboxed pages of every site have this origin; only `any` covers them",
             ));
         }
+        if text.contains('*') && !text.contains("://*.") {
+            return Err(fault(
+                "a `*` stands for all subdomains, as in `https://*.example.com`; `any` is every origin",
+            ));
+        }
+        let text = text.to_ascii_lowercase();
+        let Some((scheme, authority)) = text.split_once("://") else {
+            return Err(fault(&format!(
+                "begin with the scheme, as in `https://{text}`"
+            )));
+        };
+        if let Some(at) = authority.find(['/', '?', '#']) {
+            let origin = &text[..scheme.len() + 3 + at];
+            let help = format!("an origin has no path: write {}", quote(origin));
+            return Err(fault(&help).at(origin.len()));
+        }
+        if !is_scheme(scheme) {
+            return Err(fault("a scheme is a word such as `https`").at(0));
+        }
+        let (host, port) = split_port(authority)
+            .filter(|_| !authority.is_empty() && !authority.contains('@'))
+            .ok_or_else(|| {
+                fault("write it as `scheme://host` or `scheme://host:port`, without user and path")
+            })?;
+        let (name, is_wildcard) = match host.strip_prefix("*.") {
+            Some(domain) => (domain, true),
+            None => (host, false),
+        };
+        if !is_host(name) || name.ends_with('.') {
+            return Err(if is_wildcard {
+                fault("write a domain behind `*.`, as in `https://*.example.com`")
+            } else {
+                fault("the host is a name or an address; names beyond ASCII are written as `xn--…`")
+            });
+        }
         Ok(Self {
-            scheme: origin.scheme.to_owned(),
-            host: host.to_owned(),
+            scheme: scheme.to_owned(),
+            host: host.strip_prefix('*').unwrap_or(host).to_owned(),
             is_wildcard,
-            port: origin.port,
+            port: port.or_else(|| default_port(scheme)),
+        })
+    }
+
+    /// The origin as a browser writes it (RFC 6454 §6.2), if it is one and not all below a name.
+    pub fn exact(&self) -> Option<String> {
+        let Self {
+            scheme, host, port, ..
+        } = self;
+        if self.is_wildcard {
+            return None;
+        }
+        let host = match host.contains(':') {
+            true => format!("[{host}]"),
+            false => host.clone(),
+        };
+        Some(match port.filter(|_| *port != default_port(scheme)) {
+            Some(port) => format!("{scheme}://{host}:{port}"),
+            None => format!("{scheme}://{host}"),
         })
     }
 
@@ -89,14 +135,28 @@ impl OriginPattern {
     pub fn matches(&self, origin: &Origin<'_>) -> bool {
         let is_host = match origin.host.len().checked_sub(self.host.len()) {
             Some(at) if self.is_wildcard => {
-                at > 0
-                    && origin.host.is_char_boundary(at)
+                origin.host.is_char_boundary(at)
                     && origin.host[at..].eq_ignore_ascii_case(&self.host)
+                    && is_name(&origin.host[..at])
             }
             _ => origin.host.eq_ignore_ascii_case(&self.host),
         };
         is_host && self.port == origin.port && self.scheme.eq_ignore_ascii_case(origin.scheme)
     }
+}
+
+/// Whether this can be what a wildcard stands for: labels, and nothing else.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !label.is_empty() && label.bytes().all(is_inner)
+    };
+    text.split('.').all(is_label)
+}
+
+fn is_scheme(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_inner)
 }
 
 fn default_port(scheme: &str) -> Option<u16> {
@@ -197,6 +257,11 @@ mod tests {
         assert!(matches("http://[::1]:3000", "http://[::1]:3000"));
         assert!(!matches("https://*.example.com", "https://example.com"));
         assert!(!matches("https://*.example.com", "https://evilexample.com"));
+        assert!(!matches("https://*.example.com", "https://a..example.com"));
+        assert!(!matches(
+            "https://*.example.com",
+            "https://a.example.com:8443"
+        ));
         assert!(!matches(
             "https://*.example.com",
             "https://.example.com.evil.test"
@@ -216,19 +281,51 @@ mod tests {
     }
 
     #[test]
-    fn patterns_with_mistakes_are_refused() {
+    fn origins_are_kept_as_browsers_write_them() {
+        let exact = |text: &str| OriginPattern::parse(text).unwrap().exact();
+        for (text, expected) in [
+            ("https://App.Example.com", "https://app.example.com"),
+            ("https://a.test:443", "https://a.test"),
+            ("http://a.test:443", "http://a.test:443"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+            ("capacitor://localhost", "capacitor://localhost"),
+        ] {
+            assert_eq!(exact(text).as_deref(), Some(expected));
+        }
+        assert_eq!(exact("https://*.example.com:8443"), None);
+    }
+
+    #[test]
+    fn what_no_browser_sends_is_refused() {
         for text in [
-            "app.example.com",
-            "https://app.example.com/",
+            "",
             "*",
             "null",
+            "app.example.com",
+            "https://",
+            "https://a.test/",
+            "https://a.test/path",
+            "https://a.test:",
+            "https://a.test:x",
+            "https://a.test:70000",
+            "https://a.test:+1",
+            "https://user@a.test",
             "https://*",
+            "https://*.",
+            "https://*.*.test",
+            "https://a.*.test",
+            "https://a b.test",
+            "https://a.test\r\nx: y",
+            "://a.test",
+            "https://é.test",
+            "https://a.test.",
+            "https://a.test?x",
+            "https://[::1",
             "https://*example.com",
-            "https://a.*.example.com",
             "https://.example.com",
             "https://-",
         ] {
-            assert!(OriginPattern::parse(text).is_err(), "{text}");
+            assert!(OriginPattern::parse(text).is_err(), "{text:?}");
         }
     }
 }

@@ -4,7 +4,6 @@
 pub(crate) mod address;
 pub(crate) mod http;
 pub(crate) mod media;
-pub(crate) mod origin;
 pub(crate) mod quantity;
 pub(crate) mod text;
 

@@ -175,8 +175,15 @@ pub(crate) fn escaped(name: &str) -> String {
 
 /// A name of a document's author, short enough for a message.
 pub(crate) fn shown(text: &str) -> String {
-    let short: String = text.chars().take(120).collect();
-    short.escape_debug().to_string()
+    let mut short = String::new();
+    for character in text.chars().take(120) {
+        match character {
+            // Nothing ends here with a quotation mark.
+            '"' | '\'' => short.push(character),
+            _ => short.extend(character.escape_debug()),
+        }
+    }
+    short
 }
 
 /// The file that a reference leads to, `None` if that is the document itself.

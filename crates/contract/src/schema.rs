@@ -103,7 +103,7 @@ impl Schema {
 }
 
 const PATTERN_HELP: &str = "patterns run in linear time here, which look-around and back-references \
-     cannot; write the pattern without them, or split it with `allOf`";
+     cannot, and repetitions of repetitions become too large; write the pattern without them, or split it with `allOf`";
 
 /// What every schema is compiled with: nothing is fetched, and no pattern can take long.
 pub(crate) fn settings<'i>(

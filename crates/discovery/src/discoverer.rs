@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use weir_config::Config;
 use weir_config::model::{Discovery, DiscoverySource, Target};
+use weir_files::Writer;
 
 use crate::accept::Bounds;
-use crate::atomic;
 use crate::feed::{Feed, Inner};
 use crate::last_known;
 use crate::source::kubernetes::Pod;
@@ -23,6 +23,9 @@ use crate::source::registration::{Registered, Registration, RegistrationError, T
 use crate::source::{self, Source};
 use crate::state::State;
 use crate::status::Status;
+
+/// Longest wait for files.
+const DISK: Duration = Duration::from_secs(5);
 
 /// How discovery runs.
 #[derive(Clone, Debug)]
@@ -48,6 +51,8 @@ pub struct Discoverer(Arc<Shared>);
 
 struct Shared {
     options: Options,
+    /// What is known goes to the disk beside the thread that asks sources.
+    writer: Writer,
     found: UnboundedSender<Found>,
     runtime: Handle,
     /// Told of every word of every source.
@@ -82,9 +87,13 @@ impl Discoverer {
                 // A look-up by the system may hang; nobody waits for it.
                 runtime.shutdown_background();
             })?;
+        let writer = Writer::new("weir-targets", |file, error| {
+            tracing::warn!(file = %file.display(), %error, "targets cannot be kept");
+        });
         let (found, receiver) = unbounded_channel();
         let shared = Shared {
             options,
+            writer,
             found,
             runtime: handle,
             heard: Arc::default(),
@@ -98,6 +107,8 @@ impl Discoverer {
     /// with them: of a running source what it found, otherwise what an earlier process knew of the
     /// same source.
     pub fn fill(&self, config: &mut Config) {
+        // What is known of a source that just ended may still be on its way to the disk.
+        self.flush();
         let running = self.running();
         for upstream in &mut config.upstreams {
             let Some(settings) = &upstream.discovery else {
@@ -125,11 +136,13 @@ impl Discoverer {
             let next = match former.remove(&name) {
                 Some(same) if same.settings == *settings => same,
                 Some(other) => {
+                    let is_same = other.feed.source == last_known::describe(&settings.source);
+                    let is_kept = is_same && other.feed.is_kept();
                     let known = other.end();
                     if !matches!(settings.source, DiscoverySource::Registration { .. }) {
                         self.forget_registrations(&name);
                     }
-                    let next = self.start(&name, settings, known, false);
+                    let next = self.start(&name, settings, known, is_kept);
                     // Of narrower bounds the data plane hears at once.
                     let targets = next.feed.targets();
                     let upstream = name.clone();
@@ -146,7 +159,7 @@ impl Discoverer {
         for (name, ended) in former {
             ended.end();
             self.forget_registrations(&name);
-            remove(&last_known::path(&self.0.options.data, &name));
+            self.remove(&last_known::path(&self.0.options.data, &name));
         }
     }
 
@@ -175,15 +188,25 @@ impl Discoverer {
             .collect()
     }
 
-    /// Ends every source, and keeps what is known: for a process whose successor has taken over.
+    /// Ends every source, and keeps what is known: for a process that ends, or whose successor has taken
+    /// over. Call it where blocking is allowed.
     pub fn stop(&self) {
         for (_, running) in std::mem::take(&mut *self.running()) {
             running.end();
         }
+        self.flush();
     }
 
-    /// Whether a bearer token may register targets of this upstream; [`None`] is no token.
-    pub fn authorise(&self, upstream: &str, token: Option<&str>) -> Result<(), RegistrationError> {
+    /// Waits until what is known is on disk, if the disk does its part.
+    fn flush(&self) {
+        if !self.0.writer.flush(DISK) {
+            tracing::warn!("targets are not kept yet: the disk takes its time");
+        }
+    }
+
+    /// Whether a bearer token may register targets of this upstream. One without a token of its own takes
+    /// none.
+    pub fn authorise(&self, upstream: &str, token: &str) -> Result<(), RegistrationError> {
         self.table(upstream)?.authorise(token)
     }
 
@@ -197,6 +220,17 @@ impl Discoverer {
     ) -> Result<(bool, Registered), RegistrationError> {
         self.table(upstream)?
             .register(id, registration, Instant::now())
+    }
+
+    /// Renews what is registered just like this; `None` if it is not.
+    pub fn renew_as(
+        &self,
+        upstream: &str,
+        id: &str,
+        registration: &Registration,
+    ) -> Result<Option<Registered>, RegistrationError> {
+        self.table(upstream)?
+            .renew_as(id, registration, Instant::now())
     }
 
     /// Renews a registration as it is.
@@ -258,6 +292,7 @@ impl Discoverer {
             source: last_known::describe(&settings.source),
             bounds: bounds.clone(),
             file: last_known::path(data, upstream),
+            writer: self.0.writer.clone(),
             found: self.0.found.clone(),
             heard: Arc::clone(&self.0.heard),
             inner: Mutex::new(Inner {
@@ -266,7 +301,8 @@ impl Discoverer {
                 is_kept,
             }),
         });
-        let (source, table) = Source::new(settings, data, upstream, bounds, pod);
+        let writer = &self.0.writer;
+        let (source, table) = Source::new(settings, data, writer, upstream, bounds, pod);
         let task = self.0.runtime.spawn(source::run(source, Arc::clone(&feed)));
         Running {
             settings: settings.clone(),
@@ -277,7 +313,12 @@ impl Discoverer {
     }
 
     fn forget_registrations(&self, upstream: &str) {
-        remove(&Table::path(&self.0.options.data, upstream));
+        self.remove(&Table::path(&self.0.options.data, upstream));
+    }
+
+    /// After the last word of who wrote it.
+    fn remove(&self, path: &Path) {
+        drop(self.0.writer.remove(path));
     }
 }
 
@@ -296,11 +337,5 @@ fn bounds(settings: &Discovery) -> Bounds {
     Bounds {
         networks: settings.networks.clone(),
         most_targets: settings.most_targets,
-    }
-}
-
-fn remove(path: &std::path::Path) {
-    if let Err(error) = atomic::remove(path) {
-        tracing::warn!(file = %path.display(), %error, "targets that nobody needs cannot be removed");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use weir_config::model::Target;
+use weir_files::Writer;
 
 use crate::accept::{Answer, Bounds};
 use crate::discoverer::Found;
@@ -23,6 +24,7 @@ pub(crate) struct Feed {
     pub(crate) bounds: Bounds,
     /// The file of last known targets.
     pub(crate) file: PathBuf,
+    pub(crate) writer: Writer,
     pub(crate) found: UnboundedSender<Found>,
     /// Told of every word of the source.
     pub(crate) heard: Arc<Notify>,
@@ -34,7 +36,7 @@ pub(crate) struct Inner {
     /// Whether this source is the upstream's. One that was replaced may still be in the middle of
     /// an answer.
     pub(crate) is_open: bool,
-    /// Whether the file says what is known.
+    /// Whether the file says what is known, which this source has said then.
     pub(crate) is_kept: bool,
 }
 
@@ -66,14 +68,14 @@ impl Feed {
                 targets: targets.clone(),
             });
         }
-        let keep = outcome.changed || (!inner.is_kept && !inner.state.is_lost());
-        inner.is_kept |= keep;
+        if outcome.changed || (!inner.is_kept && !inner.state.is_lost()) {
+            inner.is_kept = true;
+            // Under the lock, too: a feed that was closed, and its file removed, keeps nothing.
+            self.keep(&targets);
+        }
         self.tell(&outcome, &inner.state);
         drop(inner);
         self.heard.notify_waiters();
-        if keep {
-            self.keep(&targets);
-        }
     }
 
     /// The source gave no answer; what was known stays.
@@ -102,6 +104,20 @@ impl Feed {
         self.lock().state.targets().to_vec()
     }
 
+    /// What an earlier process, or other settings, knew of this very source.
+    pub(crate) fn known_before(&self) -> Vec<Target> {
+        let inner = self.lock();
+        match inner.is_kept {
+            true => inner.state.targets().to_vec(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Whether what is known was said by this very source.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.lock().is_kept
+    }
+
     /// Ends the feed: nothing leaves it from now on. Returns what was known.
     pub(crate) fn close(&self) -> Vec<Target> {
         let mut inner = self.lock();
@@ -113,14 +129,11 @@ impl Feed {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Does not wait for the disk: this thread is every source's.
     fn keep(&self, targets: &[Target]) {
-        if let Err(error) = last_known::save(&self.file, &self.source, targets) {
-            tracing::warn!(
-                upstream = self.upstream,
-                file = %self.file.display(),
-                %error,
-                "last known targets cannot be kept"
-            );
+        if let Err(error) = last_known::save(&self.writer, &self.file, &self.source, targets) {
+            let upstream = &self.upstream;
+            tracing::warn!(upstream, %error, "last known targets have no JSON form");
         }
     }
 

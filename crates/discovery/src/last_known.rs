@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use weir_config::model::{DiscoverySource, DnsRecord, Target};
-
-use crate::atomic;
+use weir_files::{Writer, Written};
 
 /// Largest file that is read back.
 const LARGEST: u64 = 64 << 20;
@@ -54,18 +53,24 @@ pub(crate) fn path(data: &Path, upstream: &str) -> PathBuf {
     data.join("discovery").join(format!("{upstream}.json"))
 }
 
-pub(crate) fn save(path: &Path, source: &str, targets: &[Target]) -> std::io::Result<()> {
+/// Has the writer keep them; returns at once.
+pub(crate) fn save(
+    writer: &Writer,
+    path: &Path,
+    source: &str,
+    targets: &[Target],
+) -> std::io::Result<Written> {
     let last_known = LastKnown {
         source: source.to_owned(),
         targets: targets.iter().map(Kept::from).collect(),
     };
-    atomic::replace(path, &serde_json::to_vec(&last_known)?)
+    Ok(writer.replace(path, serde_json::to_vec(&last_known)?))
 }
 
 /// The targets that this source was last known to have; none if it never had any, or if the file
 /// cannot be read, which the log is told.
 pub(crate) fn load(path: &Path, source: &str) -> Vec<Target> {
-    let read = atomic::read(path, LARGEST).and_then(|content| match content {
+    let read = weir_files::read(path, LARGEST).and_then(|content| match content {
         Some(content) => Ok(Some(serde_json::from_slice::<LastKnown>(&content)?)),
         None => Ok(None),
     });
@@ -123,7 +128,9 @@ mod tests {
             zone: Some("a".into()),
             ..target("::1", 80)
         }];
-        save(&path, "dns a srv", &targets).unwrap();
+        let writer = Writer::new("weir-files", |_, _| {});
+        let written = save(&writer, &path, "dns a srv", &targets).unwrap();
+        written.wait().unwrap();
         assert_eq!(load(&path, "dns a srv"), targets);
         assert_eq!(load(&path, "dns b srv"), []);
     }
@@ -132,7 +139,7 @@ mod tests {
     fn a_damaged_file_is_passed_over() {
         let directory = tempfile::tempdir().unwrap();
         let path = path(directory.path(), "catalog");
-        atomic::replace(&path, b"{\"source\":\"dns\",\"targets\":[{\"host\"").unwrap();
+        weir_files::replace(&path, b"{\"source\":\"dns\",\"targets\":[{\"host\"").unwrap();
         assert_eq!(load(&path, "dns"), []);
     }
 }

@@ -15,7 +15,6 @@
 //! This crate does not know how traffic is carried, and does not ask targets whether they are well.
 
 mod accept;
-mod atomic;
 mod backoff;
 mod discoverer;
 mod feed;

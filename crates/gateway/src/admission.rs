@@ -1,5 +1,6 @@
 //! Whether an upstream takes a request now: its bulkhead and its circuit breaker.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -14,13 +15,18 @@ use crate::timer::Timer;
 use crate::upstream::breaker::{Outcome, Permit};
 use crate::upstream::bulkhead::{Entry, Place, Waiting};
 
-/// A request that an upstream takes; tells the breaker what comes of its attempts.
+/// A request that an upstream takes.
 pub(crate) struct Admitted<'a> {
     rules: Option<&'a model::Breaker>,
     pub(crate) counters: &'a UpstreamCounters,
     /// If it is a probe that nothing has come of yet.
-    permit: Option<Permit>,
-    /// When the attempt under way began, if it matters how long it takes.
+    permit: Cell<Option<Permit>>,
+}
+
+/// Tells the breaker what comes of one attempt. Dropping it says that nobody waits for it any more.
+pub(crate) struct Watch<'a> {
+    admitted: &'a Admitted<'a>,
+    /// When the attempt began, if it matters how long it takes.
     begun: Option<Instant>,
 }
 
@@ -62,8 +68,7 @@ pub(crate) async fn admit<'a>(
     Ok(Admitted {
         rules: model.breaker.as_ref(),
         counters,
-        permit,
-        begun: None,
+        permit: Cell::new(permit),
     })
 }
 
@@ -94,36 +99,11 @@ async fn wait(
 
 impl Admitted<'_> {
     /// An attempt begins. One with a body may wait for the client, which is not the target's fault.
-    pub(crate) fn begin(&mut self, is_bodiless: bool) {
+    pub(crate) fn watch(&self, is_bodiless: bool) -> Watch<'_> {
         let slow_call = self.rules.and_then(|rules| rules.slow_call);
-        self.begun = (is_bodiless && slow_call.is_some()).then(Instant::now);
-    }
-
-    /// An attempt ended with an answer, or failed because of the target, which was waited for this
-    /// long.
-    pub(crate) fn settle(&mut self, answer: Result<StatusCode, Failure>, waited: Duration) {
-        let Some(rules) = self.rules else {
-            return;
-        };
-        self.begun = None;
-        let outcome = Outcome {
-            is_failure: is_failure(answer),
-            is_slow: rules.slow_call.is_some_and(|slow| waited > slow),
-        };
-        self.count(outcome);
-        if let Some(permit) = self.permit.take() {
-            permit.settle(outcome, rules, Instant::now());
-        }
-    }
-
-    /// An attempt was given up after this time; that it was slow is certain by then, or nothing is.
-    pub(crate) fn abandon(&self, took: Duration) {
-        let slow_call = self.rules.and_then(|rules| rules.slow_call);
-        if slow_call.is_some_and(|slow| took > slow) {
-            self.count(Outcome {
-                is_failure: false,
-                is_slow: true,
-            });
+        Watch {
+            admitted: self,
+            begun: (is_bodiless && slow_call.is_some()).then(Instant::now),
         }
     }
 
@@ -134,12 +114,42 @@ impl Admitted<'_> {
     }
 }
 
-impl Drop for Admitted<'_> {
+impl Watch<'_> {
+    /// The attempt ended with an answer, or failed because of the target, which was waited for this
+    /// long.
+    pub(crate) fn settle(&mut self, answer: Result<StatusCode, Failure>, waited: Duration) {
+        let Some(rules) = self.admitted.rules else {
+            return;
+        };
+        self.begun = None;
+        let outcome = Outcome {
+            is_failure: is_failure(answer),
+            is_slow: rules.slow_call.is_some_and(|slow| waited > slow),
+        };
+        self.admitted.count(outcome);
+        if let Some(permit) = self.admitted.permit.take() {
+            permit.settle(outcome, rules, Instant::now());
+        }
+    }
+
+    /// What happened says nothing about the target.
+    pub(crate) fn forget(&mut self) {
+        self.begun = None;
+    }
+}
+
+impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        // The client did not wait. Else a target that never answers would stay in use, as long as no
-        // client is more patient than its deadline.
-        if let Some(begun) = self.begun {
-            self.abandon(begun.elapsed());
+        // The client did not wait, or another attempt was faster. Else a target that never answers would
+        // stay in use, as long as no client is more patient than its deadline. That it was slow is
+        // certain by now, or nothing is.
+        let Some(begun) = self.begun else { return };
+        let slow_call = self.admitted.rules.and_then(|rules| rules.slow_call);
+        if slow_call.is_some_and(|slow| begun.elapsed() > slow) {
+            self.admitted.count(Outcome {
+                is_failure: false,
+                is_slow: true,
+            });
         }
     }
 }

@@ -30,9 +30,16 @@ pub(crate) fn wish(
     }
     if let Some(sticky) = &upstream.sticky {
         wish.token = cookies::values(&head.fields, &sticky.name).find_map(parse_token);
-        cookies::remove(&mut head.fields, &sticky.name);
     }
+    strip(upstream, &mut head.fields);
     wish
+}
+
+/// Takes the upstream's cookie out of a request whose target is picked without it.
+pub(crate) fn strip(upstream: &Upstream, fields: &mut Fields) {
+    if let Some(sticky) = &upstream.sticky {
+        cookies::remove(fields, &sticky.name);
+    }
 }
 
 /// The seed of keys that decide about targets.

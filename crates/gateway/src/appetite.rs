@@ -1,10 +1,14 @@
 //! Whether a client takes what it is sent.
 
 use std::cell::Cell;
+use std::io;
 use std::os::fd::AsFd;
+use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 
 /// Bytes that a client's socket holds unsent before it takes no more, until the client has earned more.
 /// Without a bound the system takes megabytes for a client that does not read, out of what all
@@ -78,6 +82,34 @@ impl Appetite {
     }
 }
 
+impl Appetite {
+    /// Whether so much waits in the socket that nothing more is to be prepared for the client.
+    pub(crate) fn is_full(&self, socket: &impl AsFd) -> bool {
+        // As above: small answers seldom get here. A socket has room when no more than half of what it
+        // holds is left.
+        if self.unasked.get() < FIRST_UNSENT as usize / 2 {
+            return false;
+        }
+        self.unasked.set(0);
+        !takes_more(socket)
+    }
+}
+
+/// Waits until less is left in the socket than it holds.
+pub(crate) fn poll_room(socket: &TcpStream, context: &mut Context<'_>) -> Poll<()> {
+    while !takes_more(socket) {
+        // The runtime believes that it does, as the last write was taken whole. Asking just now had the
+        // system tell when there is room again.
+        let blocked = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = socket.try_io(Interest::WRITABLE, blocked);
+        if ready!(socket.poll_write_ready(context)).is_err() {
+            // Whoever writes next finds out.
+            break;
+        }
+    }
+    Poll::Ready(())
+}
+
 /// Whether less waits in the socket than it holds: that is when poll(2) calls it writable.
 fn takes_more(socket: &impl AsFd) -> bool {
     let mut watched = [PollFd::new(socket, PollFlags::OUT)];
@@ -90,7 +122,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    use super::*;
+    use super::{Appetite, EARNED, FIRST_UNSENT, SockRef};
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -11,6 +11,7 @@ use crate::sse::Events;
 use crate::traffic::Tee;
 use crate::validate::Watched;
 use crate::websocket::Opening;
+use crate::whole::Whole;
 use crate::{grpc, http1, http2};
 
 /// A body that is read piece by piece. Nothing is read from its source before it is asked for:
@@ -21,6 +22,8 @@ pub(crate) enum Body {
     Empty,
     /// A body made here.
     Full(Bytes),
+    /// A body that was read to its end.
+    Whole(Box<Whole>),
     /// From a client over HTTP/1.
     Http1Request(http1::RequestBody),
     /// From a target over HTTP/1. Boxed: it owns the connection and its buffers.
@@ -62,6 +65,7 @@ impl Body {
         match self {
             Self::Empty | Self::WebSocket(_) => Some(0),
             Self::Full(bytes) => Some(bytes.len() as u64),
+            Self::Whole(whole) => Some(whole.bytes.len() as u64),
             Self::Http1Request(body) => body.length(),
             Self::Http1Response(exchange) => exchange.length(),
             Self::Http2Request(body) => body.length(),
@@ -107,7 +111,6 @@ impl Body {
     /// A body from a client that may come as slowly as it likes.
     pub(crate) fn lift_pace(&mut self) {
         match self {
-            Self::Http1Request(body) => body.lift_pace(),
             Self::Http2Request(body) => body.lift_pace(),
             Self::Watched(watched) => watched.body.lift_pace(),
             _ => {}
@@ -134,6 +137,13 @@ impl Body {
                 let bytes = std::mem::take(bytes);
                 *self = Self::Empty;
                 Poll::Ready((!bytes.is_empty()).then_some(Ok(Frame::Data(bytes))))
+            }
+            Self::Whole(whole) => {
+                let piece = whole.take();
+                if whole.bytes.is_empty() {
+                    *self = Self::Empty;
+                }
+                Poll::Ready((!piece.is_empty()).then_some(Ok(Frame::Data(piece))))
             }
             Self::Http1Request(body) => body.poll_frame(context),
             Self::Http1Response(exchange) => exchange.poll_frame(context),

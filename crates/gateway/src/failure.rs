@@ -55,6 +55,8 @@ pub enum Failure {
     UnsupportedMediaType(&'static str),
     /// The body is longer than those that are judged.
     BodyTooLargeToCheck,
+    /// Too many bodies wait to be judged.
+    ValidationBusy,
     /// The contract has no such path.
     UndocumentedPath,
     /// The contract has the path, but not with this method.
@@ -91,6 +93,8 @@ pub enum Failure {
     UpstreamMalformed(&'static str),
     /// The answer could not be compressed.
     EncodingFailed,
+    /// The body is longer than what is changed of it.
+    BodyTooLargeToChange,
     /// The request's body is not of a kind that the route takes; the text says why.
     UnsupportedBody(&'static str),
     /// The request's body could not be changed as the route wants it; the text says why.
@@ -144,6 +148,7 @@ impl Failure {
                 | Self::InvalidRequest(_)
                 | Self::UnsupportedMediaType(_)
                 | Self::BodyTooLargeToCheck
+                | Self::BodyTooLargeToChange
                 | Self::UndocumentedPath
                 | Self::UndocumentedMethod
                 | Self::PreflightRefused(_)
@@ -178,6 +183,8 @@ impl Failure {
             Self::InvalidRequest(_) => "invalid_request",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::BodyTooLargeToCheck => "body_too_large_to_check",
+            Self::ValidationBusy => "validation_busy",
+            Self::BodyTooLargeToChange => "body_too_large_to_change",
             Self::UndocumentedPath => "undocumented_path",
             Self::UndocumentedMethod => "undocumented_method",
             Self::PreflightRefused(_) => "preflight_refused",
@@ -229,9 +236,10 @@ impl Failure {
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::WebSocketOrigin => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::BodyTooLarge | Self::BodyTooLargeToCheck | Self::WebSocketTooBig(_) => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
+            Self::BodyTooLarge
+            | Self::BodyTooLargeToCheck
+            | Self::BodyTooLargeToChange
+            | Self::WebSocketTooBig(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownCoding | Self::MethodNotForwarded => StatusCode::NOT_IMPLEMENTED,
             Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
@@ -255,6 +263,7 @@ impl Failure {
             | Self::UpstreamBusy
             | Self::QueueTimeout
             | Self::TransformBusy
+            | Self::ValidationBusy
             | Self::WebSocketLimit
             | Self::GoingAway => StatusCode::SERVICE_UNAVAILABLE,
             Self::Resolve
@@ -276,7 +285,7 @@ impl Failure {
         match self {
             Self::Malformed(rule) => rule,
             Self::HeadTooLarge => "The request line and header fields are larger than allowed.",
-            Self::BodyTooLarge | Self::BodyTooLargeToCheck => {
+            Self::BodyTooLarge | Self::BodyTooLargeToCheck | Self::BodyTooLargeToChange => {
                 "The request body is larger than allowed."
             }
             Self::BadPath(_) => {
@@ -323,7 +332,9 @@ impl Failure {
             Self::UnsupportedBody(_) => "The body's type or coding is not understood here.",
             Self::RequestTransform(_) => "The request's body is not as it must be.",
             Self::ResponseTransform(_) => "The service behind the gateway answered incorrectly.",
-            Self::TransformBusy => "There are more requests than can be answered at the moment.",
+            Self::TransformBusy | Self::ValidationBusy => {
+                "There are more requests than can be answered at the moment."
+            }
             Self::AggregateFailed(..) => "What the answer is made of is not there.",
             Self::WebSocketHandshake(rule)
             | Self::WebSocketProtocol(rule)

@@ -29,7 +29,7 @@ use crate::worker::{self, Command, Shared, Start};
 const RECORDS: usize = 8 * 1024;
 /// Traced requests that may wait for their exporter, per worker.
 const TRACES: usize = 4 * 1024;
-/// Time that WebSockets have to close at the end of a drain.
+/// Time that the last WebSockets have to close at the end of a drain.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How often a drain looks whether connections are left.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -317,8 +317,9 @@ impl Gateway {
     }
 
     /// Stops accepting, lets requests under way end, and asks clients to leave with their next
-    /// answer. Connections that stay silent are closed after half of `within`, WebSockets [`FAREWELL`]
-    /// before its end; what is left then is cut. Tells how many connections that were.
+    /// answer. Connections that stay silent are closed after half of `within`; from then on until
+    /// [`FAREWELL`] before its end WebSockets are closed, each at a time of its own, so that their clients
+    /// do not come back all at once. What is left at the end is cut. Tells how many connections that were.
     ///
     /// `handed_over` says that another process has the same listening sockets: connections that
     /// wait in them are its to serve.
@@ -345,7 +346,9 @@ impl Gateway {
                 break;
             }
             if !closing && now >= close {
-                self.tell_all(|| Command::Close);
+                self.tell_all(|| Command::Close {
+                    websockets_within: leave - close,
+                });
                 closing = true;
             }
             if !leaving && now >= leave {

@@ -1,5 +1,5 @@
 //! Attempts side by side: when the first one takes long, another target is asked as well, and the
-//! answer that comes first counts.
+//! answer that comes first is the client's. To be the slower one is no failure, but says how slow at least.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,16 +18,14 @@ use crate::message::RequestHead;
 use crate::record::Recorder;
 use crate::request::Interim;
 use crate::retry::Retries;
-use crate::snapshot::Upstream;
 use crate::timer::Timer;
-use crate::upstream::{
-    Deadlines, Fate, InFlight, Observation, Outcome, Timing, View, Wish, attempt,
-};
+use crate::trial::Trial;
+use crate::upstream::{Deadlines, InFlight, Outcome, Timing, View, Wish, attempt, let_go};
 
 /// What attempts side by side have in common.
 pub(crate) struct Race<'a> {
     pub(crate) forward: &'a Forward<'a>,
-    pub(crate) upstream: &'a Upstream,
+    pub(crate) admitted: &'a Admitted<'a>,
     pub(crate) head: &'a RequestHead,
     pub(crate) interim: &'a Interim,
     pub(crate) timer: &'a Timer,
@@ -36,32 +34,33 @@ pub(crate) struct Race<'a> {
 }
 
 /// The attempt that counts.
-pub(crate) struct Raced {
-    pub(crate) view: Rc<View>,
-    /// Index of the member.
-    pub(crate) at: usize,
+pub(crate) struct Raced<'a> {
+    pub(crate) trial: Trial<'a>,
     pub(crate) outcome: Outcome,
-    pub(crate) observation: Observation,
     /// How long the attempt took.
     pub(crate) took: Duration,
 }
 
 struct Runner<'a> {
-    view: Rc<View>,
-    at: usize,
+    trial: Trial<'a>,
     /// Which attempt of the request it is.
     number: u32,
     started: Instant,
     /// The record has that of the first one.
     in_flight: Option<InFlight>,
-    /// To be the slower one is no failure, but it says how slow at least: that is what its end says.
-    observation: Observation,
     running: Pin<Box<dyn Future<Output = Finished> + 'a>>,
 }
 
 struct Finished {
     outcome: Outcome,
     timing: Timing,
+}
+
+/// The attempts under way. Whoever waits for them may go away at any time: those that are left then are
+/// over, too.
+struct Racing<'a, 'r> {
+    runners: SmallVec<[Runner<'a>; 2]>,
+    record: &'r mut Recorder,
 }
 
 enum Event {
@@ -71,18 +70,22 @@ enum Event {
 }
 
 impl Runner<'_> {
-    fn identity(&self) -> u64 {
-        self.view.plan.members[self.at].target.identity
-    }
-
     fn is_over(
         &self,
         record: &mut Recorder,
         connecting: Option<Duration>,
         outcome: Option<Result<u16, Failure>>,
     ) {
-        let target = &self.view.pools[self.at].target.authority;
+        let target = &self.trial.pool().target.authority;
         record.beside_is_over(self.number, self.started, connecting, target, outcome);
+    }
+}
+
+impl Drop for Racing<'_, '_> {
+    fn drop(&mut self) {
+        for runner in &self.runners {
+            runner.is_over(self.record, None, None);
+        }
     }
 }
 
@@ -91,21 +94,24 @@ impl<'a> Race<'a> {
     /// hedges that the request may still make.
     pub(crate) async fn run(
         self,
-        (view, at, observation): (Rc<View>, usize, Observation),
+        first: Trial<'a>,
         wish: &mut Wish,
         left: &mut u32,
         retries: &Retries<'_>,
-        admitted: &mut Admitted<'_>,
         record: &mut Recorder,
-    ) -> Raced {
-        let mut runners: SmallVec<[Runner<'a>; 2]> = SmallVec::new();
-        runners.push(self.start(view, at, record.attempts(), None, observation));
+    ) -> Raced<'a> {
+        let mut racing = Racing {
+            runners: SmallVec::new(),
+            record,
+        };
+        let first = self.start(first, racing.record.attempts(), None);
+        racing.runners.push(first);
         // A timer of the runtime: sweeps are too coarse for what is a matter of milliseconds.
         let mut alarm = Box::pin(tokio::time::sleep(self.hedge.after));
         let mut may_hedge = *left > 0;
         loop {
             let event = std::future::poll_fn(|context| {
-                for (index, runner) in runners.iter_mut().enumerate() {
+                for (index, runner) in racing.runners.iter_mut().enumerate() {
                     if let Poll::Ready(finished) = runner.running.as_mut().poll(context) {
                         return Poll::Ready(Event::Finished(index, finished));
                     }
@@ -117,47 +123,44 @@ impl<'a> Race<'a> {
             });
             match event.await {
                 Event::Finished(index, finished) => {
-                    let runner = runners.remove(index);
+                    let runner = racing.runners.remove(index);
                     let took = runner.started.elapsed();
                     let is_usable = finished.outcome.as_ref().is_ok_and(|(response, _)| {
                         !retries.could_repeat_answer(RetryCondition::Status(response.status))
                     });
-                    if is_usable || runners.is_empty() {
-                        for loser in &runners {
-                            admitted.abandon(loser.started.elapsed());
-                            loser.is_over(record, None, None);
+                    if is_usable || racing.runners.is_empty() {
+                        for loser in racing.runners.drain(..) {
+                            loser.is_over(racing.record, None, None);
                         }
                         if runner.in_flight.is_some() && finished.outcome.is_ok() {
-                            admitted.counters.hedges_won.add(1);
+                            self.admitted.counters.hedges_won.add(1);
                         }
-                        record.beside_counts(runner.number, runner.started);
-                        record.raced(runner.in_flight, finished.timing);
+                        racing.record.beside_counts(runner.number, runner.started);
+                        racing.record.raced(runner.in_flight, finished.timing);
                         return Raced {
-                            view: runner.view,
-                            at: runner.at,
+                            trial: runner.trial,
                             outcome: finished.outcome,
-                            observation: runner.observation,
                             took,
                         };
                     }
                     if runner.in_flight.is_none() {
-                        record.first_is_over();
+                        racing.record.first_is_over();
                     }
                     let outcome = match &finished.outcome {
                         Ok((response, _)) => Ok(response.status.as_u16()),
                         Err(attempted) => Err(attempted.failure),
                     };
-                    runner.is_over(record, finished.timing.connecting, Some(outcome));
-                    wish.tried.push(runner.identity());
-                    self.drop_out(runner, finished.outcome, took, admitted);
+                    runner.is_over(racing.record, finished.timing.connecting, Some(outcome));
+                    wish.tried.push(runner.trial.identity());
+                    self.drop_out(runner.trial, finished.outcome, took);
                 }
                 Event::Late => {
-                    let number = record.attempts() + 1;
-                    may_hedge = self.hedge(&mut runners, number, wish, retries);
+                    let number = racing.record.attempts() + 1;
+                    may_hedge = self.hedge(&mut racing.runners, number, wish, retries);
                     if may_hedge {
                         *left -= 1;
-                        admitted.counters.hedges.add(1);
-                        record.hedged();
+                        self.admitted.counters.hedges.add(1);
+                        racing.record.hedged();
                         may_hedge = *left > 0;
                         alarm
                             .as_mut()
@@ -177,90 +180,58 @@ impl<'a> Race<'a> {
         retries: &Retries<'_>,
     ) -> bool {
         let mut wish = wish.clone();
-        wish.tried.extend(runners.iter().map(Runner::identity));
+        let under_way = runners.iter().map(|runner| runner.trial.identity());
+        wish.tried.extend(under_way);
         let Some((view, at)) = self.forward.pick(&wish) else {
             return false;
         };
         if view.was_tried_at(at, &wish) || !retries.spend_hedge() {
             return false;
         }
-        let pool = &view.pools[at];
-        let in_flight = InFlight::begin(pool);
-        pool.counters().requests.add(1);
-        let observation = Observation::begin(pool, Instant::now(), true);
-        runners.push(self.start(view, at, number, Some(in_flight), observation));
+        let in_flight = InFlight::begin(&view.pools[at]);
+        let watch = self.admitted.watch(true);
+        let trial = Trial::begin((view, at), Instant::now(), true, watch);
+        runners.push(self.start(trial, number, Some(in_flight)));
         true
     }
 
-    fn start(
-        &self,
-        view: Rc<View>,
-        at: usize,
-        number: u32,
-        in_flight: Option<InFlight>,
-        observation: Observation,
-    ) -> Runner<'a> {
+    fn start(&self, trial: Trial<'a>, number: u32, in_flight: Option<InFlight>) -> Runner<'a> {
         // Interim responses come from one target.
         let interim = match in_flight {
             None => self.interim,
             Some(_) => &Interim::Nowhere,
         };
         let running = run(
-            Rc::clone(&view),
-            at,
+            Rc::clone(&trial.view),
+            trial.at,
             number,
             self.forward,
-            self.upstream,
             self.head,
             interim,
             self.timer.sibling(),
             self.deadlines,
         );
         Runner {
-            view,
-            at,
+            trial,
             number,
             started: Instant::now(),
             in_flight,
-            observation,
             running: Box::pin(running),
         }
     }
 
     /// One failed while others still run.
-    fn drop_out(
-        &self,
-        runner: Runner<'_>,
-        outcome: Outcome,
-        took: Duration,
-        admitted: &mut Admitted<'_>,
-    ) {
-        let pool = &runner.view.pools[runner.at];
-        let answer = match outcome {
-            Ok((response, _)) => {
-                runner.observation.answered(response.status, took);
-                Ok(response.status)
-            }
-            // A kept connection that had ended says nothing about the target.
-            Err(attempted) if matches!(attempted.fate, Fate::Stale | Fate::Spared) => {
-                return runner.observation.forget();
+    fn drop_out(&self, mut trial: Trial<'_>, outcome: Outcome, took: Duration) {
+        match outcome {
+            Ok((response, exchange)) => {
+                trial.answered(self.forward, response.status, took, took);
+                trial.was_replaced();
+                let_go(exchange, &self.forward.client.worker.timers);
             }
             Err(attempted) => {
-                let failure = self.forward.charged(attempted.failure, took);
-                if failure.is_the_targets() {
-                    runner.observation.failed();
-                } else {
-                    runner.observation.forget();
-                }
-                Err(failure)
+                let (failure, fate) = (attempted.failure, attempted.fate);
+                trial.failed(self.forward, failure, fate, took, true);
             }
-        };
-        pool.counters().failed.add(1);
-        let member = &runner.view.plan.members[runner.at];
-        self.forward
-            .judge(self.upstream, member, answer.map(|status| status.as_u16()));
-        if answer.err().is_none_or(Failure::is_the_targets) {
-            admitted.settle(answer, took);
         }
     }
 }
@@ -274,13 +245,12 @@ async fn run(
     at: usize,
     number: u32,
     forward: &Forward<'_>,
-    upstream: &Upstream,
     head: &RequestHead,
     interim: &Interim,
     timer: Timer,
     deadlines: Deadlines,
 ) -> Finished {
-    let wanted = forward.head(upstream, &view, at, head, number);
+    let wanted = forward.head(&view, at, head, number);
     let mut timing = Timing::default();
     let outcome = attempt(
         &view.pools[at],

@@ -20,6 +20,7 @@ mod client;
 mod forwarding;
 
 pub use client::{client_address, is_trusted};
+pub(crate) use forwarding::states_https;
 pub use forwarding::{
     ForwardingCache, ForwardingInfo, ViaLoop, append_via, check_via_loop, rebuild_forwarding,
 };

@@ -56,13 +56,16 @@ pub mod tls;
 mod trace;
 pub mod traffic;
 mod transform;
+mod trial;
 mod upstream;
 mod validate;
 pub mod websocket;
+mod whole;
 mod worker;
 
 pub use failure::Failure;
 pub use fields::Fields;
+pub use shaping::preflight;
 
 pub use altered::{Alteration, Altered};
 pub use gateway::{Gateway, GatewayError, Rings, Socket, Watching};

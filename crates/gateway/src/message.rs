@@ -6,6 +6,9 @@ use http::{Method, StatusCode};
 use crate::fields::Fields;
 use crate::websocket::Upgrade;
 
+/// Bytes of the largest response head that is read of a target.
+pub(crate) const MOST_RESPONSE_HEAD: u32 = 64 * 1024;
+
 /// HTTP version of one side of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {

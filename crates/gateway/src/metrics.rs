@@ -162,7 +162,7 @@ pub struct ValidationCounters {
     pub refused: Counter,
     /// Messages with a fault that passed.
     pub reported: Counter,
-    /// Messages that could not be looked at: too long, compressed, or too many.
+    /// Messages that could not be looked at: too long, in a coding that cannot be undone, or too many.
     pub unchecked: Counter,
     /// Messages with a fault, by the part that the first one is in, in the order of
     /// [`PLACES`].

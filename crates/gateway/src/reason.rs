@@ -64,7 +64,7 @@ impl AccessRecord {
 }
 
 /// Every reason of an answer. The order is that of counters, and nothing else.
-pub static REASONS: [Reason; 57] = [
+pub static REASONS: [Reason; 59] = [
     undecided(
         "malformed_request",
         "The client's message could be read in more than one way, or in none (RFC 9112).",
@@ -128,7 +128,7 @@ pub static REASONS: [Reason; 57] = [
     process(
         "method_not_allowed",
         "routes",
-        "Routes take this path, but not with this method.",
+        "Routes take this path, but not with this method; those that aggregate take GET and HEAD.",
     ),
     upstream(
         "no_target",
@@ -153,7 +153,7 @@ pub static REASONS: [Reason; 57] = [
     upstream(
         "deadline_exceeded",
         "timeouts.total",
-        "The exchange as a whole took longer than it may; the cause says in which phase.",
+        "The exchange as a whole took longer than it may, or than a call's `grpc-timeout`; the cause says in which phase.",
     ),
     undecided(
         "upstream_resolve_failed",
@@ -184,7 +184,7 @@ pub static REASONS: [Reason; 57] = [
     upstream(
         "upstream_stalled",
         "timeouts.idle",
-        "The target stopped in the middle of its answer.",
+        "The target stopped in the middle of its answer; for event streams and calls `timeouts.stream_idle` holds.",
     ),
     undecided(
         "upstream_malformed",
@@ -198,7 +198,7 @@ pub static REASONS: [Reason; 57] = [
     process(
         "memory_pressure",
         "overload.memory",
-        "The process held more memory than it should.",
+        "The process held more memory than it should, or too much of bodies that are checked or changed.",
     ),
     process(
         "banned",
@@ -230,6 +230,11 @@ pub static REASONS: [Reason; 57] = [
         "invalid_request",
         Decider::Policy("validate"),
         "The request broke the contract of the route's `validate` policy; the cause says in which part.",
+    ),
+    new(
+        "validation_busy",
+        Decider::Policy("validate"),
+        "Too many bodies waited to be judged.",
     ),
     new(
         "unsupported_media_type",
@@ -290,6 +295,11 @@ pub static REASONS: [Reason; 57] = [
     undecided(
         "upstream_without_websocket",
         "The target did not agree to a WebSocket, or not in a way that RFC 6455 allows.",
+    ),
+    new(
+        "body_too_large_to_change",
+        Decider::Policy("transform"),
+        "The body was longer than the route's `transform` policy changes (`limits.body`), perhaps only once decompressed.",
     ),
     new(
         "unsupported_body",

@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::SET_COOKIE;
 use weir_config::model::Action;
 
+use crate::affinity;
 use crate::body::Body;
 use crate::client::Client;
 use crate::deny::{self, Denial};
@@ -212,7 +213,7 @@ async fn live(
             rewrite,
             host,
         } => {
-            let chosen = traffic::choose(to, &matched, head, record)?;
+            let chosen = traffic::choose(to, &matched, head, is_trusted, record)?;
             (chosen, mirror, rewrite.as_ref(), host)
         }
     };
@@ -230,13 +231,16 @@ async fn live(
 
     // 10. Transform the request. Boxed: bodies are rarely changed, and no connection is to be larger for it.
     let body = match &route.reshape {
-        Some(reshape) if head.upgrade.is_none() => {
-            Box::pin(reshape.request(&matched, head, body, timer, record)).await?
-        }
-        _ => body,
+        Some(reshape) => Box::pin(reshape.request(&matched, head, body, timer, record)).await?,
+        None => body,
     };
     matched.transform_request(head, record, is_trusted)?;
     let rewritten = matched.rewrite(rewrite, head, record)?;
+
+    // What the client wants of a target is known before the request is copied: the cookie that says so is
+    // for Weir alone.
+    let upstream = snapshot.upstreams[chosen.upstream].model();
+    let wish = affinity::wish(upstream, head, &path, record.client_address);
 
     // A copy goes its own way; it begins when the body was read.
     let body = match mirror {
@@ -265,18 +269,20 @@ async fn live(
         host,
         trace: record.outgoing(),
     };
-    let mut answer = forward::forward(&forward, head, body, interim, timer, record).await?;
+    let mut answer = forward::forward(&forward, wish, head, body, interim, timer, record).await?;
 
     // 12. Transform the response, and what is not over with its head. 14, the record, is written when the answer's end is sent.
-    if let Some(rules) = &route.validation {
+    let is_tunnel = matches!(answer.body, Body::WebSocket(_));
+    if let Some(rules) = route.validation.as_ref().filter(|_| !is_tunnel) {
         rules.response(client, head, &mut answer, record);
     }
     grpc::relay(record, &mut answer);
-    if let Some(rules) = route.streams.sse.filter(|_| head.upgrade.is_none()) {
+    if let Some(rules) = route.streams.sse.filter(|_| !is_tunnel) {
         sse::relay(rules, client, &mut answer);
     }
+    // What is not agreed to become a tunnel is an answer like others, whatever was asked for.
     if let Some(reshape) = &route.reshape
-        && head.upgrade.is_none()
+        && !is_tunnel
     {
         Box::pin(reshape.response(client, head, &mut answer, timer, record)).await?;
     }
@@ -286,7 +292,7 @@ async fn live(
         answer.head.fields.append(SET_COOKIE, cookie);
     }
     // What becomes a tunnel has no body.
-    if !matches!(answer.body, Body::WebSocket(_)) {
+    if !is_tunnel {
         shaping::encode(&client.worker, route, head, record, &mut answer);
     }
     Ok(answer)

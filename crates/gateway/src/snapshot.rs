@@ -16,7 +16,7 @@ use crate::metrics::{
     PartCounters, RouteCounters, TransformCounters, UpstreamCounters, ValidationCounters,
     per_worker,
 };
-use crate::reshape::{Pool, Reshape};
+use crate::reshape::Reshape;
 use crate::router::Router;
 use crate::shaping::Shaping;
 use crate::tls::{self, TlsContext, TlsError};
@@ -25,6 +25,7 @@ use crate::upstream::cluster::{Cluster, Settings};
 use crate::upstream::{BreakerReport, Load, Member, Targets};
 use crate::validate::{self, Checker, Validation};
 use crate::websocket::{self, Gate, WebSocketCounters};
+use crate::whole::Pool;
 
 mod local;
 mod recorded;
@@ -138,12 +139,12 @@ pub(crate) struct Compiler {
     traffic: Arc<Traffic>,
     /// Looks at responses; started when a route wants that.
     checker: Option<Checker>,
-    programs: Pool,
+    pool: Pool,
 }
 
 impl Drop for Compiler {
     fn drop(&mut self) {
-        self.programs.close();
+        self.pool.close();
     }
 }
 
@@ -168,7 +169,7 @@ impl Compiler {
             routes: HashMap::new(),
             unrouted: per_worker(workers),
             traffic,
-            programs: Pool::new(workers),
+            pool: Pool::new(workers),
             checker: None,
         }
     }
@@ -299,14 +300,14 @@ impl Compiler {
             },
         };
         let transformed = counted.transformed.as_ref();
-        let reshape = Reshape::compile(config, route, transformed, &self.programs, self.workers);
+        let reshape = Reshape::compile(config, route, transformed, &self.pool, self.workers);
         counted.transformed = reshape
             .as_ref()
             .map(|reshape| Arc::clone(&reshape.counters));
         let aggregation = match &route.action {
             Action::Aggregate(model) => {
                 let known = counted.aggregated.as_ref();
-                let aggregation = Aggregation::compile(model, known, &self.programs, self.workers);
+                let aggregation = Aggregation::compile(model, known, &self.pool, self.workers);
                 counted.aggregated = Some(aggregation.counters.clone());
                 Some(aggregation)
             }
@@ -317,6 +318,7 @@ impl Compiler {
             route,
             counted.validated.as_ref(),
             self.workers,
+            &self.pool,
             &mut self.checker,
         );
         if let Some(validation) = &validation {

@@ -9,6 +9,7 @@
 mod context;
 mod record;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub(crate) struct Trace {
     pub(crate) current: Current,
     /// Attempts that were over before the request was.
     pub(crate) past: Vec<AttemptRecord>,
+    /// Attempts of parts that were let go of before they were over; shared with these.
+    pub(crate) left: Rc<RefCell<Vec<AttemptRecord>>>,
     /// How long it waited for its place among the upstream's requests, and since when.
     pub(crate) queued: Option<(Instant, Duration)>,
 }
@@ -87,6 +90,7 @@ impl Trace {
                 answered: None,
             },
             past: Vec::new(),
+            left: Rc::default(),
             queued: None,
         });
         trace.sample(settings.sample);
@@ -148,6 +152,7 @@ impl Trace {
                 ..self.current
             },
             past: Vec::new(),
+            left: Rc::clone(&self.left),
             queued: None,
         })
     }

@@ -55,9 +55,9 @@ pub(crate) enum Command {
     Refresh,
     /// Accept nothing more; each connection's next answer is its last.
     Drain(Backlog),
-    /// Close idle connections.
-    Close,
-    /// Close WebSockets.
+    /// Close idle connections, and WebSockets one by one within this time.
+    Close { websockets_within: Duration },
+    /// Close the WebSockets that are left.
     Leave,
     /// End at once.
     Stop,
@@ -69,9 +69,10 @@ pub(crate) enum Phase {
     Serving,
     /// Clients are asked to leave with their next answer.
     Draining,
-    /// Connections without a request are closed.
+    /// Connections without a request are closed, and now and then a WebSocket, which nothing else would
+    /// end.
     Closing,
-    /// WebSockets are closed, which nothing else would end.
+    /// All WebSockets are closed.
     Leaving,
 }
 
@@ -85,6 +86,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) counters: Arc<WorkerCounters>,
     phase: Cell<Phase>,
+    /// By when WebSockets are closed, in the worker's time.
+    left_by: Cell<u64>,
     current: RefCell<Rc<LocalSnapshot>>,
     records: RefCell<rtrb::Producer<AccessRecord>>,
     traces: RefCell<rtrb::Producer<Box<TraceRecord>>>,
@@ -92,13 +95,11 @@ pub(crate) struct Worker {
     pub(crate) open: Cell<u64>,
     pub(crate) line: Line,
     pub(crate) shedder: Shedder,
-    /// Bytes of bodies that wait to be changed.
-    pub(crate) gathered: Cell<usize>,
     /// The process' level, as of the last round of housekeeping.
     pub(crate) memory: Cell<MemoryLevel>,
     /// Grows when connections that are idle at that moment are to be closed.
     pub(crate) idle_closings: Cell<u32>,
-    /// Bytes of bodies that are held to be checked.
+    /// Bytes of bodies that are held as a whole.
     pub(crate) held: Cell<usize>,
 }
 
@@ -125,6 +126,17 @@ impl Worker {
 
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    /// When a WebSocket is to be closed, in the worker's time; another time for each one. `None` as long
+    /// as the process is not about to end.
+    pub(crate) fn time_to_leave(&self) -> Option<u64> {
+        let now = self.timers.now();
+        match self.phase() {
+            Phase::Serving | Phase::Draining => None,
+            Phase::Closing => Some(fastrand::u64(now..=self.left_by.get().max(now))),
+            Phase::Leaving => Some(now),
+        }
     }
 
     /// The value of a `Date` field (RFC 9110 §6.6.1), at most [`RESOLUTION`] and a second old.
@@ -288,6 +300,7 @@ async fn serve(start: Start) {
         shared,
         counters,
         phase: Cell::new(Phase::Serving),
+        left_by: Cell::new(0),
         current: RefCell::new(Rc::new(first)),
         records: RefCell::new(records),
         traces: RefCell::new(traces),
@@ -295,7 +308,6 @@ async fn serve(start: Start) {
         open: Cell::new(0),
         line: Line::default(),
         shedder: Shedder::default(),
-        gathered: Cell::new(0),
         memory: Cell::default(),
         idle_closings: Cell::new(0),
         held: Cell::new(0),
@@ -329,7 +341,12 @@ async fn serve(start: Start) {
                 worker.shared.closed.fetch_add(1, Ordering::Release);
                 worker.enter(Phase::Draining);
             }
-            Command::Close => worker.enter(Phase::Closing),
+            Command::Close { websockets_within } => {
+                let within = u64::try_from(websockets_within.as_millis()).unwrap_or(u64::MAX);
+                let left_by = worker.timers.now().saturating_add(within);
+                worker.left_by.set(left_by);
+                worker.enter(Phase::Closing);
+            }
             Command::Leave => worker.enter(Phase::Leaving),
             Command::Stop => return,
         }

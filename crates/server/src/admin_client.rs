@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use weir_core::Secret;
 
 /// Time to connect; the listener is on this machine or near.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -17,6 +18,32 @@ const HEAD_BYTES: usize = 16 * 1024;
 const LARGEST: u64 = 16 << 20;
 /// Most fields of an answer's head.
 const FIELDS: usize = 64;
+
+/// An admin listener, and what to show it.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    /// Where it is.
+    pub(crate) address: SocketAddr,
+    /// The bearer token, if there is one.
+    pub(crate) token: Option<Secret<String>>,
+}
+
+impl Admin {
+    /// For what needs no credential.
+    pub(crate) const fn anonymous(address: SocketAddr) -> Self {
+        Self {
+            address,
+            token: None,
+        }
+    }
+
+    /// The field of a request's head, with its line break.
+    fn authorization(&self) -> String {
+        self.token.as_ref().map_or_else(String::new, |token| {
+            format!("authorization: Bearer {}\r\n", token.expose())
+        })
+    }
+}
 
 /// An answer of the admin listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,24 +88,57 @@ pub(crate) enum AdminError {
     },
 }
 
+/// An answer that says no.
+#[derive(Debug, Error)]
+#[error("{text}")]
+pub(crate) struct Refusal {
+    text: String,
+    problem: Option<serde_json::Value>,
+}
+
+impl Refusal {
+    /// What an answer other than 2xx says.
+    pub(crate) fn of(response: &Response) -> Self {
+        let problem = response.json().filter(serde_json::Value::is_object);
+        let member = |key: &str| problem.as_ref()?.get(key)?.as_str();
+        let text = match (member("message").or(member("detail")), member("help")) {
+            (Some(said), Some(help)) => format!("{said}; {help}"),
+            (Some(said), None) => said.to_owned(),
+            (None, _) => format!("the admin listener answered {}", response.status),
+        };
+        Self { text, problem }
+    }
+
+    /// The problem details (RFC 9457), if they came.
+    pub(crate) fn problem(&self) -> Option<&serde_json::Value> {
+        self.problem.as_ref()
+    }
+}
+
+/// Whether somebody listens there.
+pub(crate) fn is_reachable(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&reachable(address), CONNECT).is_ok()
+}
+
 /// Sends a request without a body and reads the whole answer within a time.
 pub(crate) fn request(
-    address: SocketAddr,
+    admin: &Admin,
     method: &str,
     path: &str,
     within: Duration,
 ) -> Result<Response, AdminError> {
-    request_with(address, method, path, &[], within)
+    request_with(admin, method, path, &[], within)
 }
 
 /// The same with a body in JSON.
 pub(crate) fn request_with(
-    address: SocketAddr,
+    admin: &Admin,
     method: &str,
     path: &str,
     body: &[u8],
     within: Duration,
 ) -> Result<Response, AdminError> {
+    let address = admin.address;
     let deadline = Instant::now() + within;
     let io = |source: io::Error| match source.kind() {
         io::ErrorKind::ConnectionRefused => AdminError::Refused(address),
@@ -90,8 +150,9 @@ pub(crate) fn request_with(
     stream.set_write_timeout(Some(CONNECT)).map_err(io)?;
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: {reachable}\r\nuser-agent: weir/{}\r\n\
-         accept: application/json\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+         {}accept: application/json\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         env!("CARGO_PKG_VERSION"),
+        admin.authorization(),
         body.len()
     );
     stream
@@ -104,10 +165,11 @@ pub(crate) fn request_with(
 /// Asks for something that goes on, and hands over each of its lines until it ends or `take` says so.
 /// An answer other than 200 comes back whole.
 pub(crate) fn follow(
-    address: SocketAddr,
+    admin: &Admin,
     path: &str,
     mut take: impl FnMut(&str) -> ControlFlow<()>,
 ) -> Result<Option<Response>, AdminError> {
+    let address = admin.address;
     let io = |source: io::Error| match source.kind() {
         io::ErrorKind::ConnectionRefused => AdminError::Refused(address),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => AdminError::Timeout(address),
@@ -119,8 +181,9 @@ pub(crate) fn follow(
     stream.set_read_timeout(Some(SILENCE)).map_err(io)?;
     // In HTTP/1.0 the body ends with the connection, and comes as it is.
     let head = format!(
-        "GET {path} HTTP/1.0\r\nhost: {reachable}\r\nuser-agent: weir/{}\r\n\r\n",
-        env!("CARGO_PKG_VERSION")
+        "GET {path} HTTP/1.0\r\nhost: {reachable}\r\nuser-agent: weir/{}\r\n{}\r\n",
+        env!("CARGO_PKG_VERSION"),
+        admin.authorization()
     );
     stream.write_all(head.as_bytes()).map_err(io)?;
     let mut reader = BufReader::new(stream);
@@ -279,7 +342,13 @@ mod tests {
     #[test]
     fn sends_a_request_and_reads_the_answer() {
         let (address, server) = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
-        let response = request(address, "POST", "/v1/reload", Duration::from_secs(5)).unwrap();
+        let response = request(
+            &Admin::anonymous(address),
+            "POST",
+            "/v1/reload",
+            Duration::from_secs(5),
+        )
+        .unwrap();
         assert_eq!(
             response,
             Response {
@@ -298,7 +367,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = request(address, "GET", "/", Duration::from_secs(5)).unwrap_err();
+        let error = request(
+            &Admin::anonymous(address),
+            "GET",
+            "/",
+            Duration::from_secs(5),
+        )
+        .unwrap_err();
         assert!(matches!(error, AdminError::Refused(_)), "{error}");
     }
 
@@ -306,14 +381,26 @@ mod tests {
     fn silence_ends_with_the_deadline() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let error = request(address, "GET", "/", Duration::from_millis(50)).unwrap_err();
+        let error = request(
+            &Admin::anonymous(address),
+            "GET",
+            "/",
+            Duration::from_millis(50),
+        )
+        .unwrap_err();
         assert!(matches!(error, AdminError::Timeout(_)), "{error}");
     }
 
     #[test]
     fn something_else_is_said_so() {
         let (address, _server) = serve(b"SSH-2.0-OpenSSH_9.6\r\n\r\n");
-        let error = request(address, "GET", "/", Duration::from_secs(5)).unwrap_err();
+        let error = request(
+            &Admin::anonymous(address),
+            "GET",
+            "/",
+            Duration::from_secs(5),
+        )
+        .unwrap_err();
         assert!(matches!(error, AdminError::Malformed { .. }), "{error}");
     }
 

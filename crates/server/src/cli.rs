@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    bans, check, completions, demo, doctor, dry_run, explain, import, reload, requests, run,
-    schema, top, traffic, upgrade, upstreams, version,
+    audit, bans, check, completions, demo, doctor, dry_run, explain, import, migrate, reload,
+    requests, run, schema, top, traffic, upgrade, upstreams, version,
 };
 
 /// API gateway in one binary.
@@ -142,6 +142,8 @@ pub(crate) enum Command {
     Traffic(traffic::Arguments),
     Bans(bans::Arguments),
     Upgrade(upgrade::Arguments),
+    Migrate(migrate::Arguments),
+    Audit(audit::Arguments),
     Completions(completions::Arguments),
     Version(version::Arguments),
 }

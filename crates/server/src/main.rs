@@ -6,10 +6,12 @@ mod cli;
 mod codes;
 mod command;
 mod configuration;
-mod finding;
+mod failure;
 mod log;
+mod operator;
 mod otlp;
 mod output;
+mod records;
 mod redact;
 mod requests;
 mod serve;
@@ -53,6 +55,8 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Reload(arguments) => command::reload::run(&global, &arguments, output),
         Command::Traffic(arguments) => command::traffic::run(&global, &arguments, output),
         Command::Upgrade(arguments) => command::upgrade::run(&global, &arguments, output),
+        Command::Migrate(arguments) => command::migrate::run(&global, &arguments, output),
+        Command::Audit(arguments) => command::audit::run(&global, &arguments, output),
         Command::Completions(arguments) => command::completions::run(&arguments, output),
         Command::Version(_) => command::version::run(output),
     }

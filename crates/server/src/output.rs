@@ -1,12 +1,16 @@
-//! What commands say: results to standard output, everything else to standard error.
+//! What commands say: results to standard output, everything else to standard error. With `--json` a
+//! failure is a result, too.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use weir_config::Report;
 
 use crate::cli::ColorChoice;
+use crate::failure;
 
 /// Where and how a command writes.
 #[derive(Clone, Debug)]
@@ -30,6 +34,33 @@ pub(crate) enum Style {
     Bad,
     /// Beside the point.
     Faint,
+}
+
+/// A line that is written over again and again.
+pub(crate) struct Progress {
+    is_shown: bool,
+    last: Cell<Option<Instant>>,
+}
+
+impl Progress {
+    /// Shows this, unless something was shown a moment ago.
+    pub(crate) fn show(&self, text: &str) {
+        let is_due = self
+            .last
+            .get()
+            .is_none_or(|last| last.elapsed() >= Duration::from_millis(100));
+        if self.is_shown && is_due {
+            self.last.set(Some(Instant::now()));
+            let _ = write!(io::stderr(), "\r\x1b[K{text}");
+        }
+    }
+
+    /// Leaves the line empty.
+    pub(crate) fn clear(&self) {
+        if self.last.take().is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 /// Whoever read standard output has left, as in `weir schema | head -1`: no fault of anybody.
@@ -85,6 +116,14 @@ impl Output {
         self.color_err
     }
 
+    /// A line on standard error that says how far something is, if somebody looks.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            is_shown: !self.json && io::stderr().is_terminal(),
+            last: Cell::new(None),
+        }
+    }
+
     /// A text for standard output in a style.
     pub(crate) fn style(&self, style: Style, text: &str) -> String {
         if self.color_out {
@@ -107,6 +146,11 @@ impl Output {
     pub(crate) fn fail(&self, error: &anyhow::Error) -> ExitCode {
         if error.is::<Closed>() {
             return ExitCode::SUCCESS;
+        }
+        if self.json {
+            // One document on standard output, however it went. Nobody is left to tell if this fails.
+            let _ = self.print_json(&failure::problem(error));
+            return ExitCode::FAILURE;
         }
         if let Some(report) = error.downcast_ref::<Report>() {
             self.note(&report.render(self.color_err));

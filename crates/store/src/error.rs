@@ -13,10 +13,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The engine cannot be reached, or has no room or time: the same may succeed later. Nothing was
     /// changed.
-    #[error("records are not available: {0}")]
+    #[error("records are not available")]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
     /// The engine was lost while it was to commit: whether the change took effect is not known.
-    #[error("whether the change took effect is unknown: {0}")]
+    #[error("whether the change took effect is unknown")]
     Unknown(#[source] Box<dyn StdError + Send + Sync>),
     /// No such record, or not for this tenant, or in the trash.
     #[error("no such record in {0}")]
@@ -36,7 +36,7 @@ pub enum Error {
     #[error(transparent)]
     Schema(#[from] crate::records::SchemaMismatch),
     /// A mistake of this program or a damaged database.
-    #[error("records failed: {0}")]
+    #[error("records failed")]
     Internal(#[source] Box<dyn StdError + Send + Sync>),
 }
 
@@ -61,6 +61,22 @@ impl Error {
     /// Whether the same request may succeed later, and did nothing now.
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable(_))
+    }
+
+    /// What happened and everything that led to it, for the operator.
+    pub fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            let said = error.to_string();
+            // Some of the errors below repeat their source themselves.
+            if !text.ends_with(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            source = error.source();
+        }
+        text
     }
 
     /// The error of a commit, of which the answer was lost.

@@ -27,7 +27,7 @@ pub use open::{Address, BadAddress, Options};
 pub use row::Row;
 pub use select::Select;
 pub use table::{PlatformTable, Rows, TenantTable};
-pub use transaction::{Read, Scope, Unaudited, Write};
+pub use transaction::{NotAScope, Read, Scope, Unaudited, Write};
 pub use value::Value;
 
 pub(crate) use statement::Statement;

@@ -1,10 +1,13 @@
 //! Normalisation: the usual changes to JSON, written down in a few words. They become a program in jq.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use jaq_core::load::parse::Def;
 
 use crate::json;
+use crate::meter::Budget;
+use crate::program::{Input, Program};
 use crate::value::Value;
 
 /// Changes to a value. They act in this order: fields are removed, types and dates changed, defaults
@@ -74,6 +77,24 @@ pub enum Keys {
     SnakeCase,
     /// `userName`
     CamelCase,
+}
+
+impl Moment {
+    /// `None` if no date can be read in this format: a directive is unknown, or they do not make up a day.
+    pub fn format(format: &str) -> Option<Self> {
+        let text = literal(format);
+        let there_and_back =
+            Program::jq(&format!("0 | strftime({text}) | date_from({text})")).ok()?;
+        let budget = Budget {
+            steps: 1_000,
+            time: Duration::from_millis(100),
+            memory: 1 << 20,
+            output: 1 << 10,
+            stack: 256 << 10,
+        };
+        there_and_back.run(&Input::default(), &budget).ok()?;
+        Some(Self::Format(format.to_owned()))
+    }
 }
 
 impl Path {

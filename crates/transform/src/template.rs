@@ -2,11 +2,10 @@
 //!
 //! A template counts its own instructions. What one instruction can do is bounded as well: filters and
 //! insertions look at the budget, and there is nothing with which text could be gathered from round to
-//! round of a loop (no macros, namespaces, recursive loops or blocks that keep their text). The deadline
-//! is looked at whenever text is written.
+//! round of a loop (no macros, namespaces, recursive loops or blocks that keep their text: `check`). The
+//! deadline is looked at whenever text is written.
 
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use minijinja::value::{Rest, Value as Inserted, ValueKind, ValueOrKwargs};
@@ -17,6 +16,8 @@ use crate::meter::{self, Budget, Stop};
 use crate::number::Number;
 use crate::program::{Escape, Facts, Fault};
 use crate::value::Value;
+
+mod check;
 
 /// Frames of loops and blocks within each other.
 const MOST_FRAMES: usize = 24;
@@ -40,14 +41,6 @@ impl Template {
             let message = format!("the template is longer than {LONGEST} bytes");
             return Err(Fault { at: None, message });
         }
-        if let Some(at) = gathering_tag(source) {
-            let message =
-                "a template here has no blocks that keep their text, and no recursive loops";
-            return Err(Fault {
-                at: Some(at),
-                message: message.to_owned(),
-            });
-        }
         let mut environment = Environment::new();
         let escape = match escape {
             Escape::Json => AutoEscape::Json,
@@ -69,44 +62,8 @@ impl Template {
         environment
             .add_template_owned(NAME, source.to_owned())
             .map_err(|error| fault(&error))?;
-        let template = Self { environment };
-        template.try_names()?;
-        Ok(template)
-    }
-
-    /// Names of filters are looked up when they are met: what is met without a body is looked up now.
-    fn try_names(&self) -> Result<(), Fault> {
-        let budget = Budget {
-            steps: 10_000,
-            time: Duration::from_millis(50),
-            memory: 1 << 20,
-            output: 1 << 20,
-            stack: 1 << 20,
-        };
-        let mut environment = self.environment.clone();
-        environment.set_fuel(Some(budget.steps));
-        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-        let mut found = None;
-        let _ = meter::run(&budget, || {
-            let template = environment
-                .get_template(NAME)
-                .map_err(|error| failed(&error))?;
-            if let Err(error) = template.render_captured_to(Inserted::UNDEFINED, io::sink()) {
-                found = Some(error);
-            }
-            Ok(())
-        });
-        match found {
-            Some(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest
-                ) =>
-            {
-                Err(fault(&error))
-            }
-            _ => Ok(()),
-        }
+        check::check(source, &environment)?;
+        Ok(Self { environment })
     }
 
     pub(crate) fn run(
@@ -146,14 +103,15 @@ impl Template {
     }
 }
 
-/// Puts a look at the budget around filters. The filter itself gets a name that no template can write.
+/// Puts a look at the budget around filters. The filter itself has no name: a template can make up any,
+/// since names can be texts (`map`).
 macro_rules! watch {
     ($environment:ident: $($name:ident)*) => {
         $(
-            $environment.add_filter(concat!("plain ", stringify!($name)), filters::$name);
-            $environment.add_filter(stringify!($name), |state: &mut State<'_, '_>, values: Rest<ValueOrKwargs>| {
+            let plain = Inserted::from_function(filters::$name);
+            $environment.add_filter(stringify!($name), move |state: &mut State<'_, '_>, values: Rest<ValueOrKwargs>| {
                 let values: Vec<Inserted> = values.0.into_iter().map(Inserted::from).collect();
-                watched(concat!("plain ", stringify!($name)), state, &values)
+                watched(stringify!($name), &plain, state, &values)
             });
         )*
     };
@@ -168,11 +126,13 @@ fn watch_filters(environment: &mut Environment<'static>) {
         title tojson trim unique upper urlencode zip);
 }
 
-fn watched(name: &str, state: &mut State<'_, '_>, values: &[Inserted]) -> Result<Inserted, Error> {
-    let makes_text = matches!(
-        name,
-        "plain join" | "plain replace" | "plain string" | "plain tojson" | "plain urlencode"
-    );
+fn watched(
+    name: &str,
+    plain: &Inserted,
+    state: &mut State<'_, '_>,
+    values: &[Inserted],
+) -> Result<Inserted, Error> {
+    let makes_text = matches!(name, "join" | "replace" | "string" | "tojson" | "urlencode");
     let size: usize = values.iter().map(size).sum();
     if !meter::step() || !meter::work(size as u64) {
         return Err(over());
@@ -180,14 +140,14 @@ fn watched(name: &str, state: &mut State<'_, '_>, values: &[Inserted]) -> Result
     if makes_text && !values.iter().all(is_affordable) {
         return Err(over());
     }
-    if name == "plain replace" {
+    if name == "replace" {
         // At worst, each place gets the new text.
         let most = values.iter().map(self::size).fold(1, usize::saturating_mul);
         if !meter::take(most as u64) {
             return Err(over());
         }
     }
-    let made = state.apply_filter(name, values)?;
+    let made = plain.call(state, values)?;
     if !meter::take(self::size(&made) as u64) {
         return Err(over());
     }
@@ -222,32 +182,6 @@ fn is_affordable(value: &Inserted) -> bool {
         let held = is_map.then(|| value.get_item(&item));
         is_affordable(&item) && held.is_none_or(|held| held.is_ok_and(|held| is_affordable(&held)))
     })
-}
-
-/// Where a tag begins that could gather text without end.
-fn gathering_tag(source: &str) -> Option<usize> {
-    let mut from = 0;
-    while let Some(start) = source[from..].find("{%") {
-        let start = from + start;
-        let end = source[start..]
-            .find("%}")
-            .map_or(source.len(), |end| start + end);
-        let tag = source[start + 2..end].trim_matches(|character: char| {
-            character.is_whitespace() || matches!(character, '-' | '+')
-        });
-        let (word, rest) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
-        let gathers = match word {
-            "for" => rest.ends_with("recursive"),
-            "set" => !rest.contains('='),
-            "filter" => true,
-            _ => false,
-        };
-        if gathers {
-            return Some(start);
-        }
-        from = end;
-    }
-    None
 }
 
 /// Text that does not become longer than it may, and is written for no longer than it may be.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::origin::Origins;
+
 /// Which sites' scripts may read a route's answers (Fetch §3.2).
 #[derive(Clone, Debug)]
 pub struct Cors {
@@ -22,29 +24,6 @@ pub struct Cors {
     pub max_age: Duration,
     /// Whether sites of the public internet may call although this server is in a private network.
     pub private_network: bool,
-}
-
-/// Sites, as browsers name them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origins {
-    /// Every one.
-    Any,
-    /// These; at least one.
-    These(Vec<Origin>),
-}
-
-/// `scheme://host[:port]`, lower case, without the scheme's default port: as it stands in `Origin`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Exactly this one.
-    Exact(String),
-    /// Every subdomain, however deep; not the domain itself.
-    Subdomains {
-        /// `https://`
-        scheme: String,
-        /// `.example.com`, perhaps with a port.
-        domain: String,
-    },
 }
 
 /// Request fields that scripts of other sites may send.

@@ -21,8 +21,21 @@ impl Share {
     };
 
     /// `None` for more than all.
-    pub fn of_millionths(millionths: u32) -> Option<Self> {
-        (millionths <= Self::ALL.millionths).then_some(Self { millionths })
+    pub const fn of_millionths(millionths: u32) -> Option<Self> {
+        if millionths > Self::ALL.millionths {
+            return None;
+        }
+        Some(Self { millionths })
+    }
+
+    /// `0.5` for half a percent.
+    pub fn percent(self) -> f64 {
+        f64::from(self.millionths) / 1e4
+    }
+
+    /// Of a million.
+    pub fn millionths(self) -> u32 {
+        self.millionths
     }
 
     /// Whether a request belongs to it, by a number that is uniformly random. Whoever belongs to a share

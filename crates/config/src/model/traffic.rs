@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{HashKey, StickyCookie};
+use super::{HashKey, Share, StickyCookie};
 
 /// Where a route's requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,8 @@ pub enum Stickiness {
 /// Watches every backend but the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// Share of requests that may end with 5xx, in percent.
-    pub error_rate_percent: Option<u32>,
+    /// Share of requests that may end with 5xx.
+    pub error_rate: Option<Share>,
     /// Longest 99th percentile of the time to the response's head.
     pub latency: Option<Duration>,
     /// Time over which both are taken.
@@ -118,8 +118,8 @@ impl GuardAction {
 pub struct Mirror {
     /// Index into [`Config::upstreams`](super::Config::upstreams).
     pub upstream: usize,
-    /// Share of the requests that are copied, in percent.
-    pub percent: u32,
+    /// Share of the requests that are copied.
+    pub share: Share,
     /// Requests with a longer body are not copied.
     pub body_bytes: u64,
     /// Copies under way per worker; beyond them requests are not copied.

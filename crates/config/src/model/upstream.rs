@@ -88,4 +88,15 @@ pub struct Pool {
     pub max_idle: usize,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// How HTTP/2 connections with exchanges under way are kept an eye on; `None`: not at all.
+    pub pings: Option<Pings>,
+}
+
+/// Questions to a target that says nothing, whether it is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pings {
+    /// Silence before it is asked.
+    pub interval: Duration,
+    /// Time for the answer.
+    pub timeout: Duration,
 }

@@ -1,14 +1,11 @@
-//! What only the whole shows: names that are used or not, addresses that clash.
-
-use std::net::SocketAddr;
+//! What only the whole shows: names that are used or not.
 
 use super::headers::CaptureUse;
 use super::policy::ACTING_ONCE;
 use crate::codes;
-use crate::decode::{Context, Cursor, Named, Object};
+use crate::decode::{Context, Cursor, Named};
 use crate::diagnostic::Finding;
-use crate::model::Listener;
-use crate::source::Span;
+use crate::model::{Upstream, UpstreamHttp2};
 use crate::suggest::quote;
 
 /// The names that routes may refer to, sorted, and which of them are used. A declaration with
@@ -16,11 +13,13 @@ use crate::suggest::quote;
 pub(super) struct Declared {
     upstreams: Vec<(String, bool)>,
     policies: Vec<(String, bool)>,
+    /// Upstreams that are spoken to over HTTP/1.1 and nothing else.
+    without_http2: Vec<String>,
     /// What each policy's templates ask of a route's path.
     pub(super) policy_captures: Vec<Vec<CaptureUse>>,
     /// Of each policy, the kind if it is one that acts once.
     pub(super) policy_kinds: Vec<Option<&'static str>>,
-    /// Whether a route has mistakes: what it meant to use then looks unused.
+    /// Whether routes have mistakes: what they meant to use then looks unused.
     pub(super) is_incomplete: bool,
 }
 
@@ -31,6 +30,7 @@ impl Declared {
         Self {
             upstreams: upstreams.iter().map(unused).collect(),
             policies: policies.iter().map(unused).collect(),
+            without_http2: Vec::new(),
             policy_captures: policies.iter().map(|_| Vec::new()).collect(),
             policy_kinds: policies.iter().map(acting_once).collect(),
             is_incomplete: false,
@@ -41,6 +41,23 @@ impl Declared {
         let index = mark_used(&mut self.upstreams, name);
         self.is_incomplete |= index.is_none();
         index
+    }
+
+    pub(super) fn note_versions(&mut self, upstreams: &[Upstream]) {
+        // Over TLS it is negotiated.
+        let is_without = |upstream: &&Upstream| {
+            upstream.tls.is_none() && upstream.http2 != UpstreamHttp2::Always
+        };
+        let names = upstreams.iter().filter(is_without);
+        self.without_http2 = names.map(|upstream| upstream.name.clone()).collect();
+    }
+
+    /// The first of these upstreams that no call of gRPC can go to.
+    pub(super) fn without_http2(&self, mut of: impl Iterator<Item = usize>) -> Option<&str> {
+        of.find_map(|index| {
+            let (name, _) = self.upstreams.get(index)?;
+            self.without_http2.contains(name).then_some(name.as_str())
+        })
     }
 
     pub(super) fn use_policy(&mut self, name: &str) -> Option<usize> {
@@ -144,23 +161,4 @@ fn report_unused_entry(
         .path(entry.value.path.to_string())
         .help("use it in a route or remove it");
     context.report(finding);
-}
-
-/// The admin listener cannot share an address with traffic.
-pub(super) fn report_shared_admin_address(
-    context: &mut Context<'_>,
-    object: &Object<'_>,
-    listeners: &[(Listener, Span)],
-    admin: SocketAddr,
-) {
-    let shared = listeners
-        .iter()
-        .find(|(listener, _)| listener.address == admin);
-    let Some((_, span)) = shared.filter(|_| admin.port() != 0) else {
-        return;
-    };
-    let message = format!("the admin listener already has the address {admin}");
-    let finding = Finding::error(codes::DUPLICATE_ADDRESS, message)
-        .help("give the listener or `admin` another port");
-    object.report(context, *span, finding);
 }

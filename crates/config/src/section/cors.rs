@@ -3,13 +3,21 @@
 use http::{HeaderName, Method};
 
 use super::headers::report_twice;
+use super::origins;
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Cors, CorsHeaders, Origin, Origins};
+use crate::model::{Cors, CorsHeaders};
+use crate::origin::Origins;
 use crate::shape::{Record, Shape, Text, field};
 use crate::value::http::{self as grammar, METHOD};
-use crate::value::origin::{self, ORIGIN};
+
+static ORIGIN: Text = Text {
+    what: "`any`, or an origin such as `https://app.example.com`",
+    pattern: None,
+    examples: &["any", "https://app.example.com", "https://*.example.com"],
+    loose: false,
+};
 
 static HEADER_OR_ANY: Text = Text {
     what: "`any`, or a header name",
@@ -99,23 +107,11 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<C
 }
 
 fn decode_origins(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Origins> {
-    let mut origins: Vec<Origin> = Vec::new();
-    let mut places = Vec::new();
     let items = cursor.items(context);
     if takes_any(context, &items) {
         return Some(Origins::Any);
     }
-    for item in items {
-        if let Some(origin) = item.parse(context, origin::origin) {
-            places.push((format!("{origin:?}"), item.span()));
-            origins.push(origin);
-        }
-    }
-    context.report_repeated(places, |_, first| {
-        Finding::error(codes::LISTED_TWICE, "this origin is listed twice")
-            .help(format!("the first is at {first}"))
-    });
-    (!origins.is_empty()).then_some(Origins::These(origins))
+    origins::listed(context, items)
 }
 
 /// Whether the word `any` stands there, alone; reports one in company.

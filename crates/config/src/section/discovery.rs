@@ -124,7 +124,7 @@ static REGISTRATION: Record = Record {
         field(
             "token",
             Shape::Text(&SECRET),
-            "Reference to what a server must present as bearer token. Default: whoever reaches the admin listener may register.",
+            "Reference to what a server must present as bearer token. Default: only the operator may register servers.",
         ),
     ],
 };

@@ -234,7 +234,9 @@ pub(super) fn decode_certificate(
             object.report_missing(context, "key", "PEM private key of the certificate");
         }
     }
-    let chain = chain.and_then(|cursor| decode_chain(context, &cursor));
+    // Who is a client shows what its authority asks for.
+    let is_server = object.record().name != "upstream_tls";
+    let chain = chain.and_then(|cursor| decode_chain(context, &cursor, is_server));
     let key = key.and_then(|cursor| decode_key(context, &cursor));
     Some(Certificate {
         chain: chain?,
@@ -242,9 +244,17 @@ pub(super) fn decode_certificate(
     })
 }
 
-fn decode_chain(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Material> {
+fn decode_chain(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    is_server: bool,
+) -> Option<Material> {
     let material = cursor.material(context)?;
-    let findings = certificate::check_chain(material.bytes.expose(), context.materials.now);
+    let pem = material.bytes.expose();
+    let mut findings = certificate::check_chain(pem, context.materials.now);
+    if is_server {
+        findings.extend(certificate::check_names(pem));
+    }
     cursor.report_about(context, findings);
     Some(material)
 }

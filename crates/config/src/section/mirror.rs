@@ -1,9 +1,12 @@
 //! `mirror` of a route: copies of its requests.
 
 use super::check::{self, Declared};
+use crate::codes;
 use crate::decode::{Context, Cursor, Object};
+use crate::diagnostic::Finding;
 use crate::model::Mirror;
 use crate::shape::{Record, Shape, field};
+use crate::value::quantity::{self, SHARE};
 use crate::value::text::NAME;
 
 pub(super) static MIRROR: Record = Record {
@@ -13,7 +16,7 @@ pub(super) static MIRROR: Record = Record {
         field("upstream", Shape::Text(&NAME), "Who gets the copies.").required(),
         field(
             "share",
-            Shape::Percentage { zero: true },
+            Shape::Text(&SHARE),
             "Share of the requests that are copied.",
         )
         .default("100%"),
@@ -44,15 +47,21 @@ pub(super) fn decode(
     declared: &mut Declared,
 ) -> Option<Mirror> {
     let object = Object::open(context, cursor)?;
+    declared.is_incomplete |= object.has_unknown();
     let upstream = object
         .written("upstream")
         .and_then(|cursor| check::decode_upstream(context, &cursor, declared));
-    let percent = object.get("share")?.percentage(context);
+    let share = object.get("share")?.parse(context, quantity::share);
+    if share.is_some_and(|share| share.millionths() == 0) {
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, "no request is copied")
+            .help("write a share, or remove `mirror`");
+        object.report(context, object.key_span("share"), finding);
+    }
     let body_bytes = object.get("body_bytes")?.size(context);
     let limit = object.get("limit")?.number(context);
     Some(Mirror {
         upstream: upstream?,
-        percent,
+        share: share?,
         body_bytes,
         limit,
     })

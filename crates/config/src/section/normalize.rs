@@ -182,7 +182,11 @@ fn moment(text: &str) -> Result<Moment, Fault> {
     match text {
         "seconds" => Ok(Moment::Seconds),
         "milliseconds" => Ok(Moment::Milliseconds),
-        format if format.contains('%') => Ok(Moment::Format(format.to_owned())),
+        format if format.contains('%') => Moment::format(format).ok_or_else(|| {
+            let message = format!("no date can be read by the format {}", quote(format));
+            Fault::new(codes::BAD_TEXT, message)
+                .help("write directives of strptime that make up a day, such as `%d.%m.%Y %H:%M`")
+        }),
         _ => Err(Fault::new(
             codes::BAD_TEXT,
             format!("{} does not say how the date is written", quote(text)),

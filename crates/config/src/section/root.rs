@@ -5,12 +5,12 @@ use std::path::{Path as FilePath, PathBuf};
 
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
-use super::{listener, log, policy, route, settings, telemetry, upstream};
+use super::{clash, listener, log, policy, records, route, settings, telemetry, upstream};
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
 use crate::diagnostic::Finding;
-use crate::model::Config;
-use crate::node::Node;
+use crate::model::{Config, EncodedSlash};
+use crate::node::{Node, Value};
 use crate::reference::Reference;
 use crate::shape::{Record, Shape, field};
 use crate::value::address;
@@ -32,6 +32,12 @@ pub(crate) static ROOT: Record = Record {
             "Directory for what Weir keeps. A relative path starts at the working directory. `--data-dir` and `WEIR_DATA` win over it.",
         )
         .default("./weir-data"),
+        field(
+            "records",
+            Shape::Record(&records::RECORDS),
+            "Where organizations, people, revisions and audit are kept.",
+        )
+        .default("{}"),
         field(
             "zone",
             Shape::Text(&ZONE),
@@ -126,32 +132,46 @@ pub(crate) fn decode(
     let policy_entries = named(context, &policies_cursor);
 
     let zone = decode_zone(context, &object);
+    // One with a mistake is one.
+    let has_zone = object.written("zone").is_some();
 
     let mut declared = Declared::new(&upstream_entries, &policy_entries);
-    let upstreams = upstream_entries
+    declared.is_incomplete = object.written("routes").is_none() && has_unknown_list(&object);
+    let upstreams: Vec<_> = upstream_entries
         .iter()
-        .filter_map(|entry| upstream::decode(context, entry, zone.is_some()))
+        .filter_map(|entry| upstream::decode(context, entry, has_zone))
         .collect();
+    declared.note_versions(&upstreams);
     let mut policies = Vec::with_capacity(policy_entries.len());
     for (index, entry) in policy_entries.iter().enumerate() {
         let captures = &mut declared.policy_captures[index];
         policies.extend(policy::decode(context, entry, captures));
     }
-    let routes = route::decode_all(context, &object.get("routes")?, &mut declared);
+    let routes_cursor = object.get("routes")?;
+    let routes = route::decode_all(context, &routes_cursor, &mut declared);
     check::report_unused(context, &upstream_entries, &policy_entries, &declared);
 
     let admin = settings::decode_admin(context, &object.get("admin")?);
     if let Some(admin) = &admin {
-        check::report_shared_admin_address(context, &object, &listeners, admin.address);
+        clash::report_shared_admin_address(context, &object, &listeners, admin.address);
     }
     let workers = decode_workers(context, &object);
     let data = decode_data(context, &object, data);
+    let records = records::decode(context, &object.get("records")?);
     let trusted_proxies =
         settings::decode_trusted_proxies(context, &object.get("trusted_proxies")?);
     let timeouts = settings::decode_timeouts(context, &object.get("timeouts")?);
     let limits = settings::decode_limits(context, &object.get("limits")?);
     let overload = overload::decode(context, &object.get("overload")?);
     let encoded_slash = settings::decode_paths(context, &object.get("paths")?);
+    if encoded_slash == Some(EncodedSlash::Reject) {
+        clash::report_refused_paths(context, &routes_cursor, &routes);
+    }
+    // Indices hold only if none is left out.
+    if upstreams.len() == upstream_entries.len() {
+        clash::report_shared_cookies(context, &routes_cursor, &routes, &upstreams);
+        clash::report_own_targets(context, &upstream_entries, &upstreams, &listeners);
+    }
     let log = log::decode(context, &object.get("log")?);
     let tracing = telemetry::decode_tracing(context, &object);
     let otlp = telemetry::decode_otlp(context, &object);
@@ -163,6 +183,7 @@ pub(crate) fn decode(
         workers,
         admin: admin?,
         data,
+        records: records?,
         zone,
         listeners: listeners
             .into_iter()
@@ -180,6 +201,14 @@ pub(crate) fn decode(
         tracing,
         otlp,
         drain_timeout,
+    })
+}
+
+/// Whether there is a list under a key that means nothing: it may be the routes.
+fn has_unknown_list(object: &Object<'_>) -> bool {
+    let mut entries = object.node.entries().iter();
+    entries.any(|entry| {
+        matches!(entry.value.value, Value::Sequence(_)) && ROOT.field(&entry.key).is_none()
     })
 }
 

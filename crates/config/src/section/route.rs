@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use http::Method;
+
 use super::action::{self, REDIRECT, REWRITE};
 use super::aggregate::AGGREGATE;
 use super::check::Declared;
@@ -142,6 +144,7 @@ fn decode(
     declared: &mut Declared,
 ) -> Option<Decoded> {
     let object = Object::open(context, cursor)?;
+    declared.is_incomplete |= object.has_unknown();
     let name_cursor = object.written("name");
     let name_span = name_cursor.map_or_else(|| cursor.span(), |cursor| cursor.span());
     let name = object
@@ -158,18 +161,38 @@ fn decode(
     let mut uses = Vec::new();
     let policies = decode_policies(context, &object, declared, known_paths);
     let action = action::decode(context, &object, declared, &mut uses);
-    if !matches!(action, None | Some(Action::Forward { .. })) {
-        report_unjudged(context, &object, declared, &policies);
+    if matches!(action, Some(Action::Respond(_) | Action::Redirect { .. })) {
+        report_unapplied(context, &object, declared, &policies);
     }
     let headers = object
         .get("headers")
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
     let priority = overload::decode_priority(context, &object.get("priority")?);
     let streams = grpc::decode(context, &object);
+    if streams.is_some_and(|streams| streams.grpc.web)
+        && let Some(Action::Forward { to, .. }) = &action
+        && let Some(name) = declared.without_http2(to.upstreams())
+    {
+        let message = format!(
+            "calls need HTTP/2, and {} is asked over HTTP/1.1",
+            quote(name)
+        );
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
+            .help("write `http2: true` under the upstream, or remove `grpc` here");
+        object.report(context, object.key_span("grpc"), finding);
+    }
     let websocket = websocket::decode(context, &object.get("websocket")?);
     for answer in ["aggregate", "redirect", "respond"] {
         if websocket.is_some() && object.written(answer).is_some() {
             object.report_conflict(context, answer, "websocket");
+        }
+    }
+    if let Some(matcher) = known_paths {
+        if object.written("aggregate").is_some() {
+            report_untaken_methods(context, &object, matcher, "aggregate");
+        }
+        if websocket.is_some() {
+            report_untaken_methods(context, &object, matcher, "websocket");
         }
     }
     if object.written("aggregate").is_some() && declared.has_kind(&policies, "transform") {
@@ -263,23 +286,46 @@ fn decode_policies(
     indices
 }
 
-/// What is answered before requests are judged needs no contract.
-fn report_unjudged(
+/// What the configuration answers by itself goes through none of these, which somebody could rely on.
+fn report_unapplied(
     context: &mut Context<'_>,
     object: &Object<'_>,
     declared: &Declared,
     policies: &[usize],
 ) {
-    let mut contracts = policies
-        .iter()
-        .filter(|at| declared.policy_kinds[**at] == Some("validate"));
-    if let Some(policy) = contracts.next() {
+    for policy in policies {
+        let (verb, help) = match declared.policy_kinds[*policy] {
+            Some("validate") => (
+                "validates",
+                "only what is forwarded or aggregated is validated: remove the policy here",
+            ),
+            Some("transform") => (
+                "transforms",
+                "only what is forwarded is transformed: remove the policy here",
+            ),
+            _ => continue,
+        };
         let name = quote(declared.policy_name(*policy));
-        let message = format!("{name} validates, and this route answers by itself");
-        let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
-            .help("only what is forwarded is validated: remove the policy here");
+        let message = format!("{name} {verb}, and this route answers by itself");
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, message).help(help);
         object.report(context, object.key_span("policies"), finding);
     }
+}
+
+/// These take `GET`; where that is not among the route's methods, nothing comes that they would answer.
+fn report_untaken_methods(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    matcher: &Match,
+    key: &'static str,
+) {
+    if matcher.methods.is_empty() || matcher.methods.contains(&Method::GET) {
+        return;
+    }
+    let message = format!("`{key}` takes `GET`, which `match.methods` leaves out");
+    let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
+        .help(format!("add `GET` to `match.methods`, or remove `{key}`"));
+    object.report(context, object.key_span(key), finding);
 }
 
 fn report_unknown_captures(context: &mut Context<'_>, matcher: &Match, uses: &[CaptureUse]) {

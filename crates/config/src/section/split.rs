@@ -1,15 +1,18 @@
 //! `split` of a route: several upstreams behind it.
 
+use std::time::Duration;
+
 use super::balance::{self, HASH_KEYS, MAX_AGE};
 use super::check::{Declared, find_upstream};
 use super::headers::is_secret_name;
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Backend, Guard, GuardAction, HashKey, Pin, PinBy, Split, Stickiness};
+use crate::model::{Backend, Guard, GuardAction, HashKey, Pin, PinBy, Share, Split, Stickiness};
 use crate::shape::{Choice, Record, Shape, choice, field};
 use crate::suggest::quote;
 use crate::value::http::{self as grammar, COOKIE_NAME, HEADER_NAME};
+use crate::value::quantity::{self, SHARE};
 use crate::value::text::{self, FREE, NAME};
 
 pub(super) static SPLIT: Record = Record {
@@ -20,12 +23,15 @@ pub(super) static SPLIT: Record = Record {
             "upstreams",
             Shape::Map {
                 names: &NAME,
-                values: &Shape::Integer {
-                    least: 0,
-                    most: 1_000_000,
-                },
+                values: &Shape::Either(&[
+                    Shape::Integer {
+                        least: 0,
+                        most: 1_000_000,
+                    },
+                    Shape::Text(&SHARE),
+                ]),
             },
-            "Names of upstreams and their shares relative to each other. The first is the stable one, which a rollback returns to; 0 takes pinned requests only.",
+            "Names of upstreams and their shares: numbers relative to each other, or percentages that add up to 100%. The first is the stable one, which a rollback returns to; 0 takes pinned requests only.",
         )
         .required(),
         field(
@@ -98,7 +104,7 @@ static GUARD: Record = Record {
     fields: &[
         field(
             "error_rate",
-            Shape::Percentage { zero: true },
+            Shape::Text(&SHARE),
             "Share of requests that may end with 5xx.",
         ),
         field(
@@ -125,6 +131,9 @@ static GUARD: Record = Record {
     ],
 };
 
+/// Latencies of splits are known up to this long.
+const MEASURED: Duration = Duration::from_secs(3600);
+
 const WINDOW: Shape = Shape::Duration { zero: false };
 
 static ACTIONS: [Choice; 2] = [
@@ -143,8 +152,9 @@ pub(super) fn decode(
     let mut backends = Vec::new();
     if let Some(cursor) = &upstreams {
         let findings_before = context.findings.len();
+        let mut percentages = 0;
         for entry in cursor.entries(context) {
-            let weight = entry.value.number(context);
+            let weight = decode_weight(context, &entry.value, &mut percentages);
             let upstream = find_upstream(context, declared, entry.name, |finding| {
                 let path = entry.value.path.to_string();
                 finding.at(entry.name_span).path(path)
@@ -152,6 +162,9 @@ pub(super) fn decode(
             // A name that leads nowhere keeps its place, so that pins to it are not wrong as well.
             names.push(entry.name);
             backends.push(upstream.map(|upstream| Backend { upstream, weight }));
+        }
+        if context.findings.len() == findings_before && percentages > 0 {
+            check_percentages(context, cursor, percentages, &mut backends);
         }
         let takes_none = |backend: &Option<Backend>| backend.is_some_and(|one| one.weight == 0);
         if context.findings.len() == findings_before && backends.iter().all(takes_none) {
@@ -165,6 +178,12 @@ pub(super) fn decode(
     let sticky = object
         .written("sticky")
         .and_then(|cursor| decode_sticky(context, &cursor));
+    if names.len() == 1 && sticky.is_some() {
+        let message = "nothing is to be kept: the split has one upstream";
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
+            .help("to keep clients at one of its servers, write `sticky` into the upstream");
+        object.report(context, object.key_span("sticky"), finding);
+    }
     let guard = object.written("guard").and_then(|cursor| {
         if names.len() == 1 {
             let message = "the guard watches nothing: the split has one upstream";
@@ -181,6 +200,67 @@ pub(super) fn decode(
         sticky,
         guard,
     })
+}
+
+/// A number, or a percentage, which is counted, in millionths.
+fn decode_weight(context: &mut Context<'_>, cursor: &Cursor<'_>, percentages: &mut usize) -> u32 {
+    let Some(number) = cursor.alternative(context) else {
+        return 0;
+    };
+    let is_percentage = number.text(context).is_some_and(|text| text.ends_with('%'));
+    if !is_percentage {
+        return number.number(context);
+    }
+    *percentages += 1;
+    let share = number.parse(context, quantity::share);
+    share.map_or(0, Share::millionths)
+}
+
+/// Of shares of a whole none may be missing. Makes them numbers as small as they can be written: 99.5 and
+/// 0.5 become 995 and 5.
+fn check_percentages(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    percentages: usize,
+    backends: &mut [Option<Backend>],
+) {
+    if percentages < backends.len() {
+        let message = "numbers and percentages stand side by side";
+        let finding = cursor
+            .error(codes::CONFLICT, message)
+            .help("write percentages for all upstreams of the split, or for none");
+        context.report(finding);
+        return;
+    }
+    let weights = backends.iter().flatten().map(|backend| backend.weight);
+    let sum = weights.map(u64::from).sum::<u64>();
+    if sum != u64::from(Share::ALL.millionths()) {
+        let message = format!("the percentages add up to {}%", sum as f64 / 1e4);
+        let finding = cursor
+            .error(codes::BAD_PERCENTAGE, message)
+            .help("they have to add up to 100%; numbers without `%` are relative to each other");
+        context.report(finding);
+    }
+    let mut unit = 10_000;
+    let divides = |unit: u32, backend: &Backend| backend.weight.is_multiple_of(unit);
+    while !backends.iter().flatten().all(|one| divides(unit, one)) {
+        unit /= 10;
+    }
+    for backend in backends.iter_mut().flatten() {
+        backend.weight /= unit;
+    }
+}
+
+fn decode_latency(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Duration {
+    let latency = cursor.duration(context);
+    if latency > MEASURED {
+        let message = "the guard's latency is longer than an hour";
+        let finding = cursor
+            .error(codes::BAD_DURATION, message)
+            .help("latencies are told from each other up to an hour");
+        context.report(finding);
+    }
+    latency
 }
 
 fn decode_pins(context: &mut Context<'_>, cursor: &Cursor<'_>, names: &[&str]) -> Vec<Pin> {
@@ -243,7 +323,8 @@ fn decode_pin(context: &mut Context<'_>, cursor: &Cursor<'_>, names: &[&str]) ->
 fn decode_backend(context: &mut Context<'_>, cursor: &Cursor<'_>, names: &[&str]) -> Option<usize> {
     let name = cursor.text(context)?;
     let index = names.iter().position(|known| *known == name);
-    if index.is_none() {
+    // Where none could be read, no pin is to blame.
+    if index.is_none() && !names.is_empty() {
         let help = context.suggest(name, names.iter().copied(), "upstreams of the split");
         let message = format!("the split has no upstream {}", quote(name));
         context.report(cursor.error(codes::UNKNOWN_BACKEND, message).help(help));
@@ -283,9 +364,16 @@ fn decode_guard(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Guard>
             .help("write `error_rate`, `latency` or both");
         object.report(context, object.node.head(), finding);
     }
+    let error_share = error_rate.and_then(|cursor| cursor.parse(context, quantity::share));
+    if error_share == Some(Share::ALL) {
+        let message = "the guard never acts on errors: more than all cannot fail";
+        let finding = Finding::warning(codes::WITHOUT_EFFECT, message)
+            .help("write how many may fail, for example 5%, or remove `error_rate`");
+        object.report(context, object.key_span("error_rate"), finding);
+    }
     Some(Guard {
-        error_rate_percent: error_rate.map(|cursor| cursor.percentage(context)),
-        latency: latency.map(|cursor| cursor.duration(context)),
+        error_rate: error_share,
+        latency: latency.map(|cursor| decode_latency(context, &cursor)),
         window: object.get("window")?.duration(context),
         minimum_requests: object.get("min_requests")?.number(context),
         then: match object.get("then")?.choice(context) {

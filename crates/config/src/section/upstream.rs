@@ -10,7 +10,7 @@ use super::target;
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Pool, Probe, Upstream, UpstreamHttp2, UpstreamTls};
+use crate::model::{Pings, Pool, Probe, Upstream, UpstreamHttp2, UpstreamTls};
 use crate::shape::{Record, Shape, field};
 use crate::value::text::{self, MATERIAL, SERVER_NAME};
 
@@ -162,8 +162,24 @@ static POOL: Record = Record {
             "How long an idle connection is kept. Keep it below the servers' own idle timeout.",
         )
         .default("4s"),
+        // Together less than the usual `first_byte`: requests to a server that is gone are sent again
+        // before their clients are told that it took too long.
+        field(
+            "ping_interval",
+            Shape::Either(&[Shape::Boolean, INTERVAL]),
+            "Silence of an HTTP/2 connection, while something is under way, after which it gets a PING. `false`: none is sent.",
+        )
+        .default("8s"),
+        field(
+            "ping_timeout",
+            INTERVAL,
+            "Time for the answer. Without one the connection is over.",
+        )
+        .default("4s"),
     ],
 };
+
+const INTERVAL: Shape = Shape::Duration { zero: false };
 
 /// Reads one entry of `upstreams`. `has_zone`: whether this node's zone is known.
 pub(super) fn decode(
@@ -212,10 +228,14 @@ pub(super) fn decode(
             .help("write `http2: true`, as gRPC calls need it, too");
         object.report(context, object.key_span("http2"), finding);
     }
+    let findings_before = context.findings.len();
     let retry = retry::decode_retry(context, &object.get("retry")?);
+    let has_mistakes = context.findings.len() > findings_before;
     let timeouts = retry::decode_timeouts(context, &object.get("timeouts")?);
     let hedge = object.written("hedge").and_then(|cursor| {
-        retry::decode_hedge(context, &cursor, retry.as_ref(), timeouts.as_ref())
+        // What could not be read says nothing about hedges.
+        let retry = retry.as_ref().filter(|_| !has_mistakes);
+        retry::decode_hedge(context, &cursor, retry, timeouts.as_ref())
     });
     let breaker = breaker::decode_breaker(context, &object.get("breaker")?, timeouts.as_ref());
     let concurrency = object
@@ -267,5 +287,12 @@ fn decode_pool(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Pool> {
         max_connections: object.get("max_connections")?.number(context),
         max_idle: object.get("max_idle")?.number(context),
         idle_timeout: object.get("idle_timeout")?.duration(context),
+        pings: decode_pings(context, &object)?,
     })
+}
+
+fn decode_pings(context: &mut Context<'_>, pool: &Object<'_>) -> Option<Option<Pings>> {
+    let timeout = pool.get("ping_timeout")?.duration(context);
+    let interval = pool.get("ping_interval")?.duration_or_off(context);
+    Some(interval.map(|interval| Pings { interval, timeout }))
 }

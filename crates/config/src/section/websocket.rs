@@ -1,9 +1,10 @@
 //! `websocket` of a route.
 
+use super::origins;
 use super::retry::check_cut_short;
 use crate::decode::{Context, Cursor};
-use crate::model::{WebSocket, WebSocketOrigins};
-use crate::origin::OriginPattern;
+use crate::model::WebSocket;
+use crate::origin::Origins;
 use crate::shape::{Choice, Record, Shape, Text, choice, field};
 
 const DEADLINE: Shape = Shape::Duration { zero: false };
@@ -41,6 +42,12 @@ static WEBSOCKET_RECORD: Record = Record {
             LIMIT,
             "Payload bytes of a frame. Default: unbounded.",
         ),
+        field(
+            "check_text",
+            Shape::Boolean,
+            "Whether text messages that are not UTF-8 are refused (RFC 6455). Compressed ones are not looked at.",
+        )
+        .default("true"),
         field(
             "idle",
             DEADLINE,
@@ -91,6 +98,7 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<W
             max_frame: object
                 .written("max_frame")
                 .map(|cursor| cursor.size(context)),
+            check_text: object.get("check_text")?.boolean(context)?,
             idle,
             ping,
             connections: object
@@ -100,17 +108,15 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<W
     })
 }
 
-fn decode_origins(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<WebSocketOrigins> {
+/// `same` is what holds where nothing is listed.
+fn decode_origins(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Option<Origins>> {
     let cursor = cursor.alternative(context)?;
     if matches!(cursor.shape, Shape::Choice(_)) {
         return Some(match cursor.choice(context)? {
-            "any" => WebSocketOrigins::Any,
-            _ => WebSocketOrigins::Same,
+            "any" => Some(Origins::Any),
+            _ => None,
         });
     }
-    let mut listed = Vec::new();
-    for item in cursor.items(context) {
-        listed.extend(item.parse(context, OriginPattern::parse));
-    }
-    Some(WebSocketOrigins::Listed(listed))
+    let items = cursor.items(context);
+    origins::listed(context, items).map(Some)
 }

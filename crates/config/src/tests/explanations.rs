@@ -87,7 +87,7 @@ fn strict_loading_turns_warnings_into_errors_but_those_that_come_with_time() {
         let is_advice = ["WR0307", "WR0309", "WR0310"].contains(&explanation.code);
         assert_eq!(is_error(explanation.code), !is_advice, "{report}");
     }
-    assert_eq!(warnings, 13);
+    assert_eq!(warnings, 15);
 }
 
 #[test]

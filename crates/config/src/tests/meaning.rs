@@ -307,3 +307,66 @@ fn target_addresses_may_be_references() {
     assert_eq!((targets[0].host.as_str(), targets[0].port), ("a", 1));
     assert_eq!((targets[1].host.as_str(), targets[1].port), ("b", 2));
 }
+
+#[test]
+fn the_admin_address_and_listeners_on_every_address_clash() {
+    let text = |listener: &str, admin: &str| {
+        format!("listeners: [{{address: '{listener}'}}]\nadmin: {{address: '{admin}'}}\n")
+    };
+    for (listener, admin) in [
+        ("0.0.0.0:9900", "127.0.0.1:9900"),
+        ("127.0.0.1:9900", "0.0.0.0:9900"),
+        ("[::]:9900", "[::1]:9900"),
+    ] {
+        let report = super::refused(&text(listener, admin));
+        let codes: Vec<_> = report
+            .diagnostics
+            .iter()
+            .filter(|found| found.severity == crate::Severity::Error)
+            .map(|found| found.code)
+            .collect();
+        assert_eq!(codes, ["WR0204"], "{listener} {admin}");
+    }
+    // Listeners for IPv6 take no IPv4.
+    loaded(&text("[::]:9900", "127.0.0.1:9900"));
+    loaded(&text("0.0.0.0:9901", "127.0.0.1:9900"));
+}
+
+#[test]
+fn a_path_that_every_request_is_refused_for_is_said() {
+    let text = |paths: &str| {
+        format!(
+            "listeners: [{{address: '127.0.0.1:8080'}}]\nupstreams: {{a: {{targets: ['a:1']}}}}\n\
+             routes:\n- {{name: r, match: {{path: [/a, '/b%2fc']}}, upstream: a}}\n{paths}"
+        )
+    };
+    let warnings = loaded(&text("")).warnings;
+    assert_eq!(warnings.len(), 1);
+    assert_eq!((warnings[0].code, warnings[0].line), ("WR0510", 4));
+    assert_eq!(warnings[0].path, "routes[0].match.path");
+    assert_eq!(warnings[0].length, "'/b%2fc'".len());
+    assert_eq!(loaded(&text("paths: {encoded_slash: keep}\n")).warnings, []);
+}
+
+#[test]
+fn targets_that_are_listeners_of_the_same_file_are_said() {
+    let warned = |listener: &str, target: &str| {
+        let text = format!(
+            "listeners: [{{address: '{listener}'}}]\nupstreams: {{a: {{targets: ['b:1', '{target}']}}}}\n\
+             routes: [{{name: r, upstream: a}}]\n"
+        );
+        let warnings = loaded(&text).warnings;
+        let mut found = warnings.iter().filter(|found| found.code == "WR0511");
+        let place = found.next().map(|found| found.path.clone());
+        assert!(place.is_none() || place.as_deref() == Some("upstreams.a.targets[1]"));
+        place.is_some()
+    };
+    assert!(warned("127.0.0.1:8080", "127.0.0.1:8080"));
+    assert!(warned("0.0.0.0:8080", "127.0.0.1:8080"));
+    assert!(warned("0.0.0.0:8080", "localhost:8080"));
+    assert!(warned("[::]:8080", "[::1]:8080"));
+    assert!(!warned("0.0.0.0:8080", "127.0.0.1:8081"));
+    assert!(!warned("0.0.0.0:8080", "10.0.0.1:8080"));
+    assert!(!warned("10.0.0.2:8080", "127.0.0.1:8080"));
+    assert!(!warned("10.0.0.2:8080", "localhost:8080"));
+}

@@ -251,3 +251,54 @@ fn json_is_yaml() {
         "{\"listeners\": [{\"address\": \"127.0.0.1:8080\", \"http2\": false}], \"workers\": 2}",
     );
 }
+
+#[test]
+fn a_mistake_is_not_reported_again_by_what_depends_on_it() {
+    const TWO: &str = "upstreams: {a: {targets: ['a:1']}, b: {targets: ['b:1']}}\n";
+    let one = |settings: &str| {
+        format!(
+            "upstreams: {{a: {{targets: ['a:1'], {settings}}}}}\nroutes: [{{name: r, upstream: a}}]\n"
+        )
+    };
+    let two = |route: &str| format!("{TWO}routes: [{{name: r, {route}}}]\n");
+    let pin = "pin: [{header: x, upstream: b}]";
+    let cases: [(String, &[&str]); 9] = [
+        (one("retry: {budget: 20x}, hedge: {after: 1s}"), &["WR0108"]),
+        (
+            format!("zone: ''\n{}", one("zones: {prefer_own: true}")),
+            &["WR0121"],
+        ),
+        (
+            format!("zone: env:NOPE\n{}", one("zones: {prefer_own: true}")),
+            &["WR0302"],
+        ),
+        (
+            two(&format!("split: {{upstreams: [a, b], {pin}}}")),
+            &["WR0101"],
+        ),
+        (
+            two(&format!("split: {{upstrems: {{a: 1, b: 1}}, {pin}}}")),
+            &["WR0102", "WR0103"],
+        ),
+        (
+            two("upstream: a, mirror: {upstrem: b}"),
+            &["WR0102", "WR0103"],
+        ),
+        (two("upstream: a, miror: {upstream: b}"), &["WR0103"]),
+        (
+            format!("{TWO}rotes: [{{name: r, upstream: a}}]\n"),
+            &["WR0103"],
+        ),
+        (
+            format!(
+                "policies: {{p: {{}}}}\n{}",
+                two("upstream: a, polices: [p], mirror: {upstream: b}")
+            ),
+            &["WR0206", "WR0103"],
+        ),
+    ];
+    for (text, expected) in cases {
+        let report = refused(&format!("{BASE}{text}"));
+        assert_eq!(codes_of(&report), expected, "{text}{report}");
+    }
+}

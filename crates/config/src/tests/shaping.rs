@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{BASE, codes_of, loaded, refused};
-use crate::model::{Action, Coding, CorsHeaders, Origins, PolicyKind, Respond};
+use crate::model::{Action, Coding, CorsHeaders, PolicyKind, Respond};
+use crate::origin::Origins;
 
 fn with_policy(policy: &str) -> String {
     format!(

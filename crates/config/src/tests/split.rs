@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{BASE, codes_of, loaded, refused};
 use crate::model::{
-    Action, Destination, Guard, GuardAction, HashKey, Mirror, Pin, PinBy, Priority, Split,
+    Action, Destination, Guard, GuardAction, HashKey, Mirror, Pin, PinBy, Priority, Share, Split,
     Stickiness, StickyCookie,
 };
 
@@ -49,6 +49,37 @@ fn upstreams_of_a_split_keep_their_written_order() {
 }
 
 #[test]
+fn shares_can_be_percentages_with_fractions() {
+    let weights = |settings: &str| -> Vec<u32> {
+        let split = split(settings);
+        split
+            .backends
+            .iter()
+            .map(|backend| backend.weight)
+            .collect()
+    };
+    assert_eq!(weights("{upstreams: {a: 95%, b: 5%}}"), [95, 5]);
+    assert_eq!(weights("{upstreams: {a: 99.5%, b: 0.5%}}"), [995, 5]);
+    assert_eq!(
+        weights("{upstreams: {a: 99.9999%, b: 0.0001%, c: 0%}}"),
+        [999_999, 1, 0]
+    );
+    let said = |settings: &str| codes(&format!("split: {settings}"));
+    assert_eq!(said("{upstreams: {a: 99%, b: 0.5%}}"), ["WR0108"]);
+    assert_eq!(said("{upstreams: {a: 99%, b: 1}}"), ["WR0205"]);
+    assert_eq!(said("{upstreams: {a: 101%, b: 0%}}"), ["WR0108"]);
+    assert_eq!(said("{upstreams: {a: 0.00001%}}"), ["WR0108"]);
+    assert_eq!(said("{upstreams: {a: 99.5, b: 0.5}}"), ["WR0107", "WR0107"]);
+    let guard = split("{upstreams: {a: 1, b: 1}, guard: {error_rate: 0.5%, latency: 1h}}").guard;
+    let guard = guard.unwrap();
+    assert_eq!(guard.error_rate.map(Share::percent), Some(0.5));
+    assert_eq!(
+        said("{upstreams: {a: 1, b: 1}, guard: {latency: 61m}}"),
+        ["WR0105"]
+    );
+}
+
+#[test]
 fn splits_mean_what_they_say() {
     let split = split(
         "{upstreams: {b: 95, a: 5}, pin: [{header: X-Canary, value: always, upstream: a}, {cookie: \
@@ -74,7 +105,7 @@ fn splits_mean_what_they_say() {
     };
     assert_eq!(split.sticky, Some(Stickiness::Cookie(cookie)));
     let guard = Guard {
-        error_rate_percent: Some(0),
+        error_rate: Share::of_millionths(0),
         latency: Some(Duration::from_millis(500)),
         window: Duration::from_secs(60),
         minimum_requests: 9,
@@ -85,7 +116,8 @@ fn splits_mean_what_they_say() {
 
 #[test]
 fn sides_are_kept_by_what_is_chosen_and_guards_have_defaults() {
-    let sticky = |sticky: &str| split(&format!("{{upstreams: {{a: 1}}, sticky: {sticky}}}")).sticky;
+    let sticky =
+        |sticky: &str| split(&format!("{{upstreams: {{a: 1, b: 1}}, sticky: {sticky}}}")).sticky;
     let key = |key| Some(Stickiness::Key(key));
     assert_eq!(sticky("address"), key(HashKey::Address));
     assert_eq!(sticky("path"), key(HashKey::Path));
@@ -93,7 +125,7 @@ fn sides_are_kept_by_what_is_chosen_and_guards_have_defaults() {
     assert_eq!(sticky("{header: x-tenant}"), key(header));
     let guard = split("{upstreams: {a: 1, b: 1}, guard: {error_rate: 5%}}").guard;
     let expected = Guard {
-        error_rate_percent: Some(5),
+        error_rate: Share::of_millionths(50_000),
         latency: None,
         window: Duration::from_secs(30),
         minimum_requests: 50,
@@ -177,7 +209,7 @@ fn mirrors_and_priorities_mean_what_they_say() {
     };
     let expected = Mirror {
         upstream: 2,
-        percent: 10,
+        share: Share::of_millionths(100000).unwrap(),
         body_bytes: 1024,
         limit: 2,
     };
@@ -193,7 +225,7 @@ fn mirrors_and_priorities_mean_what_they_say() {
     };
     let expected = Mirror {
         upstream: 1,
-        percent: 100,
+        share: Share::of_millionths(1000000).unwrap(),
         body_bytes: 65_536,
         limit: 64,
     };
@@ -221,4 +253,32 @@ fn values_of_pins_are_hidden_where_the_header_carries_secrets() {
         "split: {upstreams: {a: 1}, pin: [{header: x-api-key, value: canary-7f3a, upstream: z}]}",
     ));
     assert!(!format!("{report} {}", report.to_json()).contains("canary-7f3a"));
+}
+
+#[test]
+fn one_cookie_for_a_split_and_its_upstream_is_refused() {
+    let text = format!(
+        "{BASE}upstreams: {{a: {{targets: ['a:1']}}, b: {{targets: ['b:1'], sticky: {{cookie: side}}}}}}\n\
+         routes:\n- name: r\n  split: {{upstreams: {{a: 1, b: 1}}, sticky: {{cookie: side}}}}\n"
+    );
+    let report = refused(&text);
+    assert_eq!(codes_of(&report), ["WR0205"]);
+    let found = &report.diagnostics[0];
+    assert_eq!(
+        (found.line, found.path.as_str()),
+        (5, "routes[0].split.sticky.cookie")
+    );
+    assert_eq!(found.message, "the upstream `b` has the cookie `side`, too");
+    loaded(&text.replacen("cookie: side", "cookie: server", 1));
+}
+
+#[test]
+fn what_does_nothing_in_a_split_is_said() {
+    for route in [
+        "split: {upstreams: {a: 1}, sticky: {cookie: side}}",
+        "split: {upstreams: {a: 1, b: 1}, guard: {error_rate: 100%}}",
+        "upstream: a, mirror: {upstream: b, share: 0%}",
+    ] {
+        assert_eq!(codes(route), ["WR0510"], "{route}");
+    }
 }

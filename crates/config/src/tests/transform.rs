@@ -90,13 +90,19 @@ fn mistakes_have_a_place_in_the_file() {
             "{response: {template: '{{ a | nope }}'}}",
             "WR0141",
             "nope }}",
-            "nope",
+            "there is no filter `nope`",
+        ),
+        (
+            "{response: {template: '{% if body.rare %}{{ body | shout }}{% endif %}'}}",
+            "WR0141",
+            "shout }}",
+            "line 1, column 29: there is no filter `shout`",
         ),
         (
             "{response: {template: '{% set a %}{% endset %}'}}",
             "WR0141",
-            "{% set",
-            "line 1, column 1",
+            "set a %}",
+            "line 1, column 4",
         ),
         (
             "{response: {template: x, type: text}}",
@@ -127,6 +133,18 @@ fn mistakes_have_a_place_in_the_file() {
             "WR0121",
             "iso",
             "how the date is written",
+        ),
+        (
+            "{response: {normalize: {dates: {a: '%d.%m.'}}}}",
+            "WR0121",
+            "'%d.%m.'",
+            "no date can be read",
+        ),
+        (
+            "{response: {normalize: {dates: {a: '%Y-%m-%!'}}}}",
+            "WR0121",
+            "'%Y-%m-%!'",
+            "no date can be read",
         ),
         (
             "{response: {normalize: {types: {a: float}}}}",

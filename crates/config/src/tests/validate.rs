@@ -87,12 +87,81 @@ fn links_that_lead_away_are_not_followed() {
 }
 
 #[test]
-fn routes_that_answer_by_themselves_have_nothing_to_validate() {
-    let text = text("{schema: {}}").replace(
-        "upstream: up, policies: [p]}]",
-        "upstream: up}, {name: b, match: {path: /b}, policies: [p], redirect: {to: /c}}]",
-    );
-    let warnings = loaded(&text).warnings;
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert_eq!(warnings[0].code, "WR0510");
+fn routes_that_answer_by_themselves_say_what_they_do_not_go_through() {
+    for policy in ["validate: {schema: {}}", "transform: {response: {jq: .}}"] {
+        for (action, codes) in [
+            ("redirect: {to: /c}", &["WR0510"][..]),
+            ("respond: {body: x}", &["WR0510"]),
+            ("upstream: up", &[]),
+        ] {
+            let config = format!(
+                "{BASE}upstreams: {{up: {{targets: [127.0.0.1:9001]}}}}\n\
+                 policies: {{p: {{{policy}}}}}\n\
+                 routes: [{{name: a, upstream: up}}, {{name: b, match: {{path: /b}}, policies: [p], {action}}}]\n"
+            );
+            let warnings = loaded(&config).warnings;
+            let found: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+            assert_eq!(found, codes, "{policy} {action}");
+        }
+    }
+    // Aggregates are checked.
+    let aggregate = "aggregate: {parts: {a: {upstream: up, path: /}}}";
+    let text =
+        text("{schema: {}}").replace("upstream: up, policies", &format!("{aggregate}, policies"));
+    assert!(loaded(&text).warnings.is_empty());
+}
+
+#[test]
+fn faults_quote_what_they_name_as_it_stands() {
+    let report = refused(&text("{schema: {$ref: '#/nope'}}"));
+    let message = &report.diagnostics[0].message;
+    assert!(message.contains("'/nope'"), "{message}");
+}
+
+#[test]
+fn routes_whose_methods_leave_out_the_only_one_that_is_taken_are_told() {
+    for (route, codes) in [
+        (
+            "upstream: up, websocket: true, match: {path: /a, methods: [POST]}",
+            &["WR0510"][..],
+        ),
+        (
+            "upstream: up, websocket: false, match: {path: /a, methods: [POST]}",
+            &[],
+        ),
+        (
+            "upstream: up, websocket: true, match: {path: /a, methods: [GET]}",
+            &[],
+        ),
+        ("upstream: up, websocket: true", &[]),
+        (
+            "aggregate: {parts: {a: {upstream: up, path: /}}}, match: {path: /a, methods: [PUT]}",
+            &["WR0510"],
+        ),
+    ] {
+        let config = format!(
+            "{BASE}upstreams: {{up: {{targets: [127.0.0.1:9001]}}}}\nroutes: [{{name: a, {route}}}]\n"
+        );
+        let warnings = loaded(&config).warnings;
+        let found: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+        assert_eq!(found, codes, "{route}");
+    }
+}
+
+#[test]
+fn calls_that_cannot_reach_their_upstream_are_told() {
+    for (settings, codes) in [
+        ("", &["WR0510"][..]),
+        (", http2: false", &["WR0510"]),
+        (", http2: true", &[]),
+        (", tls: true", &[]),
+    ] {
+        let config = format!(
+            "{BASE}upstreams: {{up: {{targets: ['a.example:443']{settings}}}}}\n\
+             routes: [{{name: a, upstream: up, grpc: {{web: true}}}}, {{name: b, match: {{path: /b}}, upstream: up}}]\n"
+        );
+        let warnings = loaded(&config).warnings;
+        let found: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+        assert_eq!(found, codes, "{settings}");
+    }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{BASE, codes_of, loaded, refused};
-use crate::model::{WebSocket, WebSocketOrigins};
-use crate::origin::Origin;
+use crate::model::WebSocket;
+use crate::origin::{Origin, Origins};
 
 const ROUTE: &str = "{name: chat, upstream: catalog, websocket: ";
 
@@ -21,9 +21,10 @@ fn websocket(settings: &str) -> Option<WebSocket> {
 #[test]
 fn websocket_means_what_it_says() {
     let default = WebSocket {
-        origins: WebSocketOrigins::Same,
+        origins: None,
         max_message: None,
         max_frame: None,
+        check_text: true,
         idle: Duration::from_secs(300),
         ping: None,
         connections: None,
@@ -32,11 +33,13 @@ fn websocket_means_what_it_says() {
     assert_eq!(websocket("true"), Some(default.clone()));
     assert_eq!(websocket("{}"), Some(default.clone()));
     let any = websocket("{origins: any}").unwrap();
-    assert_eq!(any.origins, WebSocketOrigins::Any);
-    let full = "{max_message: 1MiB, max_frame: 64KiB, idle: 1h, ping: 30s, connections: 5}";
+    assert_eq!(any.origins, Some(Origins::Any));
+    assert_eq!(websocket("{origins: same}").unwrap().origins, None);
+    let full = "{max_message: 1MiB, max_frame: 64KiB, check_text: false, idle: 1h, ping: 30s, connections: 5}";
     let expected = WebSocket {
         max_message: Some(1 << 20),
         max_frame: Some(1 << 16),
+        check_text: false,
         idle: Duration::from_secs(3600),
         ping: Some(Duration::from_secs(30)),
         connections: Some(5),
@@ -44,7 +47,7 @@ fn websocket_means_what_it_says() {
     };
     assert_eq!(websocket(full), Some(expected));
     let listed = websocket("{origins: ['https://app.example.com', 'https://*.example.org']}");
-    let WebSocketOrigins::Listed(listed) = listed.unwrap().origins else {
+    let Some(Origins::These(listed)) = listed.unwrap().origins else {
         panic!("origins are listed");
     };
     let takes = |origin: &str| {
@@ -61,13 +64,18 @@ fn mistakes_in_websocket_are_reported() {
         ("1", "WR0101"),
         ("{origins: everyone}", "WR0114"),
         ("{origins: []}", "WR0119"),
-        ("{origins: [app.example.com]}", "WR0109"),
-        ("{origins: ['https://app.example.com/']}", "WR0109"),
+        ("{origins: [app.example.com]}", "WR0130"),
+        ("{origins: ['https://app.example.com/']}", "WR0130"),
+        (
+            "{origins: ['https://a.test', 'https://A.test:443']}",
+            "WR0211",
+        ),
         ("{max_message: 0}", "WR0106"),
         ("{max_frame: none}", "WR0106"),
         ("{idle: 0s}", "WR0105"),
         ("{ping: false}", "WR0105"),
         ("{connections: 0}", "WR0107"),
+        ("{check_text: 1}", "WR0101"),
         ("{size: 1}", "WR0103"),
     ] {
         assert_eq!(codes_of(&refused(&with(settings))), [code], "{settings}");

@@ -210,15 +210,19 @@ pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address));
     }
-    text.parse::<IpNet>()
-        .map(|network| network.trunc())
-        .map_err(|_| {
-            Fault::new(
-                codes::BAD_NETWORK,
-                format!("{} is not an address or network", quote(text)),
-            )
-            .help("write an address (192.0.2.7) or a network with its prefix length (10.0.0.0/8)")
-        })
+    let Ok(network) = text.parse::<IpNet>() else {
+        let message = format!("{} is not an address or network", quote(text));
+        let help = "write an address (192.0.2.7) or a network with its prefix length (10.0.0.0/8)";
+        return Err(Fault::new(codes::BAD_NETWORK, message).help(help));
+    };
+    // Is the one address meant, or all of them? The difference can be who is trusted.
+    if network.trunc() != network {
+        let message = format!("the address in {} goes beyond its prefix", quote(text));
+        let (whole, one) = (network.trunc(), network.addr());
+        let help = format!("write `{whole}` for the network, or `{one}` for the one address");
+        return Err(Fault::new(codes::BAD_NETWORK, message).help(help));
+    }
+    Ok(network)
 }
 
 /// Whether this is an IP address or a name that DNS can carry (RFC 1123 §2.1, with `_` as in use).

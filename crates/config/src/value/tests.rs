@@ -139,7 +139,13 @@ fn hosts_that_only_look_like_addresses_are_refused() {
 
 #[test]
 fn networks_drop_host_bits() {
-    assert_eq!(network("10.1.2.3/8").unwrap().to_string(), "10.0.0.0/8");
+    assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+    let fault = network("10.1.2.3/8").unwrap_err();
+    let help = "write `10.0.0.0/8` for the network, or `10.1.2.3` for the one address";
+    assert_eq!(
+        (fault.code, fault.help.as_deref()),
+        (codes::BAD_NETWORK, Some(help))
+    );
     assert_eq!(network("192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
     assert_eq!(network("::1").unwrap().to_string(), "::1/128");
     for wrong in ["", "10.0.0.0/33", "10.0.0/8", "example.com", "10.0.0.0/"] {

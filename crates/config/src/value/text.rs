@@ -45,6 +45,17 @@ pub(crate) static SECRET: Text = Text {
     loose: false,
 };
 
+/// A database.
+pub(crate) static DATABASE: Text = Text {
+    what: "the address of a PostgreSQL database, or `env:NAME` or `file:PATH`",
+    pattern: Some("^(postgres(ql)?://.+|file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$"),
+    examples: &[
+        "env:WEIR_DATABASE",
+        "postgres://weir@db.internal/weir?sslmode=verify-full",
+    ],
+    loose: false,
+};
+
 /// An availability zone.
 pub(crate) static ZONE: Text = Text {
     what: "a zone such as `eu-1`, or `env:NAME`",

@@ -26,7 +26,7 @@ const QUESTION: Duration = Duration::from_secs(2);
 const AT_A_TIME: usize = 32;
 
 pub(crate) async fn run(source: &DnsSource, feed: &Feed) {
-    let mut memory = Memory::default();
+    let mut memory = Memory::with(feed.known_before());
     let mut backoff = Backoff::default();
     loop {
         let round = timeout(ROUND, ask(source, feed, &mut memory)).await;

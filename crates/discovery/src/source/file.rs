@@ -13,7 +13,6 @@ use tokio::time::sleep;
 use weir_config::model::Target;
 use weir_config::targets_from_text;
 
-use crate::atomic;
 use crate::feed::Feed;
 
 /// How often the file is looked at.
@@ -112,7 +111,7 @@ enum Read {
 async fn read(path: &Path, before: Option<Hash>) -> io::Result<Read> {
     let path = path.to_owned();
     blocking(move || {
-        let content = atomic::read(&path, LARGEST)?;
+        let content = weir_files::read(&path, LARGEST)?;
         let content = content.ok_or(io::ErrorKind::NotFound)?;
         Ok(parse(&path, content, before))
     })

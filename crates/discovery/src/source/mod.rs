@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weir_config::model::{ConsulSource, Discovery, DiscoverySource, DnsSource, KubernetesSource};
+use weir_files::Writer;
 
 use crate::accept::Bounds;
 use crate::feed::Feed;
@@ -30,6 +31,7 @@ impl Source {
     pub(crate) fn new(
         settings: &Discovery,
         data: &Path,
+        writer: &Writer,
         upstream: &str,
         bounds: Bounds,
         pod: &Pod,
@@ -43,7 +45,13 @@ impl Source {
             }
             DiscoverySource::Registration { expiry, token } => {
                 let path = Table::path(data, upstream);
-                let table = Arc::new(Table::open(path, *expiry, token.clone(), bounds));
+                let table = Arc::new(Table::open(
+                    path,
+                    writer.clone(),
+                    *expiry,
+                    token.clone(),
+                    bounds,
+                ));
                 (Self::Registration(Arc::clone(&table)), Some(table))
             }
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use weir_config::model::{Discovery, DiscoverySource, DnsRecord, DnsSource};
 
-use crate::harness::{Dnsmasq, Running, from, wait_until};
+use crate::harness::{AAAA, Dnsmasq, Relay, Running, from, wait_until};
 
 fn addresses(server: SocketAddr, least_ttl: u64, most_ttl: u64) -> Discovery {
     let record = DnsRecord::Addresses { port: 8080 };
@@ -55,6 +55,41 @@ async fn addresses_of_both_families_are_found_and_followed() {
     let _server = Dnsmasq::start_at(address, directory.path(), &host("10.0.0.3", 1)).await;
     assert_eq!(running.next().await, ["10.0.0.3:8080"]);
     assert_eq!(running.status().lost, None);
+}
+
+#[tokio::test]
+async fn an_answer_of_one_family_after_a_restart_leaves_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Dnsmasq::start(directory.path(), &host("10.0.0.1 fd00::1", 1)).await;
+    let relay = Relay::start(server.address).await;
+    let settings = addresses(relay.address, 1, 300);
+    let mut running = Running::start(settings.clone());
+    assert_eq!(running.next().await, ["10.0.0.1:8080", "fd00::1:8080"]);
+    let data = running.end();
+    relay.drop(AAAA);
+    let running = Running::start_in(data, settings);
+    wait_until("it was answered", || {
+        running.status().last_success.is_some()
+    })
+    .await;
+    assert_eq!(running.status().targets, 2);
+}
+
+#[tokio::test]
+async fn more_services_than_allowed_are_refused_before_their_names_are_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let services_of =
+        |number| format!("--srv-host=_http._tcp.weir.test,s{number}.weir.test,80,1,1");
+    let options: Vec<String> = (0..3).map(services_of).collect();
+    let server = Dnsmasq::start(directory.path(), &options).await;
+    let settings = Discovery {
+        most_targets: 2,
+        ..services(server.address)
+    };
+    let running = Running::start(settings);
+    let lost = running.lost().await;
+    assert!(lost.error.contains("3 SRV records, 2 targets"), "{lost:?}");
+    assert_eq!(server.queries("A", "s0.weir.test"), 0);
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn an_upstream_that_is_gone_leaves_nothing_behind() {
     wait_until("it is kept", || file.exists()).await;
     running.discoverer.apply(&config(&[(UPSTREAM, None)]));
     assert!(running.discoverer.status().is_empty());
-    assert!(!file.exists());
+    wait_until("its file is gone", || !file.exists()).await;
     running.expect_nothing_new();
 }
 

@@ -27,10 +27,11 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::metrics::{PartCounters, TransformCounters, per_worker};
 use crate::record::Recorder;
 use crate::request::Answer;
-use crate::reshape::{self, Coding, Fault, Job, Pool, request_facts};
+use crate::reshape::{self, Fault, Job, request_facts};
 use crate::router::Missed;
 use crate::timer::Timer;
 use crate::transform::Matched;
+use crate::whole::{Codings, Pool, Whole};
 use part::{Asked, Missing};
 
 /// The body is there; it is never waited for.
@@ -110,7 +111,7 @@ impl Aggregation {
                     .then(|| request_facts(matched, head, record));
                 let job = Job {
                     program: Arc::clone(program),
-                    coding: Coding::Identity,
+                    codings: Codings::default(),
                     limits: model.limits,
                     input: Input {
                         body: Some(whole),
@@ -151,9 +152,9 @@ impl Aggregation {
         matched: &Matched<'_>,
         asked: Vec<Asked<'_>>,
         record: &mut Recorder,
-    ) -> Result<Vec<Result<Bytes, Missing>>, Failure> {
+    ) -> Result<Vec<Result<Whole, Missing>>, Failure> {
         let worker = matched.client.worker.index;
-        let mut parts: Vec<Option<Result<Bytes, Missing>>> = asked.iter().map(|_| None).collect();
+        let mut parts: Vec<Option<Result<Whole, Missing>>> = asked.iter().map(|_| None).collect();
         let mut waiting = asked.into_iter();
         let mut running: Vec<Pin<Box<dyn Future<Output = part::Done> + '_>>> = Vec::new();
         loop {
@@ -229,7 +230,8 @@ impl Aggregation {
                         if self.may_tell() {
                             tracing::warn!(
                                 route = &*record.route_name(),
-                                request_id = %record.id,
+                                weir.request_id = %record.id,
+                                trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
                                 detail = %stop,
                                 "an aggregate could not be made of its parts"
                             );
@@ -245,7 +247,8 @@ impl Aggregation {
         if self.may_tell() {
             tracing::warn!(
                 route = &*record.route_name(),
-                request_id = %record.id,
+                weir.request_id = %record.id,
+                trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
                 part = &*part.name,
                 reason = missing.reason,
                 status = missing.status,
@@ -267,8 +270,9 @@ const fn failed(cause: &'static str) -> Failure {
 }
 
 /// One object of all parts; those that failed are what they fall back to, and stand under `errors`.
-fn merge(model: &Aggregate, parts: &[Result<Bytes, Missing>]) -> Bytes {
-    let size: usize = parts.iter().flatten().map(Bytes::len).sum();
+fn merge(model: &Aggregate, parts: &[Result<Whole, Missing>]) -> Bytes {
+    let values = parts.iter().flatten();
+    let size: usize = values.map(|whole| whole.bytes.len()).sum();
     let mut whole = Vec::with_capacity(size + 64 * parts.len() + 2);
     let mut name = String::new();
     for (part, outcome) in model.parts.iter().zip(parts) {
@@ -278,7 +282,7 @@ fn merge(model: &Aggregate, parts: &[Result<Bytes, Missing>]) -> Bytes {
         whole.extend_from_slice(name.as_bytes());
         whole.push(b':');
         let value = match outcome {
-            Ok(value) => Some(value),
+            Ok(whole) => Some(&whole.bytes),
             Err(_) => part.fallback.as_ref(),
         };
         whole.extend_from_slice(value.map_or(b"null", |value| value));

@@ -7,6 +7,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use weir_config::model::Part;
 
+use crate::affinity;
 use crate::body::Body;
 use crate::failure::Failure;
 use crate::fields::Fields;
@@ -14,11 +15,12 @@ use crate::forward::{self, Forward};
 use crate::message::RequestHead;
 use crate::record::Recorder;
 use crate::request::Interim;
-use crate::reshape::{Coding, Pool, Unread, decode, gather, is_json};
+use crate::reshape::is_json;
 use crate::timer::Elapsed;
 use crate::trace::Context;
 use crate::transform::Matched;
 use crate::websocket::Upgrade;
+use crate::whole::{Codings, Pool, Room, Unread, Whole, gather};
 
 /// Answers that are longer are looked through on another thread.
 const SHORT: usize = 64 * 1024;
@@ -49,7 +51,8 @@ pub(super) struct Asked<'a> {
 /// A part that was asked for.
 pub(super) struct Done {
     pub(super) at: usize,
-    pub(super) outcome: Result<Bytes, Missing>,
+    /// The value, in the room that it takes.
+    pub(super) outcome: Result<Whole, Missing>,
     pub(super) record: Box<Recorder>,
 }
 
@@ -160,7 +163,7 @@ impl<'a> Asked<'a> {
         matched: &Matched<'_>,
         pool: &Pool,
         most: usize,
-    ) -> Result<Bytes, Missing> {
+    ) -> Result<Whole, Missing> {
         let worker = &matched.client.worker;
         // Another one than that of the whole: forwarding sets it anew for each of its phases.
         let timer = worker.timers.register();
@@ -174,39 +177,51 @@ impl<'a> Asked<'a> {
             trace: self.trace.clone(),
         };
         let (head, record) = (&mut self.head, &mut self.record);
+        let wish = affinity::wish(
+            forward.upstream().model(),
+            head,
+            matched.path,
+            record.client_address,
+        );
         let nowhere = Interim::Nowhere;
         let answer =
-            forward::forward(&forward, head, Body::Empty, &nowhere, &timer, record).await?;
+            forward::forward(&forward, wish, head, Body::Empty, &nowhere, &timer, record).await?;
         let status = answer.head.status;
         if status == StatusCode::NO_CONTENT {
-            return Ok(Bytes::from_static(b"null"));
+            return Ok(Whole {
+                bytes: Bytes::from_static(b"null"),
+                room: Room::new(worker),
+            });
         }
         if !status.is_success() || status == StatusCode::PARTIAL_CONTENT {
             return Err(unusable("status", status));
         }
-        let coding = match Coding::of(&answer.head.fields) {
-            Some(coding) if is_json(&answer.head.fields) => coding,
+        let codings = match Codings::of(&answer.head.fields) {
+            Some(codings) if is_json(&answer.head.fields) => codings,
             _ => return Err(unusable("not_json", status)),
         };
-        let gathered = gather(worker, answer.body, most, answer.idle, &timer).await;
-        let gathered = gathered.map_err(|unread| match unread {
+        let whole = gather(worker, answer.body, most, answer.idle, &timer).await;
+        let mut whole = whole.map_err(|unread| match unread {
             Unread::TooLarge => unusable("too_large", status),
             Unread::NoRoom => Failure::MemoryPressure.into(),
             Unread::Silent => Failure::UpstreamStalled.into(),
             Unread::Failed(failure) => Missing::from(failure),
         })?;
-        let bytes = gathered.bytes.clone();
+        let bytes = whole.bytes.clone();
+        let is_short = bytes.len() <= SHORT && codings.is_empty();
         let read = move || {
-            let body = decode(coding, bytes, most).ok()?;
+            let body = codings.undo(bytes, most).ok()?;
             weir_transform::is_json(&body).then_some(body)
         };
-        let body = if gathered.bytes.len() <= SHORT && coding == Coding::Identity {
+        let body = if is_short {
             read()
         } else {
             let reading = pool.submit(read);
             let reading = reading.ok_or(Missing::from(Failure::TransformBusy))?;
             reading.await.unwrap_or(None)
         };
-        body.ok_or_else(|| unusable("not_json", status))
+        whole.bytes = body.ok_or_else(|| unusable("not_json", status))?;
+        whole.room.resize(whole.bytes.len());
+        Ok(whole)
     }
 }

@@ -24,7 +24,7 @@ use crate::altered::Alteration;
 use crate::body::Body;
 use crate::failure::Failure;
 use crate::fields::Fields;
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::{RequestHead, ResponseHead, Version};
 use crate::record::Recorder;
 use crate::request::Answer;
 use crate::snapshot::Route;
@@ -53,6 +53,9 @@ enum Dialect {
 #[derive(Debug)]
 pub(crate) struct Call {
     dialect: Dialect,
+    /// Whether the client may send messages for as long as the call lasts: those of gRPC-Web cannot, nor
+    /// anybody over HTTP/1, which has no calls.
+    is_streamed: bool,
     /// From the request's arrival.
     deadline: Cell<Option<Duration>>,
     /// How it ended, once that is known.
@@ -73,6 +76,7 @@ pub(crate) fn recognise(head: &RequestHead) -> Option<Rc<Call>> {
     let dialect = dialect(head.fields.get(&CONTENT_TYPE)?)?;
     Some(Rc::new(Call {
         dialect,
+        is_streamed: dialect == Dialect::Grpc && head.version == Version::Http2,
         deadline: Cell::new(None),
         status: Cell::new(None),
         ended_late: Cell::new(false),
@@ -119,7 +123,9 @@ pub(crate) fn accept(
     let longest = rules.longest_timeout.unwrap_or(Duration::MAX);
     call.deadline.set(stated.map(|stated| stated.min(longest)));
     // A client may have nothing to say for minutes, and little then: that is not slowness.
-    body.lift_pace();
+    if call.is_streamed {
+        body.lift_pace();
+    }
     if call.dialect != Dialect::Grpc {
         record.altered(Alteration::GrpcWeb);
     }
@@ -161,7 +167,9 @@ impl Call {
 
     /// The deadlines of the phases, which are meant for requests that are answered at once.
     pub(crate) fn stretch(&self, deadlines: &mut Deadlines, timeouts: &UpstreamTimeouts) {
-        deadlines.body = timeouts.stream_idle;
+        if self.is_streamed {
+            deadlines.body = timeouts.stream_idle;
+        }
         deadlines.upstream.idle = timeouts.stream_idle;
         if let Some(deadline) = self.deadline.get() {
             // The client knows how long a call may take.

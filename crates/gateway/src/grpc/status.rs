@@ -21,6 +21,7 @@ pub(super) fn of(failure: Failure) -> GrpcStatus {
         | Failure::Overloaded
         | Failure::MemoryPressure
         | Failure::UpstreamBusy
+        | Failure::TransformBusy
         | Failure::QueueTimeout => GrpcStatus::ResourceExhausted,
         Failure::DeadlineExceeded(_)
         | Failure::UpstreamTimeout
@@ -32,10 +33,12 @@ pub(super) fn of(failure: Failure) -> GrpcStatus {
         Failure::ClientClosed => GrpcStatus::Cancelled,
         // The call did not get far: it is safe to try again.
         Failure::ConnectTimeout => GrpcStatus::Unavailable,
-        Failure::InvalidRequest(_) | Failure::UnsupportedMediaType(_) => {
-            GrpcStatus::InvalidArgument
+        Failure::InvalidRequest(_)
+        | Failure::UnsupportedMediaType(_)
+        | Failure::UnsupportedBody(_) => GrpcStatus::InvalidArgument,
+        Failure::Loop | Failure::UpstreamMalformed(_) | Failure::ResponseTransform(_) => {
+            GrpcStatus::Internal
         }
-        Failure::Loop | Failure::UpstreamMalformed(_) => GrpcStatus::Internal,
         _ => GrpcStatus::of_http(failure.status().as_u16()),
     }
 }
@@ -51,7 +54,7 @@ mod tests {
 
     /// Failures that can end a call; those that are left out come before a request is known to be one,
     /// or cannot concern HTTP/2.
-    const ALL: [Failure; 36] = [
+    const ALL: [Failure; 40] = [
         Failure::Malformed(""),
         Failure::BodyTooLarge,
         Failure::BadPath(""),
@@ -71,6 +74,10 @@ mod tests {
         Failure::UndocumentedPath,
         Failure::UndocumentedMethod,
         Failure::BodyTooLargeToCheck,
+        Failure::ValidationBusy,
+        Failure::UnsupportedBody(""),
+        Failure::ResponseTransform(""),
+        Failure::TransformBusy,
         Failure::NoTarget,
         Failure::CircuitOpen(1),
         Failure::UpstreamBusy,
@@ -137,11 +144,9 @@ mod tests {
             "websocket_idle",
             "going_away",
             "upstream_without_websocket",
-            // Bodies of calls are not changed, and aggregates take no calls.
-            "unsupported_body",
+            // Calls are not JSON, and aggregates take none.
+            "body_too_large_to_change",
             "request_transform_failed",
-            "response_transform_failed",
-            "transform_busy",
             "aggregate",
             "aggregate_partial",
             "aggregate_failed",

@@ -15,6 +15,7 @@ use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Method, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use weir_config::model::{ActiveCheck, Probe, UpstreamHttp2};
 use weir_core::GrpcStatus;
@@ -28,6 +29,10 @@ const USER_AGENT: &str = concat!("weir-health/", env!("CARGO_PKG_VERSION"));
 const MOST_BYTES: usize = 128 * 1024;
 /// Largest response head over HTTP/2.
 const MOST_HEAD: u32 = 64 * 1024;
+/// How long an address may take before the next one is asked as well (RFC 8305 §5), and the part of a
+/// check's time that this is at most.
+const HEAD_START: Duration = Duration::from_millis(250);
+const HEAD_START_PART: u32 = 4;
 /// Characters that are kept of what a library says about a failure: the target may have its say in it.
 const MOST_TEXT: usize = 200;
 
@@ -106,7 +111,7 @@ pub(super) async fn ask(
     addresses: &[SocketAddr],
 ) -> Result<(), Wrong> {
     let stream = Bounded {
-        stream: connect(addresses).await?,
+        stream: connect(addresses, check.timeout).await?,
         left: MOST_BYTES,
     };
     let connector = &target.connector;
@@ -127,16 +132,31 @@ pub(super) async fn ask(
     converse(stream, target, check, over_http2).await
 }
 
-/// As for requests: the first address that takes the connection.
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Wrong> {
+/// The first address that takes the connection. One that swallows everything must not use up the time of
+/// those behind it: a little later the next one is asked as well.
+async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<TcpStream, Wrong> {
+    let head_start = HEAD_START.min(limit / HEAD_START_PART);
     let mut last = Wrong::Resolve("it has no address".to_owned());
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Wrong::Connect(text(&error)),
+    let mut left = addresses.iter().copied();
+    // Dropping it gives up those that are still at it.
+    let mut dialling = JoinSet::new();
+    loop {
+        match left.next() {
+            Some(address) => {
+                dialling.spawn_local(TcpStream::connect(address));
+            }
+            None if dialling.is_empty() => return Err(last),
+            None => {}
+        }
+        tokio::select! {
+            Some(dialled) = dialling.join_next() => match dialled {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = Wrong::Connect(text(&error)),
+                Err(error) => last = Wrong::Connect(error.to_string()),
+            },
+            () = tokio::time::sleep(head_start), if left.len() > 0 => {}
         }
     }
-    Err(last)
 }
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(

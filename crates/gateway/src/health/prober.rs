@@ -34,6 +34,8 @@ impl Prober {
             member: member.clone(),
             check: check.clone(),
             lookup: None,
+            // Those who watch one name from many nodes begin at different addresses.
+            turn: fastrand::usize(..1 << 16),
         };
         Self {
             check: check.clone(),
@@ -62,6 +64,8 @@ struct Asking {
     /// A name that is being resolved. It is kept when a check is given up: threads that wait for a name
     /// server cannot be, and must not become more with every check.
     lookup: Option<JoinHandle<std::io::Result<Vec<SocketAddr>>>>,
+    /// Which of the addresses comes first next time.
+    turn: usize,
 }
 
 impl Asking {
@@ -92,7 +96,12 @@ impl Asking {
     }
 
     async fn ask(&mut self) -> Result<(), Wrong> {
-        let addresses = self.addresses().await?;
+        let mut addresses = self.addresses().await?;
+        // As for requests: each check begins with another one. Else a server behind a name would look well
+        // as long as the first of its addresses does, and unwell with it.
+        let first = self.turn % addresses.len().max(1);
+        self.turn = self.turn.wrapping_add(1);
+        addresses.rotate_left(first);
         probe::ask(&self.member.target, &self.check, &addresses).await
     }
 

@@ -163,6 +163,22 @@ fn continue_statement(fields: &mut Fields, info: &ForwardingInfo<'_>) {
     }
 }
 
+/// Whether the first proxy says that its client came over HTTPS: in `X-Forwarded-Proto` or, without it,
+/// in `Forwarded`. Only a trusted peer's fields may be asked.
+pub(crate) fn states_https(fields: &Fields) -> bool {
+    let is_https = |scheme: &[u8]| scheme.trim_ascii().eq_ignore_ascii_case(b"https");
+    match fields.get(&X_FORWARDED_PROTO) {
+        Some(stated) => stated
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .next()
+            .is_some_and(is_https),
+        None => origin_of_forwarded(fields)
+            .0
+            .is_some_and(|scheme| is_https(scheme.as_bytes())),
+    }
+}
+
 /// `proto` and `host` of the first element of `Forwarded`: what the client asked for.
 fn origin_of_forwarded(fields: &Fields) -> (Option<HeaderValue>, Option<HeaderValue>) {
     let first = fields.get(&FORWARDED);

@@ -1,12 +1,10 @@
 //! One exchange with a target over HTTP/1.1.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use http::{Method, StatusCode};
-use tokio::io::{AsyncRead, ReadBuf};
 
 use super::decoder::{Decoded, Decoder};
 use super::encode::{self, Framing};
@@ -14,49 +12,19 @@ use super::head::{HeadScanner, parse_response};
 use crate::body::{Body, Frame};
 use crate::buffers::{Buffers, LARGE_ROOM, ROOM};
 use crate::failure::Failure;
+use crate::message::MOST_RESPONSE_HEAD;
 use crate::output::Output;
-use crate::stream::Stream;
-use crate::upstream::{ForwardHead, Pool, Received, Slot};
-use crate::websocket::{End, Handshake, Opening};
+use crate::upstream::{ForwardHead, Pool, Received};
+use crate::websocket::{Handshake, Opening};
 
-/// Largest response head.
-const MOST_HEAD: usize = 64 * 1024;
+mod connection;
+
+pub(crate) use connection::Connection;
+
 /// Milliseconds within which a connection ends that had ended before the request came.
 const STALE_WITHIN: u64 = 1_000;
 /// Upload bytes that may wait for the target before the client is asked for more.
 const UPLOAD_HIGH_WATER: usize = 64 * 1024;
-
-/// A connection to a target, between or in an exchange.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    stream: Stream,
-    /// Whether an exchange was completed on it before.
-    reused: bool,
-    /// Its place among the target's connections.
-    slot: Slot,
-}
-
-impl Connection {
-    pub(crate) fn new(stream: Stream, slot: Slot) -> Self {
-        Self {
-            stream,
-            reused: false,
-            slot,
-        }
-    }
-
-    fn into_end(self) -> End {
-        End::http1(self.stream, Some(self.slot))
-    }
-
-    /// Whether an idle connection is still good: a target that closed it, or that speaks without
-    /// being asked, makes it readable. Costs a system call only if the runtime saw an event.
-    pub(crate) fn is_fresh(&mut self, context: &mut Context<'_>) -> bool {
-        let mut scrap = [0];
-        let read = Pin::new(&mut self.stream).poll_read(context, &mut ReadBuf::new(&mut scrap));
-        read.is_pending()
-    }
-}
 
 /// Where sending the request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,9 +213,23 @@ impl Exchange {
         !self.touched
     }
 
-    /// The request body, if nothing was taken from it: then another attempt can send it.
-    pub(crate) fn into_untouched_body(mut self) -> Option<Body> {
-        (!self.touched).then(|| std::mem::replace(&mut self.request_body, Body::Empty))
+    /// The request body, if nothing was taken from it. This exchange sends no more of it.
+    pub(crate) fn take_untouched_body(&mut self) -> Option<Body> {
+        if self.touched {
+            return None;
+        }
+        if self.is_uploading() || self.awaits_continue() {
+            self.upload = Upload::Abandoned;
+        }
+        Some(std::mem::replace(&mut self.request_body, Body::Empty))
+    }
+
+    /// Whether the connection can be used again after no more than so many bytes of the response.
+    pub(crate) fn is_worth_reading(&self, most: u64) -> bool {
+        let left = self.decoder.remaining();
+        self.keep_alive
+            && self.upload == Upload::Done
+            && left.is_some_and(|left| (1..=most).contains(&left))
     }
 
     /// Sends the request and waits for a head. `progress` is set when a byte moved.
@@ -281,7 +263,7 @@ impl Exchange {
                 // An agreement came with the input: send before waiting.
                 continue;
             }
-            if self.input.len() > MOST_HEAD {
+            if self.input.len() > MOST_RESPONSE_HEAD as usize {
                 return Poll::Ready(Err(Failure::UpstreamMalformed("response head too large")));
             }
             match ready!(self.poll_fill(context, ROOM)) {

@@ -154,10 +154,6 @@ impl RequestBody {
         self.io.borrow().decoder.remaining()
     }
 
-    pub(crate) fn lift_pace(&mut self) {
-        self.pace = Pace::new(None);
-    }
-
     pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,

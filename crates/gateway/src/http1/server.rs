@@ -13,6 +13,7 @@ use super::head::{HeadLimits, HeadScanner, ParsedRequest, parse_request};
 use super::io::{HEAD_READ, InterimSender, Io, poll_shutdown, take_body};
 use super::respond::respond;
 use super::switch::switch;
+use crate::appetite::poll_room;
 use crate::body::Body;
 use crate::client::Client;
 use crate::deny;
@@ -21,7 +22,7 @@ use crate::message::Version;
 use crate::overload::Refusal;
 use crate::request::{self, Interim, Request, Response};
 use crate::stream::Stream;
-use crate::timer::Timer;
+use crate::timer::{Elapsed, Timer};
 use crate::worker::Phase;
 
 /// How long and how much a refused client may go on sending, so that it gets to read the answer.
@@ -65,6 +66,12 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, t
             }
             Next::Close => break,
         };
+        // Who sends requests but does not read the answers would have one more after the other prepared.
+        let is_full = served > 0 && client.appetite.is_full(io.borrow().stream.tcp());
+        // Boxed: rare.
+        if is_full && Box::pin(room(&client, &io, &timer)).await.is_err() {
+            return;
+        }
         served += 1;
         let keep_alive = parsed.keep_alive;
         let (method, version) = (parsed.head.method.clone(), parsed.head.version);
@@ -108,6 +115,16 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, t
             std::future::poll_fn(|context| poll_shutdown(&io, context)),
         )
         .await;
+}
+
+/// Waits until the client has taken most of its former answers.
+async fn room(client: &Client, io: &RefCell<Io>, timer: &Timer) -> Result<(), Elapsed> {
+    let write_timeout = client.worker.snapshot().timeouts.write;
+    let room = std::future::poll_fn(|context| {
+        let io = &*io.borrow();
+        poll_room(io.stream.tcp(), context)
+    });
+    timer.limit(write_timeout, room).await
 }
 
 async fn next_request(client: &Client, io: &RefCell<Io>, timer: &Timer, served: u64) -> Next {

@@ -10,13 +10,16 @@ use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_KEY, TE};
 use http::{HeaderValue, Method, StatusCode, Uri};
+use weir_config::model::Pings;
 
+use super::alive::{Heard, Signs, watch};
 use crate::body::{Body, Frame};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::http1::content_length;
-use crate::message::ResponseHead;
+use crate::message::{MOST_RESPONSE_HEAD, ResponseHead};
 use crate::stream::Stream;
+use crate::timer::Timers;
 use crate::trace::TRACEPARENT;
 use crate::upstream::{Fate, ForwardHead, Received, Share};
 use crate::websocket::{End, Handshake, Opening};
@@ -26,28 +29,40 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// As large as the protocol allows: the streams' windows are the bound. A smaller one would be used up
 /// by a few clients that do not read, to the harm of all others behind the same connection.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// Largest response head.
-const MOST_HEAD: u32 = 64 * 1024;
 
 /// A way to start exchanges on a connection; cheap to clone.
 pub(crate) type Sender = h2::client::SendRequest<Bytes>;
 
 /// Opens HTTP/2 on a stream. The connection lives in a task of its own until its senders and
 /// exchanges are gone.
-pub(crate) async fn connect(stream: Stream) -> Result<Sender, Failure> {
-    let (sender, connection) = h2::client::Builder::new()
+pub(crate) async fn connect(
+    stream: Stream,
+    timers: &Rc<Timers>,
+    pings: Option<Pings>,
+) -> Result<(Sender, Rc<Signs>), Failure> {
+    let signs = Signs::new(timers);
+    let stream = Heard {
+        stream,
+        signs: Rc::clone(&signs),
+    };
+    let (sender, mut connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(MOST_HEAD)
+        .max_header_list_size(MOST_RESPONSE_HEAD)
         .enable_push(false)
         .handshake(stream)
         .await
         .map_err(|_| Failure::Connect("HTTP/2 was not taken up"))?;
-    tokio::task::spawn_local(async move {
+    let line = connection.ping_pong();
+    let task = tokio::task::spawn_local(async move {
         // Its exchanges see the error; there is nobody else to tell.
         let _ = connection.await;
     });
-    Ok(sender)
+    if let (Some(line), Some(pings)) = (line, pings) {
+        let connection = task.abort_handle();
+        tokio::task::spawn_local(watch(connection, line, Rc::clone(&signs), pings));
+    }
+    Ok((sender, signs))
 }
 
 /// A request being sent and its response being read; drop it to reset the stream.
@@ -191,11 +206,13 @@ impl Exchange {
         !self.touched
     }
 
-    pub(crate) fn into_untouched_body(self) -> Option<Body> {
+    /// The request body, if nothing was taken from it. This exchange sends no more of it.
+    pub(crate) fn take_untouched_body(&mut self) -> Option<Body> {
         if self.touched {
             return None;
         }
-        Some(self.upload.map_or(Body::Empty, |upload| upload.body))
+        let upload = self.upload.take();
+        Some(upload.map_or(Body::Empty, |upload| upload.body))
     }
 
     /// Sends the request and waits for a head.
@@ -259,6 +276,14 @@ impl Exchange {
             _ if error.is_go_away() => Fate::Refused,
             _ => Fate::Unknown,
         };
+        self.ended(error)
+    }
+
+    /// Why it ended before it was to.
+    fn ended(&self, error: &h2::Error) -> Failure {
+        if self.share.is_dead() {
+            return Failure::UpstreamReset("PING not answered");
+        }
         ended(error)
     }
 
@@ -286,7 +311,7 @@ impl Exchange {
                     let _ = receive.flow_control().release_capacity(bytes.len());
                     return Poll::Ready(Some(Ok(Frame::Data(bytes))));
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(ended(&error)))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.ended(&error)))),
                 None if self.length.is_some_and(|left| left > 0) => {
                     let cause = "shorter than its content-length";
                     return Poll::Ready(Some(Err(Failure::UpstreamReset(cause))));
@@ -299,7 +324,7 @@ impl Exchange {
         match trailers {
             Ok(Some(map)) => Poll::Ready(super::trailers(map)),
             Ok(None) => Poll::Ready(None),
-            Err(error) => Poll::Ready(Some(Err(ended(&error)))),
+            Err(error) => Poll::Ready(Some(Err(self.ended(&error)))),
         }
     }
 

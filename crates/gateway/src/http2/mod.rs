@@ -1,6 +1,7 @@
 //! HTTP/2 (RFC 9113) on both sides, on the `h2` crate: framing, flow control and HPACK are its,
 //! deadlines, bounds and the mapping to our messages are ours.
 
+mod alive;
 mod client;
 mod prefixed;
 mod receive;
@@ -14,6 +15,7 @@ use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::http1::may_be_trailer;
 
+pub(crate) use alive::Signs;
 pub(crate) use client::{Exchange, Sender, connect};
 pub(crate) use receive::RequestBody;
 pub(crate) use send::InterimSender;

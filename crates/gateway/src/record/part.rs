@@ -1,7 +1,10 @@
 //! Records of the requests that an aggregate makes.
 
+use std::time::Instant;
+
 use super::Recorder;
 use crate::failure::Failure;
+use crate::trace::AttemptOutcome;
 
 /// Numbers of attempts that are a part's own: each has its span, whichever part it is of.
 const ATTEMPTS: u32 = 64;
@@ -43,6 +46,23 @@ impl Recorder {
         for mut attempt in ended.past.drain(..) {
             attempt.number -= first;
             trace.past.push(attempt);
+        }
+    }
+
+    /// The same before its end: nobody waits for the whole any more, or there is none without another part.
+    pub(super) fn let_go(&mut self, first: u32) {
+        let Some(trace) = &mut self.trace else {
+            return;
+        };
+        let (past, current) = (std::mem::take(&mut trace.past), trace.current);
+        let last = self.ended_attempt(current, Instant::now(), AttemptOutcome::Abandoned, None);
+        let Some(trace) = &self.trace else {
+            return;
+        };
+        let mut left = trace.left.borrow_mut();
+        for mut attempt in past.into_iter().chain(last) {
+            attempt.number -= first;
+            left.push(attempt);
         }
     }
 }

@@ -98,7 +98,7 @@ impl Recorder {
         }
     }
 
-    fn ended_attempt(
+    pub(super) fn ended_attempt(
         &self,
         current: Current,
         ended: Instant,
@@ -158,6 +158,7 @@ impl Recorder {
         let trace = self.trace.take()?;
         let mut attempts = trace.past;
         attempts.extend(last);
+        attempts.append(&mut trace.left.borrow_mut());
         // Boxed: few requests are traced, and a ring has room for thousands.
         Some(Box::new(TraceRecord {
             ids: request.trace?,

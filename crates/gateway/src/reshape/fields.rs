@@ -1,22 +1,24 @@
 //! Which bodies are JSON, and the fields of bodies that were changed.
 
-use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_TYPE, ETAG};
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_TYPE, ETAG, TRAILER};
 use http::{HeaderName, HeaderValue};
 
 use crate::fields::Fields;
 
 /// What is about bytes that are not sent any more: digests (RFC 9530; RFC 1864 and RFC 3230, obsolete but
-/// seen), the coding, and that parts could be asked for.
-const OUTDATED: [HeaderName; 6] = [
+/// seen), the coding, that parts could be asked for, and what stood behind them.
+const OUTDATED: [HeaderName; 7] = [
     CONTENT_ENCODING,
     ACCEPT_RANGES,
+    TRAILER,
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
     HeaderName::from_static("digest"),
     HeaderName::from_static("content-md5"),
 ];
 
-/// `application/json`, and every type that says to be JSON (RFC 6839 §3.1).
+/// `application/json`, and every type that says to be JSON (RFC 6839 §3.1). Messages of gRPC may be JSON
+/// (`application/grpc+json`), but bodies of several with their lengths are not.
 pub(crate) fn is_json(fields: &Fields) -> bool {
     let mut values = fields.get_all(&CONTENT_TYPE);
     let Some(value) = values.next() else {
@@ -30,7 +32,7 @@ pub(crate) fn is_json(fields: &Fields) -> bool {
     values.next().is_none()
         && (essence == b"application/json"
             || essence == b"text/json"
-            || essence.ends_with(b"+json"))
+            || (essence.ends_with(b"+json") && !essence.starts_with(b"application/grpc")))
 }
 
 /// Puts the fields right for other bytes than they told of.
@@ -79,6 +81,8 @@ mod tests {
             &["text/plain"],
             &["application/jsonl"],
             &["application/x-ndjson"],
+            &["application/grpc+json"],
+            &["application/grpc-web+json"],
             &["application/json", "text/html"],
         ] {
             assert!(!is_json(&with(kinds)), "{kinds:?}");
@@ -93,6 +97,7 @@ mod tests {
             ("etag", "\"a\""),
             ("content-md5", "x"),
             ("accept-ranges", "bytes"),
+            ("trailer", "x-sum"),
             ("repr-digest", "x"),
             ("x-kept", "1"),
         ] {

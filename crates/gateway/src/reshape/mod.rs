@@ -9,11 +9,8 @@
 //! another thread. What takes longer starts anew on a thread of the [`Pool`], with all that the
 //! configuration allows it; programs have no effects, so that nothing happens twice.
 
-mod decode;
 mod facts;
 mod fields;
-mod gather;
-mod pool;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_RANGE, IF_RANGE, RANGE};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, StatusCode};
 use weir_config::model::{self, Config, PolicyKind, TransformLimits, Transformation};
 use weir_transform::{Budget, Input, Program, STACK, Stop};
 
@@ -36,15 +33,11 @@ use crate::record::Recorder;
 use crate::request::Answer;
 use crate::timer::{Elapsed, Timer};
 use crate::transform::Matched;
+use crate::whole::{Codings, Pool, SHORT, Undecodable, Unread, Whole, gather};
 
-pub(crate) use decode::{Coding, Undecodable, decode};
 pub(crate) use facts::{request_facts, response_facts};
 pub(crate) use fields::is_json;
-pub(crate) use gather::{Unread, gather};
-pub(crate) use pool::Pool;
 
-/// Longer bodies are not tried on the worker.
-const SHORT: usize = 16 * 1024;
 /// What a run may take on the worker.
 const BRIEF: Budget = Budget {
     steps: 2_048,
@@ -118,7 +111,8 @@ impl Reshape {
         let Some(change) = &self.model.request else {
             return Ok(body);
         };
-        if body.is_end() || record.call.is_some() {
+        // Behind a handshake come frames.
+        if body.is_end() || !head.upgrade.is_none() {
             return Ok(body);
         }
         let counters = &self.counters[client.worker.index].request;
@@ -134,12 +128,13 @@ impl Reshape {
             .change_request(change, matched, head, body, timer, record)
             .await;
         match outcome {
-            Ok(bytes) => {
+            Ok(None) => Ok(Body::Empty),
+            Ok(Some(whole)) => {
                 counters.changed.add(1);
                 record.altered(Alteration::TransformRequest);
                 fields::replace(&mut head.fields, change.content_type.as_ref());
-                head.content_length = Some(bytes.len() as u64);
-                Ok(Body::Full(bytes))
+                head.content_length = Some(whole.bytes.len() as u64);
+                Ok(whole.into())
             }
             Err(failure) => {
                 counters.failed.add(1);
@@ -148,6 +143,7 @@ impl Reshape {
         }
     }
 
+    /// `None` if it turns out to be empty.
     async fn change_request(
         &self,
         change: &Transformation,
@@ -156,39 +152,42 @@ impl Reshape {
         body: Body,
         timer: &Timer,
         record: &mut Recorder,
-    ) -> Result<Bytes, Failure> {
-        let coding = Coding::of(&head.fields)
+    ) -> Result<Option<Whole>, Failure> {
+        let codings = Codings::of(&head.fields)
             .ok_or(Failure::UnsupportedBody("its coding is not known here"))?;
         let silence = matched.snapshot.timeouts.body;
         let worker = &matched.client.worker;
-        let gathered = gather(worker, body, self.model.limits.body, silence, timer).await;
-        let gathered = gathered.map_err(|unread| match unread {
-            Unread::TooLarge => Failure::BodyTooLarge,
-            Unread::NoRoom => Failure::MemoryPressure,
-            Unread::Silent => Failure::BodyTimeout,
-            Unread::Failed(failure) => failure,
-        })?;
+        let whole = gather(worker, body, self.model.limits.body, silence, timer).await;
+        let whole = whole.map_err(|unread| unread.of_request(Failure::BodyTooLargeToChange))?;
         // Reading it has asked the client to send it.
         head.expects_continue = false;
+        if whole.bytes.is_empty() {
+            head.content_length = Some(0);
+            return Ok(None);
+        }
         let request = change
             .program
             .uses_request()
             .then(|| request_facts(matched, head, record));
         let job = Job {
             program: Arc::clone(&change.program),
-            coding,
+            codings,
             limits: self.model.limits,
             input: Input {
-                body: Some(gathered.bytes.clone()),
+                body: Some(whole.bytes),
                 request,
                 response: None,
             },
         };
+        let mut room = whole.room;
         match self.run(matched.client, job, timer).await {
-            Ok(bytes) => Ok(bytes),
+            Ok(bytes) => {
+                room.resize(bytes.len());
+                Ok(Some(Whole { bytes, room }))
+            }
             Err(Fault::Busy) => Err(Failure::TransformBusy),
             Err(Fault::Late) => Err(timer.blame(Failure::TransformBusy)),
-            Err(Fault::Coding(Undecodable::TooLarge)) => Err(Failure::BodyTooLarge),
+            Err(Fault::Coding(Undecodable::TooLarge)) => Err(Failure::BodyTooLargeToChange),
             Err(Fault::Coding(Undecodable::Broken)) => {
                 Err(Failure::RequestTransform("its coding is broken"))
             }
@@ -212,7 +211,7 @@ impl Reshape {
             return Ok(());
         };
         let status = answer.head.status;
-        if record.call.is_some() || !(change.every_status || is_changed(status)) {
+        if !(change.every_status || is_changed(status)) {
             return Ok(());
         }
         let counters = &self.counters[client.worker.index].response;
@@ -224,13 +223,15 @@ impl Reshape {
                 return Err(Failure::ResponseTransform("its type is not JSON"));
             }
             if status == StatusCode::NOT_MODIFIED {
+                answer.head.content_length = None;
                 fields::replace(&mut answer.head.fields, None);
             }
             counters.passed.add(1);
             return Ok(());
         }
         if is_bodiless || answer.body.is_end() {
-            if head.method == Method::HEAD {
+            // That of the body as the upstream has it (RFC 9110 §8.6).
+            if is_bodiless {
                 answer.head.content_length = None;
             }
             fields::replace(&mut answer.head.fields, change.content_type.as_ref());
@@ -240,7 +241,11 @@ impl Reshape {
             .change_response(change, client, answer, timer, record)
             .await
         {
-            Ok(bytes) => {
+            Ok(None) => {
+                answer.head.content_length = Some(0);
+                Ok(())
+            }
+            Ok(Some(bytes)) => {
                 counters.changed.add(1);
                 record.altered(Alteration::TransformResponse);
                 fields::replace(&mut answer.head.fields, change.content_type.as_ref());
@@ -255,6 +260,7 @@ impl Reshape {
         }
     }
 
+    /// `None` if it turns out to be empty.
     async fn change_response(
         &self,
         change: &Transformation,
@@ -262,39 +268,43 @@ impl Reshape {
         answer: &mut Answer,
         timer: &Timer,
         record: &mut Recorder,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Option<Bytes>, Failure> {
         if answer.head.status == StatusCode::PARTIAL_CONTENT
             || answer.head.fields.contains(&CONTENT_RANGE)
         {
             return Err(Failure::ResponseTransform("it is a part only"));
         }
-        let coding = Coding::of(&answer.head.fields)
+        let codings = Codings::of(&answer.head.fields)
             .ok_or(Failure::ResponseTransform("its coding is not known here"))?;
         let body = std::mem::replace(&mut answer.body, Body::Empty);
         let most = self.model.limits.body;
-        let gathered = gather(&client.worker, body, most, answer.idle, timer).await;
-        let gathered = gathered.map_err(|unread| match unread {
+        let whole = gather(&client.worker, body, most, answer.idle, timer).await;
+        let whole = whole.map_err(|unread| match unread {
             Unread::TooLarge => Failure::ResponseTransform("it is too large"),
             Unread::NoRoom => Failure::MemoryPressure,
             Unread::Silent => Failure::UpstreamStalled,
             Unread::Failed(failure) => failure,
         })?;
+        if whole.bytes.is_empty() {
+            return Ok(None);
+        }
         let response = change
             .program
             .uses_response()
             .then(|| response_facts(&answer.head));
         let job = Job {
             program: Arc::clone(&change.program),
-            coding,
+            codings,
             limits: self.model.limits,
             input: Input {
-                body: Some(gathered.bytes.clone()),
+                body: Some(whole.bytes),
                 request: record.facts.take(),
                 response,
             },
         };
+        let _room = whole.room;
         match self.run(client, job, timer).await {
-            Ok(bytes) => Ok(bytes),
+            Ok(bytes) => Ok(Some(bytes)),
             Err(Fault::Busy) => Err(Failure::TransformBusy),
             Err(Fault::Late) => Err(timer.blame(Failure::TransformBusy)),
             Err(Fault::Coding(Undecodable::TooLarge)) => {
@@ -331,7 +341,8 @@ impl Reshape {
         }
         tracing::warn!(
             route = &*record.route_name(),
-            request_id = %record.id,
+            weir.request_id = %record.id,
+            trace_id = record.trace.as_ref().map(|trace| trace.ids().to_string()),
             side = if side == Side::Request { "request" } else { "response" },
             detail = %stop,
             "a body could not be changed"
@@ -347,7 +358,7 @@ fn is_changed(status: StatusCode) -> bool {
 /// One run of a program.
 pub(crate) struct Job {
     pub(crate) program: Arc<Program>,
-    pub(crate) coding: Coding,
+    pub(crate) codings: Codings,
     pub(crate) limits: TransformLimits,
     pub(crate) input: Input,
 }
@@ -370,7 +381,7 @@ pub(crate) async fn run(
     timer: &Timer,
 ) -> Result<Bytes, Fault> {
     let length = job.input.body.as_ref().map_or(0, Bytes::len);
-    if length <= SHORT && matches!(job.coding, Coding::Identity) {
+    if length <= SHORT && job.codings.is_empty() {
         let budget = Budget {
             memory: BRIEF.memory.min(job.limits.memory),
             output: BRIEF.output.min(job.limits.output),
@@ -400,7 +411,8 @@ impl Job {
     /// On a thread that has the stack for it.
     fn run(mut self) -> Result<Bytes, Fault> {
         if let Some(body) = self.input.body.take() {
-            let body = decode(self.coding, body, self.limits.body).map_err(Fault::Coding)?;
+            let body = self.codings.undo(body, self.limits.body);
+            let body = body.map_err(Fault::Coding)?;
             self.input.body = Some(body);
         }
         let budget = Budget {

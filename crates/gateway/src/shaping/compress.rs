@@ -55,7 +55,7 @@ impl Compress {
         answer: &mut Answer,
     ) {
         if answer.head.status == StatusCode::NOT_MODIFIED {
-            return not_modified(asked, &mut answer.head.fields);
+            return not_modified(asked, &mut answer.head);
         }
         let is_forced = asked.accepted.is_identity_refused;
         if !self.is_compressible(request, answer, is_forced) {
@@ -139,8 +139,13 @@ impl Compress {
     }
 }
 
-/// A 304 tells what the answer would have told (RFC 9110 §15.4.5), under the tag that the client has.
-fn not_modified(asked: &Asked, fields: &mut Fields) {
+/// A 304 tells what the answer would have told (RFC 9110 §15.4.5), under the tag that the client has. A
+/// length could be that of other bytes.
+fn not_modified(asked: &Asked, head: &mut ResponseHead) {
+    if asked.accepted.coding.is_some() {
+        head.content_length = None;
+    }
+    let fields = &mut head.fields;
     add_vary(fields, "Accept-Encoding");
     if let Some(coding) = asked.revalidates
         && fields.contains(&ETAG)

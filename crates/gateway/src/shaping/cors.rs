@@ -8,7 +8,8 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderName, HeaderValue, Method};
-use weir_config::model::{self, CorsHeaders, Origin};
+use weir_config::model::{self, CorsHeaders};
+use weir_config::origin::{self, Origin, OriginPattern};
 
 use super::joined;
 use crate::failure::Failure;
@@ -43,15 +44,9 @@ enum Origins {
     These {
         /// With the value that is answered, ready to send.
         exact: HashMap<Box<[u8]>, HeaderValue>,
-        subdomains: Vec<Subdomains>,
+        /// Those that are not one alone.
+        patterns: Vec<OriginPattern>,
     },
-}
-
-struct Subdomains {
-    /// `https://`
-    scheme: Box<[u8]>,
-    /// `.example.com`, perhaps with a port.
-    domain: Box<[u8]>,
 }
 
 /// The method that a preflight asks about; `None` if the request is no preflight.
@@ -66,8 +61,8 @@ pub(super) fn asked_method(method: &Method, fields: &Fields) -> Option<Method> {
 impl Cors {
     pub(super) fn compile(model: &model::Cors) -> Self {
         let origins = match &model.origins {
-            model::Origins::Any => Origins::Any,
-            model::Origins::These(origins) => Origins::these(origins),
+            origin::Origins::Any => Origins::Any,
+            origin::Origins::These(patterns) => Origins::these(patterns),
         };
         let (headers, allow_headers) = match &model.headers {
             CorsHeaders::Any => (None, None),
@@ -88,9 +83,9 @@ impl Cors {
 
     /// What answers say to a request of this origin; `None` if its scripts may not read them.
     pub(super) fn allowed_origin(&self, fields: &Fields) -> Option<HeaderValue> {
-        let (exact, subdomains) = match &self.origins {
+        let (exact, patterns) = match &self.origins {
             Origins::Any => return Some(HeaderValue::from_static("*")),
-            Origins::These { exact, subdomains } => (exact, subdomains),
+            Origins::These { exact, patterns } => (exact, patterns),
         };
         let mut values = fields.get_all(&ORIGIN);
         let origin = values.next()?.as_bytes();
@@ -100,13 +95,13 @@ impl Cors {
         if let Some(value) = exact.get(origin) {
             return Some(value.clone());
         }
-        let is_subdomain = subdomains.iter().any(|known| {
-            let rest = origin.strip_prefix(&*known.scheme);
-            rest.and_then(|rest| rest.strip_suffix(&*known.domain))
-                .is_some_and(is_name)
-        });
+        // Browsers write origins in one way, and whoever reads the answer compares it byte by byte.
+        let text = std::str::from_utf8(origin).ok()?;
+        let stated =
+            Origin::parse(text).filter(|_| !text.bytes().any(|b| b.is_ascii_uppercase()))?;
+        let is_among = patterns.iter().any(|pattern| pattern.matches(&stated));
         // Copied: a slice of the head's buffer would keep it until the answer's end.
-        is_subdomain
+        is_among
             .then(|| HeaderValue::from_bytes(origin).ok())
             .flatten()
     }
@@ -196,37 +191,21 @@ impl Cors {
 }
 
 impl Origins {
-    fn these(origins: &[Origin]) -> Self {
+    fn these(listed: &[OriginPattern]) -> Self {
         let mut exact = HashMap::new();
-        let mut subdomains = Vec::new();
-        for origin in origins {
-            match origin {
-                Origin::Exact(origin) => {
-                    if let Ok(value) = HeaderValue::from_str(origin) {
+        let mut patterns = Vec::new();
+        for pattern in listed {
+            match pattern.exact() {
+                Some(origin) => {
+                    if let Ok(value) = HeaderValue::from_str(&origin) {
                         exact.insert(origin.as_bytes().into(), value);
                     }
                 }
-                Origin::Subdomains { scheme, domain } => {
-                    subdomains.push(Subdomains {
-                        scheme: scheme.as_bytes().into(),
-                        domain: domain.as_bytes().into(),
-                    });
-                }
+                None => patterns.push(pattern.clone()),
             }
         }
-        Self::These { exact, subdomains }
+        Self::These { exact, patterns }
     }
-}
-
-/// Whether this can be what a wildcard stands for: labels, and nothing that ends a host.
-fn is_name(text: &[u8]) -> bool {
-    let is_label = |label: &[u8]| {
-        !label.is_empty()
-            && label
-                .iter()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-    };
-    text.split(|byte| *byte == b'.').all(is_label)
 }
 
 fn is_answered_here(name: &HeaderName) -> bool {

@@ -24,6 +24,7 @@ mod encoder;
 mod etag;
 mod local;
 mod negotiate;
+pub mod preflight;
 mod security;
 
 pub(crate) use encode::Encoded;

@@ -6,6 +6,7 @@ use weir_config::model::{Destination, Stickiness};
 use super::place::{Facts, Placed, place};
 use crate::cookies;
 use crate::failure::Failure;
+use crate::hop::states_https;
 use crate::message::RequestHead;
 use crate::record::Recorder;
 use crate::transform::Matched;
@@ -18,12 +19,14 @@ pub(crate) struct Chosen {
     pub(crate) cookie: Option<HeaderValue>,
 }
 
-/// Chooses by the route's split, if it has one. A cookie of the split ends here: it is nothing to the
+/// Chooses by the route's split, if it has one. `is_trusted` tells whether the peer is a trusted proxy,
+/// whose word on how its client came is believed. A cookie of the split ends here: it is nothing to the
 /// target.
 pub(crate) fn choose(
     to: &Destination,
     matched: &Matched<'_>,
     head: &mut RequestHead,
+    is_trusted: bool,
     record: &mut Recorder,
 ) -> Result<Chosen, Failure> {
     let (Destination::Split(split), Some(running)) = (to, &matched.route.split) else {
@@ -38,7 +41,7 @@ pub(crate) fn choose(
         fields: &head.fields,
         address: record.client_address,
         path: matched.path,
-        is_secure: matched.client.tls.is_some(),
+        is_secure: matched.client.tls.is_some() || (is_trusted && states_https(&head.fields)),
     };
     let random = || fastrand::u32(..);
     let Placed { backend, cookie } = place(split, &facts, |at| running.side(at), random);

@@ -6,8 +6,9 @@ use crate::metrics::Counter;
 
 /// Values below this have a place each; above, each doubling has as many.
 const STEPS: u64 = 8;
-/// Doublings above that: up to 67 seconds in microseconds. What took longer counts as that.
-const DOUBLINGS: usize = 23;
+/// Doublings above that: up to 71 minutes in microseconds, more than a guard can be told. What took
+/// longer counts as that.
+const DOUBLINGS: usize = 29;
 pub(super) const PLACES: usize = (DOUBLINGS + 1) * STEPS as usize;
 
 /// What is counted for one side of a split, by one worker.
@@ -161,6 +162,17 @@ mod tests {
         assert_eq!((totals.requests(), totals.failed), (1_000, 100));
         let p99 = totals.p99().unwrap().as_millis();
         assert!((960..1_030).contains(&p99), "{p99}");
+    }
+
+    #[test]
+    fn minutes_are_told_from_each_other() {
+        for minutes in [1, 2, 10, 60] {
+            let counters = [BackendCounters::default()];
+            let took = Duration::from_secs(60 * minutes);
+            (0..100).for_each(|_| counters[0].count(200, took));
+            let p99 = Totals::of(&counters).p99().unwrap();
+            assert!(p99 >= took * 9 / 10 && p99 <= took * 9 / 8, "{p99:?}");
+        }
     }
 
     #[test]

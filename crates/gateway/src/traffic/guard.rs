@@ -52,7 +52,7 @@ impl Watch {
 /// What a guard does not put up with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Breach {
-    ErrorRate { percent: f64, allowed: u32 },
+    ErrorRate { percent: f64, allowed: f64 },
     Latency { p99: Duration, allowed: Duration },
 }
 
@@ -62,11 +62,13 @@ pub(super) fn judge(guard: &Guard, recent: &Totals) -> Option<Breach> {
     if requests == 0 || requests < u64::from(guard.minimum_requests) {
         return None;
     }
-    let percent = percent_failed(recent);
-    if let Some(allowed) = guard.error_rate_percent
-        && percent > f64::from(allowed)
+    if let Some(allowed) = guard.error_rate
+        && recent.failed as f64 > requests as f64 * allowed.percent() / 100.0
     {
-        return Some(Breach::ErrorRate { percent, allowed });
+        return Some(Breach::ErrorRate {
+            percent: percent_failed(recent),
+            allowed: allowed.percent(),
+        });
     }
     let (p99, allowed) = (recent.p99()?, guard.latency?);
     (p99 > allowed).then_some(Breach::Latency { p99, allowed })
@@ -98,13 +100,13 @@ impl fmt::Display for Breach {
 
 #[cfg(test)]
 mod tests {
-    use weir_config::model::GuardAction;
+    use weir_config::model::{GuardAction, Share};
 
     use super::super::counters::BackendCounters;
     use super::*;
 
     const GUARD: Guard = Guard {
-        error_rate_percent: Some(5),
+        error_rate: Share::of_millionths(50_000),
         latency: Some(Duration::from_millis(500)),
         window: Duration::from_secs(30),
         minimum_requests: 50,
@@ -144,6 +146,22 @@ mod tests {
             ),
             None
         );
+    }
+
+    #[test]
+    fn a_share_of_a_percent_and_minutes_can_be_too_much() {
+        let strict = Guard {
+            error_rate: Share::of_millionths(5_000),
+            latency: Some(Duration::from_secs(90)),
+            ..GUARD
+        };
+        assert_eq!(judge(&strict, &totals(995, 5, FAST)), None);
+        let breach = judge(&strict, &totals(994, 6, FAST)).unwrap();
+        assert_eq!(breach.to_string(), "0.6% of requests failed, 0.5% may");
+        let minute = Duration::from_secs(60);
+        assert_eq!(judge(&strict, &totals(60, 0, minute)), None);
+        let breach = judge(&strict, &totals(60, 0, 2 * minute)).unwrap();
+        assert!(matches!(breach, Breach::Latency { .. }));
     }
 
     #[test]

@@ -15,14 +15,15 @@ use http::{HeaderName, HeaderValue, Method};
 use weir_config::model::{HostHeader, Mirror, UpstreamTimeouts};
 
 use super::counters::MirrorCounters;
-use crate::body::{Body, Frame};
+use crate::affinity;
+use crate::body::Body;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::message::RequestHead;
 use crate::request::Interim;
 use crate::snapshot::LocalSnapshot;
 use crate::timer::Elapsed;
-use crate::upstream::{Deadlines, Fate, ForwardHead, InFlight, Timing, Wish, attempt};
+use crate::upstream::{Deadlines, Fate, ForwardHead, InFlight, Timing, Wish, attempt, discard};
 use crate::worker::Worker;
 
 pub(crate) use tee::Tee;
@@ -52,7 +53,7 @@ pub(crate) struct Original<'a> {
 /// Sends a copy if this request gets one, now or when its body was read. Returns the body to send on.
 pub(crate) fn copy(mirror: &Mirror, original: &Original<'_>, body: Body) -> Body {
     // A copy is not copied again, or two gateways could keep one request alive between them.
-    if fastrand::u32(..100) >= mirror.percent || original.head.fields.contains(&MARK) {
+    if !mirror.share.takes(fastrand::u64(..)) || original.head.fields.contains(&MARK) {
         return body;
     }
     let counters = &original.snapshot.routes[original.route].mirrored;
@@ -115,6 +116,9 @@ impl Copy {
         let head = original.head;
         let mut fields = head.fields.clone();
         fields.set(MARK, HeaderValue::from_static("1"));
+        // That of the original's upstream was taken out before.
+        let upstream = original.snapshot.upstreams[mirror.upstream].model();
+        affinity::strip(upstream, &mut fields);
         let (path, query) = match original.rewritten {
             Some(rewritten) => (ByteString::from(rewritten), None),
             None => (original.path.clone(), head.query.clone()),
@@ -197,7 +201,7 @@ impl Copy {
             let sent = attempt(pool, &head, body, &interim, &timer, deadlines, &mut timing);
             match sent.await {
                 Ok((_, exchange)) => {
-                    return match discard(exchange.into_body()).await {
+                    return match discard(exchange.into_body(), MOST_ANSWER).await {
                         Ok(()) => Outcome::Answered,
                         Err(failure) => failure.into(),
                     };
@@ -219,20 +223,6 @@ impl Copy {
 fn within(timeouts: &UpstreamTimeouts) -> std::time::Duration {
     let usual = timeouts.connect.saturating_add(timeouts.first_byte);
     timeouts.total.unwrap_or(usual)
-}
-
-/// Reads an answer to its end, so that its connection is free for the next request; one that is too
-/// long loses its connection.
-async fn discard(mut body: Body) -> Result<(), Failure> {
-    let mut read = 0;
-    while read <= MOST_ANSWER {
-        match std::future::poll_fn(|context| body.poll_frame(context)).await {
-            Some(Ok(Frame::Data(bytes))) => read += bytes.len(),
-            Some(Ok(Frame::Trailers(_))) | None => return Ok(()),
-            Some(Err(failure)) => return Err(failure),
-        }
-    }
-    Ok(())
 }
 
 /// A place among the copies of a route that are under way.

@@ -1,9 +1,9 @@
 //! A split as the process runs it: one for each route that has one, whatever the revision.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use weir_config::model::Guard;
 
 use super::change::{Change, ChangeError};
@@ -23,9 +23,9 @@ pub(crate) struct Running {
     route: Arc<str>,
     /// Names, in the order of the file.
     upstreams: Vec<Arc<str>>,
-    /// Where each side's stretch of the line ends. Workers read them one by one while another thread
-    /// may be writing: for that moment a request may find a former share, never no side at all.
-    bounds: Box<[AtomicU64]>,
+    /// Where each side's stretch of the line ends; replaced as a whole. Read one by one while they
+    /// change, they could give a request to a side that has no share before or after.
+    bounds: ArcSwap<Vec<u64>>,
     /// For each side, one set per worker.
     counters: Box<[Arc<[BackendCounters]>]>,
     // Never locked on a request's way.
@@ -51,7 +51,7 @@ impl Running {
     ) -> Self {
         let counters: Box<[_]> = upstreams.iter().map(|_| per_worker(workers)).collect();
         let running = Self {
-            bounds: upstreams.iter().map(|_| AtomicU64::new(0)).collect(),
+            bounds: ArcSwap::default(),
             inner: Mutex::new(Inner {
                 watch: Watch::begin(now, totals(&counters)),
                 state,
@@ -74,14 +74,9 @@ impl Running {
         &self.upstreams
     }
 
-    /// The side at a place of the line.
+    /// The side at a place of the line. Called for each request: to load the bounds takes no lock.
     pub(crate) fn side(&self, place: u32) -> usize {
-        side(
-            self.bounds
-                .iter()
-                .map(|bound| bound.load(Ordering::Relaxed)),
-            place,
-        )
+        side(self.bounds.load().iter().copied(), place)
     }
 
     /// Counts a request; only the worker of that index may call this.
@@ -95,9 +90,7 @@ impl Running {
 
     // The lock is held, so that shares are published in the order of their causes.
     fn publish(&self, shares: &Shares) {
-        for (bound, new) in self.bounds.iter().zip(shares.bounds()) {
-            bound.store(new, Ordering::Relaxed);
-        }
+        self.bounds.store(Arc::new(shares.bounds()));
     }
 
     /// Takes up a new revision with the same upstreams. Shares that were changed while running stay

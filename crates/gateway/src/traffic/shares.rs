@@ -58,9 +58,9 @@ impl Shares {
         self.0.get(backend).copied().unwrap_or_default()
     }
 
-    /// In percent, to a hundredth.
+    /// In percent, to four digits behind the point, as they can be written.
     pub(crate) fn percent(&self, backend: usize) -> f64 {
-        (self.get(backend) * 10_000.0).round() / 100.0
+        (self.get(backend) * 1e6).round() / 1e4
     }
 
     /// Where each backend's stretch of the line ends. The stretches lie in the order of the backends.

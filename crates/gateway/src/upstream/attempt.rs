@@ -129,7 +129,7 @@ pub(crate) async fn attempt(
             };
             Err(Attempted {
                 failure,
-                body: exchange.into_untouched_body(),
+                body: exchange.take_untouched_body(),
                 fate,
             })
         }
@@ -281,11 +281,20 @@ impl Attempt {
         }
     }
 
-    /// The request body, if nothing was taken from it.
-    pub(crate) fn into_untouched_body(self) -> Option<Body> {
+    /// The request body, if nothing was taken from it: then another attempt can send it.
+    pub(crate) fn take_untouched_body(&mut self) -> Option<Body> {
         match self {
-            Self::Http1(exchange) => exchange.into_untouched_body(),
-            Self::Http2(exchange) => exchange.into_untouched_body(),
+            Self::Http1(exchange) => exchange.take_untouched_body(),
+            Self::Http2(exchange) => exchange.take_untouched_body(),
+        }
+    }
+
+    /// Whether its connection is kept if no more than so many bytes are read of the answer.
+    pub(super) fn is_worth_reading(&self, most: u64) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_worth_reading(most),
+            // The stream is reset, and the connection stays.
+            Self::Http2(_) => false,
         }
     }
 

@@ -9,11 +9,10 @@ use arc_swap::ArcSwap;
 use weir_config::Config;
 use weir_config::model;
 
-use super::Target;
 use super::breaker::Breaker;
 use super::bulkhead::Bulkhead;
 use super::member::Member;
-use super::plan::{self, Plan, Rules};
+use super::plan::{self, Placed, Plan, Rules};
 use super::target::{Speech, Targets};
 use crate::metrics::{UpstreamCounters, per_worker};
 use crate::tls::TlsError;
@@ -27,9 +26,6 @@ pub(crate) struct Settings {
     /// As configured; none if they are discovered.
     configured: Vec<Placed>,
 }
-
-/// A target with its place in the upstream.
-type Placed = (Arc<Target>, u32, Option<Arc<str>>);
 
 impl Settings {
     /// Compiles an upstream. Nothing that runs changes.

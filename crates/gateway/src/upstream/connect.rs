@@ -50,37 +50,32 @@ pub(super) async fn acquire(
     connecting: &mut Option<Duration>,
     upgrades: bool,
 ) -> Result<Acquired, Failure> {
-    let may_share = match pool.target.connector.http2 {
-        UpstreamHttp2::Never => false,
-        UpstreamHttp2::Always => true,
-        // A target that speaks both is asked as browsers ask: few servers take WebSockets over HTTP/2.
-        UpstreamHttp2::Negotiate if upgrades => false,
-        UpstreamHttp2::Negotiate => !pool.http2.is_empty(),
-    };
-    let slot = if may_share {
-        None
-    } else {
-        // HTTP/1.1 is the common case and mostly needs no wait at all.
-        match turn(pool, timer, limit).await? {
-            Turn::Reuse(connection) => return Ok(Acquired::Http1(connection)),
-            Turn::Connect(slot) => Some(slot),
-        }
-    };
-    let started = Instant::now();
-    // Boxed: handshakes are large and rare, and would make every connection's task as large.
-    let opened = timer
-        .limit(limit, Box::pin(open(pool, slot, upgrades)))
-        .await;
-    *connecting = Some(started.elapsed());
-    match opened {
-        Ok(Ok(acquired)) => Ok(acquired),
-        Ok(Err(failure)) => {
-            pool.counters().connect_failed.add(1);
-            Err(failure)
-        }
-        Err(_) => {
-            pool.counters().connect_failed.add(1);
-            Err(timer.blame(Failure::ConnectTimeout))
+    // A target that speaks both is asked as browsers ask: few servers take WebSockets over HTTP/2.
+    let is_own = upgrades && pool.target.connector.http2 == UpstreamHttp2::Negotiate;
+    let mut left = limit;
+    loop {
+        let slot = if pool.opening.is_shared() && !is_own {
+            None
+        } else {
+            // HTTP/1.1 is the common case and mostly needs no wait at all.
+            match turn(pool, timer, left).await? {
+                Turn::Reuse(connection) => return Ok(Acquired::Http1(connection)),
+                Turn::Connect(slot) => Some(slot),
+            }
+        };
+        let started = Instant::now();
+        // Boxed: handshakes are large and rare, and would make every connection's task as large.
+        let opened = timer.limit(left, Box::pin(open(pool, slot, is_own))).await;
+        let took = started.elapsed();
+        *connecting = Some(connecting.unwrap_or_default() + took);
+        match opened {
+            Ok(Ok(Opened::Acquired(acquired))) => return Ok(acquired),
+            Ok(Ok(Opened::NotShared)) => left = left.saturating_sub(took),
+            Ok(Err(failure)) => return Err(failure),
+            Err(_) => {
+                pool.counters().connect_failed.add(1);
+                return Err(timer.blame(Failure::ConnectTimeout));
+            }
         }
     }
 }
@@ -116,20 +111,41 @@ async fn turn(pool: &Rc<Pool>, timer: &Timer, limit: Duration) -> Result<Turn, F
         .map_err(|_| timer.blame(Failure::QueueTimeout))
 }
 
+/// What came of the wish for a connection.
+enum Opened {
+    Acquired(Acquired),
+    /// The target turned out to speak HTTP/1.1: everybody needs a connection of its own.
+    NotShared,
+}
+
 /// Makes a connection in that place; without one, takes part in one that others use, too.
-async fn open(pool: &Rc<Pool>, slot: Option<Slot>, upgrades: bool) -> Result<Acquired, Failure> {
+async fn open(pool: &Rc<Pool>, slot: Option<Slot>, is_own: bool) -> Result<Opened, Failure> {
     if slot.is_some() {
-        return establish(pool, slot, upgrades).await;
+        let made = counted(pool, establish(pool, slot, is_own).await);
+        return made.map(Opened::Acquired);
     }
     if let Some(share) = shared(pool).await {
-        return Ok(Acquired::Http2(share));
+        return Ok(Opened::Acquired(Acquired::Http2(share)));
     }
-    let _turn = pool.connecting.lock().await;
-    // Whoever had the turn before may have made what is needed.
+    let turn = pool.opening.turn().await?;
+    // Whoever had the turn before may have made what is needed, or found out that it cannot be made.
     if let Some(share) = shared(pool).await {
-        return Ok(Acquired::Http2(share));
+        return Ok(Opened::Acquired(Acquired::Http2(share)));
     }
-    establish(pool, slot, upgrades).await
+    if !pool.opening.is_shared() {
+        return Ok(Opened::NotShared);
+    }
+    let made = counted(pool, establish(pool, slot, is_own).await);
+    if let Err(failure) = made {
+        pool.opening.failed(&turn, failure);
+    }
+    made.map(Opened::Acquired)
+}
+
+/// Who only waited for a connection that failed made none that could be counted.
+fn counted<T>(pool: &Pool, made: Result<T, Failure>) -> Result<T, Failure> {
+    pool.counters().connect_failed.add(u64::from(made.is_err()));
+    made
 }
 
 async fn shared(pool: &Pool) -> Option<Share> {
@@ -143,18 +159,14 @@ async fn shared(pool: &Pool) -> Option<Share> {
     None
 }
 
-async fn establish(
-    pool: &Rc<Pool>,
-    slot: Option<Slot>,
-    upgrades: bool,
-) -> Result<Acquired, Failure> {
+async fn establish(pool: &Rc<Pool>, slot: Option<Slot>, is_own: bool) -> Result<Acquired, Failure> {
     let connector = &pool.target.connector;
     let tcp = connect_tcp(pool).await?;
     let (stream, speaks_http2) = match &connector.tls {
         None => (Stream::Tcp(tcp), connector.http2 == UpstreamHttp2::Always),
         Some((config, name)) => {
             let mut config = Arc::clone(config);
-            if upgrades && connector.http2 == UpstreamHttp2::Negotiate {
+            if is_own {
                 Arc::make_mut(&mut config).alpn_protocols = vec![b"http/1.1".to_vec()];
             }
             let tls = TlsConnector::from(config)
@@ -168,6 +180,9 @@ async fn establish(
             if !agreed && connector.http2 == UpstreamHttp2::Always {
                 return Err(Failure::UpstreamTls("HTTP/2 was not agreed on"));
             }
+            if !is_own {
+                pool.opening.agreed(agreed);
+            }
             (Stream::Tls(Box::new(TlsStream::Client(tls))), agreed)
         }
     };
@@ -178,7 +193,8 @@ async fn establish(
         let slot = slot.unwrap_or_else(|| pool.slots.take_beyond());
         return Ok(Acquired::Http1(http1::Connection::new(stream, slot)));
     }
-    let mut share = pool.http2.add(http2::connect(stream).await?);
+    let (sender, signs) = http2::connect(stream, pool.timers(), pool.pings()).await?;
+    let mut share = pool.http2.add(sender, signs);
     share
         .ready()
         .await

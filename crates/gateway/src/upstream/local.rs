@@ -84,8 +84,9 @@ impl View {
             max_connections: 1,
             max_idle: 0,
             idle_timeout: std::time::Duration::ZERO,
+            pings: None,
         };
-        let pools = pools_of(&plan, pools, settings);
+        let pools = pools_of(&Arc::from("up"), &plan, pools, settings);
         Self {
             epoch: 0,
             plan: Arc::new(plan),
@@ -97,7 +98,7 @@ impl View {
         // The number first: if a newer plan comes in between, it is taken up again next time.
         let epoch = cluster.epoch();
         let plan = cluster.plan();
-        let pools = pools_of(&plan, pools, settings);
+        let pools = pools_of(&cluster.name, &plan, pools, settings);
         Self { epoch, plan, pools }
     }
 
@@ -159,9 +160,14 @@ impl View {
     }
 }
 
-fn pools_of(plan: &Plan, pools: &Pools, settings: model::Pool) -> Vec<Rc<Pool>> {
+fn pools_of(
+    upstream: &Arc<str>,
+    plan: &Plan,
+    pools: &Pools,
+    settings: model::Pool,
+) -> Vec<Rc<Pool>> {
     let members = plan.members.iter();
     members
-        .map(|member| pools.get(&member.target, settings))
+        .map(|member| pools.get(upstream, &member.target, settings))
         .collect()
 }

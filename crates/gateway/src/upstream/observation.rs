@@ -29,7 +29,7 @@ impl Observation {
 
     /// The response's head came. An error of the server is as good as no answer: it tends to come at
     /// once, and must not draw more requests.
-    pub(crate) fn answered(mut self, status: StatusCode, took: Duration) {
+    pub(crate) fn answered(&mut self, status: StatusCode, took: Duration) {
         let Some(pool) = self.pool.take() else { return };
         if status.is_server_error() {
             pool.observe_failure(self.timed(took));
@@ -39,7 +39,7 @@ impl Observation {
     }
 
     /// No answer came, and that is the target's fault.
-    pub(crate) fn failed(mut self) {
+    pub(crate) fn failed(&mut self) {
         if let Some(pool) = self.pool.take() {
             pool.observe_failure(self.timed(self.since.elapsed()));
         }
@@ -50,7 +50,7 @@ impl Observation {
     }
 
     /// What happened says nothing about the target.
-    pub(crate) fn forget(mut self) {
+    pub(crate) fn forget(&mut self) {
         self.pool = None;
     }
 }

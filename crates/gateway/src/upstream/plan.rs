@@ -7,6 +7,7 @@ pub(super) mod maglev;
 pub(super) mod schedule;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -237,12 +238,12 @@ fn whole(weights: &[f64]) -> Vec<u32> {
     scaled.map(|weight| weight as u32).collect()
 }
 
+/// A target with its weight and zone in the upstream.
+pub(super) type Placed = (Arc<Target>, u32, Option<Arc<str>>);
+
 /// Members of a list, at most [`MOST_MEMBERS`], each with the state of the member that had the same target before.
-pub(crate) fn members(
-    mut targets: Vec<(Arc<Target>, u32, Option<Arc<str>>)>,
-    before: &[Member],
-    now: Instant,
-) -> Vec<Member> {
+pub(crate) fn members(targets: Vec<Placed>, before: &[Member], now: Instant) -> Vec<Member> {
+    let mut targets = merged(targets);
     if targets.len() > MOST_MEMBERS {
         let left_out = targets.len() - MOST_MEMBERS;
         tracing::warn!(left_out, "an upstream has more than {MOST_MEMBERS} targets");
@@ -267,6 +268,26 @@ pub(crate) fn members(
             zone,
         })
         .collect()
+}
+
+/// What is listed several times is one target with the weight of all of them, where it stands first: one
+/// server is healthy or not, and is not asked again as if it were another.
+fn merged(targets: Vec<Placed>) -> Vec<Placed> {
+    let mut places: HashMap<u64, usize> = HashMap::with_capacity(targets.len());
+    let mut merged: Vec<Placed> = Vec::with_capacity(targets.len());
+    for (target, weight, zone) in targets {
+        match places.entry(target.identity) {
+            Entry::Occupied(place) => {
+                let (_, first, _) = &mut merged[*place.get()];
+                *first = first.saturating_add(weight);
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(merged.len());
+                merged.push((target, weight, zone));
+            }
+        }
+    }
+    merged
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One worker's connections to one target.
+//! One worker's connections to one target of an upstream.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -11,6 +11,7 @@ use weir_config::model;
 
 use super::Target;
 use super::latency::Latency;
+use super::opening::Opening;
 use super::shared::SharedConnections;
 use super::slots::{Slot, Slots};
 use crate::buffers::Buffers;
@@ -30,8 +31,8 @@ pub(crate) struct Pool {
     pub(super) slots: Rc<Slots>,
     /// HTTP/2 connections, if the target speaks that.
     pub(super) http2: SharedConnections,
-    /// Held while an HTTP/2 connection is being made, so that one is made and not one per request.
-    pub(super) connecting: tokio::sync::Mutex<()>,
+    /// The turn to make one of these.
+    pub(super) opening: Opening,
     /// Addresses of a named target and until when (worker's milliseconds) they are believed.
     pub(super) resolved: RefCell<(Vec<SocketAddr>, u64)>,
     /// Whether its name is being looked up.
@@ -68,6 +69,7 @@ impl Pool {
         settings: model::Pool,
     ) -> Rc<Self> {
         Rc::new(Self {
+            opening: Opening::new(&target.connector),
             target,
             worker,
             timers,
@@ -78,7 +80,6 @@ impl Pool {
             http2: SharedConnections::default(),
             is_looking_up: Cell::new(false),
             looked_up: tokio::sync::Notify::new(),
-            connecting: tokio::sync::Mutex::default(),
             resolved: RefCell::default(),
             next_address: Cell::new(worker),
             in_flight: Cell::new(0),
@@ -121,6 +122,15 @@ impl Pool {
 
     pub(crate) fn now(&self) -> u64 {
         self.timers.now()
+    }
+
+    pub(super) fn timers(&self) -> &Rc<Timers> {
+        &self.timers
+    }
+
+    /// How a new HTTP/2 connection is kept an eye on.
+    pub(super) fn pings(&self) -> Option<model::Pings> {
+        self.settings.get().pings
     }
 
     /// An idle connection that still stands.
@@ -219,24 +229,25 @@ pub(crate) struct InFlight(Rc<Pool>);
 
 impl InFlight {
     pub(crate) fn begin(pool: &Rc<Pool>) -> Self {
-        pool.in_flight.set(pool.in_flight.get() + 1);
-        pool.counters()
-            .in_flight
-            .set(u64::from(pool.in_flight.get()));
-        Self(Rc::clone(pool))
+        let in_flight = Self(Rc::clone(pool));
+        in_flight.change(1);
+        in_flight
     }
 
     pub(crate) fn pool(&self) -> &Rc<Pool> {
         &self.0
     }
+
+    /// The target's counter is of all upstreams that name it.
+    fn change(&self, by: i32) {
+        let (own, all) = (&self.0.in_flight, &self.0.counters().in_flight);
+        own.set(own.get().saturating_add_signed(by));
+        all.set(all.get().saturating_add_signed(by.into()));
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get() - 1);
-        self.0
-            .counters()
-            .in_flight
-            .set(u64::from(self.0.in_flight.get()));
+        self.change(-1);
     }
 }

@@ -11,14 +11,17 @@ use super::{Pool, Target};
 use crate::buffers::Buffers;
 use crate::timer::Timers;
 
-/// The pools in use, by their target's identity. A pool lives as long as a plan or an exchange uses
-/// it; a target that several upstreams name has one.
+/// The pools in use. A pool lives as long as a plan or an exchange uses it. Upstreams that name the same
+/// target have one each: what an upstream says of its connections concerns no other.
 pub(crate) struct Pools {
     worker: usize,
     timers: Rc<Timers>,
     buffers: Rc<Buffers>,
-    known: RefCell<HashMap<u64, Weak<Pool>>>,
+    known: RefCell<HashMap<Key, Weak<Pool>>>,
 }
+
+/// An upstream's name and a target's identity.
+type Key = (Arc<str>, u64);
 
 impl Pools {
     pub(crate) fn new(worker: usize, timers: Rc<Timers>, buffers: Rc<Buffers>) -> Self {
@@ -35,10 +38,16 @@ impl Pools {
         self.timers.now()
     }
 
-    /// The pool of a target, with the settings of the newest revision that asks.
-    pub(crate) fn get(&self, target: &Arc<Target>, settings: model::Pool) -> Rc<Pool> {
+    /// An upstream's pool of a target, with the settings of the newest revision that asks.
+    pub(crate) fn get(
+        &self,
+        upstream: &Arc<str>,
+        target: &Arc<Target>,
+        settings: model::Pool,
+    ) -> Rc<Pool> {
         let mut known = self.known.borrow_mut();
-        if let Some(pool) = known.get(&target.identity).and_then(Weak::upgrade) {
+        let key = (Arc::clone(upstream), target.identity);
+        if let Some(pool) = known.get(&key).and_then(Weak::upgrade) {
             pool.configure(settings);
             return pool;
         }
@@ -49,7 +58,7 @@ impl Pools {
             Rc::clone(&self.buffers),
             settings,
         );
-        known.insert(target.identity, Rc::downgrade(&pool));
+        known.insert(key, Rc::downgrade(&pool));
         pool
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::http2::Sender;
+use crate::http2::{Sender, Signs};
 
 /// Most connections to one target, per worker. One more is made when the target's limit of streams
 /// is reached on all others, so that slow exchanges of one client do not hold up everybody's.
@@ -18,8 +18,7 @@ const SETTINGS_LOOK: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 struct Connection {
     sender: Sender,
-    /// Exchanges under way.
-    exchanges: Cell<usize>,
+    signs: Rc<Signs>,
     /// Since when there are none, in milliseconds of the worker's time; found out by the next look.
     idle_since: Cell<Option<u64>>,
     /// Answers that came over it.
@@ -47,10 +46,10 @@ impl SharedConnections {
         let usable = connections
             .iter()
             .filter(|connection| !connection.given_up.get());
-        let Some(best) = usable.min_by_key(|connection| connection.exchanges.get()) else {
+        let Some(best) = usable.min_by_key(|connection| connection.signs.open()) else {
             return Picked::None;
         };
-        let is_full = best.exchanges.get() >= best.sender.current_max_send_streams();
+        let is_full = best.signs.open() >= best.sender.current_max_send_streams();
         let usable = connections
             .iter()
             .filter(|connection| !connection.given_up.get());
@@ -60,15 +59,11 @@ impl SharedConnections {
         Picked::Share(Share::of(best))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
-
     /// Keeps a new connection, and takes the first place on it.
-    pub(super) fn add(&self, sender: Sender) -> Share {
+    pub(super) fn add(&self, sender: Sender, signs: Rc<Signs>) -> Share {
         let connection = Rc::new(Connection {
             sender,
-            exchanges: Cell::new(0),
+            signs,
             idle_since: Cell::new(None),
             answers: Cell::new(0),
             given_up: Cell::new(false),
@@ -94,7 +89,7 @@ impl SharedConnections {
                 connection.sender.clone().poll_ready(context),
                 Poll::Ready(Err(_))
             );
-            let idle = connection.exchanges.get() == 0;
+            let idle = connection.signs.open() == 0;
             spare += usize::from(idle);
             let since = idle.then(|| connection.idle_since.get().unwrap_or(now));
             connection.idle_since.set(since);
@@ -117,12 +112,12 @@ pub(crate) struct Share {
 
 impl Share {
     fn of(connection: &Rc<Connection>) -> Self {
-        connection.exchanges.set(connection.exchanges.get() + 1);
+        connection.signs.begin_exchange();
         connection.idle_since.set(None);
         Self {
             connection: Rc::clone(connection),
             sender: connection.sender.clone(),
-            place: connection.exchanges.get(),
+            place: connection.signs.open(),
             answers_before: connection.answers.get(),
         }
     }
@@ -160,6 +155,11 @@ impl Share {
         self.connection.given_up.set(true);
     }
 
+    /// Whether the connection was ended because the target is gone.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.connection.signs.is_dead()
+    }
+
     /// An answer came.
     pub(crate) fn heard(&self) {
         self.connection
@@ -178,8 +178,6 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.connection
-            .exchanges
-            .set(self.connection.exchanges.get() - 1);
+        self.connection.signs.end_exchange();
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use weir_config::model::{Balance, Health, UpstreamHttp2, Zones};
 
 use super::local::View;
-use super::plan::{self, Plan, Rules};
+use super::plan::{self, Placed, Plan, Rules};
 use super::target::{Speech, Targets};
 use super::{Member, Pools};
 use crate::buffers::Buffers;
@@ -58,9 +58,6 @@ impl Setting {
         View::of(self.plan(members, Instant::now()), &pools)
     }
 }
-
-/// What a member is made from.
-type Placed = (Arc<super::Target>, u32, Option<Arc<str>>);
 
 /// Targets with these weights and zones; the same places are the same targets.
 pub(super) fn placed(targets: &Targets, list: &[(u32, Option<&str>)]) -> Vec<Placed> {

@@ -1,20 +1,24 @@
 //! Messages judged by their route's contract.
 //!
 //! Requests that are refused for a fault are read to their end first, so that nothing of a faulty
-//! request reaches the target; that needs memory, which is bounded for each request and for all of a
-//! worker. Where faults are only reported, bodies are looked at while they pass.
+//! request reaches the target. Where faults are only reported, bodies are looked at while they pass.
+//!
+//! A body is judged by what it means: what is compressed is decompressed for that, and passes as it came.
+//! Short ones are judged by the worker; long and compressed ones would hold up all that it serves.
 
 mod checker;
-mod gather;
+mod pace;
 mod watch;
 
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderName, Method};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, Method, StatusCode};
 use weir_config::model::{self, Config, PolicyKind, RequestCheck};
 use weir_contract::{BodyRule, Place, Request, Violation};
 
@@ -27,35 +31,41 @@ use crate::message::RequestHead;
 use crate::metrics::{ValidationCounters, per_worker};
 use crate::record::Recorder;
 use crate::request::Answer;
-use crate::timer::Timer;
+use crate::timer::{Elapsed, Timer};
+use crate::whole::{Codings, Pool, SHORT, Undecodable, gather};
 
 pub(crate) use checker::Checker;
-pub(crate) use gather::Held;
 pub(crate) use watch::Watched;
 
-use checker::Job;
+use checker::{Job, Subject};
+use pace::Pace;
+
+/// How long a body may wait to be judged, and be judged.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A route's contract and what was counted by it.
 pub(crate) struct Validation {
     rules: Arc<model::Validate>,
     pub(crate) counted: Counted,
-    /// `None` if nobody looks at responses.
+    pool: Pool,
+    pace: Arc<Pace>,
+    /// `None` if everything is judged before it passes, or never.
     checker: Option<Checker>,
 }
 
 /// What was counted for a route; it outlives revisions.
 #[derive(Clone)]
 pub(crate) struct Counted {
-    /// One set per worker.
-    pub(crate) requests: Arc<[ValidationCounters]>,
     /// One set per worker, and behind them that of the checker.
+    pub(crate) requests: Arc<[ValidationCounters]>,
+    /// The same.
     pub(crate) responses: Arc<[ValidationCounters]>,
 }
 
 impl Counted {
     fn new(workers: usize) -> Self {
         Self {
-            requests: per_worker(workers),
+            requests: per_worker(workers + 1),
             responses: per_worker(workers + 1),
         }
     }
@@ -71,6 +81,7 @@ impl Validation {
         route: &model::Route,
         known: Option<&Counted>,
         workers: usize,
+        pool: &Pool,
         checker: &mut Option<Checker>,
     ) -> Option<Box<Self>> {
         let policies = route.policies.iter().map(|at| &config.policies[*at].kind);
@@ -79,7 +90,8 @@ impl Validation {
             _ => None,
         });
         let rules = rules.next()?;
-        let checker = rules.reports_responses.then(|| {
+        let reports = rules.reports_responses || rules.request == RequestCheck::Report;
+        let checker = reports.then(|| {
             checker
                 .get_or_insert_with(|| Checker::start(workers))
                 .clone()
@@ -88,6 +100,8 @@ impl Validation {
         Some(Box::new(Self {
             rules,
             counted,
+            pool: pool.clone(),
+            pace: Arc::default(),
             checker,
         }))
     }
@@ -103,7 +117,7 @@ impl Validation {
         record: &mut Recorder,
     ) -> Result<Body, Denial> {
         let mode = self.rules.request;
-        if mode == RequestCheck::Off && self.checker.is_none() {
+        if mode == RequestCheck::Off && !self.rules.reports_responses {
             return Ok(body);
         }
         let mut judgement = self.rules.contract.judge(&Request {
@@ -131,8 +145,9 @@ impl Validation {
             ));
         }
         let counters = &self.counted.requests[client.worker.index];
-        if judgement.body.is_some() && is_encoded(&head.fields) {
-            let detail = "must be neither compressed nor encoded otherwise";
+        let codings = Codings::of(&head.fields);
+        if judgement.body.is_some() && codings.is_none() {
+            let detail = "must be in no coding but gzip, deflate, br and zstd";
             let violation = Violation::new(Place::ContentType, detail);
             judgement.violations.push(violation);
         }
@@ -143,21 +158,58 @@ impl Validation {
             counters.valid.add(1);
             return Ok(body);
         };
-        let bytes = gather::whole(client, body, self.rules.body_bytes, timer, record).await;
-        let bytes = bytes.inspect_err(|_| counters.unchecked.add(1))?;
+        let (most, silence) = (self.rules.body_bytes, record.snapshot.timeouts.body);
+        let whole = gather(&client.worker, body, most, silence, timer).await;
+        let whole = whole.map_err(|unread| {
+            counters.unchecked.add(1);
+            timer.blame(unread.of_request(Failure::BodyTooLargeToCheck))
+        })?;
         // Reading it has asked the client to send it.
         head.expects_continue = false;
-        head.content_length = Some(bytes.len() as u64);
-        match self.rules.contract.check_body(rule, &bytes) {
+        head.content_length = Some(whole.bytes.len() as u64);
+        let codings = codings.unwrap_or_default();
+        let judged = self.judge(rule, codings, whole.bytes.clone(), timer).await;
+        match judged.inspect_err(|_| counters.unchecked.add(1))? {
             Ok(()) => {
                 counters.valid.add(1);
-                Ok(if bytes.is_empty() {
-                    Body::Empty
-                } else {
-                    Body::Full(bytes)
-                })
+                Ok(whole.into())
             }
             Err(violations) => Err(refuse(counters, violations, &[])),
+        }
+    }
+
+    /// Judges a whole body: here if that is a matter of a moment, else on a thread of the pool.
+    async fn judge(
+        &self,
+        rule: BodyRule,
+        codings: Codings,
+        body: Bytes,
+        timer: &Timer,
+    ) -> Result<Result<(), Vec<Violation>>, Failure> {
+        if codings.is_empty() && body.len() <= SHORT && self.pace.is_brisk() {
+            let check = || self.rules.contract.check_body(rule, &body);
+            return Ok(self.pace.time(check));
+        }
+        let rules = Arc::clone(&self.rules);
+        let judging = self.pool.submit(move || {
+            let body = match codings.undo(body, rules.body_bytes) {
+                Ok(body) => body,
+                Err(Undecodable::TooLarge) => return Err(Failure::BodyTooLargeToCheck),
+                Err(Undecodable::Broken) => {
+                    let violation = Violation::new(Place::Body, "its content coding is broken");
+                    return Ok(Err(vec![violation]));
+                }
+            };
+            Ok(rules.contract.check_body(rule, &body))
+        });
+        let judging = judging.ok_or(Failure::ValidationBusy)?;
+        match timer.limit(PATIENCE, judging).await {
+            Ok(Ok(judged)) => {
+                timer.clear();
+                judged
+            }
+            Ok(Err(_)) => Err(Failure::ValidationBusy),
+            Err(Elapsed) => Err(timer.blame(Failure::ValidationBusy)),
         }
     }
 
@@ -181,13 +233,24 @@ impl Validation {
             counters.valid.add(1);
             return body;
         };
-        if is_encoded(&head.fields) || self.is_too_long(&body) {
+        let Some(codings) = Codings::of(&head.fields).filter(|_| !self.is_too_long(&body)) else {
             counters.unchecked.add(1);
             return body;
-        }
+        };
         let fault = Fault::default();
         record.fault = Some(Rc::clone(&fault));
-        Body::Watched(Box::new(Watched::request(self, client, body, rule, fault)))
+        let job = Job {
+            rules: Arc::clone(&self.rules),
+            counters: Arc::clone(&self.counted.requests),
+            route: record.route_name(),
+            request_id: record.id,
+            trace: record.trace.as_ref().map(|trace| trace.ids()),
+            codings,
+            subject: Subject::Request(rule),
+            body: None,
+        };
+        let watched = Watched::new(self, client, body, job, Some(fault));
+        Body::Watched(Box::new(watched))
     }
 
     /// Looks at a response while it passes, if anybody does.
@@ -198,30 +261,43 @@ impl Validation {
         answer: &mut Answer,
         record: &Recorder,
     ) {
-        let Some(checker) = self.checker.as_ref().filter(|_| head.upgrade.is_none()) else {
+        if !self.rules.reports_responses {
+            return;
+        }
+        let Some(checker) = &self.checker else {
             return;
         };
         let counters = &self.counted.responses[client.worker.index];
         let body = std::mem::replace(&mut answer.body, Body::Empty);
         let is_head = head.method == Method::HEAD;
+        // A part of a body is no body.
+        let is_part = answer.head.status == StatusCode::PARTIAL_CONTENT;
+        let codings = Codings::of(&answer.head.fields);
+        let codings = codings.filter(|_| !is_part && !self.is_too_long(&body));
+        let Some(codings) = codings.or(is_head.then(Codings::default)) else {
+            counters.unchecked.add(1);
+            answer.body = body;
+            return;
+        };
         let job = Job {
             rules: Arc::clone(&self.rules),
             counters: Arc::clone(&self.counted.responses),
             route: record.route_name(),
             request_id: record.id,
-            operation: record.operation,
-            status: answer.head.status.as_u16(),
-            content_type: text(&answer.head.fields, &CONTENT_TYPE).map(str::to_owned),
+            trace: record.trace.as_ref().map(|trace| trace.ids()),
+            codings,
+            subject: Subject::Response {
+                operation: record.operation,
+                status: answer.head.status.as_u16(),
+                content_type: text(&answer.head.fields, &CONTENT_TYPE).map(str::to_owned),
+            },
             body: None,
         };
-        answer.body = if !is_head && (is_encoded(&answer.head.fields) || self.is_too_long(&body)) {
-            counters.unchecked.add(1);
-            body
-        } else if is_head {
+        answer.body = if is_head {
             checker.hand_over(job, counters);
             body
         } else {
-            Body::Watched(Box::new(Watched::response(self, client, body, job)))
+            Body::Watched(Box::new(Watched::new(self, client, body, job, None)))
         };
     }
 
@@ -250,12 +326,6 @@ fn refuse(counters: &ValidationCounters, violations: Vec<Violation>, allowed: &[
         _ => Failure::InvalidRequest(place.as_str()),
     };
     Denial::from(failure).with(violations, allowed)
-}
-
-/// Whether a body has a content coding (RFC 9110 §8.4), so that its bytes are not what it means.
-fn is_encoded(fields: &Fields) -> bool {
-    let mut codings = fields.get_all(&CONTENT_ENCODING);
-    codings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn text<'f>(fields: &'f Fields, name: &HeaderName) -> Option<&'f str> {

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use weir_config::model;
-use weir_contract::BodyRule;
+use weir_contract::Violation;
 
-use super::checker::{Checker, Job};
-use super::gather::Held;
-use super::{Counted, Fault, Validation, report};
+use super::checker::{Checker, Job, Subject};
+use super::pace::Pace;
+use super::{Fault, Validation, report};
 use crate::body::{Body, Frame};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::metrics::ValidationCounters;
+use crate::whole::{Room, SHORT};
 
 /// A body that passes.
 pub(crate) struct Watched {
@@ -25,58 +25,34 @@ pub(crate) struct Watched {
 
 struct Watch {
     kept: BytesMut,
-    held: Held,
-    rules: Arc<model::Validate>,
-    counted: Counted,
+    room: Room,
     worker: usize,
+    checker: Option<Checker>,
+    pace: Arc<Pace>,
+    /// Where the first fault of a request is told.
+    fault: Option<Fault>,
     /// `None` once it was looked at or given up.
-    whose: Option<Whose>,
-}
-
-enum Whose {
-    Request { rule: BodyRule, fault: Fault },
-    Response { job: Box<Job>, checker: Checker },
+    job: Option<Box<Job>>,
 }
 
 impl Watched {
-    pub(super) fn request(
-        validation: &Validation,
-        client: &Rc<Client>,
-        body: Body,
-        rule: BodyRule,
-        fault: Fault,
-    ) -> Self {
-        Self::new(
-            validation,
-            client,
-            body,
-            Some(Whose::Request { rule, fault }),
-        )
-    }
-
-    pub(super) fn response(
+    pub(super) fn new(
         validation: &Validation,
         client: &Rc<Client>,
         body: Body,
         job: Job,
+        fault: Option<Fault>,
     ) -> Self {
-        let whose = validation.checker.clone().map(|checker| Whose::Response {
-            job: Box::new(job),
-            checker,
-        });
-        Self::new(validation, client, body, whose)
-    }
-
-    fn new(validation: &Validation, client: &Rc<Client>, body: Body, whose: Option<Whose>) -> Self {
         let mut watched = Self {
             body,
             watch: Watch {
                 kept: BytesMut::new(),
-                held: Held::new(&client.worker),
-                rules: Arc::clone(&validation.rules),
-                counted: validation.counted.clone(),
+                room: Room::new(&client.worker),
                 worker: client.worker.index,
-                whose,
+                checker: validation.checker.clone(),
+                pace: Arc::clone(&validation.pace),
+                fault,
+                job: Some(Box::new(job)),
             },
         };
         if watched.body.is_end() {
@@ -106,20 +82,13 @@ impl Watched {
 }
 
 impl Watch {
-    fn counters(&self, whose: &Whose) -> &ValidationCounters {
-        match whose {
-            Whose::Request { .. } => &self.counted.requests[self.worker],
-            Whose::Response { .. } => &self.counted.responses[self.worker],
-        }
-    }
-
     /// Copied, as what is kept for a mirror is: see there.
     fn keep(&mut self, bytes: &[u8]) {
-        if self.whose.is_none() {
+        let Some(job) = &self.job else {
             return;
-        }
-        let is_short = self.kept.len() + bytes.len() <= self.rules.body_bytes;
-        if is_short && self.held.add(bytes.len()) {
+        };
+        let is_short = self.kept.len() + bytes.len() <= job.rules.body_bytes;
+        if is_short && self.room.add(bytes.len()) {
             self.kept.extend_from_slice(bytes);
         } else {
             self.give_up();
@@ -127,34 +96,50 @@ impl Watch {
     }
 
     fn give_up(&mut self) {
-        if let Some(whose) = self.whose.take() {
-            self.counters(&whose).unchecked.add(1);
+        if let Some(job) = self.job.take() {
+            job.counters[self.worker].unchecked.add(1);
             self.kept = BytesMut::new();
+            self.room.resize(0);
         }
     }
 
     fn finish(&mut self) {
-        let Some(whose) = self.whose.take() else {
+        let Some(mut job) = self.job.take() else {
             return;
         };
         let body = std::mem::take(&mut self.kept).freeze();
-        let counters = self.counters(&whose);
-        match whose {
-            Whose::Request { rule, fault } => match self.rules.contract.check_body(rule, &body) {
-                Ok(()) => counters.valid.add(1),
-                Err(violations) => {
-                    let first = violations.first().map(|violation| violation.place);
-                    fault.set(first);
-                    if let Some(place) = first {
-                        report(counters, place);
-                    }
-                }
-            },
-            Whose::Response { mut job, checker } => {
-                job.body = Some(body);
-                checker.hand_over(*job, counters);
+        self.room.resize(0);
+        match (&job.subject, &self.checker) {
+            (Subject::Request(rule), _) if self.is_brief(&job, &body) => {
+                let check = || job.rules.contract.check_body(*rule, &body);
+                let judged = self.pace.time(check);
+                self.tell(&job.counters[self.worker], judged);
             }
+            (_, Some(checker)) => {
+                let counters = Arc::clone(&job.counters);
+                job.body = Some(body);
+                checker.hand_over(*job, &counters[self.worker]);
+            }
+            (_, None) => job.counters[self.worker].unchecked.add(1),
         }
+    }
+
+    /// Whether it is judged in a moment.
+    fn is_brief(&self, job: &Job, body: &[u8]) -> bool {
+        job.codings.is_empty() && body.len() <= SHORT && self.pace.is_brisk()
+    }
+
+    fn tell(&self, counters: &ValidationCounters, judged: Result<(), Vec<Violation>>) {
+        let Err(violations) = judged else {
+            return counters.valid.add(1);
+        };
+        let Some(first) = violations.first() else {
+            return;
+        };
+        if let Some(fault) = &self.fault {
+            fault.set(Some(first.place));
+        }
+        report(counters, first.place);
     }
 }
 

@@ -3,6 +3,10 @@
 use bytes::BufMut;
 use smallvec::SmallVec;
 
+use text::Text;
+
+mod text;
+
 /// Longest payload of a control frame (RFC 6455 §5.5).
 const LONGEST_CONTROL: usize = 125;
 
@@ -20,6 +24,7 @@ pub(super) const PROTOCOL_ERROR: u16 = 1002;
 pub(super) const NO_CODE: u16 = 1005;
 /// Stands for an end without a close frame; never sent.
 pub(super) const ABNORMAL: u16 = 1006;
+pub(super) const NOT_TEXT: u16 = 1007;
 pub(super) const TOO_BIG: u16 = 1009;
 /// Registered with IANA for gateways.
 pub(super) const BAD_GATEWAY: u16 = 1014;
@@ -32,6 +37,8 @@ pub(crate) struct Rules {
     /// permessage-deflate was agreed on: the first frame of a message may say that it is compressed
     /// (RFC 7692 §6).
     pub(crate) may_compress: bool,
+    /// Whether text is looked at. What is compressed is not.
+    pub(crate) checks_text: bool,
     pub(crate) max_frame: u64,
     pub(crate) max_message: u64,
 }
@@ -39,7 +46,7 @@ pub(crate) struct Rules {
 /// Frames that may not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
-    /// 1002 or 1009.
+    /// 1002, 1007 or 1009.
     pub(crate) code: u16,
     /// For the operator.
     pub(crate) rule: &'static str,
@@ -48,6 +55,13 @@ pub(crate) struct Violation {
 const fn broken(rule: &'static str) -> Violation {
     Violation {
         code: PROTOCOL_ERROR,
+        rule,
+    }
+}
+
+const fn not_text(rule: &'static str) -> Violation {
+    Violation {
+        code: NOT_TEXT,
         rule,
     }
 }
@@ -95,6 +109,8 @@ pub(crate) struct Frames {
     is_fragmented: bool,
     /// Payload of the message under way, as far as its frames announced it.
     message: u64,
+    /// If the message under way is text that is looked at.
+    text: Option<Text>,
 }
 
 impl Frames {
@@ -105,6 +121,7 @@ impl Frames {
             is_last: false,
             is_fragmented: false,
             message: 0,
+            text: None,
         }
     }
 
@@ -119,6 +136,12 @@ impl Frames {
             let payload = self.left.min(input.len() as u64);
             if payload == 0 {
                 return Ok(Step::More);
+            }
+            let ends_message = self.is_last && self.left == payload;
+            if let Some(text) = &mut self.text
+                && !text.follow(&input[..payload as usize], ends_message)
+            {
+                return Err(not_text("text that is not UTF-8"));
             }
             self.left -= payload;
             return Ok(self.data(payload as usize, payload));
@@ -152,6 +175,17 @@ impl Frames {
         }
         if message > self.rules.max_message {
             return Err(too_big("a message is too large"));
+        }
+        if is_first {
+            let is_text = header.opcode == TEXT && header.reserved == 0;
+            self.text = (is_text && self.rules.checks_text).then(Text::default);
+        }
+        if let Some(text) = &mut self.text {
+            text.begin_frame(header.mask);
+            let is_over = header.is_final && header.payload == 0;
+            if !text.follow(&[], is_over) {
+                return Err(not_text("text that ends within a character"));
+            }
         }
         self.message = message;
         self.is_fragmented = !header.is_final;
@@ -200,6 +234,8 @@ struct Header {
     opcode: u8,
     reserved: u8,
     is_final: bool,
+    /// Zeros if there is none.
+    mask: [u8; 4],
 }
 
 impl Header {
@@ -237,9 +273,12 @@ impl Header {
         if length != shortest || payload > u64::MAX >> 1 {
             return Err(broken("a length that is not written as it must be"));
         }
+        let mask = input.get(length..).and_then(<[u8]>::first_chunk);
+        let mask = mask.copied().filter(|_| are_masked).unwrap_or_default();
         let length = length + if are_masked { 4 } else { 0 };
         let header = Self {
             length,
+            mask,
             payload,
             opcode,
             reserved: first & 0x70,
@@ -264,8 +303,11 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
     match *payload {
         [] => Ok(None),
         [_] => Err(broken("half a close code")),
-        [high, low, ..] => match u16::from_be_bytes([high, low]) {
+        [high, low, ref reason @ ..] => match u16::from_be_bytes([high, low]) {
             // 1004 is reserved, and 1005, 1006 and 1015 are never sent.
+            1000..=1003 | 1007..=1014 | 3000..=4999 if std::str::from_utf8(reason).is_err() => {
+                Err(not_text("a reason to close that is not UTF-8"))
+            }
             code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => Ok(Some(code)),
             _ => Err(broken("a close code that is not allowed")),
         },

@@ -11,8 +11,7 @@ use http::header::{
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderName, HeaderValue, Method};
-use weir_config::model::WebSocketOrigins;
-use weir_config::origin::Origin;
+use weir_config::origin::{Origin, Origins};
 
 use super::counters::{Place, Settings};
 use super::frames::Rules;
@@ -150,22 +149,18 @@ fn has(fields: &Fields, name: &HeaderName, token: &str) -> bool {
 /// (RFC 6455 §10.2). Who states no origin is no browser, and could state any.
 fn check_origin(client: &Client, settings: &Settings, head: &RequestHead) -> Result<(), Failure> {
     let text = match only(&head.fields, &ORIGIN) {
-        _ if settings.model.origins == WebSocketOrigins::Any => return Ok(()),
+        _ if settings.model.origins == Some(Origins::Any) => return Ok(()),
         Ok(None) => return Ok(()),
         Ok(Some(value)) => value.to_str().unwrap_or_default(),
         Err(()) => return Err(Failure::WebSocketOrigin),
     };
     let origin = Origin::parse(text).ok_or(Failure::WebSocketOrigin)?;
     let is_welcome = match &settings.model.origins {
-        WebSocketOrigins::Any => true,
+        Some(Origins::Any) => true,
+        Some(Origins::These(these)) => these.iter().any(|pattern| pattern.matches(&origin)),
         // Pages that came without TLS can be anybody's.
-        WebSocketOrigins::Same
-            if client.tls.is_some() && !origin.scheme.eq_ignore_ascii_case("https") =>
-        {
-            false
-        }
-        WebSocketOrigins::Same => origin.is_of(&head.authority),
-        WebSocketOrigins::Listed(listed) => listed.iter().any(|pattern| pattern.matches(&origin)),
+        None if client.tls.is_some() && !origin.scheme.eq_ignore_ascii_case("https") => false,
+        None => origin.is_of(&head.authority),
     };
     if is_welcome {
         Ok(())
@@ -277,6 +272,7 @@ impl Handshake {
         Rules {
             are_masked,
             may_compress,
+            checks_text: self.settings.model.check_text,
             max_frame: self.settings.model.max_frame.unwrap_or(u64::MAX),
             max_message: self.settings.model.max_message.unwrap_or(u64::MAX),
         }

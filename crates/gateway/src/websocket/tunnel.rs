@@ -79,6 +79,8 @@ pub(crate) struct Tunnel {
     record: Option<Box<Recorder>>,
     mark: Mark,
     ending: Option<Ending>,
+    /// When it is closed because the process ends, once it is about to.
+    leaves: Option<u64>,
     /// Both sides are told from here; nothing more is passed on.
     is_cut: bool,
     /// Messages and bytes of either side that are counted already.
@@ -120,6 +122,7 @@ impl Tunnel {
             record: Some(record),
             mark: fastrand::u64(..).to_ne_bytes(),
             ending: None,
+            leaves: None,
             is_cut: false,
             counted: [(0, 0); 2],
         }
@@ -157,8 +160,8 @@ impl Tunnel {
         loop {
             let mark = self.mark;
             let around = surroundings(&worker, &mark);
-            if worker.phase() >= Phase::Leaving && self.ending.is_none() {
-                self.leave(Failure::GoingAway, around.now);
+            if worker.phase() >= Phase::Closing && self.ending.is_none() {
+                self.leave_in_time(&worker);
             }
             if !self.is_cut {
                 self.exchange(around, context);
@@ -256,6 +259,16 @@ impl Tunnel {
             && poll_write(target, client, around, context).is_ready()
     }
 
+    /// Ends it if its turn has come.
+    fn leave_in_time(&mut self, worker: &Worker) {
+        let now = worker.timers.now();
+        self.leaves = self.leaves.or_else(|| worker.time_to_leave());
+        let is_last_call = worker.phase() >= Phase::Leaving;
+        if is_last_call || self.leaves.is_some_and(|time| time <= now) {
+            self.leave(Failure::GoingAway, now);
+        }
+    }
+
     /// Ends it for nothing that a side has done.
     fn leave(&mut self, failure: Failure, now: u64) {
         let codes = (Some(GOING_AWAY), GOING_AWAY);
@@ -326,6 +339,9 @@ impl Tunnel {
         if now >= next {
             self.leave(Failure::WebSocketIdle, now);
             return Due::Now;
+        }
+        if let Some(time) = self.leaves {
+            next = next.min(time);
         }
         if let Some(ping) = ping {
             for side in [client, target] {

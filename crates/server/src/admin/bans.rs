@@ -6,9 +6,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use weir_console::Problem;
 
 use super::SharedState;
-use super::problem::Problem;
 
 #[derive(Serialize)]
 struct Bans {

@@ -15,8 +15,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-
-use super::problem::Problem;
+use weir_console::Problem;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 

@@ -7,7 +7,6 @@ mod bans;
 mod guard;
 mod health;
 mod metrics;
-mod problem;
 mod reload;
 mod requests;
 mod revision;
@@ -26,12 +25,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -40,12 +39,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+use weir_console::{Authenticator, Problem};
 
 use crate::log::Counters;
 use crate::otlp;
+use crate::records::Keeper;
 use crate::requests::Journal;
+use crate::serve::keeping::Permit;
 use crate::serve::{Node, Stage};
-use problem::Problem;
 
 /// Open connections; the oldest gives way to one more.
 const CONNECTIONS: usize = 256;
@@ -99,9 +100,11 @@ Add ?pretty to JSON answers for indentation.
 ";
 
 /// What the endpoints read.
-struct Shared {
-    node: Arc<Node>,
-    telemetry: Telemetry,
+pub(crate) struct Shared {
+    pub(crate) node: Arc<Node>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) authenticator: Authenticator,
 }
 
 /// What is told of requests: counted, and kept.
@@ -120,11 +123,10 @@ type SharedState = State<Arc<Shared>>;
 /// all places are taken the connection that has been there longest gives way.
 pub(crate) async fn serve(
     listener: TcpListener,
-    node: Arc<Node>,
-    telemetry: Telemetry,
+    shared: Shared,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = router(Arc::new(Shared { node, telemetry }));
+    let router = router(Arc::new(shared));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut oldest_first = VecDeque::new();
@@ -212,30 +214,12 @@ async fn grow_old(lasting: &Lasting) {
 }
 
 fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/", get(async || INDEX))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics::show))
-        .route("/v1/version", get(version))
-        .route("/v1/status", get(status::show))
-        .route("/v1/revision", get(revision::show))
-        .route("/v1/routes", get(routes::list))
-        .route("/v1/upstreams", get(upstreams::list))
-        .route("/v1/upstreams/{name}/targets", get(targets::list))
-        .route(
-            "/v1/upstreams/{name}/targets/{id}",
-            get(targets::show)
-                .put(targets::register)
-                .delete(targets::deregister),
-        )
-        .route("/v1/traffic", get(traffic::list))
-        .route("/v1/traffic/{route}", post(traffic::change))
-        .route("/v1/requests", get(requests::list))
-        .route("/v1/requests/{id}", get(requests::show))
-        .route("/v1/bans", get(bans::list))
-        .route("/v1/bans/{*address}", delete(bans::lift))
-        .route("/v1/reload", post(reload::reload))
+    protected()
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(&shared),
+            authenticate,
+        ))
+        .merge(open())
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -243,15 +227,53 @@ fn router(shared: Arc<Shared>) -> Router {
                 "This path does not allow the method.",
             )
         })
-        .fallback(async || {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "There is nothing at this path.",
-            )
-        })
+        .fallback(async || Problem::not_found())
+        .layer(middleware::from_fn(weir_console::finish))
         .layer(middleware::from_fn(guard::guard))
         .with_state(shared)
+}
+
+/// What anybody may ask who reaches the listener: probes and scrapers have no credentials. Targets that
+/// register have tokens of their own.
+fn open() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::show))
+        .route(
+            "/v1/upstreams/{name}/targets/{id}",
+            put(targets::register).delete(targets::deregister),
+        )
+}
+
+/// What needs a credential.
+fn protected() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/", get(async || INDEX))
+        .route("/v1/version", get(version))
+        .route("/v1/status", get(status::show))
+        .route("/v1/revision", get(revision::show))
+        .route("/v1/routes", get(routes::list))
+        .route("/v1/upstreams", get(upstreams::list))
+        .route("/v1/upstreams/{name}/targets", get(targets::list))
+        .route("/v1/upstreams/{name}/targets/{id}", get(targets::show))
+        .route("/v1/traffic", get(traffic::list))
+        .route("/v1/traffic/{route}", post(traffic::change))
+        .route("/v1/requests", get(requests::list))
+        .route("/v1/requests/{id}", get(requests::show))
+        .route("/v1/bans", get(bans::list))
+        .route("/v1/bans/{*address}", delete(bans::lift))
+        .route("/v1/reload", post(reload::reload))
+}
+
+async fn authenticate(State(shared): SharedState, mut request: Request, next: Next) -> Response {
+    match shared.authenticator.principal(request.headers()) {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
 }
 
 async fn ready(State(shared): SharedState) -> (StatusCode, &'static str) {
@@ -277,17 +299,26 @@ async fn version() -> Response {
     })
 }
 
-/// Refuses a change that is to outlive the process while another one is taking over: it may have read
-/// already what would be written now.
-fn check_takes_changes(node: &Node) -> Result<(), Problem> {
-    if node.takes_changes() {
-        return Ok(());
+/// Permission for a change that is to outlive the process.
+async fn permit(node: &Node) -> Result<Permit, Problem> {
+    if node.stage() == Stage::Draining {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ending",
+            "The process is about to end, or was replaced; ask again in a moment.",
+        )
+        .retry_after(1));
     }
-    Err(Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "ending",
-        "The process is about to end, or to be replaced; ask again in a moment.",
-    ))
+    node.keeping.permit().await.ok_or_else(upgrading)
+}
+
+fn upgrading() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "upgrading",
+        "An upgrade is under way, and nothing can be changed until it is over; ask again in a moment.",
+    )
+    .retry_after(1)
 }
 
 /// A request's body, whole.

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use weir_console::Problem;
 
 use super::SharedState;
-use super::problem::Problem;
 use super::revision::Revision;
 use crate::log::timestamp::rfc3339;
 use crate::serve::Reloaded;

@@ -14,9 +14,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
+use weir_console::Problem;
 use weir_gateway::{AccessRecord, Watching};
 
-use super::problem::Problem;
 use super::{Lasting, SharedState};
 use crate::log::write_json;
 use crate::requests::{Filter, FilterError, IdStart, Journal, Seen};

@@ -191,7 +191,7 @@ fn describe<'a>(config: &'a Config, route: &'a model::Route, served: Served) -> 
         upstream: single,
         split,
         mirror: mirror.map(
-            |mirror| json!({ "upstream": upstream(mirror.upstream), "percent": mirror.percent }),
+            |mirror| json!({ "upstream": upstream(mirror.upstream), "percent": mirror.share.percent() }),
         ),
         aggregate,
         redirect,

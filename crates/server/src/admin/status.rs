@@ -8,6 +8,7 @@ use weir_gateway::metrics::{Counter, WorkerCounters};
 use super::metrics::process;
 use super::{COMMIT, SharedState, VERSION};
 use crate::log::timestamp::rfc3339;
+use crate::records::{Condition, Keeper};
 use crate::serve::Stage;
 
 #[derive(Serialize)]
@@ -25,6 +26,36 @@ struct Status {
     connections: Connections,
     /// Of the worker that is latest.
     event_loop_delay_ms: f64,
+    records: Records,
+}
+
+/// How records fare; traffic does not depend on it.
+#[derive(Serialize)]
+struct Records {
+    engine: &'static str,
+    condition: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Records {
+    fn of(keeper: &Keeper) -> Self {
+        let condition = keeper.condition();
+        let name = condition.name();
+        let (since, error) = match condition {
+            Condition::Starting | Condition::Available => (None, None),
+            Condition::Unavailable { since, why } => (Some(rfc3339(since)), Some(why)),
+            Condition::Unusable { why } => (None, Some(why)),
+        };
+        Self {
+            engine: keeper.records().engine().name(),
+            condition: name,
+            since,
+            error,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -71,5 +102,6 @@ pub(super) async fn show(State(shared): SharedState) -> Response {
             refused: refused.map(Counter::get).sum(),
         },
         event_loop_delay_ms: delays.max().unwrap_or_default() as f64 / 1e6,
+        records: Records::of(&shared.keeper),
     })
 }

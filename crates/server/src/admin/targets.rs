@@ -2,13 +2,13 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use weir_discovery::{Discoverer, Registered, Registration, RegistrationError};
+use weir_console::Problem;
+use weir_discovery::{Registered, Registration, RegistrationError};
 
-use super::problem::Problem;
 use super::{Shared, SharedState};
 
 /// What a target says of itself.
@@ -83,7 +83,7 @@ impl From<Problem> for Refusal {
 }
 
 pub(super) async fn list(State(shared): SharedState, Path(upstream): Path<String>) -> Outcome {
-    let registered = registered(&shared, upstream).await?;
+    let registered = shared.node.discoverer.registered(&upstream)?;
     Ok(super::json(&Targets {
         targets: registered.into_iter().map(Target::from).collect(),
     }))
@@ -93,22 +93,15 @@ pub(super) async fn show(
     State(shared): SharedState,
     Path((upstream, id)): Path<(String, String)>,
 ) -> Outcome {
-    let registered = registered(&shared, upstream).await?;
+    let registered = shared.node.discoverer.registered(&upstream)?;
     let found = registered.into_iter().find(|one| one.id == id);
     let target = found.ok_or(RegistrationError::NotRegistered)?;
     Ok(super::json(&Target::from(target)))
 }
 
-async fn registered(
-    shared: &Shared,
-    upstream: String,
-) -> Result<Vec<Registered>, RegistrationError> {
-    let discoverer = shared.node.discoverer.clone();
-    blocking(move || discoverer.registered(&upstream)).await
-}
-
 /// With a body it registers, or renews and perhaps changes what is registered; without one it
-/// renews.
+/// renews. To renew is always possible, also while a successor starts: if that fails, no target may have
+/// expired meanwhile.
 pub(super) async fn register(
     State(shared): SharedState,
     Path((upstream, id)): Path<(String, String)>,
@@ -116,11 +109,10 @@ pub(super) async fn register(
     body: Body,
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
-    authorise(&discoverer, &upstream, &headers)?;
-    super::check_takes_changes(&shared.node)?;
+    authorise(&shared, &upstream, &headers)?;
     let body = super::read(body).await?;
     if body.trim_ascii().is_empty() {
-        let renewed = blocking(move || discoverer.renew(&upstream, &id)).await?;
+        let renewed = discoverer.renew(&upstream, &id)?;
         return Ok(super::json(&Target::from(renewed)));
     }
     let Ok(announced) = serde_json::from_slice::<Announcement>(&body) else {
@@ -133,8 +125,15 @@ pub(super) async fn register(
         weight: announced.weight,
         zone: announced.zone,
     };
-    let (is_new, registered) =
-        blocking(move || discoverer.register(&upstream, &id, &registration)).await?;
+    if let Some(renewed) = discoverer.renew_as(&upstream, &id, &registration)? {
+        return Ok(super::json(&Target::from(renewed)));
+    }
+    let permit = super::permit(&shared.node).await?;
+    let registering = move || {
+        let _permit = permit;
+        discoverer.register(&upstream, &id, &registration)
+    };
+    let (is_new, registered) = blocking(registering).await?;
     let status = match is_new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -148,29 +147,28 @@ pub(super) async fn deregister(
     headers: HeaderMap,
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
-    authorise(&discoverer, &upstream, &headers)?;
-    super::check_takes_changes(&shared.node)?;
-    blocking(move || discoverer.deregister(&upstream, &id)).await?;
+    authorise(&shared, &upstream, &headers)?;
+    let permit = super::permit(&shared.node).await?;
+    let leaving = move || {
+        let _permit = permit;
+        discoverer.deregister(&upstream, &id)
+    };
+    blocking(leaving).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn authorise(
-    discoverer: &Discoverer,
-    upstream: &str,
-    headers: &HeaderMap,
-) -> Result<(), RegistrationError> {
-    let mut fields = headers.get_all(AUTHORIZATION).iter();
-    let field = fields.next().and_then(|field| field.to_str().ok());
-    // The scheme is not case-sensitive (RFC 9110 §11.1).
-    let token = field
-        .and_then(|field| field.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
-    let token = token.filter(|_| fields.next().is_none());
-    discoverer.authorise(upstream, token)
+/// The operator may, and whoever has the upstream's own token.
+fn authorise(shared: &Shared, upstream: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    if shared.authenticator.principal(headers).is_ok() {
+        return Ok(());
+    }
+    // Without a token nobody hears which upstreams there are.
+    let token = weir_console::bearer(headers).ok_or(RegistrationError::Unauthorised)?;
+    shared.node.discoverer.authorise(upstream, token)?;
+    Ok(())
 }
 
-/// A registration is on disk before it is confirmed, and until then others wait for it.
+/// A registration is on disk before it is confirmed.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RegistrationError> + Send + 'static,
 ) -> Result<T, RegistrationError> {
@@ -203,7 +201,7 @@ fn refuse(error: &RegistrationError) -> Response {
         Error::Unauthorised => (
             StatusCode::UNAUTHORIZED,
             "unauthorised",
-            "The upstream takes registrations with its bearer token only.",
+            "Registrations need the upstream's bearer token, or the operator's.",
         ),
         Error::Id => (
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -142,6 +142,51 @@ async fn mistakes_are_answered_with_problems() {
 }
 
 #[tokio::test]
+async fn nothing_but_health_and_metrics_answers_without_a_credential() {
+    let admin = Admin::start().await;
+    let token = admin.operator();
+    let mut refused = 0;
+    for line in INDEX.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(method), Some(path)) = (words.next(), words.next()) else {
+            continue;
+        };
+        if !path.starts_with('/') {
+            continue;
+        }
+        let is_open = matches!(path, "/healthz" | "/readyz" | "/metrics");
+        for credential in [
+            String::new(),
+            "authorization: Bearer\r\n".to_owned(),
+            "authorization: Bearer x\r\n".to_owned(),
+            format!("authorization: Basic {token}\r\n"),
+            format!("authorization: Bearer {token}x\r\n"),
+            format!("authorization: Bearer {token}\r\nauthorization: Bearer {token}\r\n"),
+            format!("x-operator-token: {token}\r\ncookie: token={token}\r\n"),
+        ] {
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                 {credential}content-length: 0\r\nconnection: close\r\n\r\n"
+            );
+            let answer = admin.send_as_is(&request).await;
+            if is_open {
+                assert_ne!(answer.status, 401, "{request}");
+            } else {
+                assert_eq!(answer.status, 401, "{request}");
+                assert!(answer.header("www-authenticate").is_some(), "{request}");
+                assert!(!answer.body.contains(&token));
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 7 * 15, "{refused}");
+    assert_eq!(admin.reloads(), 0);
+    // Nor does it say what there is.
+    let unknown = "GET /v1/nothing HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    assert_eq!(admin.send_as_is(unknown).await.status, 404);
+}
+
+#[tokio::test]
 async fn json_is_indented_on_request_only() {
     let admin = Admin::start().await;
     let compact = admin.get("/v1/version").await;
@@ -248,7 +293,7 @@ async fn routes_and_upstreams_count_what_was_served() {
     );
     assert_eq!(
         canary["mirror"],
-        json!({ "upstream": "catalog", "percent": 100 })
+        json!({ "upstream": "catalog", "percent": 100.0 })
     );
     assert_eq!(canary["upstream"], Value::Null);
     assert_eq!(routes["unrouted"]["requests"]["total"], 0);

@@ -9,15 +9,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
-use weir_config::model::{Guard, GuardAction};
+use weir_config::model::{Guard, GuardAction, Share};
+use weir_console::Problem;
 use weir_gateway::traffic::{
     BackendReport, Change, ChangeError, ShiftPhase, ShiftReport, SplitReport, Trip,
 };
 
 use super::SharedState;
-use super::problem::Problem;
 use crate::log::timestamp::rfc3339;
 use crate::serve::Node;
+use crate::serve::keeping::Permit;
 
 pub(super) async fn list(State(shared): SharedState) -> Response {
     let reports = shared.node.gateway.traffic().reports();
@@ -31,13 +32,13 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     let change = parse(&super::read(body).await?)?;
     let node = &shared.node;
-    super::check_takes_changes(node)?;
+    let permit = super::permit(node).await?;
     let traffic = node.gateway.traffic();
     let report = traffic
         .change(&route, &change)
         .map_err(|error| refusal(&error, &route, &traffic.reports()))?;
     // Whoever is told that it is done may restart the process next.
-    if let Err(error) = save(Arc::clone(node)).await {
+    if let Err(error) = save(Arc::clone(node), permit).await {
         tracing::error!("{error:#}");
         let problem = Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -49,8 +50,13 @@ pub(super) async fn change(
     Ok(super::json(&describe(&report)))
 }
 
-async fn save(node: Arc<Node>) -> anyhow::Result<()> {
-    spawn_blocking(move || node.traffic_file.save(node.gateway.traffic())).await?
+/// It is written to its end even if whoever asked has left, and so is the permit held.
+async fn save(node: Arc<Node>, permit: Permit) -> anyhow::Result<()> {
+    let saving = move || {
+        let _permit = permit;
+        node.traffic_file.save(node.gateway.traffic())
+    };
+    spawn_blocking(saving).await?
 }
 
 fn refusal(error: &ChangeError, route: &str, reports: &[SplitReport]) -> Problem {
@@ -229,7 +235,7 @@ fn guard_value(guard: &Guard, trip: Option<&Trip>) -> Value {
         GuardAction::Halt => "halt",
     };
     json!({
-        "error_rate_percent": guard.error_rate_percent,
+        "error_rate_percent": guard.error_rate.map(Share::percent),
         "latency_ms": guard.latency.map(millis),
         "window_ms": millis(guard.window),
         "min_requests": guard.minimum_requests,

@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
-use super::reload::configured_admin;
+use super::admin_address;
 use super::upstreams::short;
-use crate::admin_client;
+use crate::admin_client::{self, Admin, Refusal};
 use crate::cli::Global;
 use crate::log::printable;
 use crate::output::{Output, Style};
@@ -42,20 +42,17 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     match arguments.lift {
         Some(address) => lift(admin, address, output),
         None => list(admin, output),
     }
 }
 
-fn list(admin: SocketAddr, output: &Output) -> anyhow::Result<ExitCode> {
+fn list(admin: &Admin, output: &Output) -> anyhow::Result<ExitCode> {
     let response = admin_client::request(admin, "GET", "/v1/bans", WITHIN)?;
     if response.status != 200 {
-        bail!("the admin listener answered {}", response.status);
+        return Err(Refusal::of(&response).into());
     }
     let body = response
         .json()
@@ -82,24 +79,23 @@ fn list(admin: SocketAddr, output: &Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn lift(admin: SocketAddr, address: IpAddr, output: &Output) -> anyhow::Result<ExitCode> {
+fn lift(admin: &Admin, address: IpAddr, output: &Output) -> anyhow::Result<ExitCode> {
     let path = format!("/v1/bans/{address}");
     let response = admin_client::request(admin, "DELETE", &path, WITHIN)?;
     let body = response.json().unwrap_or_default();
-    if output.json {
-        output.print_json(&body)?;
-    }
     match response.status {
-        200 => {
-            if !output.json {
-                output.print(&format!("{address} is served again\n"))?;
-            }
+        200 if output.json => {
+            output.print_json(&body)?;
             Ok(ExitCode::SUCCESS)
         }
-        404 => {
+        200 => {
+            output.print(&format!("{address} is served again\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        404 if !output.json => {
             output.note(&format!("{address} is not banned\n"));
             Ok(ExitCode::FAILURE)
         }
-        status => bail!("the admin listener answered {status}"),
+        _ => Err(Refusal::of(&response).into()),
     }
 }

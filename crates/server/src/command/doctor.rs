@@ -3,6 +3,7 @@
 mod certificates;
 mod holder;
 mod listeners;
+mod sources;
 mod storage;
 mod system;
 mod targets;
@@ -22,7 +23,8 @@ use crate::output::{Output, Style, counted};
 ///
 /// Looks at what `weir check` cannot see in a file: whether the configured addresses can be listened
 /// on or are held by a running Weir, the limit of open files, clock, data directory, certificates,
-/// kernel settings, and whether each upstream's targets can be resolved and reached within a second.
+/// kernel settings, whether sources of targets answer, and whether each upstream's targets can be resolved and reached within a
+/// second.
 /// Each finding says how to put it right. Nothing is changed.
 ///
 /// The exit status is 1 if anything failed; warnings alone leave it 0.
@@ -96,7 +98,9 @@ pub(crate) fn run(global: &Global, output: &Output) -> anyhow::Result<ExitCode> 
         checks.extend(listeners::check(config));
         checks.extend(storage::check(&config.data));
         checks.extend(certificates::check(config));
-        checks.extend(targets::check(config));
+        let mut config = config.clone();
+        checks.extend(sources::check(&mut config));
+        checks.extend(targets::check(&config));
     }
     let connections = loaded
         .as_ref()

@@ -16,7 +16,7 @@ use serde_json::json;
 use weir_config::model::{Config, EncodedSlash};
 use weir_core::path::Rules;
 use weir_gateway::router::{Explanation, Outcome, RouteRequest, Router};
-use weir_gateway::{Failure, Fields};
+use weir_gateway::{Failure, Fields, preflight};
 
 use self::plan::{Change, Plan, Towards};
 use self::target::Target;
@@ -93,7 +93,7 @@ pub(crate) fn run(
         Ok(request) => request,
         Err(error) => return refuse(&error, output),
     };
-    let explanation = Router::compile(&config.routes).explain(&request.route_request());
+    let explanation = explain(&request, config);
     let plan = match &explanation.outcome {
         Outcome::Found { index, .. } => Some(Plan::new(*index, &request, &loaded)),
         Outcome::NoRoute | Outcome::Method { .. } => None,
@@ -122,6 +122,25 @@ pub(crate) fn run(
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// The route that takes the request; a preflight is for that of the request which it asks about.
+fn explain(request: &Request, config: &Config) -> Explanation {
+    let router = Router::compile(&config.routes);
+    let wanted = request.route_request();
+    if let Some(method) = preflight::asked_method(&request.method, &request.fields) {
+        let about = RouteRequest {
+            method: &method,
+            ..wanted
+        };
+        let explanation = router.explain(&about);
+        if let Outcome::Found { index, .. } = &explanation.outcome
+            && plan::cors(&config.routes[*index], config).is_some()
+        {
+            return explanation;
+        }
+    }
+    router.explain(&wanted)
 }
 
 impl Request {
@@ -258,6 +277,12 @@ fn render(request: &Request, explanation: &Explanation, plan: &Plan, output: &Ou
         Towards::Redirect { status, location } => {
             line("redirects", &format!("{status} to {location}"));
         }
+        Towards::Preflight { policy } => {
+            line(
+                "answers",
+                &format!("the preflight with 204, by policy {policy}"),
+            );
+        }
         Towards::Answer { status, bytes } => {
             line(
                 "answers",
@@ -268,7 +293,10 @@ fn render(request: &Request, explanation: &Explanation, plan: &Plan, output: &Ou
             status,
             reason,
             cause,
-        } => line("refuses", &format!("{status}: {reason} ({cause})")),
+        } => {
+            let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+            line("refuses", &format!("{status}: {reason}{cause}"));
+        }
     }
     for change in &plan.request_headers {
         line("to upstream", &render_change(change));

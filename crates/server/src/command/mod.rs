@@ -1,6 +1,8 @@
 //! One file per command. Each takes its arguments and says with its exit code how it went:
 //! 0 done, 1 the answer is no, 2 (by the argument parser) not understood.
 
+mod admin_address;
+pub(crate) mod audit;
 pub(crate) mod bans;
 pub(crate) mod check;
 pub(crate) mod completions;
@@ -9,6 +11,8 @@ pub(crate) mod doctor;
 pub(crate) mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod import;
+mod interval;
+pub(crate) mod migrate;
 pub(crate) mod reload;
 pub(crate) mod requests;
 pub(crate) mod run;

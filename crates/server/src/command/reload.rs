@@ -1,6 +1,6 @@
 //! `weir reload`: asks the running Weir to read its configuration again.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,13 +8,10 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
+use super::admin_address;
 use crate::admin_client::{self, Response};
 use crate::cli::Global;
-use crate::finding::Finding;
-use crate::output::{Output, Style, counted};
-
-/// Where the admin listener is unless the configuration says otherwise.
-const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
+use crate::output::{Output, Style};
 
 /// Ask the running Weir to read its configuration again
 ///
@@ -41,10 +38,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     let within = Duration::from_secs(arguments.timeout);
     let response = admin_client::request(admin, "POST", "/v1/reload", within)?;
     if output.json {
@@ -61,37 +55,6 @@ pub(crate) fn run(
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// Where the running Weir's admin listener is, as far as the configuration tells.
-pub(super) fn configured_admin(global: &Global) -> anyhow::Result<SocketAddr> {
-    if let Ok(loaded) = weir_config::load(&global.config, &global.lenient()) {
-        return Ok(loaded.config.admin.address);
-    }
-    // It has mistakes, or refers to what only the running Weir can see: that is for the running Weir
-    // to say, so all that is needed is where to ask.
-    let text = std::fs::read_to_string(&global.config).with_context(|| {
-        format!(
-            "cannot read {}; state the admin address with --admin",
-            global.config.display()
-        )
-    })?;
-    Ok(written_admin(&text).unwrap_or(DEFAULT_ADMIN))
-}
-
-/// The admin address in a text that may be anything but valid: the first address in or under the
-/// line `admin:`.
-fn written_admin(text: &str) -> Option<SocketAddr> {
-    let mut lines = text.lines().skip_while(|line| !line.starts_with("admin:"));
-    let head = lines.next()?.strip_prefix("admin:")?;
-    let is_below = |line: &&str| line.is_empty() || line.starts_with([' ', '#']);
-    let words = std::iter::once(head)
-        .chain(lines.take_while(is_below))
-        .flat_map(|line| {
-            let line = line.split('#').next().unwrap_or_default();
-            line.split([' ', '{', '}', ',', '"', '\''])
-        });
-    words.filter_map(|word| word.parse().ok()).next()
 }
 
 fn print(response: &Response, output: &Output) -> anyhow::Result<()> {
@@ -117,62 +80,34 @@ fn print(response: &Response, output: &Output) -> anyhow::Result<()> {
     output.print(&text)
 }
 
+/// What `weir check` would print of the configuration, or why the reload was not tried.
 fn refusal(status: u16, body: &Value, output: &Output) -> String {
-    let mut text = String::new();
-    // A list, or a whole report with the list inside.
-    let report = &body["diagnostics"];
-    let diagnostics = report
-        .as_array()
-        .or_else(|| report["diagnostics"].as_array());
-    let diagnostics = diagnostics.map(Vec::as_slice).unwrap_or_default();
-    for diagnostic in diagnostics {
-        match serde_json::from_value::<Finding>(diagnostic.clone()) {
-            Ok(finding) => text.push_str(&finding.render(output)),
-            Err(_) => {
-                let message = diagnostic["message"].as_str().unwrap_or_default();
-                text.push_str(&format!(
-                    "{} {message}",
-                    output.note_style(Style::Bad, "error:")
-                ));
-            }
-        }
-        text.push('\n');
-    }
-    let errors = diagnostics
-        .iter()
-        .filter(|one| one["severity"] != "warning")
-        .count();
-    let reason = match (body["detail"].as_str(), errors) {
-        (_, 1..) => counted(errors, "error"),
-        (Some(detail), _) => detail.trim_end_matches('.').to_lowercase(),
-        (None, _) => format!("the admin listener answered {status}"),
-    };
     let head = output.note_style(Style::Bad, "refused:");
-    text.push_str(&format!("{head} {reason}; what runs stays in effect\n"));
-    text
+    let end = "what runs stays in effect";
+    match (body["message"].as_str(), body["detail"].as_str()) {
+        (Some(report), _) => {
+            let report: String = report.lines().map(|line| painted(line, output)).collect();
+            format!("{report}{head} {end}\n")
+        }
+        (None, Some(detail)) => {
+            let detail = detail.trim_end_matches('.').to_lowercase();
+            format!("{head} {detail}; {end}\n")
+        }
+        (None, None) => format!("{head} the admin listener answered {status}; {end}\n"),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_admin_address_is_found_in_a_broken_text() {
-        let address = Some("127.0.0.1:9901".parse().unwrap());
-        for text in [
-            "admin: { address: 127.0.0.1:9901 }\nroutes: [",
-            "a: b: c\nadmin:\n  # 1.1.1.1:1\n\n  address: \"127.0.0.1:9901\"\n",
-            "admin:   # 127.0.0.1:1\n  address: '127.0.0.1:9901' # here\n",
-        ] {
-            assert_eq!(written_admin(text), address, "{text}");
+/// A line of a report, which comes without colours, with a diagnostic's head in its own.
+fn painted(line: &str, output: &Output) -> String {
+    let style = if line.starts_with("error[") {
+        Style::Bad
+    } else {
+        Style::Warning
+    };
+    match line.split_once(": ") {
+        Some((head, rest)) if head.starts_with("error[") || head.starts_with("warning[") => {
+            format!("{}: {rest}\n", output.note_style(style, head))
         }
-        for text in [
-            "",
-            "admin:",
-            "admin: {}\nlisteners:\n  - address: 127.0.0.1:80",
-            "  admin: 1.1.1.1:1",
-        ] {
-            assert_eq!(written_admin(text), None, "{text}");
-        }
+        _ => format!("{line}\n"),
     }
 }

@@ -13,8 +13,8 @@ use clap::Args;
 use form_urlencoded::Serializer;
 use serde_json::Value;
 
-use super::reload::configured_admin;
-use crate::admin_client::{self, AdminError, Response};
+use super::admin_address;
+use crate::admin_client::{self, Admin, AdminError, Refusal};
 use crate::cli::Global;
 use crate::output::Output;
 
@@ -118,10 +118,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     if let Some(id) = &arguments.id {
         return show(admin, id, output);
     }
@@ -135,7 +132,7 @@ pub(crate) fn run(
     list(admin, &format!("/v1/requests?{}", query.finish()), output)
 }
 
-fn list(admin: SocketAddr, path: &str, output: &Output) -> anyhow::Result<ExitCode> {
+fn list(admin: &Admin, path: &str, output: &Output) -> anyhow::Result<ExitCode> {
     let mut requests = ask(admin, path)?;
     if output.json {
         output.print_json(&serde_json::json!({ "requests": requests }))?;
@@ -154,7 +151,7 @@ fn list(admin: SocketAddr, path: &str, output: &Output) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(admin: SocketAddr, id: &str, output: &Output) -> anyhow::Result<ExitCode> {
+fn show(admin: &Admin, id: &str, output: &Output) -> anyhow::Result<ExitCode> {
     // Whatever was copied along with it.
     let id = id.trim().to_ascii_lowercase();
     let is_id = id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -174,10 +171,10 @@ fn show(admin: SocketAddr, id: &str, output: &Output) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<Vec<Value>> {
+fn ask(admin: &Admin, path: &str) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", path, WITHIN)?;
     if response.status != 200 {
-        bail!("{}", refusal(&response));
+        return Err(Refusal::of(&response).into());
     }
     let mut body = response
         .json()
@@ -188,20 +185,11 @@ fn ask(admin: SocketAddr, path: &str) -> anyhow::Result<Vec<Value>> {
     }
 }
 
-/// What the admin listener says against it.
-fn refusal(response: &Response) -> String {
-    let problem = response.json().unwrap_or_default();
-    let text = |key: &str| problem[key].as_str().map(str::to_owned);
-    text("message")
-        .or_else(|| text("detail"))
-        .unwrap_or_else(|| format!("the admin listener answered {}", response.status))
-}
-
 #[expect(
     clippy::disallowed_methods,
     reason = "the process has nothing else to do in between"
 )]
-fn follow(admin: SocketAddr, path: &str, output: &Output) -> anyhow::Result<ExitCode> {
+fn follow(admin: &Admin, path: &str, output: &Output) -> anyhow::Result<ExitCode> {
     let mut outcome = Ok(());
     let mut has_begun = false;
     loop {
@@ -215,7 +203,7 @@ fn follow(admin: SocketAddr, path: &str, output: &Output) -> anyhow::Result<Exit
         });
         std::mem::replace(&mut outcome, Ok(()))?;
         match ended {
-            Ok(Some(response)) => bail!("{}", refusal(&response)),
+            Ok(Some(response)) => return Err(Refusal::of(&response).into()),
             // A Weir that restarts is not there for a moment.
             Ok(None) => output.note("Weir ended, or restarts; asking again\n"),
             Err(error @ AdminError::Malformed { .. }) => return Err(error.into()),

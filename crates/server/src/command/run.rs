@@ -33,12 +33,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(global: Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let strict = global.as_run_would(arguments.strict).strict;
     serve::run(RunOptions {
         config: global.config,
         data: global.data_dir,
         environment: global.environment,
         last_good: arguments.last_good,
-        strict: arguments.strict,
+        strict,
         on_ready: None,
     })
 }

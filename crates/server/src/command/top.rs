@@ -15,7 +15,8 @@ use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::{DefaultTerminal, restore, try_init};
 
-use super::reload::configured_admin;
+use super::{admin_address, interval};
+use crate::admin_client::Admin;
 use crate::cli::Global;
 use crate::output::Output;
 use sample::Sample;
@@ -30,15 +31,15 @@ use view::{View, Wish};
 #[command(after_help = "\
 Examples:
     weir top
-    weir top --interval 5
+    weir top --interval 500ms
     weir top --once
     weir top --once --json
 
 Exit status: 0; 1 if Weir cannot be asked.")]
 pub(crate) struct Arguments {
-    /// Seconds from one look to the next
-    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=60))]
-    interval: u64,
+    /// Time from one look to the next: 500ms, 5s, 1m
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval::parse)]
+    interval: Duration,
     /// Print one table and end; so it is where the output is no terminal
     #[arg(long)]
     once: bool,
@@ -52,11 +53,8 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
-    let interval = Duration::from_secs(arguments.interval);
+    let admin = &admin_address::find(arguments.admin, global, output)?;
+    let interval = arguments.interval;
     let mut view = View::new(Sample::take(admin)?);
     if arguments.once || output.json || !std::io::stdout().is_terminal() {
         once(admin, interval, &mut view, output)?;
@@ -76,12 +74,7 @@ pub(crate) fn run(
     clippy::disallowed_methods,
     reason = "the process has nothing else to do in between"
 )]
-fn once(
-    admin: SocketAddr,
-    interval: Duration,
-    view: &mut View,
-    output: &Output,
-) -> anyhow::Result<()> {
+fn once(admin: &Admin, interval: Duration, view: &mut View, output: &Output) -> anyhow::Result<()> {
     std::thread::sleep(interval);
     view.add(Sample::take(admin)?);
     if output.json {
@@ -93,7 +86,7 @@ fn once(
 
 fn watch(
     terminal: &mut DefaultTerminal,
-    admin: SocketAddr,
+    admin: &Admin,
     interval: Duration,
     view: &mut View,
 ) -> anyhow::Result<()> {

@@ -13,8 +13,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use self::share::{Percent, Share};
-use super::reload::configured_admin;
-use crate::admin_client::{self, Response};
+use super::admin_address;
+use crate::admin_client::{self, Admin, Refusal, Response};
 use crate::cli::Global;
 use crate::output::Output;
 
@@ -113,10 +113,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     let (route, change, watched) = match &arguments.action {
         None => return show(admin, None, output),
         Some(Action::Show { route }) => return show(admin, route.as_deref(), output),
@@ -162,7 +159,7 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-fn send(admin: SocketAddr, route: &str, change: &Value) -> anyhow::Result<Value> {
+fn send(admin: &Admin, route: &str, change: &Value) -> anyhow::Result<Value> {
     // As the file may name routes; anything else would be another path, and cannot be a route.
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if route.is_empty() || !route.bytes().all(is_name) {
@@ -182,16 +179,11 @@ fn accepted(response: &Response) -> anyhow::Result<Value> {
     if (200..300).contains(&response.status) {
         return Ok(body);
     }
-    let said = body["message"].as_str().or(body["detail"].as_str());
-    match (said, body["help"].as_str()) {
-        (Some(said), Some(help)) => bail!("{said}; {help}"),
-        (Some(said), None) => bail!("{said}"),
-        (None, _) => bail!("the admin listener answered {}", response.status),
-    }
+    Err(Refusal::of(response).into())
 }
 
 /// All splits, as `/v1/traffic` tells them.
-fn splits(admin: SocketAddr) -> anyhow::Result<Vec<Value>> {
+fn splits(admin: &Admin) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", "/v1/traffic", WITHIN)?;
     match accepted(&response)?["splits"].take() {
         Value::Array(splits) => Ok(splits),
@@ -211,7 +203,7 @@ fn split_of<'a>(splits: &'a [Value], route: &str) -> anyhow::Result<&'a Value> {
     }
 }
 
-fn show(admin: SocketAddr, route: Option<&str>, output: &Output) -> anyhow::Result<ExitCode> {
+fn show(admin: &Admin, route: Option<&str>, output: &Output) -> anyhow::Result<ExitCode> {
     let splits = splits(admin)?;
     let shown: Vec<&Value> = match route {
         Some(route) => vec![split_of(&splits, route)?],

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 use tokio::time::{Instant, interval};
 
-use crate::admin_client;
+use crate::admin_client::{self, Admin};
 use crate::cli::Global;
 use crate::output::{Output, Style};
 use crate::serve::pid_file;
@@ -156,7 +156,8 @@ impl Waiting {
     }
 
     fn is_ready(&self) -> bool {
-        let answer = admin_client::request(self.admin, "GET", "/readyz", READINESS);
+        let answer =
+            admin_client::request(&Admin::anonymous(self.admin), "GET", "/readyz", READINESS);
         answer.is_ok_and(|response| response.status == 200)
     }
 

@@ -13,8 +13,8 @@ use clap::Args;
 use serde_json::Value;
 use weir_config::suggestion;
 
-use super::reload::configured_admin;
-use crate::admin_client;
+use super::{admin_address, interval};
+use crate::admin_client::{self, Admin, Refusal};
 use crate::cli::Global;
 use crate::output::Output;
 pub(super) use age::short;
@@ -32,7 +32,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 Examples:
     weir upstreams
     weir upstreams catalog --watch
-    weir upstreams --watch --interval 1
+    weir upstreams --watch --interval 500ms
     weir upstreams --json
 
 Exit status: 0 if every target shown takes traffic, 1 if one does not or the breaker is open.")]
@@ -43,9 +43,9 @@ pub(crate) struct Arguments {
     /// Refresh the table until Ctrl-C
     #[arg(short, long)]
     watch: bool,
-    /// Seconds from one refresh to the next
-    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600), requires = "watch")]
-    interval: u64,
+    /// Time from one refresh to the next: 500ms, 5s, 1m
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = interval::parse, requires = "watch")]
+    interval: Duration,
     /// Admin listener to ask; otherwise the one in the configuration
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
@@ -56,10 +56,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_admin(global)?,
-    };
+    let admin = &admin_address::find(arguments.admin, global, output)?;
     if arguments.watch {
         return watch(admin, arguments, output);
     }
@@ -78,10 +75,10 @@ pub(crate) fn run(
 }
 
 /// The upstreams of these names, or all.
-fn ask(admin: SocketAddr, names: &[String]) -> anyhow::Result<Vec<Value>> {
+fn ask(admin: &Admin, names: &[String]) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", "/v1/upstreams", WITHIN)?;
     if response.status != 200 {
-        bail!("the admin listener answered {}", response.status);
+        return Err(Refusal::of(&response).into());
     }
     let mut body = response
         .json()
@@ -112,8 +109,8 @@ fn unknown(name: &str, upstreams: &[Value]) -> String {
     clippy::disallowed_methods,
     reason = "the process has nothing else to do in between"
 )]
-fn watch(admin: SocketAddr, arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
-    let interval = Duration::from_secs(arguments.interval);
+fn watch(admin: &Admin, arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
+    let interval = arguments.interval;
     let is_screen = std::io::stdout().is_terminal() && !output.json;
     let mut earlier: Option<Earlier> = None;
     if is_screen {

@@ -1,4 +1,5 @@
-//! The access log and the application log: one output, one form, one thread that writes.
+//! The access log and the application log: one output, one form; one thread that makes lines, and one
+//! that writes them.
 //!
 //! Workers put access records into rings; everything else comes through `tracing`. Neither waits
 //! for the output: what it cannot take is counted, and lost.
@@ -8,6 +9,7 @@ mod application;
 mod escape;
 mod file;
 mod json;
+mod outlet;
 mod output;
 pub(crate) mod timestamp;
 mod writer;
@@ -34,8 +36,9 @@ use crate::requests::Journal;
 pub(crate) use access::{split_host, write_json};
 use application::Lines;
 pub(crate) use escape::printable;
+use outlet::Outlet;
 pub(crate) use output::Counters;
-use output::{Batch, Output};
+use output::Output;
 use writer::{Command, SharedForm, Writer};
 
 /// Application messages that may wait for the writer.
@@ -137,7 +140,7 @@ impl LogHandle {
             commands: obeyed,
             messages: written,
             records: Vec::new(),
-            batch: Batch::new(output, Arc::clone(&counters)),
+            outlet: Outlet::start(output, Arc::clone(&counters))?,
             form: Arc::clone(&form),
             redactor: Arc::clone(&redactor),
             exporter,

@@ -12,8 +12,6 @@ use weir_config::model::{LogOutput, LogRotation};
 
 use super::file::LogFile;
 
-/// Bytes collected before they are written.
-const BATCH: usize = 64 * 1024;
 /// A pipe that takes nothing is tried this often, with this long in between.
 const PATIENCE: (u32, Duration) = (100, Duration::from_millis(5));
 
@@ -37,6 +35,12 @@ impl Counters {
 
     pub(super) fn lose(&self, lines: u64) {
         self.lost_lines.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// Of text that is not written.
+    pub(super) fn lose_lines(&self, text: &[u8]) {
+        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        self.lose(lines as u64);
     }
 }
 
@@ -101,39 +105,26 @@ impl Output {
     }
 }
 
-/// Lines on their way to an output, in one reused buffer.
-pub(super) struct Batch {
+/// Writes lines to an output, whatever becomes of it.
+pub(super) struct Writing {
     output: Output,
-    lines: Vec<u8>,
     /// The output ends within a line, because a write failed there.
     is_torn: bool,
     counters: Arc<Counters>,
 }
 
-impl Batch {
+impl Writing {
     pub(super) fn new(output: Output, counters: Arc<Counters>) -> Self {
         Self {
             output,
-            lines: Vec::with_capacity(2 * BATCH),
             is_torn: false,
             counters,
         }
     }
 
-    /// Adds whole lines; writes if enough came together.
-    pub(super) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.lines);
-        if self.lines.len() >= BATCH {
-            self.write();
-        }
-    }
-
-    /// Writes what came together. What cannot be written is counted and forgotten: keeping it
-    /// would only move the loss, and the next batch finds out whether the fault is gone.
-    pub(super) fn write(&mut self) {
-        if self.lines.is_empty() {
-            return;
-        }
+    /// Writes whole lines. What cannot be written is counted and forgotten: keeping it would only move the
+    /// loss, and the next lines find out whether the fault is gone.
+    pub(super) fn write(&mut self, lines: &[u8]) {
         if self.is_torn && write_all(&mut *self.output.sink, b"\n").is_ok() {
             self.is_torn = false;
         }
@@ -141,21 +132,17 @@ impl Batch {
         let outcome = if self.is_torn {
             Err(0)
         } else {
-            write_lines(&mut *self.output.sink, &self.lines)
+            write_lines(&mut *self.output.sink, lines)
         };
         if let Err(written) = outcome {
-            let rest = &self.lines[written..];
-            let lost = rest.iter().filter(|byte| **byte == b'\n').count();
-            self.is_torn |= written > 0 && self.lines[written - 1] != b'\n';
-            self.counters.lose(lost as u64);
+            self.is_torn |= written > 0 && lines[written - 1] != b'\n';
+            self.counters.lose_lines(&lines[written..]);
             self.counters.failed_writes.fetch_add(1, Ordering::Relaxed);
         }
-        self.lines.clear();
     }
 
-    /// Goes on with another output; what came together still goes to the former one.
+    /// Goes on with another output.
     pub(super) fn change(&mut self, output: Output) {
-        self.write();
         self.output = output;
         self.is_torn = false;
     }
@@ -240,23 +227,18 @@ mod tests {
     impl Sink for Disk {}
     impl Sink for io::PipeWriter {}
 
-    fn write(batch: &mut Batch, text: &str) {
-        batch.add(|lines| lines.extend_from_slice(text.as_bytes()));
-        batch.write();
-    }
-
     #[test]
     fn a_full_disk_costs_lines_and_never_joins_two() {
         let disk = Disk::with_room(9);
         let counters = Arc::new(Counters::default());
-        let mut batch = Batch::new(Output::to(disk.clone()), Arc::clone(&counters));
-        write(&mut batch, "first\nsecond\nthird\n");
+        let mut writing = Writing::new(Output::to(disk.clone()), Arc::clone(&counters));
+        writing.write(b"first\nsecond\nthird\n");
         assert_eq!((counters.lost_lines(), counters.failed_writes()), (2, 1));
-        write(&mut batch, "fourth\n");
+        writing.write(b"fourth\n");
         assert_eq!((counters.lost_lines(), counters.failed_writes()), (3, 2));
         disk.make_room(100);
-        write(&mut batch, "fifth\n");
-        write(&mut batch, "sixth\n");
+        writing.write(b"fifth\n");
+        writing.write(b"sixth\n");
         assert_eq!(disk.content(), "first\nsec\nfifth\nsixth\n");
         assert_eq!((counters.lost_lines(), counters.failed_writes()), (3, 2));
     }
@@ -266,8 +248,8 @@ mod tests {
         let (reader, writer) = io::pipe().expect("a pipe");
         drop(reader);
         let counters = Arc::new(Counters::default());
-        let mut batch = Batch::new(Output::to(writer), Arc::clone(&counters));
-        write(&mut batch, "one\n");
+        let mut writing = Writing::new(Output::to(writer), Arc::clone(&counters));
+        writing.write(b"one\n");
         assert_eq!((counters.lost_lines(), counters.failed_writes()), (1, 1));
     }
 
@@ -275,18 +257,8 @@ mod tests {
     fn a_device_without_space_is_counted() {
         let output = Output::open(&LogOutput::File("/dev/full".into()), None).expect("the device");
         let counters = Arc::new(Counters::default());
-        let mut batch = Batch::new(output, Arc::clone(&counters));
-        write(&mut batch, "one\ntwo\n");
+        let mut writing = Writing::new(output, Arc::clone(&counters));
+        writing.write(b"one\ntwo\n");
         assert_eq!((counters.lost_lines(), counters.failed_writes()), (2, 1));
-    }
-
-    #[test]
-    fn a_batch_is_written_before_it_grows_large() {
-        let disk = Disk::with_room(10 * BATCH);
-        let mut batch = Batch::new(Output::to(disk.clone()), Arc::default());
-        for _ in 0..BATCH / 8 {
-            batch.add(|lines| lines.extend_from_slice(b"1234567\n"));
-        }
-        assert_eq!(disk.content().len(), BATCH);
     }
 }

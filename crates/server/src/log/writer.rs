@@ -1,5 +1,5 @@
-//! The thread that owns the output: whatever is logged, it alone writes, so that lines are whole
-//! and no thread of the data plane ever waits for a disk or a pipe.
+//! The thread of the log: takes what workers and the process tell, makes lines of it and hands them to
+//! the outlet, and keeps requests for those who ask. It waits for nobody: not even for the output.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rtrb::Consumer;
 use weir_gateway::AccessRecord;
 
-use super::output::{Batch, Output};
+use super::outlet::Outlet;
+use super::output::Output;
 use super::{Form, Message, access};
 use crate::otlp::{self, LogQueue};
 use crate::redact::Redactor;
@@ -22,7 +23,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// At the end, how long workers that still run are listened to.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
 
-/// Records written, and given to the journal, at a time; until then their places in the ring are taken.
+/// Records made to lines at a time; until then their places in the ring are taken.
 const CHUNK: usize = 256;
 
 /// What the thread can be told.
@@ -66,13 +67,13 @@ pub(super) struct Writer {
     /// Application messages.
     pub(super) messages: Receiver<Message>,
     pub(super) records: Vec<Consumer<AccessRecord>>,
-    pub(super) batch: Batch,
+    pub(super) outlet: Outlet,
     pub(super) form: Arc<SharedForm>,
     /// What no line may show.
     pub(super) redactor: Arc<Redactor>,
     /// Where logs go that are exported.
     pub(super) exporter: LogQueue,
-    /// Where requests go once they are written.
+    /// Where requests go as well.
     pub(super) journal: Arc<Journal>,
 }
 
@@ -97,7 +98,7 @@ impl Writer {
         let Self {
             messages,
             records,
-            batch,
+            outlet,
             form,
             redactor,
             exporter,
@@ -106,11 +107,12 @@ impl Writer {
         } = self;
         for message in messages.try_iter() {
             match message {
-                Message::Lines(text) => batch.add(|lines| lines.extend_from_slice(&text)),
+                Message::Lines(text) => outlet.add(|lines| lines.extend_from_slice(&text)),
                 Message::Record(record) => exporter.push(*record),
             }
         }
         let form = form.get();
+        let mut ended = Vec::new();
         for ring in records.iter_mut() {
             let mut left = ring.slots();
             while let Ok(chunk) = ring.read_chunk(left.min(CHUNK))
@@ -122,13 +124,16 @@ impl Writer {
                     if form == Form::Otlp {
                         exporter.push(otlp::access(record, redactor));
                     } else {
-                        batch.add(|lines| access::write(lines, record, redactor, form));
+                        outlet.add(|lines| access::write(lines, record, redactor, form));
                     }
                 }
-                journal.add(chunk);
+                ended.extend(chunk.into_iter().map(Arc::new));
             }
         }
-        batch.write();
+        if !ended.is_empty() {
+            journal.add(ended);
+        }
+        outlet.hand_over();
         // In this order: nothing is added to a ring that was abandoned.
         records.retain(|ring| !(ring.is_abandoned() && ring.is_empty()));
     }
@@ -142,18 +147,17 @@ impl Writer {
                 self.form.set(form);
                 self.redactor = redactor;
                 if let Some(output) = output {
-                    self.batch.change(output);
+                    self.outlet.change(output);
                 }
             }
             #[cfg(test)]
             Command::Flush(done) => {
                 self.collect();
-                let _ = done.send(());
+                self.outlet.tell_when_written(done);
             }
             Command::Finish(done) => {
                 self.finish();
-                // Whoever asked may have lost patience.
-                let _ = done.send(());
+                self.outlet.tell_when_written(done);
                 return ControlFlow::Break(());
             }
         }

@@ -215,7 +215,9 @@ impl Export {
             // Spread: gateways that lost one receiver must not come back to it together.
             let wait = asked.unwrap_or_else(|| pause.mul_f64(0.5 + fastrand::f64() / 2.0));
             pause = (pause * 2).min(PAUSES.1);
-            if self.receiver.is_ending.get() || begun.elapsed() + wait > GIVE_UP {
+            // Whatever the receiver asks for: it may be more than can be added.
+            let is_too_long = begun.elapsed().saturating_add(wait) > GIVE_UP;
+            if self.receiver.is_ending.get() || is_too_long {
                 return count(&outcomes.expired, self.items);
             }
             tokio::time::sleep(wait).await;

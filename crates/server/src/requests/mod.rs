@@ -1,7 +1,7 @@
 //! The latest requests, kept in memory: what `weir requests` shows.
 //!
-//! The log's thread brings them here once their lines are written; nothing of this is on a request's
-//! path. Those in the access log and those that are noted (they failed, were refused or took long) have
+//! The log's thread brings them here, whether the log's output takes their lines or not; nothing of this is
+//! on a request's path. Those in the access log and those that are noted (they failed, were refused or took long) have
 //! a ring each, so that the few that matter outlast the many that do not.
 
 mod filter;
@@ -91,14 +91,17 @@ impl Journal {
         Arc::clone(&self.state().redactor)
     }
 
-    /// Takes up requests that have ended, the earliest first.
-    pub(crate) fn add(&self, records: impl IntoIterator<Item = AccessRecord>) {
+    /// Takes up requests that have ended.
+    pub(crate) fn add(&self, records: impl IntoIterator<Item = impl Into<Arc<AccessRecord>>>) {
+        // Each worker tells of its own one after the other. Put in order together, each finds its place
+        // among those that are kept at once.
+        let mut records: Vec<Arc<AccessRecord>> = records.into_iter().map(Into::into).collect();
+        records.sort_by_key(|record| ended(record));
         let mut state = self.state();
         let State {
             kept, onlookers, ..
         } = &mut *state;
         for record in records {
-            let record = Arc::new(record);
             for onlooker in onlookers.iter_mut() {
                 onlooker.tell(&record);
             }

@@ -65,6 +65,25 @@ fn what_comes_late_takes_its_place() {
 }
 
 #[test]
+fn those_of_several_workers_are_told_in_the_order_in_which_they_ended() {
+    let journal = journal(3, 0);
+    let mut told = journal.look_on(Filter::default(), 1).expect("a place");
+    let workers = [[1, 4], [2, 5], [3, 6]];
+    let seconds = workers.iter().flatten();
+    journal.add(seconds.map(|second| ended(*second, 200 + *second as u16, false)));
+    assert_eq!(
+        statuses(&journal.latest(&Filter::default(), 9)),
+        [206, 205, 204]
+    );
+    for expected in 201..=206 {
+        let Ok(Seen::Ended(record)) = told.try_recv() else {
+            panic!("{expected} is told");
+        };
+        assert_eq!(record.status, expected);
+    }
+}
+
+#[test]
 fn a_smaller_ring_forgets_its_earliest_and_one_of_nothing_keeps_nothing() {
     let journal = journal(3, 3);
     journal.add((1..4).map(|second| ended(second, 200 + second as u16, false)));

@@ -1,8 +1,5 @@
 //! The last configuration that took effect, kept in the data directory.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use weir_config::Loaded;
 
 const FILE: &str = "last-good.json";
+/// Largest file that is read back: a configuration of 16 MiB, escaped.
+const LARGEST: u64 = 128 << 20;
 
 /// A configuration's text and what is needed to load it again. What it refers to (`file:`, `env:`)
 /// is not copied: secrets stay where they are.
@@ -37,53 +36,27 @@ impl LastGood {
     /// Keeps it: whole or not at all, whatever happens meanwhile.
     pub(super) fn save(&self, data: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_vec(self).context("cannot write the last good revision")?;
-        replace(data, FILE, &text).with_context(|| {
-            format!(
-                "cannot keep the last good revision in {}",
-                data.join(FILE).display()
-            )
-        })
+        let path = data.join(FILE);
+        weir_files::replace(&path, &text)
+            .with_context(|| format!("cannot keep the last good revision in {}", path.display()))
     }
 
     /// What was kept; `None` if nothing ever was.
     pub(super) fn load(data: &Path) -> anyhow::Result<Option<Self>> {
         let path = data.join(FILE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()));
-            }
-        };
+        let text = weir_files::read(&path, LARGEST)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let Some(text) = text else { return Ok(None) };
         let kept = serde_json::from_slice(&text)
             .with_context(|| format!("{} is damaged", path.display()))?;
         Ok(Some(kept))
     }
 }
 
-/// Replaces a file so that a reader, or the next start after a power cut, sees the old or the new
-/// content and nothing between. Only the owner may read it.
-pub(super) fn replace(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
-    let temporary = directory.join(format!(".{name}.{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    let written = file
-        .write_all(content)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, directory.join(name)))
-        .and_then(|()| File::open(directory)?.sync_all());
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -2,10 +2,12 @@
 
 mod descriptors;
 mod inherit;
+pub(crate) mod keeping;
 mod last_good;
 mod node;
 pub(crate) mod pid_file;
 mod reload;
+mod signals;
 mod start;
 mod supervise;
 pub(crate) mod traffic_file;
@@ -13,4 +15,4 @@ mod upgrade;
 mod watch;
 
 pub(crate) use node::{Node, Rejection, Reloaded, Revision, Stage};
-pub(crate) use start::{Ready, RunOptions, run};
+pub(crate) use start::{Ready, RunOptions, make_directory, run};

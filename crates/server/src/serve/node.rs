@@ -1,7 +1,7 @@
 //! What runs: the data plane, the revision in effect, and how the last change went.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use weir_discovery::Discoverer;
 use weir_gateway::Gateway;
 
+use super::keeping::Keeping;
 use super::traffic_file::TrafficFile;
 
 /// A configuration that was put into effect.
@@ -70,12 +71,12 @@ pub(crate) struct Node {
     pub(crate) discoverer: Discoverer,
     /// Where shares of splits are kept that were changed while running.
     pub(crate) traffic_file: TrafficFile,
+    /// Who may change what outlives the process.
+    pub(crate) keeping: Keeping,
     /// Reloads, by how they went.
     pub(crate) reloads_applied: AtomicU64,
     pub(crate) reloads_rejected: AtomicU64,
     stage: AtomicU8,
-    /// A successor is starting: it has read what is kept, and would not hear of a change.
-    handing_over: AtomicBool,
     changes: Mutex<Changes>,
     requests: mpsc::Sender<oneshot::Sender<Reloaded>>,
 }
@@ -102,7 +103,7 @@ impl Node {
             reloads_applied: AtomicU64::new(0),
             reloads_rejected: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Starting as u8),
-            handing_over: AtomicBool::new(false),
+            keeping: Keeping::default(),
             changes: Mutex::new(Changes {
                 revision,
                 rejection: None,
@@ -122,16 +123,6 @@ impl Node {
 
     pub(crate) fn enter(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Relaxed);
-    }
-
-    /// Whether what is to outlive the process can be changed here: not while a successor is starting,
-    /// nor when it has taken over.
-    pub(crate) fn takes_changes(&self) -> bool {
-        self.stage() != Stage::Draining && !self.handing_over.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn hand_over(&self, begins: bool) {
-        self.handing_over.store(begins, Ordering::Release);
     }
 
     /// The revision in effect.

@@ -120,6 +120,7 @@ fn warn_of_what_needs_a_restart(node: &Node, loaded: &Loaded) {
         ("workers", running.config.workers != loaded.config.workers),
         ("admin.address", running.config.admin != loaded.config.admin),
         ("data", running.config.data != loaded.config.data),
+        ("records", running.config.records != loaded.config.records),
     ];
     for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use weir_config::{LoadOptions, Loaded};
 use weir_discovery::{Discoverer, Pod};
@@ -17,6 +17,7 @@ use super::descriptors;
 use super::inherit::Inherited;
 use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
+use super::signals::Early;
 use super::supervise::{Supervisor, supervise};
 use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
@@ -24,10 +25,10 @@ use super::watch::Watch;
 use super::{Node, Rejection, Revision};
 use crate::configuration;
 use crate::log::LogHandle;
+use crate::operator;
 use crate::otlp::Exporter;
+use crate::records::{self, Keeper};
 
-/// Environment in which warnings refuse a configuration.
-const PRODUCTION: &str = "production";
 /// Threads for everything but traffic.
 const CONTROL_THREADS: usize = 2;
 
@@ -37,7 +38,7 @@ pub(crate) struct RunOptions {
     pub(crate) config: PathBuf,
     /// Data directory that wins over the file's.
     pub(crate) data: Option<PathBuf>,
-    /// Environment whose overlay is applied; `production` turns on the strict checks.
+    /// Environment whose overlay is applied.
     pub(crate) environment: Option<String>,
     /// Start with the last good revision if the file is broken.
     pub(crate) last_good: bool,
@@ -60,22 +61,30 @@ pub(crate) struct Ready {
 pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let launch = Launch::remember()?;
     let mut inherited = Inherited::from_environment()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("weir-control")
+        .enable_all()
+        .build()
+        .context("cannot start the control runtime")?;
+    let signals = {
+        let _context = runtime.enter();
+        Early::listen()?
+    };
     let load_options = LoadOptions {
         environment: options.environment.clone(),
         data: options.data.clone(),
-        strict: options.strict || options.environment.as_deref() == Some(PRODUCTION),
+        strict: options.strict,
         ..LoadOptions::default()
-    };
-    let Some(started) = load(&options, &load_options)? else {
-        return Ok(ExitCode::FAILURE);
     };
     let Started {
         mut loaded,
         watch,
         rejection,
-    } = started;
+    } = load(&options, &load_options)?;
     let data = loaded.config.data.clone();
     make_directory(&data)?;
+    let operator = operator::load_or_make(&data)?;
     let exporter = Exporter::start()?;
     exporter.commit(Exporter::prepare(&loaded.config)?);
     let log = LogHandle::start(&loaded.config.log, exporter.logs())?;
@@ -89,6 +98,10 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let (discoverer, found) = Discoverer::run(discovery).context("cannot start discovery")?;
     discoverer.fill(&mut loaded.config);
     let config = Arc::new(loaded.config);
+    let keeper = {
+        let _context = runtime.enter();
+        Arc::new(Keeper::new(records::open(&config)?))
+    };
     let (traffic_file, saved) = TrafficFile::open(&data);
     let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), saved)?;
     log.journal()
@@ -123,19 +136,15 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         reloader: Reloader::new(options.config, load_options, data, log, exporter),
         watch,
         launch,
+        keeper,
+        operator,
         admin,
         former: inherited.ready.take(),
         reload_requests,
         found,
         on_ready: options.on_ready,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .thread_name("weir-control")
-        .enable_all()
-        .build()
-        .context("cannot start the control runtime")?;
-    let code = runtime.block_on(supervise(supervisor));
+    let code = runtime.block_on(supervise(supervisor, signals));
     runtime.shutdown_background();
     code
 }
@@ -147,34 +156,29 @@ struct Started {
     rejection: Option<Rejection>,
 }
 
-/// Loads the file, or the last good revision if that was asked for. `None` if neither can be used;
-/// the reasons are on standard error then.
-fn load(options: &RunOptions, load_options: &LoadOptions) -> anyhow::Result<Option<Started>> {
+/// Loads the file, or the last good revision if that was asked for.
+fn load(options: &RunOptions, load_options: &LoadOptions) -> anyhow::Result<Started> {
     let report = match configuration::load(&options.config, load_options) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 eprint(&warning.render(false));
             }
             let watch = Watch::of(&loaded.files);
-            return Ok(Some(Started {
+            return Ok(Started {
                 loaded,
                 watch,
                 rejection: None,
-            }));
+            });
         }
         Err(report) => report,
     };
-    eprint(&report.render(std::io::IsTerminal::is_terminal(&std::io::stderr())));
     if !options.last_good {
-        return Ok(None);
+        return Err(report.into());
     }
+    eprint(&report.render(std::io::IsTerminal::is_terminal(&std::io::stderr())));
     let data = options.data.clone().unwrap_or_else(default_data);
     let Some(kept) = LastGood::load(&data)? else {
-        eprint(&format!(
-            "there is no last good revision in {}\n",
-            data.display()
-        ));
-        return Ok(None);
+        bail!("there is no last good revision in {}", data.display());
     };
     let base = kept.file.parent().unwrap_or(Path::new("")).to_owned();
     let name = format!("{} (last good)", kept.file.display());
@@ -185,16 +189,15 @@ fn load(options: &RunOptions, load_options: &LoadOptions) -> anyhow::Result<Opti
                 kept.file.display()
             ));
             let watch = Watch::of(&report.files);
-            Ok(Some(Started {
+            Ok(Started {
                 loaded,
                 watch,
                 rejection: Some(rejected(&report)),
-            }))
+            })
         }
         Err(second) => {
             eprint("the last good revision cannot be used either:\n");
-            eprint(&second.render(false));
-            Ok(None)
+            Err(second.into())
         }
     }
 }
@@ -211,7 +214,8 @@ fn eprint(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn make_directory(data: &Path) -> anyhow::Result<()> {
+/// The data directory, for nobody else to look into.
+pub(crate) fn make_directory(data: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

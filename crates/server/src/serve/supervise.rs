@@ -9,22 +9,31 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
+use tokio::time::timeout;
 
+use weir_console::{Authenticator, OperatorToken};
 use weir_discovery::Found;
 
 use super::pid_file::PidFile;
 use super::reload::Reloader;
+use super::signals::{Early, Signals};
 use super::traffic_file;
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
 use super::{Node, Ready, Reloaded, Stage};
 use crate::admin;
+use crate::records::Keeper;
 
 /// How long a start waits for the first word of sources of which nothing is known from before.
 const DISCOVERY: Duration = Duration::from_secs(5);
+
+/// How long a successor's start waits for changes that are being written.
+const CHANGES: Duration = Duration::from_secs(5);
+
+/// How long an engine may take to hear that it is not needed any more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Everything that the control loop holds.
 pub(super) struct Supervisor {
@@ -32,6 +41,8 @@ pub(super) struct Supervisor {
     pub(super) reloader: Reloader,
     pub(super) watch: Watch,
     pub(super) launch: Launch,
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) operator: OperatorToken,
     pub(super) admin: TcpListener,
     /// A former process that waits to hear that this one serves.
     pub(super) former: Option<UnixDatagram>,
@@ -49,7 +60,10 @@ enum End {
 }
 
 /// Serves until a signal or a successor ends it.
-pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<ExitCode> {
+pub(super) async fn supervise(
+    mut supervisor: Supervisor,
+    early: Early,
+) -> anyhow::Result<ExitCode> {
     let node = Arc::clone(&supervisor.node);
     let admin = supervisor
         .admin
@@ -66,23 +80,39 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
         otlp: supervisor.reloader.exporter.counters(),
         journal: supervisor.reloader.log.journal(),
     };
-    let serving = admin::serve(admin, Arc::clone(&node), telemetry, async move {
+    let keeper = Arc::clone(&supervisor.keeper);
+    let shared = admin::Shared {
+        node: Arc::clone(&node),
+        telemetry,
+        keeper: Arc::clone(&keeper),
+        authenticator: Authenticator::new(&supervisor.operator),
+    };
+    let serving = admin::serve(admin, shared, async move {
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;
     });
     let mut tasks = JoinSet::new();
-    tasks.spawn(serving);
+    tasks.spawn(async move { keeper.keep().await });
+    // A successor answers on the admin socket, which both have, when it has taken over: a change that it
+    // made before would be lost if it were given up.
+    let taking_over = match supervisor.former.take() {
+        Some(former) => Some((former, serving)),
+        None => {
+            tasks.spawn(serving);
+            None
+        }
+    };
 
-    // Before anybody is told this process' number: a signal without a listener would end it.
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(early)?;
     let (_, nothing) = mpsc::unbounded_channel();
     let mut found = std::mem::replace(&mut supervisor.found, nothing);
     begin(&node, &mut found).await;
     tasks.spawn(follow(Arc::clone(&node), found));
-    let pid_file = PidFile::write(&supervisor.reloader.data)?;
+    let pid_file = PidFile::write(&supervisor.reloader.data, address)?;
     node.enter(Stage::Ready);
     tasks.spawn(traffic_file::keep(Arc::clone(&node)));
-    if let Some(former) = supervisor.former.take() {
+    if let Some((former, serving)) = taking_over {
         upgrade::announce(&former)?;
+        tasks.spawn(serving);
     }
     notify(&[NotifyState::Ready]);
     let ready = Ready {
@@ -107,13 +137,14 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
             // Its answers, not ours, are what `/readyz` and `weir reload` should see.
             let _ = stop_admin.send(true);
             // What is known and who is registered is the successor's to keep from now on.
-            node.discoverer.stop();
+            block_in_place(|| node.discoverer.stop());
             notify(&[NotifyState::MainPid(id)]);
         }
     }
     let handed_over = matches!(end, End::Successor(_));
     drain(&mut supervisor, handed_over, &mut signals).await;
     let _ = stop_admin.send(true);
+    block_in_place(|| node.discoverer.stop());
     drop(pid_file);
     // Their last records are in the rings then.
     block_in_place(|| node.gateway.join());
@@ -121,7 +152,9 @@ pub(super) async fn supervise(mut supervisor: Supervisor) -> anyhow::Result<Exit
     // The last lines of the log may be for the receiver.
     block_in_place(|| supervisor.reloader.exporter.finish());
     // Admin connections that are still open end with the process.
-    tasks.abort_all();
+    tasks.shutdown().await;
+    // Who does not answer is not waited for: nothing is under way any more.
+    let _ = timeout(LAST_WORDS, supervisor.keeper.records().close()).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -151,28 +184,6 @@ fn take_up(node: &Node, Found { upstream, targets }: Found) {
     block_in_place(|| node.gateway.discovered(&upstream, targets));
 }
 
-/// The signals that the control loop answers.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    reopen: Signal,
-    replace: Signal,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen to signals");
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: listen(SignalKind::hangup())?,
-            reopen: listen(SignalKind::user_defined1())?,
-            replace: listen(SignalKind::user_defined2())?,
-        })
-    }
-}
-
 async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
     loop {
         tokio::select! {
@@ -187,8 +198,14 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
             }
             _ = signals.replace.recv() => {
                 let gateway = &supervisor.node.gateway;
+                let keeping = &supervisor.node.keeping;
+                if timeout(CHANGES, keeping.suspend()).await.is_err() {
+                    tracing::error!(
+                        "upgrade failed, this process goes on: a change is still being written"
+                    );
+                    continue;
+                }
                 tracing::info!("starting a successor");
-                supervisor.node.hand_over(true);
                 let Signals { terminate, interrupt, .. } = signals;
                 let told_to_end = async {
                     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -201,7 +218,7 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
                     }
                     Ok(None) => return End::Signal,
                     Err(error) => {
-                        supervisor.node.hand_over(false);
+                        supervisor.node.keeping.resume().await;
                         traffic_file::save(&supervisor.node);
                         tracing::error!("upgrade failed, this process goes on: {error:#}");
                     }

@@ -1,8 +1,6 @@
 //! Shares of splits that were changed while running, kept in the data directory, so that a restart or
 //! an upgrade changes nothing about them.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use tokio::task::block_in_place;
 use weir_gateway::traffic::{SavedSplit, Traffic};
 
-use super::last_good::replace;
 use super::{Node, Stage};
 
 const FILE: &str = "traffic.json";
+/// Largest file that is read back.
+const LARGEST: u64 = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Content {
@@ -61,7 +60,7 @@ impl TrafficFile {
             return Ok(());
         }
         let path = self.directory.join(FILE);
-        replace(&self.directory, FILE, &text)
+        weir_files::replace(&path, &text)
             .with_context(|| format!("cannot keep the shares of splits in {}", path.display()))?;
         *known = Some(text);
         Ok(())
@@ -73,13 +72,9 @@ fn empty() -> Vec<u8> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<(Vec<u8>, Vec<SavedSplit>)>> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", path.display()));
-        }
-    };
+    let text = weir_files::read(path, LARGEST)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let Some(text) = text else { return Ok(None) };
     let content: Content =
         serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?;
     Ok(Some((text, content.splits)))
@@ -94,10 +89,10 @@ pub(super) async fn keep(node: Arc<Node>) {
         if node.stage() == Stage::Draining {
             return;
         }
-        if !node.takes_changes() {
-            // The successor has read the file.
+        // A successor that is starting has read the file.
+        let Some(_permit) = node.keeping.permit().await else {
             continue;
-        }
+        };
         save(&node);
     }
 }
@@ -112,6 +107,8 @@ pub(super) fn save(node: &Node) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -80,6 +80,8 @@ pub enum Behaviour {
     RefusedStream,
     /// `stream-error`: `RST_STREAM` with `INTERNAL_ERROR`.
     StreamError,
+    /// `freeze`: from then on the connection is as dead as if the host had lost its power.
+    Freeze,
 }
 
 /// An answer: `answer=503,body=1024,delay=50,retry-after=3153600000`.
@@ -147,6 +149,7 @@ pub fn all() -> Vec<(&'static str, Behaviour)> {
         ("goaway-close", Behaviour::GoawayClose),
         ("refused-stream", Behaviour::RefusedStream),
         ("stream-error", Behaviour::StreamError),
+        ("freeze", Behaviour::Freeze),
     ]
 }
 

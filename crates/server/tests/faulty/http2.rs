@@ -10,7 +10,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::task::JoinSet;
 
 use super::connection::Line;
@@ -98,6 +98,13 @@ pub(super) async fn serve(line: Line, state: &Arc<State>) -> io::Result<()> {
                     }
                     tokio::time::sleep(*pause).await;
                 }
+            }
+            Behaviour::Freeze => {
+                // Read past the library, which would answer.
+                let mut scrap = [0; 4096];
+                while matches!(tap.read(&mut scrap).await, Ok(count) if count > 0) {}
+                state.client_left();
+                return Ok(());
             }
             Behaviour::EndlessHead | Behaviour::EndlessInterims => {
                 flood(&mut tap, &behaviour, id).await;

@@ -132,7 +132,7 @@ fn a_target_that_takes_its_time_is_not_held_against_the_client() {
             .unwrap();
         stream
     });
-    let weir = weir(address, "10MiB");
+    let weir = weir(address, "4MiB");
     let start = Instant::now();
     let mut stream = connect(weir.address);
     let head = format!(

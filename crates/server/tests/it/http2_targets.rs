@@ -11,7 +11,7 @@ use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use tokio::net::TcpListener;
 
-use crate::harness::{PATIENCE, Weir, Wire, wait_until};
+use crate::harness::{PATIENCE, Upstream, Weir, Wire, wait_until};
 
 /// A target whose answers are scripted frame by frame.
 struct Target {
@@ -62,13 +62,16 @@ impl Target {
     }
 
     fn weir(&self) -> Weir {
-        Weir::start(&format!(
-            "workers: 1\nupstreams:\n  up:\n    targets: [\"{}\"]\n    http2: true\n    \
-             timeouts: {{ first_byte: 1s }}\n    retry: {{ attempts: 0 }}\n\
-             routes: [{{ name: all, match: {{ path: /* }}, upstream: up }}]\n",
-            self.address
-        ))
+        weir(self.address, "{}")
     }
+}
+
+fn weir(target: SocketAddr, pool: &str) -> Weir {
+    Weir::start(&format!(
+        "workers: 1\nupstreams:\n  up:\n    targets: [\"{target}\"]\n    http2: true\n    \
+         pool: {pool}\n    timeouts: {{ first_byte: 1s }}\n    retry: {{ attempts: 0 }}\n\
+         routes: [{{ name: all, match: {{ path: /* }}, upstream: up }}]\n"
+    ))
 }
 
 /// Ends with the head, and states no length.
@@ -181,4 +184,83 @@ fn a_connection_that_answers_others_is_used_again() {
     assert_eq!(slow.response("GET").status(), 504);
     ask_quickly();
     assert_eq!(target.connections.load(Ordering::Relaxed), 1);
+}
+
+/// Begins a body, and is dead from then on.
+const BEGUN: &[u8] = b"\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x05\0\0\0\0\0\x01hello";
+
+/// A server of frames alone (RFC 9113 §4.1): answers SETTINGS, sends this after a request, and answers a
+/// PING if it may. Counts the PINGs.
+fn frames(after_head: &'static [u8], answers: bool) -> (Upstream, Arc<AtomicUsize>) {
+    let pings = Arc::<AtomicUsize>::default();
+    let counter = Arc::clone(&pings);
+    let upstream = Upstream::new(move |mut wire| {
+        wire.stream.set_read_timeout(None).unwrap();
+        wire.take(24);
+        wire.send(b"\0\0\0\x04\0\0\0\0\0");
+        loop {
+            let head = wire.take(9);
+            let &[_, high, low, kind, flags, ..] = &head[..] else {
+                return;
+            };
+            let payload = wire.take(usize::from(high) << 8 | usize::from(low));
+            match (kind, flags & 1) {
+                (1, _) => wire.send(after_head),
+                (4, 0) => wire.send(b"\0\0\0\x04\x01\0\0\0\0"),
+                (6, 0) => {
+                    counter.fetch_add(1, Ordering::AcqRel);
+                    if answers {
+                        wire.send([&b"\0\0\x08\x06\x01\0\0\0\0"[..], &payload].concat());
+                    }
+                }
+                _ => {}
+            }
+        }
+    });
+    (upstream, pings)
+}
+
+const PINGS: &str = "{ ping_interval: 100ms, ping_timeout: 300ms }";
+
+#[test]
+fn a_body_ends_soon_after_its_target_died() {
+    let (target, pings) = frames(BEGUN, false);
+    let weir = weir(target.address, PINGS);
+    let mut wire = Wire::connect(weir.http());
+    wire.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let begun = std::time::Instant::now();
+    // `idle` would wait for a minute.
+    let text = String::from_utf8(wire.rest()).unwrap();
+    assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
+    assert!(
+        text.starts_with("HTTP/1.1 200") && text.ends_with("5\r\nhello\r\n"),
+        "{text}"
+    );
+    assert_eq!(pings.load(Ordering::Acquire), 1);
+    wait_until("the log says why", || {
+        weir.log().contains("\"weir.cause\":\"PING not answered\"")
+    });
+}
+
+/// A target that is only slow is asked ever less often; servers of gRPC take more for abuse.
+#[test]
+fn a_target_that_answers_pings_may_be_silent_and_is_left_alone() {
+    let (target, pings) = frames(b"", true);
+    let weir = weir(target.address, PINGS);
+    let mut wire = Wire::connect(weir.http());
+    wire.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    // That took a second, ten times as long as the interval.
+    wire.response("GET").assert_problem(504, "upstream_timeout");
+    let pings = pings.load(Ordering::Acquire);
+    assert!((1..=2).contains(&pings), "{pings}");
+}
+
+#[test]
+fn nobody_is_asked_without_need() {
+    let (target, pings) = frames(b"", false);
+    let weir = weir(target.address, "{ ping_interval: false }");
+    let mut wire = Wire::connect(weir.http());
+    wire.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    wire.response("GET").assert_problem(504, "upstream_timeout");
+    assert_eq!(pings.load(Ordering::Acquire), 0, "it is turned off");
 }

@@ -100,6 +100,57 @@ fn a_broken_file_leaves_the_running_revision_and_says_why() {
 }
 
 #[test]
+fn the_command_shows_a_refusal_as_check_does() {
+    let one = named("one");
+    let weir = Weir::to(one.address);
+    weir.write_config("upstream:\n  up: { target: [] }\nroutes: [{ nme: all }]\n");
+    let checked = weir.run("check", &[]);
+    assert!(checked.stderr.contains("^^^^"), "{}", checked.stderr);
+    let ran = weir.run("reload", &[]);
+    assert_eq!(ran.code, Some(1));
+    let refused = "refused: what runs stays in effect\n";
+    assert_eq!(ran.stderr, format!("{}{refused}", checked.stderr));
+    // For programs it is the admin listener's answer.
+    let ran = weir.run("reload", &["--json"]);
+    let problem: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(problem["reason"], "configuration_rejected");
+}
+
+#[test]
+fn commands_find_the_running_process_after_its_admin_address_was_changed_in_the_file() {
+    let one = named("one");
+    let weir = Weir::to(one.address);
+    let changed = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let config = |rest: &str| {
+        format!(
+            "admin: {{ address: \"{changed}\" }}\n{}{rest}",
+            forward(one.address)
+        )
+    };
+    weir.write_config(&config("drain_timeout: 3s\n"));
+    // What takes effect does not change where the process listens.
+    for word in ["revision", "nothing changed"] {
+        let ran = weir.run("reload", &[]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(ran.stdout.contains(word), "{}", ran.stdout);
+        let noted = format!(
+            "the admin address of the configuration is {changed}; the running Weir still listens at {}\n",
+            weir.setup().admin
+        );
+        assert_eq!(ran.stderr, noted);
+    }
+    assert_eq!(weir.run("upstreams", &[]).code, Some(0));
+    // Also where the file cannot be read as a whole.
+    weir.write_config(&config("nothing: useful\n"));
+    let ran = weir.run("reload", &[]);
+    assert!(
+        ran.stderr.contains("unknown key `nothing`"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn a_change_that_cannot_be_run_changes_nothing_at_all() {
     let (one, two) = (named("one"), named("two"));
     let weir = Weir::to(one.address);

@@ -44,6 +44,34 @@ fn onlookers(weir: &Weir) -> f64 {
 }
 
 #[test]
+fn requests_are_shown_while_the_logs_output_takes_nothing() {
+    let upstream = statuses();
+    let setup = tempfile::tempdir().unwrap();
+    let pipe = setup.path().join("log");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let path = pipe.clone();
+    // Opened, so that Weir can open it, and never read.
+    let reader = std::thread::spawn(move || std::fs::File::open(path).unwrap());
+    let config =
+        forward(upstream.address) + &format!("log: {{ output: 'file:{}' }}\n", pipe.display());
+    let mut weir = Weir::start(&config);
+    let reader = reader.join().unwrap();
+    // A pipe holds 64 KiB, which are some 150 lines.
+    let mut wire = Wire::connect(weir.http());
+    for _ in 0..1_000 {
+        wire.send("GET /items/200 HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(wire.response("GET").status(), 200);
+    }
+    weir.get("/items/503");
+    wait_kept(&weir, "?status=503", 1);
+    weir.signal(rustix::process::Signal::TERM);
+    drop(wire);
+    assert_eq!(weir.wait_exit().code(), Some(0));
+    drop(reader);
+}
+
+#[test]
 fn each_request_is_shown_as_its_log_line_has_it() {
     let upstream = statuses();
     let config = forward(upstream.address) + "log: { query: true }\n";
@@ -301,10 +329,11 @@ fn as_many_look_on_as_may() {
     let upstream = statuses();
     let weir = Weir::start(&forward(upstream.address));
     let admin = weir.setup().admin;
+    let operator = weir.setup().operator();
     let ask = || {
         let mut wire = Wire::connect(admin);
         wire.send(format!(
-            "GET /v1/requests?follow HTTP/1.1\r\nHost: {admin}\r\n\r\n"
+            "GET /v1/requests?follow HTTP/1.1\r\nHost: {admin}\r\n{operator}\r\n"
         ));
         wire
     };

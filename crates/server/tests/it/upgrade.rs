@@ -1,8 +1,12 @@
 //! A new binary takes over, and a service manager hands sockets over.
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use crate::harness::{
@@ -157,6 +161,60 @@ fn a_signal_right_after_the_start_is_not_lost_on_the_process() {
     }
 }
 
+/// Whether a process has handlers for these signals; `SigCgt` in proc_pid_status(5).
+fn takes(id: u32, signals: &[Signal]) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mask = mask.unwrap_or_default();
+    signals
+        .iter()
+        .all(|signal| mask >> (signal.as_raw() - 1) & 1 == 1)
+}
+
+#[test]
+fn signals_that_come_before_the_process_serves_are_answered_once_it_does() {
+    const SIGNALS: [Signal; 3] = [Signal::HUP, Signal::USR1, Signal::USR2];
+    let upstream = server();
+    let setup = Setup::new();
+    let pipe = setup.path("configuration");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    // The process waits for its configuration for as long as the test likes.
+    let script = "exec \"$1\" run -c /dev/stdin < \"$0\"";
+    let weir = setup.launcher(&["sh", "-c", script, pipe.to_str().unwrap()]);
+    let mut weir = weir.launch();
+    let mut writer = std::fs::File::options().write(true).open(&pipe).unwrap();
+    wait_until("the process takes signals", || takes(weir.id(), &SIGNALS));
+    for signal in SIGNALS {
+        weir.signal(signal);
+    }
+    let config = weir.setup().complete(&forward(upstream.address));
+    writer.write_all(config.as_bytes()).unwrap();
+    drop(writer);
+    weir.wait_ready();
+    // The reload and the successor read the pipe once more: nothing comes out of it.
+    wait_until("both changes were tried", || {
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
+        let mut pipe_options = std::fs::File::options();
+        let _ = pipe_options
+            .write(true)
+            .custom_flags(nonblocking)
+            .open(&pipe);
+        let log = weir.log();
+        log.contains("configuration refused") && log.contains("upgrade failed")
+    });
+    assert_eq!(weir.get("/").text(), "fine");
+    assert!(weir.ended().is_none());
+}
+
 #[test]
 fn a_socket_of_the_service_manager_is_served() {
     let upstream = server();
@@ -178,6 +236,8 @@ fn a_socket_of_the_service_manager_is_served() {
     for _ in 0..20 {
         assert_eq!(weir.get("/").text(), "fine");
     }
+    // An open connection would hold the old process for half of its drain timeout.
+    drop(first);
     // Sockets that were handed over once are handed on.
     wait_until("the process says who it is", || weir.serving_id().is_some());
     let before = weir.serving_id().unwrap();

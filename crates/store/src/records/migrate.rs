@@ -70,6 +70,16 @@ pub struct SchemaState {
     pub pending: Vec<&'static str>,
 }
 
+impl SchemaState {
+    /// Of a database that is not there yet.
+    pub fn of_nothing() -> Self {
+        Self {
+            applied: 0,
+            pending: MIGRATIONS.iter().map(|step| step.name).collect(),
+        }
+    }
+}
+
 /// What [`Records::migrate`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrated {

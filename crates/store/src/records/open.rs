@@ -33,6 +33,13 @@ pub enum Address {
 )]
 pub struct BadAddress;
 
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {}", path.display())]
+struct CannotOpen {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
 /// How records are opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -90,7 +97,12 @@ impl Records {
                     .truncate(false)
                     .mode(0o600)
                     .open(path)
-                    .map_err(|error| Error::Unavailable(Box::new(error)))?;
+                    .map_err(|source| {
+                        Error::Unavailable(Box::new(CannotOpen {
+                            path: path.clone(),
+                            source,
+                        }))
+                    })?;
                 let connection = SqliteConnectOptions::new()
                     .filename(path)
                     .journal_mode(SqliteJournalMode::Wal)

@@ -51,6 +51,24 @@ impl Scope {
     }
 }
 
+impl std::str::FromStr for Scope {
+    type Err = NotAScope;
+
+    fn from_str(text: &str) -> std::result::Result<Self, NotAScope> {
+        match text {
+            "platform" => Ok(Self::Platform),
+            text => text.parse().map(Self::Tenant).map_err(|_| NotAScope),
+        }
+    }
+}
+
+/// Text that names no scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a scope is `platform` or the identifier of an organization, such as org_01kc2q8r5nf0hb6x2v9w4t7zde"
+)]
+pub struct NotAScope;
+
 /// Queries that all see the same state.
 pub struct Read {
     transaction: OnEngine,

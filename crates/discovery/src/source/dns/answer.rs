@@ -60,7 +60,11 @@ pub(super) fn services_in_use(records: Vec<(u16, Service)>) -> Vec<Service> {
 /// just that name and family stands.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
+    /// Empty where a name has none.
     known: HashMap<(String, Family), Vec<IpAddr>>,
+    /// What an earlier process knew. It stands for names and families that nobody has told of since;
+    /// none is left after a round in which every question was answered.
+    former: Vec<Target>,
     round: Round,
 }
 
@@ -92,6 +96,13 @@ pub(super) struct Gathered {
 const AGAIN: Duration = Duration::from_secs(5);
 
 impl Memory {
+    pub(super) fn with(former: Vec<Target>) -> Self {
+        Self {
+            former,
+            ..Self::default()
+        }
+    }
+
     /// Forgets what a round that was given up had begun.
     pub(super) fn begin(&mut self) {
         self.round = Round::default();
@@ -112,7 +123,7 @@ impl Memory {
             }
             Addresses::None => {
                 self.round.answers += 1;
-                self.known.remove(&key);
+                self.known.insert(key, Vec::new());
             }
             Addresses::Failed(error) => self.round.failures.push(error),
         }
@@ -127,20 +138,24 @@ impl Memory {
         for service in services {
             let mut count = 0;
             for family in [Family::V4, Family::V6] {
-                let known = self.known.get(&(service.name.clone(), family));
-                for address in known.into_iter().flatten() {
-                    count += 1;
-                    answer.targets.push(Target {
-                        host: address.to_string(),
-                        port: service.port,
-                        weight: service.weight,
-                        zone: None,
-                    });
-                }
+                let known = match self.known.get(&(service.name.clone(), family)) {
+                    Some(known) => known.clone(),
+                    None => self.former(service, family),
+                };
+                count += known.len();
+                answer.targets.extend(known.iter().map(|address| Target {
+                    host: address.to_string(),
+                    port: service.port,
+                    weight: service.weight,
+                    zone: None,
+                }));
             }
             if count == 0 {
                 answer.left_out.unresolved += 1;
             }
+        }
+        if round.failures.is_empty() {
+            self.former = Vec::new();
         }
         let mut failures = round.failures.into_iter();
         if let Some(first) = failures.next() {
@@ -166,9 +181,25 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// What an earlier process knew of a service. Which of several names with one port an address was
+    /// of is not known: too many are kept for a while rather than too few.
+    fn former(&self, service: &Service, family: Family) -> Vec<IpAddr> {
+        let addresses = self
+            .former
+            .iter()
+            .filter(|target| target.port == service.port)
+            .filter_map(|target| target.host.parse().ok());
+        addresses
+            .filter(|address: &IpAddr| address.is_ipv4() == (family == Family::V4))
+            .collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accept::tests::target;
 
     fn service(name: &str, weight: u32) -> Service {
         Service {
@@ -255,6 +286,38 @@ mod tests {
         memory.note("a", Family::V6, Addresses::None);
         let error = memory.gather(&[service("a", 1)]).unwrap_err();
         assert_eq!(error, "no A or AAAA records");
+    }
+
+    #[test]
+    fn what_an_earlier_process_knew_stands_for_what_nobody_tells() {
+        let former = ["10.0.0.1", "10.0.0.2", "fd00::1"].map(|host| target(host, 80));
+        let others = [target("10.0.0.3", 81), target("a.example", 80)];
+        let former = [former.as_slice(), &others].concat();
+        let mut memory = Memory::with(former);
+        let services = [service("a", 1)];
+        memory.note("a", Family::V4, Addresses::Failed("cut off".into()));
+        memory.note("a", Family::V6, some(&["fd00::9"], 60));
+        let gathered = memory.gather(&services).unwrap();
+        assert_eq!(hosts(&gathered), ["10.0.0.1", "10.0.0.2", "fd00::9"]);
+        assert_eq!(gathered.ttl, AGAIN, "it is asked again soon");
+        // As soon as somebody tells, that holds, and holds from then on.
+        memory.note("a", Family::V4, some(&["10.0.0.2"], 60));
+        memory.note("a", Family::V6, Addresses::Failed("cut off".into()));
+        let gathered = memory.gather(&services).unwrap();
+        assert_eq!(hosts(&gathered), ["10.0.0.2", "fd00::9"]);
+        memory.note("a", Family::V4, Addresses::None);
+        memory.note("a", Family::V6, Addresses::Failed("cut off".into()));
+        assert_eq!(hosts(&memory.gather(&services).unwrap()), ["fd00::9"]);
+        // A round without a failure ends it, for names that come later, too.
+        memory.note("a", Family::V4, Addresses::None);
+        memory.note("a", Family::V6, some(&["fd00::9"], 60));
+        memory.gather(&services).unwrap();
+        let services = [service("a", 1), service("b", 1)];
+        memory.note("b", Family::V4, Addresses::Failed("cut off".into()));
+        memory.note("b", Family::V6, Addresses::None);
+        memory.note("a", Family::V4, Addresses::None);
+        memory.note("a", Family::V6, some(&["fd00::9"], 60));
+        assert_eq!(hosts(&memory.gather(&services).unwrap()), ["fd00::9"]);
     }
 
     #[test]

@@ -7,7 +7,6 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 use weir_config::model::KubernetesSource;
 
-use crate::atomic;
 use crate::http::{self as client, Answer, Endpoint, HttpError, Trust, encode};
 
 /// Largest token or bundle.
@@ -114,7 +113,7 @@ fn api(source: &KubernetesSource, pod: &Pod) -> Result<String, String> {
 fn text(path: &Path) -> Result<Option<String>, String> {
     let unreadable =
         |error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", path.display());
-    let Some(content) = atomic::read(path, LARGEST).map_err(|error| unreadable(&error))? else {
+    let Some(content) = weir_files::read(path, LARGEST).map_err(|error| unreadable(&error))? else {
         return Ok(None);
     };
     let content = String::from_utf8(content).map_err(|_| unreadable(&"it is not UTF-8"))?;

@@ -1,8 +1,14 @@
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 use super::*;
 
 fn table(directory: &Path, networks: &[&str], most_targets: usize) -> Table {
+    let writer = Writer::new("weir-files", |_, _| {});
+    table_with(writer, directory, networks, most_targets)
+}
+
+fn table_with(writer: Writer, directory: &Path, networks: &[&str], most_targets: usize) -> Table {
     let bounds = Bounds {
         networks: networks.iter().map(|text| text.parse().unwrap()).collect(),
         most_targets,
@@ -10,6 +16,7 @@ fn table(directory: &Path, networks: &[&str], most_targets: usize) -> Table {
     let token = Some(Secret::new("canary-7f3a".to_owned()));
     Table::open(
         Table::path(directory, "catalog"),
+        writer,
         Duration::from_secs(30),
         token,
         bounds,
@@ -76,6 +83,39 @@ fn the_last_one_to_take_its_leave_is_believed() {
 }
 
 #[test]
+fn the_last_ones_can_be_taken_out_after_they_expired() {
+    let directory = tempfile::tempdir().unwrap();
+    let table = table(directory.path(), &[], 10);
+    let start = Instant::now();
+    let later = start + Duration::from_secs(31);
+    table.register("a", &at("10.0.0.1:80"), start).unwrap();
+    table.register("b", &at("10.0.0.2:80"), start).unwrap();
+    let left = table.sweep(later);
+    assert_eq!((left.targets.len(), left.expired.len()), (0, 2));
+    assert_eq!(ids(&table, later), ["a", "b"]);
+    assert_eq!(table.list(later)[0].expires_in, Duration::ZERO);
+    assert!(matches!(
+        table.renew("a", later),
+        Err(RegistrationError::NotRegistered)
+    ));
+    table.deregister("a").unwrap();
+    let left = table.sweep(later);
+    assert_eq!((left.expired.len(), left.emptied), (1, false));
+    table.deregister("b").unwrap();
+    assert!(table.sweep(later).emptied);
+    assert!(matches!(
+        table.deregister("b"),
+        Err(RegistrationError::NotRegistered)
+    ));
+    // Where others are, what has expired is gone.
+    table.register("a", &at("10.0.0.1:80"), start).unwrap();
+    table.sweep(later);
+    table.register("c", &at("10.0.0.3:80"), later).unwrap();
+    table.sweep(later);
+    assert_eq!(ids(&table, later), ["c"]);
+}
+
+#[test]
 fn registrations_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let first = table(directory.path(), &[], 10);
@@ -106,6 +146,50 @@ fn what_cannot_be_kept_is_not_registered() {
     let outcome = table.register("a", &at("10.0.0.1:80"), now);
     assert!(matches!(outcome, Err(RegistrationError::Storage(_))));
     assert_eq!(ids(&table, now), [""; 0]);
+}
+
+#[test]
+fn a_slow_disk_holds_up_nobody_but_whoever_waits_for_it() {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let directory = tempfile::tempdir().unwrap();
+    // The disk stands still while the writer tells of a file that it cannot write.
+    let blocked = directory.path().join("blocked");
+    std::fs::create_dir_all(blocked.join("full")).unwrap();
+    let (told, heard) = channel();
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let writer = Writer::new("weir-files", move |_, _: &std::io::Error| {
+        told.send(()).unwrap();
+        let _ = released.lock().unwrap().recv();
+    });
+    let table = table_with(writer.clone(), directory.path(), &[], 10);
+    let table = Arc::new(table);
+    let now = Instant::now();
+    table.register("a", &at("10.0.0.1:80"), now).unwrap();
+    drop(writer.replace(&blocked, Vec::new()));
+    heard.recv_timeout(PATIENCE).unwrap();
+    let (registered, done) = channel();
+    let waiting = Arc::clone(&table);
+    std::thread::spawn(move || {
+        waiting.register("b", &at("10.0.0.2:80"), now).unwrap();
+        registered.send(()).unwrap();
+    });
+    // As soon as the disk has been asked, the others go on: to end leases, too.
+    while table.list(now).len() < 2 {
+        std::thread::yield_now();
+    }
+    table.renew("a", now).unwrap();
+    assert!(!table.register("a", &at("10.0.0.1:80"), now).unwrap().0);
+    let later = now + Duration::from_secs(31);
+    assert_eq!(table.sweep(later).targets, []);
+    assert!(
+        done.try_recv().is_err(),
+        "it was confirmed before it was kept"
+    );
+    release.send(()).unwrap();
+    done.recv_timeout(PATIENCE).unwrap();
+    assert!(writer.flush(PATIENCE));
+    assert!(load(&Table::path(directory.path(), "catalog")).is_empty());
 }
 
 #[test]

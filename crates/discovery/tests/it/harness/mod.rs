@@ -2,6 +2,7 @@
 
 mod api;
 mod dnsmasq;
+mod relay;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use weir_discovery::{Discoverer, Found, Lost, Options, Pod, Status};
 
 pub use api::{Api, Asked, Reply};
 pub use dnsmasq::Dnsmasq;
+pub use relay::{AAAA, Relay};
 
 /// Longest wait for anything that should happen soon.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -342,3 +342,36 @@ fn what_a_server_has_said_in_a_failure_is_cut() {
     let long = io::Error::other("x".repeat(100_000));
     assert_eq!(text(&long).len(), MOST_TEXT);
 }
+
+/// An address whose system answers nothing: the listener's queue is full.
+async fn swallowing() -> (SocketAddr, impl Sized) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    // A second call sets the queue's length anew.
+    let shortened = socket2::SockRef::from(&listener).listen(0);
+    shortened.expect("a queue");
+    let address = listener.local_addr().expect("an address");
+    let mut fillers = Vec::new();
+    let room = Duration::from_millis(150);
+    while let Ok(Ok(filler)) = tokio::time::timeout(room, TcpStream::connect(address)).await {
+        fillers.push(filler);
+    }
+    (address, (listener, fillers))
+}
+
+#[test]
+fn an_address_that_swallows_everything_does_not_hide_the_next_one() {
+    local(async {
+        let (dead, _held) = swallowing().await;
+        let live = sending(HEALTHY, b"").await;
+        let target = target(None, UpstreamHttp2::Never, live);
+        let check = check("/");
+        for addresses in [[dead, live], [live, dead]] {
+            let asked = ask(&target, &check, &addresses);
+            let answer = tokio::time::timeout(check.timeout, asked).await;
+            assert_eq!(answer, Ok(Ok(())));
+        }
+        let only = [dead];
+        let asked = ask(&target, &check, &only);
+        assert!(tokio::time::timeout(check.timeout, asked).await.is_err());
+    });
+}

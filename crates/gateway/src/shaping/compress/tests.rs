@@ -167,13 +167,20 @@ fn a_client_that_refuses_identity_gets_small_and_odd_things_compressed() {
 #[test]
 fn a_304_has_the_tag_that_the_client_knows() {
     let mut asked = Asked::default();
-    let mut plain = fields(&[("etag", "\"x\"")]);
-    not_modified(&asked, &mut plain);
+    let mut same = ResponseHead {
+        status: StatusCode::NOT_MODIFIED,
+        content_length: Some(5_000),
+        fields: fields(&[("etag", "\"x\"")]),
+    };
+    not_modified(&asked, &mut same);
     assert_eq!(
-        plain,
+        same.fields,
         fields(&[("etag", "\"x\""), ("vary", "Accept-Encoding")])
     );
+    assert_eq!(same.content_length, Some(5_000));
     asked.revalidates = Some(Coding::Zstd);
-    not_modified(&asked, &mut plain);
-    assert_eq!(plain.get(&ETAG).unwrap(), "W/\"x--zstd\"");
+    asked.accepted.coding = Some((Coding::Zstd, 3));
+    not_modified(&asked, &mut same);
+    assert_eq!(same.fields.get(&ETAG).unwrap(), "W/\"x--zstd\"");
+    assert_eq!(same.content_length, None);
 }

@@ -1,27 +1,22 @@
-use std::time::Duration;
+use std::path::Path;
+
+use weir_config::LoadOptions;
+use weir_config::model::PolicyKind;
 
 use super::*;
 
-fn these(origins: &[Origin]) -> Cors {
-    Cors::compile(&model::Cors {
-        origins: model::Origins::These(origins.to_vec()),
-        methods: vec![Method::GET, Method::PUT],
-        headers: CorsHeaders::These(vec![HeaderName::from_static("content-type")]),
-        expose: vec![HeaderName::from_static("x-total")],
-        credentials: true,
-        max_age: Duration::from_secs(600),
-        private_network: false,
-    })
-}
-
+/// A policy as a configuration writes it.
 fn cors() -> Cors {
-    these(&[
-        Origin::Exact("https://app.test".into()),
-        Origin::Subdomains {
-            scheme: "https://".into(),
-            domain: ".example.com".into(),
-        },
-    ])
+    let text = "listeners: [{address: '127.0.0.1:0'}]\npolicies:\n  shop:\n    cors:\n      \
+                origins: [https://app.test, https://*.example.com]\n      methods: [GET, PUT]\n      \
+                expose: [x-total]\n      credentials: true\n";
+    let options = LoadOptions::default();
+    let loaded = weir_config::load_text(text, "weir.yaml", Path::new(""), &options);
+    let config = loaded.expect("a configuration").config;
+    let PolicyKind::Cors(model) = &config.policies[0].kind else {
+        panic!("{:?}", config.policies);
+    };
+    Cors::compile(model)
 }
 
 fn fields(pairs: &[(&'static str, &str)]) -> Fields {

@@ -1,11 +1,13 @@
-use weir_config::model::GuardAction;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use weir_config::model::{GuardAction, Share};
 
 use super::*;
 use crate::traffic::state::Millis;
 
 const NOW: Millis = 1_700_000_000_000;
 const GUARD: Guard = Guard {
-    error_rate_percent: Some(5),
+    error_rate: Share::of_millionths(50_000),
     latency: None,
     window: Duration::from_secs(10),
     minimum_requests: 20,
@@ -50,6 +52,31 @@ fn workers_see_a_change_at_once() {
     let unknown = running.change(&Change::Switch("red".into()), begin, NOW);
     assert_eq!(unknown, Err(ChangeError::UnknownUpstream("red".into())));
     assert_eq!(running.side(u32::MAX), 0);
+}
+
+#[test]
+fn a_side_without_a_share_gets_nothing_while_others_swap_theirs() {
+    let upstreams = ["blue", "green", "red"].map(Arc::from).to_vec();
+    let state = State::as_in(Shares::of(&[1.0, 0.0, 0.0]));
+    let begin = Instant::now();
+    let running = Running::new("items".into(), upstreams, 1, state, None, begin);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..20_000 {
+                for side in ["red", "blue"] {
+                    let change = Change::Switch(side.into());
+                    running.change(&change, begin, NOW).unwrap();
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let mut picks = 0u32;
+        while !is_over.load(Ordering::Relaxed) {
+            picks = picks.wrapping_add(0x9E37_79B9);
+            assert_ne!(running.side(picks), 1, "green has no share at any time");
+        }
+    });
 }
 
 #[test]

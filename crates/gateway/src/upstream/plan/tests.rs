@@ -356,3 +356,19 @@ fn ten_thousand_members_are_planned_quickly() {
         assert!(took < 5 * SECOND, "{took:?}");
     }
 }
+
+#[test]
+fn a_target_that_is_listed_twice_is_one_with_the_weight_of_both() {
+    let now = Instant::now();
+    let targets = Targets::new(1);
+    let mut listed = placed(&targets, &[(1, EAST), (5, WEST)]);
+    listed.push((Arc::clone(&listed[0].0), 2, WEST.map(Arc::from)));
+    let members = super::members(listed, &[], now);
+    let kept = members
+        .iter()
+        .map(|member| (member.weight, member.zone.as_deref()));
+    assert_eq!(kept.collect::<Vec<_>>(), [(3, EAST), (5, WEST)]);
+    fail(&members[0]);
+    let plan = round_robin().plan(&members, now);
+    assert!(matches!(plan.choice, Choice::Only(1)));
+}

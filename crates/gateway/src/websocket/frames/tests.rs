@@ -4,6 +4,7 @@ fn rules(are_masked: bool) -> Rules {
     Rules {
         are_masked,
         may_compress: false,
+        checks_text: true,
         max_frame: u64::MAX,
         max_message: u64::MAX,
     }
@@ -251,4 +252,79 @@ fn own_frames_are_what_they_should_be() {
         assert_eq!(frames.read(&out), Ok(Step::Ping { length }));
         assert_eq!(&*payload(&out), b"12345678");
     }
+}
+
+#[test]
+fn text_is_utf8_however_it_is_cut() {
+    let texts: [(&[u8], bool); 12] = [
+        ("Grüße, 世界, 🦀".as_bytes(), true),
+        (b"", true),
+        (&[b'a'; 3000], true),
+        ("é".repeat(1200).as_bytes().to_vec().leak(), true),
+        (b"\xff", false),
+        (b"abc\xc3", false),
+        (b"\xc3(", false),
+        // In two bytes what needs one, a surrogate, and beyond the last character.
+        (b"\xc0\xaf", false),
+        (b"\xed\xa0\x80", false),
+        (b"\xf4\x90\x80\x80", false),
+        (b"\xf0\x9f\xa6", false),
+        ([&[b'a'; 2000][..], b"\x80"].concat().leak(), false),
+    ];
+    for (text, is_valid) in texts {
+        for cut in [0, 1, text.len() / 2, text.len().saturating_sub(1)] {
+            let (front, back) = text.split_at(cut.min(text.len()));
+            for are_masked in [true, false] {
+                let write = if are_masked { masked } else { frame };
+                let parts = [write(0x01, front), write(0x89, b"\xff"), write(0x80, back)];
+                let whole = [write(0x81, text), write(0x82, b"\xff")];
+                for input in [parts.concat(), whole.concat()] {
+                    for piece in [1, 7, input.len()] {
+                        let outcome = follow(rules(are_masked), &input, piece);
+                        let code = outcome.map_or_else(|violation| violation.code, |_| 0);
+                        let expected = if is_valid { 0 } else { NOT_TEXT };
+                        assert_eq!(code, expected, "{text:?} cut at {cut}, by {piece}");
+                    }
+                }
+            }
+        }
+    }
+    let unchecked = Rules {
+        checks_text: false,
+        ..rules(false)
+    };
+    assert!(follow(unchecked, &frame(0x81, b"\xff"), 9).is_ok());
+    let compressed = Rules {
+        may_compress: true,
+        ..rules(false)
+    };
+    assert!(follow(compressed, &frame(0xC1, b"\xff"), 9).is_ok());
+    assert_eq!(
+        follow(compressed, &frame(0x81, b"\xff"), 9)
+            .unwrap_err()
+            .code,
+        NOT_TEXT
+    );
+}
+
+#[test]
+fn a_text_that_is_none_stays_none() {
+    let mut frames = Frames::new(rules(false));
+    let input = frame(0x81, b"ab\xffcd");
+    assert!(frames.read(&input[..2]).is_ok());
+    // Whoever asks again, because other bytes had to go first, hears the same.
+    for end in [5, 5, 7] {
+        let violation = frames.read(&input[2..end]).unwrap_err();
+        assert_eq!(violation.code, NOT_TEXT);
+    }
+}
+
+#[test]
+fn the_reason_of_a_close_frame_is_utf8() {
+    let code = |reason: &[u8]| {
+        let input = frame(0x88, &[&[0x03, 0xe8], reason].concat());
+        follow(rules(false), &input, 99).map_or_else(|violation| violation.code, |_| 0)
+    };
+    assert_eq!(code("tschüß".as_bytes()), 0);
+    assert_eq!(code(b"\xfc"), NOT_TEXT);
 }

@@ -31,6 +31,7 @@ use weir_gateway::reason::REASONS;
 use weir_gateway::{Alteration, Gateway, Refusal, Snapshot, Target, Version};
 
 use super::{Shared, SharedState};
+use crate::records::{Condition, Keeper};
 use exposition::{Exposition, Format, Kind};
 
 /// Stands for requests that no route took; names of routes begin with a letter or a digit.
@@ -66,6 +67,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     validation::collect(&mut exposition, &snapshot);
     configuration(&mut exposition, shared);
     telemetry::collect(&mut exposition, &shared.telemetry);
+    records(&mut exposition, &shared.keeper);
     process::collect(&mut exposition);
     exposition
         .family("weir_build", Kind::Info, "What was built.")
@@ -226,6 +228,20 @@ fn workers(exposition: &mut Exposition, gateway: &Gateway) {
             "Client connections open now.",
         )
         .sample(&[], gateway.connections());
+}
+
+fn records(exposition: &mut Exposition, keeper: &Keeper) {
+    let is_available = keeper.condition() == Condition::Available;
+    exposition
+        .family(
+            "weir_records_available",
+            Kind::Gauge,
+            "Whether records can be read and changed: 1 or 0.",
+        )
+        .sample(
+            &[("engine", keeper.records().engine().name())],
+            u64::from(is_available),
+        );
 }
 
 fn upstreams(exposition: &mut Exposition, snapshot: &Snapshot) {

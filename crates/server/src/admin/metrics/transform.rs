@@ -33,7 +33,7 @@ pub(super) fn collect(exposition: &mut Exposition, snapshot: &Snapshot) {
         for (side, select) in SIDES {
             for (outcome, count) in OUTCOMES {
                 let sum: u64 = counters.iter().map(|one| count(select(one)).get()).sum();
-                let labels = [("route", *route), ("side", side), ("outcome", outcome)];
+                let labels = [("http_route", *route), ("side", side), ("outcome", outcome)];
                 family.sample(&labels, sum);
             }
         }
@@ -46,7 +46,7 @@ pub(super) fn collect(exposition: &mut Exposition, snapshot: &Snapshot) {
     );
     for (route, counters) in &routes {
         let sum: u64 = counters.iter().map(|one| one.pooled.get()).sum();
-        family.sample(&[("route", *route)], sum);
+        family.sample(&[("http_route", *route)], sum);
     }
 }
 
@@ -69,7 +69,11 @@ fn parts(exposition: &mut Exposition, snapshot: &Snapshot) {
         for (part, counters) in report.parts {
             for (outcome, count) in PART_OUTCOMES {
                 let sum: u64 = counters.iter().map(|one| count(one).get()).sum();
-                let labels = [("route", route), ("part", &**part), ("outcome", outcome)];
+                let labels = [
+                    ("http_route", route),
+                    ("part", &**part),
+                    ("outcome", outcome),
+                ];
                 family.sample(&labels, sum);
             }
         }

@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use weir_config::model::{Discovery, DiscoverySource, HeaderRules, PolicyKind};
 use weir_config::template::{Part, Template};
 use weir_config::{Config, LoadOptions};
+use weir_console::OperatorToken;
 use weir_core::Secret;
 use weir_discovery::{Discoverer, Pod};
 use weir_gateway::Gateway;
+use weir_store::Records;
+use weir_store::records::{Address, Options};
 
 use super::*;
 use crate::serve::traffic_file::TrafficFile;
@@ -137,6 +141,8 @@ pub(in crate::admin) struct Admin {
     stop: Option<oneshot::Sender<()>>,
     serving: JoinSet<()>,
     _script: JoinSet<()>,
+    _records: TempDir,
+    operator: OperatorToken,
 }
 
 impl Admin {
@@ -176,6 +182,11 @@ impl Admin {
                 let _ = answer.send(outcome);
             }
         });
+        let records = tempfile::tempdir().expect("a directory");
+        let file = records.path().join("weir.db");
+        let options = Options::new(Address::Sqlite(file));
+        let keeper = Arc::new(Keeper::new(Records::open(&options).expect("records")));
+        let operator = OperatorToken::generate().expect("random numbers");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -185,8 +196,12 @@ impl Admin {
         let mut serving = JoinSet::new();
         serving.spawn(serve(
             listener,
-            Arc::clone(&node),
-            Telemetry::default(),
+            Shared {
+                node: Arc::clone(&node),
+                telemetry: Telemetry::default(),
+                keeper,
+                authenticator: Authenticator::new(&operator),
+            },
             shutdown,
         ));
         Self {
@@ -197,6 +212,8 @@ impl Admin {
             stop: Some(stop),
             serving,
             _script: script,
+            _records: records,
+            operator,
         }
     }
 
@@ -208,8 +225,19 @@ impl Admin {
         TcpStream::connect(self.address).await.expect("connected")
     }
 
-    /// Sends a request that ends its connection.
+    pub(super) fn operator(&self) -> String {
+        self.operator.expose().to_owned()
+    }
+
+    /// Sends a request of the operator that ends its connection.
     pub(super) async fn send(&self, request: &str) -> Answer {
+        let token = self.operator.expose();
+        let field = format!("\r\nauthorization: Bearer {token}\r\n");
+        self.send_as_is(&request.replacen("\r\n", &field, 1)).await
+    }
+
+    /// The same without a credential, unless there is one in it.
+    pub(super) async fn send_as_is(&self, request: &str) -> Answer {
         exchange(self.address, request).await
     }
 

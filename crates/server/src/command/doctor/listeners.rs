@@ -7,7 +7,7 @@ use std::time::Duration;
 use weir_config::Config;
 
 use super::{Check, holder};
-use crate::admin_client;
+use crate::admin_client::{self, Admin};
 
 const ANSWER: Duration = Duration::from_secs(1);
 
@@ -27,7 +27,7 @@ fn check_admin(address: SocketAddr) -> Check {
     if check.status != super::Status::Ok || !is_taken(address) {
         return check;
     }
-    match admin_client::request(address, "GET", "/readyz", ANSWER) {
+    match admin_client::request(&Admin::anonymous(address), "GET", "/readyz", ANSWER) {
         Ok(response) if response.status == 200 => {
             Check::ok("admin", format!("{}, which is ready", check.message))
                 .about(address.to_string())

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use serde::Serialize;
 use weir_config::Loaded;
 use weir_config::model::{
@@ -11,11 +11,11 @@ use weir_config::model::{
 };
 use weir_config::template::{Part, Template, Variable};
 use weir_core::RequestId;
-use weir_gateway::Failure;
 use weir_gateway::hop::{self, ForwardingCache, ForwardingInfo};
 use weir_gateway::render::RenderContext;
 use weir_gateway::rewrite;
 use weir_gateway::router::{Captures, Router};
+use weir_gateway::{Failure, preflight};
 
 use super::Request;
 use super::traffic::{Copies, Shares, chosen};
@@ -25,12 +25,12 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What happens to a request that a route takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Plan {
     pub(super) route: String,
     /// The route's place in the file, from 0.
     pub(super) index: usize,
-    /// In the order in which they act.
+    /// In the order in which they act, which is that of their kinds first.
     pub(super) policies: Vec<Policy>,
     pub(super) towards: Towards,
     /// Header changes on the way to the upstream.
@@ -46,7 +46,7 @@ pub(super) struct Policy {
 }
 
 /// Where the answer comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Towards {
     Upstream {
@@ -75,19 +75,23 @@ pub(super) enum Towards {
         status: u16,
         location: String,
     },
+    /// Weir's own answer to a preflight.
+    Preflight {
+        policy: String,
+    },
     /// The configuration's own answer.
     Answer {
         status: u16,
         /// Of its body.
         bytes: usize,
     },
-    /// The address cannot be written with what the request holds.
+    /// Weir answers that it will not.
     Refusal {
         status: u16,
         /// The word of the problem answer and the log.
         reason: &'static str,
         /// What the log adds.
-        cause: &'static str,
+        cause: Option<&'static str>,
     },
 }
 
@@ -128,7 +132,7 @@ impl Plan {
             .collect();
         let writer = Writer { context: &context };
 
-        let towards = match &route.action {
+        let of_action = || match &route.action {
             Action::Forward {
                 to, rewrite, host, ..
             } => {
@@ -164,6 +168,7 @@ impl Plan {
                 bytes: respond.body.len(),
             },
         };
+        let towards = own_answer(request, config, route).unwrap_or_else(of_action);
         let mut request_headers = Vec::new();
         let mut response_headers = Vec::new();
         if matches!(
@@ -175,8 +180,8 @@ impl Plan {
                 writer.push_changes(&mut request_headers, &rules.request, &from);
             }
         }
-        // A refusal passes no rules.
-        if !matches!(towards, Towards::Refusal { .. }) {
+        // Neither refusals nor preflights pass rules.
+        if !matches!(towards, Towards::Refusal { .. } | Towards::Preflight { .. }) {
             for (from, rules) in rules(&policies, route) {
                 writer.push_changes(&mut response_headers, &rules.response, &from);
             }
@@ -184,7 +189,7 @@ impl Plan {
         Self {
             route: route.name.clone(),
             index,
-            policies: policies.iter().map(|policy| describe(policy)).collect(),
+            policies: described(&policies),
             towards,
             request_headers,
             response_headers,
@@ -216,20 +221,60 @@ fn parts(
 }
 
 fn refusal(error: rewrite::RewriteError) -> Towards {
-    let cause = error.reason();
-    let failure = Failure::BadPath(cause);
+    refused(Failure::BadPath(error.reason()))
+}
+
+fn refused(failure: Failure) -> Towards {
     Towards::Refusal {
         status: failure.status().as_u16(),
         reason: failure.reason(),
-        cause,
+        cause: failure.cause(),
     }
 }
 
-fn describe(policy: &model::Policy) -> Policy {
-    Policy {
+/// The `cors` policy of a route, and its name.
+pub(super) fn cors<'c>(route: &Route, config: &'c Config) -> Option<(&'c str, &'c model::Cors)> {
+    let mut policies = route.policies.iter().map(|at| &config.policies[*at]);
+    policies.find_map(|policy| match &policy.kind {
+        PolicyKind::Cors(cors) => Some((&*policy.name, &**cors)),
+        _ => None,
+    })
+}
+
+/// What is answered whatever the route does.
+fn own_answer(request: &Request, config: &Config, route: &Route) -> Option<Towards> {
+    let asked = preflight::asked_method(&request.method, &request.fields);
+    if let Some(asked) = asked
+        && let Some((policy, cors)) = cors(route, config)
+    {
+        return Some(match preflight::judge(cors, &asked, &request.fields) {
+            Ok(()) => Towards::Preflight {
+                policy: policy.to_owned(),
+            },
+            Err(failure) => refused(failure),
+        });
+    }
+    let is_taken = matches!(request.method, Method::GET | Method::HEAD);
+    let is_aggregate = matches!(route.action, Action::Aggregate(_));
+    (is_aggregate && !is_taken).then(|| refused(Failure::MethodNotAllowed))
+}
+
+fn described(policies: &[&model::Policy]) -> Vec<Policy> {
+    let rank = |policy: &&model::Policy| match policy.kind {
+        PolicyKind::Cors(_) => 0,
+        PolicyKind::Validate(_) => 1,
+        PolicyKind::Transform(_) => 2,
+        PolicyKind::SecurityHeaders(_) => 3,
+        PolicyKind::Headers(_) => 4,
+        PolicyKind::Compress(_) => 5,
+    };
+    let mut sorted = policies.to_vec();
+    sorted.sort_by_key(rank);
+    let describe = |policy: &&model::Policy| Policy {
         name: policy.name.clone(),
         kind: policy.kind.name(),
-    }
+    };
+    sorted.iter().map(describe).collect()
 }
 
 /// What Weir states about a request's origin to every upstream.

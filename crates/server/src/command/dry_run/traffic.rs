@@ -25,10 +25,10 @@ struct Side {
 }
 
 /// Copies of a route's requests.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Copies {
     upstream: String,
-    percent: u32,
+    percent: f64,
     body_bytes: u64,
 }
 
@@ -82,13 +82,13 @@ impl Copies {
         };
         let Mirror {
             upstream,
-            percent,
+            share,
             body_bytes,
             ..
         } = *mirror;
         Some(Self {
             upstream: config.upstreams[upstream].name.clone(),
-            percent,
+            percent: share.percent(),
             body_bytes,
         })
     }

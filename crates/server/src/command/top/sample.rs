@@ -1,12 +1,11 @@
 //! What the running Weir says of itself at one moment.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use crate::admin_client;
+use crate::admin_client::{self, Admin};
 
 /// Time for one answer of the admin listener.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -114,7 +113,7 @@ struct Upstreams {
 
 impl Sample {
     /// Asks for all of it.
-    pub(super) fn take(admin: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) fn take(admin: &Admin) -> anyhow::Result<Self> {
         Ok(Self {
             status: ask(admin, "/v1/status")?,
             routes: ask(admin, "/v1/routes?durations=true")?,
@@ -124,7 +123,7 @@ impl Sample {
     }
 }
 
-fn ask<T: for<'a> Deserialize<'a>>(admin: SocketAddr, path: &str) -> anyhow::Result<T> {
+fn ask<T: for<'a> Deserialize<'a>>(admin: &Admin, path: &str) -> anyhow::Result<T> {
     let response = admin_client::request(admin, "GET", path, WITHIN)?;
     if response.status != 200 {
         bail!("the admin listener answered {} for {path}", response.status);

@@ -23,7 +23,14 @@ impl FromStr for Percent {
             .all(|byte| byte.is_ascii_digit() || byte == b'.');
         let percent = digits.parse::<f64>().ok().filter(|_| is_plain);
         match percent {
-            Some(percent) if percent <= 100.0 => Ok(Self(percent)),
+            Some(percent) if percent <= 100.0 => {
+                // As many as the gateway tells apart.
+                let part = digits.split_once('.').map_or("", |(_, part)| part);
+                match part.len() {
+                    0..=4 => Ok(Self(percent)),
+                    _ => Err("more than four digits behind the point".to_owned()),
+                }
+            }
             Some(_) => Err("more than 100%".to_owned()),
             None => Err("write a number of percent: 20, 20% or 0.5%".to_owned()),
         }
@@ -66,7 +73,7 @@ mod tests {
             ("green", Percent(0.1))
         );
         for text in [
-            "", "%", "101", "-1", "+1", "1e1", "NaN", "inf", "20%%", " 20",
+            "", "%", "0.00001%", "101", "-1", "+1", "1e1", "NaN", "inf", "20%%", " 20",
         ] {
             assert!(text.parse::<Percent>().is_err(), "{text}");
         }

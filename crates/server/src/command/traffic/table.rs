@@ -69,9 +69,10 @@ fn row(upstream: &Value) -> [String; 7] {
     ]
 }
 
-/// `12.5%`; `-` for what is not known.
+/// `12.5%`; `-` for what is not known. Small ones have more digits: they must not look like none.
 pub(super) fn percent(value: &Value) -> String {
     match value.as_f64() {
+        Some(percent) if percent < 1.0 => format!("{}%", (percent * 1e4).round() / 1e4),
         Some(percent) => format!("{}%", (percent * 100.0).round() / 100.0),
         None => "-".to_owned(),
     }

@@ -1,6 +1,5 @@
 //! A shift, followed until it ends.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{split_of, splits, table};
+use crate::admin_client::Admin;
 use crate::output::{Output, Style};
 
 /// How often it is looked at.
@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_millis(500);
     clippy::disallowed_methods,
     reason = "a command has one thread, and nothing else to do"
 )]
-pub(super) fn watch(admin: SocketAddr, route: &str, output: &Output) -> anyhow::Result<ExitCode> {
+pub(super) fn watch(admin: &Admin, route: &str, output: &Output) -> anyhow::Result<ExitCode> {
     let mut last = String::new();
     loop {
         let splits = splits(admin)?;

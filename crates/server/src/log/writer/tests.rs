@@ -51,7 +51,7 @@ fn fixture() -> Fixture {
         commands: obeyed,
         messages: written,
         records: vec![records],
-        batch: Batch::new(Output::to(output.clone()), Arc::default()),
+        outlet: Outlet::start(Output::to(output.clone()), Arc::default()).expect("a thread"),
         form: Arc::new(SharedForm::new(Form::Json)),
         redactor: Arc::default(),
         exporter: Exporter::start().expect("a thread").logs(),
@@ -64,6 +64,13 @@ fn fixture() -> Fixture {
         ring,
         output,
     }
+}
+
+/// Collects, and waits until that is written.
+fn flush(writer: &mut Writer) {
+    let (done, flushed) = channel();
+    assert!(writer.obey(Command::Flush(done)).is_continue());
+    flushed.recv().expect("the output's thread lives");
 }
 
 #[test]
@@ -82,9 +89,10 @@ fn what_came_before_a_change_goes_to_the_former_output() {
     let second = Memory::default();
     let change = Command::Change(Form::Text, Arc::default(), Some(Output::to(second.clone())));
     assert!(writer.obey(change).is_continue());
+    flush(&mut writer);
     assert_eq!((output.lines(), second.lines()), (2, 0));
     ring.push(access::tests::record()).expect("room");
-    writer.collect();
+    flush(&mut writer);
     assert_eq!((output.lines(), second.lines()), (2, 1));
     assert_eq!(writer.form.get(), Form::Text);
 }

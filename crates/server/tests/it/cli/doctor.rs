@@ -74,6 +74,47 @@ fn what_is_checked_and_how_it_is_reported() {
 }
 
 #[test]
+fn sources_of_targets_are_asked_and_what_they_find_is_tried() {
+    let workspace = Workspace::new();
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = target.local_addr().unwrap().to_string();
+    workspace.write("found.yaml", &format!("[\"{address}\"]"));
+    workspace.write("outside.yaml", "['10.0.0.1:80']");
+    let config = "\
+listeners: [{ address: 127.0.0.1:0 }]
+admin: { address: 127.0.0.1:0 }
+upstreams:
+  found: { discovery: { file: found.yaml } }
+  gone: { discovery: { consul: { address: 'http://127.0.0.1:1', service: a } } }
+  none: { discovery: { file: outside.yaml, networks: [127.0.0.0/8] } }
+  self: { discovery: { registration: {} } }
+routes:
+  - { name: a, match: { path: /a }, split: { upstreams: { found: 1, gone: 1, none: 1, self: 1 } } }
+";
+    workspace.write("weir.yaml", config);
+    let ran = workspace.run(&["doctor", "--json"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.transcript());
+    let report = ran.json();
+    let found = check(&report, "discovery", "found");
+    assert_eq!(found["status"], "ok");
+    assert_eq!(found["message"], "the source `file` has 1 target");
+    let gone = check(&report, "discovery", "gone");
+    assert_eq!(gone["status"], "fail", "{gone}");
+    assert!(gone["message"].as_str().unwrap().contains("is lost: "));
+    let none = check(&report, "discovery", "none");
+    assert_eq!(
+        (&none["status"], &none["message"]),
+        (
+            &"warn".into(),
+            &"the source `file` has 0 targets, left out: 1 outside_networks".into()
+        )
+    );
+    assert_eq!(check(&report, "target", &address)["status"], "ok");
+    let checks = report["checks"].as_array().unwrap();
+    assert!(checks.iter().all(|check| check["subject"] != "self"));
+}
+
+#[test]
 fn without_a_configuration_the_machine_is_still_looked_at() {
     let ran = Workspace::new().run(&["doctor", "--json"]);
     assert_eq!(ran.code, Some(1));

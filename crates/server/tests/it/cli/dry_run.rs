@@ -102,6 +102,42 @@ fn an_aggregate_is_shown_with_what_its_parts_are_asked_for() {
 }
 
 #[test]
+fn what_weir_answers_by_itself_is_not_shown_as_sent() {
+    let workspace = Workspace::new();
+    workspace.write(
+        "weir.yaml",
+        "listeners: [{ address: 127.0.0.1:8080 }]\n\
+         upstreams: { up: { targets: [127.0.0.1:9001] } }\n\
+         policies:\n  small: { compress: {} }\n  pages: { cors: { origins: [https://a.example] } }\n\
+         routes:\n  - { name: items, match: { path: /items, methods: [GET] }, policies: [small, pages], upstream: up }\n\
+        \x20 - { name: all, match: { path: /all }, aggregate: { parts: { a: { upstream: up, path: / } } } }\n",
+    );
+    let preflight = |origin: &str| {
+        let method = "access-control-request-method: GET";
+        workspace.run(&["match", "OPTIONS", "/items", "-H", origin, "-H", method])
+    };
+    let allowed = preflight("origin: https://a.example");
+    assert_eq!(allowed.code, Some(0), "{}", allowed.transcript());
+    let order = "policy      1. pages (cors)\npolicy      2. small (compress)\n";
+    let answer = "answers     the preflight with 204, by policy pages\n";
+    assert!(allowed.stdout.contains(order) && allowed.stdout.ends_with(answer));
+    for (ran, refusal) in [
+        (
+            preflight("origin: https://b.example"),
+            "403: preflight_refused (origin)\n",
+        ),
+        (
+            workspace.run(&["match", "POST", "/all"]),
+            "405: method_not_allowed\n",
+        ),
+    ] {
+        assert_eq!(ran.code, Some(1), "{}", ran.transcript());
+        let refusal = format!("refuses     {refusal}");
+        assert!(ran.stdout.ends_with(&refusal), "{}", ran.transcript());
+    }
+}
+
+#[test]
 fn a_path_that_the_gateway_refuses_is_refused() {
     let ran = Workspace::good().run(&["match", "GET", "http://api.example.com/items/..%2fadmin"]);
     assert_eq!(ran.code, Some(1));

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "run",
     "demo",
     "check",
@@ -20,6 +20,8 @@ const COMMANDS: [&str; 17] = [
     "traffic",
     "bans",
     "upgrade",
+    "migrate",
+    "audit",
     "completions",
     "version",
 ];

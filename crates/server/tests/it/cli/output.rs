@@ -71,3 +71,45 @@ fn the_configuration_may_come_from_the_environment() {
     assert!(ran.status.success());
     assert!(ran.stdout.starts_with(b"other.yaml is valid"));
 }
+
+/// Each kind of failure is one object on standard output, with the members of RFC 9457.
+#[test]
+fn failures_are_problems_for_programs() {
+    let workspace = Workspace::good();
+    workspace.write("broken.yaml", "nothing: useful\n");
+    let nobody = ["--admin", "127.0.0.1:1"];
+    let cases: [(&[&str], &str); 8] = [
+        (&["reload", nobody[0], nobody[1]], "no_answer"),
+        (
+            &["traffic", "halt", "items", nobody[0], nobody[1]],
+            "no_answer",
+        ),
+        (&["upstreams", nobody[0], nobody[1]], "no_answer"),
+        (&["upgrade"], "failed"),
+        (&["upgrade", "-c", "broken.yaml"], "configuration_rejected"),
+        (&["explain", "WR9999"], "failed"),
+        (&["run", "-c", "broken.yaml"], "configuration_rejected"),
+        (
+            &["match", "GET", "/", "-c", "broken.yaml"],
+            "configuration_rejected",
+        ),
+    ];
+    for (arguments, reason) in cases {
+        let ran = workspace.run(&[arguments, &["--json"]].concat());
+        assert_eq!(
+            (ran.code, ran.stderr.as_str()),
+            (Some(1), ""),
+            "{arguments:?}"
+        );
+        let problem = ran.json();
+        assert_eq!(problem["type"], format!("urn:weir:problem:{reason}"));
+        assert_eq!(problem["reason"], reason, "{arguments:?}");
+        assert!(problem["title"].is_string() && problem["detail"].is_string());
+        let is_of_file = reason == "configuration_rejected";
+        assert_eq!(problem["diagnostics"].is_array(), is_of_file, "{problem}");
+    }
+    // Without it they are text for people.
+    let ran = workspace.run(&["explain", "WR9999"]);
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+}

@@ -68,7 +68,9 @@ fn the_admin_address_comes_from_the_configuration() {
     );
 }
 
-const REFUSED: &str = r#"{"detail": "the configuration has mistakes", "diagnostics": [{
+const REFUSED: &str = r#"{"detail": "the configuration has mistakes", "message":
+    "error[WR0103]: unknown key `upstreem`\n --> weir.yaml:8:5\n  |\n8 |     upstreem: catalog\n  |     ^^^^^^^^\n\n1 error\n",
+    "diagnostics": [{
     "code": "WR0103", "severity": "error", "message": "unknown key `upstreem`", "file": "weir.yaml",
     "line": 8, "column": 5, "length": 8, "excerpt": "    upstreem: catalog",
     "help": "did you mean `upstream`?", "path": "routes[0]"}]}"#;

@@ -65,16 +65,19 @@ fn restart(mut weir: Weir, config: &str) -> (Weir, Weir) {
     let setup = Setup::new()
         .argument("--data-dir")
         .argument(from.to_str().unwrap());
-    let next = setup.at(weir.setup().admin, weir.http()).start(&config);
+    let mut setup = setup.at(weir.setup().admin, weir.http());
+    setup.data = from;
+    let next = setup.start(&config);
     (next, weir)
 }
 
-/// Sends a request with a JSON body to the admin listener.
+/// Sends a request with a JSON body to the admin listener, as the operator if no token is given.
 fn send(weir: &Weir, method: &str, path: &str, token: Option<&str>, body: &str) -> Message {
     let mut wire = Wire::connect(weir.setup().admin);
-    let token = token.map_or(String::new(), |token| {
-        format!("Authorization: Bearer {token}\r\n")
-    });
+    let token = token.map_or_else(
+        || weir.setup().operator(),
+        |token| format!("Authorization: Bearer {token}\r\n"),
+    );
     wire.send(format!(
         "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n{token}Connection: close\r\n\r\n{body}",

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use super::{discovered, lost, restart, saying, send, targets, upstream, wait_for_targets};
-use crate::harness::{Load, Setup, Upstream, Weir, wait_until};
+use crate::harness::{Load, Setup, Upstream, Weir, Wire, wait_until};
 
 fn register(weir: &Weir, id: &str, server: &Upstream) -> u16 {
     let body = format!("{{\"address\": \"{}\"}}", server.address);
@@ -36,6 +36,10 @@ fn targets_come_renew_and_go() {
     // The last one falls silent, and stays.
     assert_eq!(lost(&weir), "every registration has expired");
     assert_eq!(weir.get("/").text(), "ok");
+    // Who knows that it is gone for good takes it out.
+    let gone = send(&weir, "DELETE", "/v1/upstreams/up/targets/a", None, "");
+    assert_eq!(gone.status(), 204);
+    wait_until("nobody is left", || targets(&weir).is_empty());
 
     assert_eq!(register(&weir, "c", &second), 201);
     wait_for_targets(&weir, &[second.address]);
@@ -79,11 +83,22 @@ fn only_who_has_the_token_registers_and_only_what_is_allowed() {
     let weir = setup.start(&discovered(settings));
     let path = "/v1/upstreams/up/targets/a";
     let good = r#"{"address": "10.0.0.1:80"}"#;
-    for token in [None, Some("canary-7f3b"), Some("")] {
+    for token in [Some("canary-7f3b"), Some("")] {
         let answer = send(&weir, "PUT", path, token, good);
         answer.assert_problem_word(401, "unauthorised");
         assert_eq!(answer.get("www-authenticate"), Some("Bearer"));
         send(&weir, "DELETE", path, token, "").assert_problem_word(401, "unauthorised");
+    }
+    // Without any credential nobody hears which upstreams there are.
+    for upstream in ["up", "nothing"] {
+        let mut wire = Wire::connect(weir.setup().admin);
+        let length = good.len();
+        wire.send(format!(
+            "PUT /v1/upstreams/{upstream}/targets/a HTTP/1.1\r\nHost: localhost\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{good}"
+        ));
+        wire.response("PUT")
+            .assert_problem_word(401, "unauthorised");
     }
     let token = Some("canary-7f3a");
     let put = |path: &str, body: &str| send(&weir, "PUT", path, token, body);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{call, calls, raw_grpc, records, server, to, unary};
 use crate::faulty::Faulty;
-use crate::harness::{Weir, wait_until};
+use crate::harness::{Upstream, Weir, Wire, wait_until};
 
 fn remaining(result: &Value) -> Value {
     let told = result["replies"][0].as_str().expect("a reply");
@@ -118,6 +118,28 @@ fn silence_is_bounded_by_its_own_limit_on_either_side() {
     let details = result["details"].as_str().unwrap();
     assert!(details.starts_with("upstream_stalled: "), "{details}");
     assert!(result["seconds"].as_f64().unwrap() >= 0.7, "{result}");
+}
+
+/// Calls that last need HTTP/2, and so does their patience: a content type alone is not to lift the bounds on
+/// slow clients.
+#[test]
+fn who_cannot_stream_is_not_waited_for_as_if_they_did() {
+    let upstream = Upstream::echo();
+    let weir = Weir::start(&format!(
+        "upstreams: {{ up: {{ targets: [\"{}\"] }} }}\n\
+         routes: [{{ name: all, upstream: up, grpc: {{ web: true }} }}]\n\
+         timeouts: {{ body: 300ms }}\n",
+        upstream.address
+    ));
+    for kind in ["application/grpc", "application/grpc-web"] {
+        let mut wire = Wire::connect(weir.http());
+        wire.send(format!(
+            "POST /test.Echo/Unary HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: 9\r\n\r\n\0"
+        ));
+        let answer = wire.response("POST");
+        let message = answer.get("grpc-message").unwrap_or_default();
+        assert!(message.starts_with("body_timeout: "), "{kind} {answer:?}");
+    }
 }
 
 #[test]

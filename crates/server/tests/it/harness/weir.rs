@@ -13,6 +13,8 @@ use super::{Message, Wire, free_port, memory, wait_until};
 /// A scratch directory, ports and arguments for a Weir that does not run yet.
 pub struct Setup {
     pub directory: TempDir,
+    /// Its data directory.
+    pub data: PathBuf,
     pub http: SocketAddr,
     pub https: SocketAddr,
     pub admin: SocketAddr,
@@ -25,8 +27,10 @@ pub struct Setup {
 impl Setup {
     pub fn new() -> Self {
         let address = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let directory = tempfile::tempdir().unwrap();
         Self {
-            directory: tempfile::tempdir().unwrap(),
+            data: directory.path().join("data"),
+            directory,
             http: address(),
             https: address(),
             admin: address(),
@@ -62,7 +66,7 @@ impl Setup {
     /// The whole file for what a test cares about: `$HTTP`, `$HTTPS`, `$ADMIN` and `$DIR` are
     /// filled in; without listeners there is one on `$HTTP`.
     pub fn complete(&self, config: &str) -> String {
-        let mut text = format!("data: {}\n", self.path("data").display());
+        let mut text = format!("data: {}\n", self.data.display());
         if !config.contains("admin:") {
             text.push_str("admin: { address: $ADMIN }\n");
         }
@@ -77,6 +81,15 @@ impl Setup {
             .replace("$HTTPS", &self.https.to_string())
             .replace("$HTTP", &self.http.to_string())
             .replace("$DIR", &self.directory.path().display().to_string())
+    }
+
+    /// The operator's credential, as a line of a request's head; nothing before the first start.
+    pub fn operator(&self) -> String {
+        let token = std::fs::read_to_string(self.data.join("operator.token"));
+        token.map_or_else(
+            |_| String::new(),
+            |token| format!("Authorization: Bearer {}\r\n", token.trim()),
+        )
     }
 
     /// Serves at these addresses.
@@ -103,6 +116,25 @@ impl Setup {
     pub fn spawn(self, config: &str) -> Weir {
         self.write("weir.yaml", self.complete(config));
         self.launch()
+    }
+
+    /// Runs a command with the file that is there.
+    pub fn run(&self, command: &str, arguments: &[&str]) -> Ran {
+        let output = self.command(command, arguments).output().unwrap();
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// A command with the file that is there.
+    pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
+        let mut weir = Command::new(env!("CARGO_BIN_EXE_weir"));
+        weir.args([command, "--color", "never", "-c"])
+            .arg(self.path("weir.yaml"))
+            .args(arguments);
+        weir
     }
 
     /// Starts it with the file that is there.
@@ -174,8 +206,7 @@ impl Weir {
 
     /// Waits until the admin listener says that traffic is served.
     pub fn wait_ready(&mut self) {
-        let admin = self.setup.admin;
-        let Self { process, .. } = self;
+        let Self { process, setup } = self;
         wait_until("weir is ready", || {
             if let Some(status) = process.ended() {
                 panic!(
@@ -183,7 +214,7 @@ impl Weir {
                     process.stderr()
                 );
             }
-            is_ready(admin)
+            is_ready(setup)
         });
     }
 
@@ -251,7 +282,7 @@ impl Weir {
 
     /// Asks the admin listener.
     pub fn ask(&self, method: &str, path: &str) -> Message {
-        ask(self.setup.admin, method, path).expect("an answer of the admin listener")
+        ask(&self.setup, method, path).expect("an answer of the admin listener")
     }
 
     pub fn revision(&self) -> serde_json::Value {
@@ -274,21 +305,12 @@ impl Weir {
 
     /// Runs another command with the same configuration.
     pub fn run(&self, command: &str, arguments: &[&str]) -> Ran {
-        let output = self.command(command, arguments).output().unwrap();
-        Ran {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        self.setup.run(command, arguments)
     }
 
     /// Another command with the same configuration.
     pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
-        let mut weir = Command::new(env!("CARGO_BIN_EXE_weir"));
-        weir.args([command, "--color", "never", "-c"])
-            .arg(self.setup.path("weir.yaml"))
-            .args(arguments);
-        weir
+        self.setup.command(command, arguments)
     }
 
     /// Sends one request on a connection of its own.
@@ -323,11 +345,13 @@ pub fn forward(upstream: SocketAddr) -> String {
     )
 }
 
-fn is_ready(admin: SocketAddr) -> bool {
-    ask(admin, "GET", "/readyz").is_some_and(|answer| answer.status() == 200)
+fn is_ready(setup: &Setup) -> bool {
+    ask(setup, "GET", "/readyz").is_some_and(|answer| answer.status() == 200)
 }
 
-fn ask(admin: SocketAddr, method: &str, path: &str) -> Option<Message> {
+fn ask(setup: &Setup, method: &str, path: &str) -> Option<Message> {
+    let admin = setup.admin;
+    let operator = setup.operator();
     let mut wire = Wire::try_connect(admin).ok()?;
     // A media type that a web page cannot send unasked: the admin listener insists on it.
     let body = match method {
@@ -335,7 +359,7 @@ fn ask(admin: SocketAddr, method: &str, path: &str) -> Option<Message> {
         _ => "",
     };
     wire.send(format!(
-        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\n{body}Connection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\n{operator}{body}Connection: close\r\n\r\n"
     ));
     wire.try_response(method)
 }

@@ -151,3 +151,25 @@ fn the_last_one_stays_whatever_it_does() {
     }
     assert_eq!(ejected(), 1);
 }
+
+#[test]
+fn a_server_that_is_listed_twice_is_ejected_as_a_whole() {
+    let well = Server::named("well");
+    let patient = Patient::new(Vec::new);
+    let failing = patient.upstream.address.to_string();
+    let addresses = [
+        failing.clone(),
+        well.upstream.address.to_string(),
+        failing.clone(),
+    ];
+    let weir = Weir::start(&to(
+        &addresses,
+        "health: { passive: { max_ejected: 100% }, panic_threshold: 0% }\n    retry: { attempts: 0 }",
+    ));
+    wait_until("nobody meets the failing server any more", || {
+        let accepted = patient.upstream.accepted();
+        (0..12).all(|_| weir.get("/").status() == 200) && patient.upstream.accepted() == accepted
+    });
+    let shown = health(&weir);
+    assert_eq!(shown.len(), 2, "one server is one target: {shown:?}");
+}

@@ -5,6 +5,7 @@ Usage: otlp.py KIND PORT [CERTIFICATE KEY]   with KIND one of grpc, grpcs and ht
 Prints each span and log record as a line of JSON.
 """
 
+import gzip
 import json
 import logging
 import sys
@@ -76,11 +77,26 @@ class Printer:
         pass
 
 
+class Decompressing(HttpSink):
+    """The sink reads no compressed exports, as a receiver has to; the standard library does it here."""
+
+    def handle_trace(self, post_data, headers):
+        super().handle_trace(decompressed(post_data, headers), headers)
+
+    def handle_logs(self, post_data, headers):
+        super().handle_logs(decompressed(post_data, headers), headers)
+
+
+def decompressed(data, headers):
+    coding = {name.lower(): text for name, text in headers.items()}.get("content-encoding")
+    return gzip.decompress(data) if coding == "gzip" else data
+
+
 def main():
     kind, port, *material = sys.argv[1:]
     logger = logging.getLogger("otlp")
     if kind == "http":
-        sink = HttpSink(Printer(), logger, port=int(port), daemon=False)
+        sink = Decompressing(Printer(), logger, port=int(port), daemon=False)
         sink.start()
         return
     # The sink has no setting for TLS, but shows its server.

@@ -229,3 +229,48 @@ fn an_upload_and_its_echo_flow_at_the_same_time() {
     assert_eq!(answer.get("connection"), Some("close"));
     assert!(wire.is_at_end());
 }
+
+/// Who sends requests without reading the answers is asked nothing more of the server for.
+#[test]
+fn what_is_pipelined_behind_unread_answers_waits() {
+    /// More than half of what a socket holds for a client that has not read yet, and less than all.
+    const ANSWER: usize = 50 * 1024;
+    let long = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&long);
+    let upstream = Upstream::answering(move |request| {
+        if request.target() == "/long" {
+            asked.fetch_add(1, Ordering::AcqRel);
+            return answer(200, &[], vec![b'y'; SIZE / 10]);
+        }
+        answer(200, &[], vec![b'x'; ANSWER])
+    });
+    let weir = Weir::start(&format!(
+        "workers: 1\ntimeouts: {{ write: 500ms }}\n{}",
+        crate::harness::forward(upstream.address)
+    ));
+    let pipelined = "GET /short HTTP/1.1\r\nHost: a\r\n\r\nGET /long HTTP/1.1\r\nHost: a\r\n\r\n";
+    // Nobody reads: the connection ends, and the long answer was never asked for.
+    let wire = narrow(weir.http());
+    (&wire).write_all(pipelined.as_bytes()).unwrap();
+    wait_until("the client is given up", || {
+        weir.metric("weir_connections_accepted_total", &[]) > 0.0
+            && weir.metric("weir_connections_open", &[]) == 0.0
+    });
+    assert_eq!(long.load(Ordering::Acquire), 0);
+    drop(wire);
+    // Who reads gets both.
+    let wire = narrow(weir.http());
+    let mut wire = Wire::of(wire);
+    wire.send(pipelined);
+    assert_eq!(wire.response("GET").body.len(), ANSWER);
+    assert_eq!(wire.response("GET").body.len(), SIZE / 10);
+}
+
+/// A client whose system holds little for it.
+fn narrow(address: std::net::SocketAddr) -> std::net::TcpStream {
+    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
+    connect(&socket, &address).unwrap();
+    socket.into()
+}

@@ -120,3 +120,59 @@ fn a_wait_does_not_outlast_the_deadline() {
     });
     assert_calm(&weir);
 }
+
+/// Answers the first request of each path with 503 and a body of so many bytes, the next with 200.
+fn recovering(body: usize) -> Upstream {
+    let failed = std::sync::Mutex::new(std::collections::HashSet::new());
+    Upstream::answering(move |request| {
+        let is_first = failed.lock().unwrap().insert(request.target().to_owned());
+        match is_first {
+            true => answer(503, &[], vec![b'x'; body]),
+            false => answer(200, &[], "fine"),
+        }
+    })
+}
+
+#[test]
+fn an_answer_that_is_repeated_leaves_its_connection_if_it_is_small() {
+    let keys = "retry: { attempts: 1, when: [503], budget: 100%, backoff: 0s }";
+    let connections = |body: usize| {
+        let upstream = recovering(body);
+        let weir = to(
+            &upstream,
+            &format!("{keys}, pool: {{ max_connections: 1 }}"),
+        );
+        let mut wire = crate::harness::Wire::connect(weir.http());
+        for number in 0..10 {
+            wire.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            assert_eq!(wire.response("GET").text(), "fine");
+        }
+        upstream.accepted()
+    };
+    assert_eq!(connections(20_000), 1, "what is left is read");
+    assert_eq!(connections(5_000_000), 11, "that would take too long");
+}
+
+#[test]
+fn a_repeat_does_not_wait_for_the_rest_of_an_answer() {
+    // Its body never ends.
+    let stuck = Upstream::new(|mut wire| {
+        wire.request();
+        wire.send("HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nbusy");
+        // Until the connection is given up.
+        wire.is_at_end();
+    });
+    let well = Upstream::answering(|_| answer(200, &[], "fine"));
+    let weir = Weir::start(&format!(
+        "upstreams:\n  up: {{ targets: [\"{}\", \"{}\"], retry: {{ attempts: 1, when: [503] }} }}\n\
+         routes: [{{ name: all, match: {{ path: /* }}, upstream: up }}]\n",
+        stuck.address, well.address
+    ));
+    let begun = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(weir.get("/").text(), "fine");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "nobody waits");
+    assert!(stuck.accepted() >= 2);
+    assert_calm(&weir);
+}

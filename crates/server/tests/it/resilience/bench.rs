@@ -22,6 +22,8 @@ const EMPTY_POST: Request = ("POST", "Content-Length: 0\r\n\r\n");
 pub enum Link {
     Http1,
     Http2,
+    /// Targets are soon asked whether they are still there.
+    Http2Pinged,
     Tls,
 }
 
@@ -103,7 +105,7 @@ pub fn server(link: Link) -> Faulty {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     match link {
         Link::Tls => Faulty::tls(address),
-        Link::Http1 | Link::Http2 => Faulty::plain(address),
+        Link::Http1 | Link::Http2 | Link::Http2Pinged => Faulty::plain(address),
     }
     .unwrap()
 }
@@ -251,6 +253,9 @@ fn config(link: Link, is_slow: bool, targets: &[&str], condition: &str) -> Strin
     let link = match link {
         Link::Http1 => "",
         Link::Http2 => "    http2: true\n",
+        Link::Http2Pinged => {
+            "    http2: true\n    pool: { ping_interval: 200ms, ping_timeout: 300ms }\n"
+        }
         Link::Tls => {
             "    tls: { server_name: faulty.test, authorities: file:authorities.pem }\n    \
              http2: false\n"

@@ -1,7 +1,7 @@
 //! The bound on connections to a target.
 
 use super::gate::{Gate, ask, assert_calm};
-use crate::harness::Weir;
+use crate::harness::{Weir, wait_until};
 
 /// One worker, so that its share of the target's connections is all of them.
 fn config(gate: &Gate, pool: &str, connect: &str) -> String {
@@ -65,4 +65,40 @@ fn who_waits_too_long_is_refused_and_the_target_is_not_to_blame() {
     assert_calm(&weir);
     gate.open(200);
     assert_eq!(weir.get("/").status(), 200);
+}
+
+#[test]
+fn two_upstreams_with_one_server_have_the_connections_that_each_of_them_says() {
+    for (narrow, wide) in [("a", "b"), ("b", "a")] {
+        let gate = Gate::silent();
+        let weir = Weir::start(&format!(
+            "workers: 1\nupstreams:\n  \
+             {narrow}: {{ targets: [\"{address}\"], pool: {{ max_connections: 1 }}, timeouts: {{ connect: 200ms }} }}\n  \
+             {wide}: {{ targets: [\"{address}\"], pool: {{ max_connections: 3 }} }}\n\
+             routes:\n  - {{ name: narrow, match: {{ path: / }}, upstream: {narrow} }}\n  \
+             - {{ name: wide, match: {{ path: /wide }}, upstream: {wide} }}\n",
+            address = gate.upstream.address
+        ));
+        let wide: Vec<_> = (0..3)
+            .map(|_| {
+                let mut wire = crate::harness::Wire::connect(weir.http());
+                wire.send("GET /wide HTTP/1.1\r\nHost: a\r\n\r\n");
+                wire
+            })
+            .collect();
+        gate.wait_seen(3);
+        let first = ask(&weir);
+        gate.wait_seen(4);
+        ask(&weir)
+            .response("GET")
+            .assert_problem(503, "queue_timeout");
+        // Both upstreams have the same server: its requests under way are those of either.
+        wait_until("all of them are shown in both", || {
+            let shown = weir.ask("GET", "/v1/upstreams").json();
+            let mut upstreams = shown["upstreams"].as_array().unwrap().iter();
+            upstreams.all(|upstream| upstream["targets"][0]["in_flight"] == 4)
+        });
+        drop((wide, first));
+        assert_calm(&weir);
+    }
 }

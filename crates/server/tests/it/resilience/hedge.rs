@@ -162,3 +162,40 @@ fn over_http2_what_is_given_up_is_reset_and_its_connection_stays() {
     assert_eq!(made, 2.0);
     assert_calm(&weir);
 }
+
+/// That more is asked of a target than it answers is not its failure, whichever attempt it concerns.
+#[test]
+fn who_waits_in_vain_for_a_connection_beside_another_is_no_failure_of_the_target() {
+    let gates = [Gate::silent(), Gate::silent()];
+    let keys = "hedge: { after: 50ms }\nretry: { attempts: 0 }\n\
+                pool: { max_connections: 1 }\ntimeouts: { connect: 300ms }";
+    let weir = Weir::start(&format!(
+        "workers: 1\n{}",
+        config(&[&gates[0], &gates[1]], keys)
+    ));
+    let holder = super::gate::ask(&weir);
+    gates.iter().for_each(|gate| gate.wait_seen(1));
+    let mut waiting = super::gate::ask(&weir);
+    waiting.response("GET").assert_problem(503, "queue_timeout");
+    assert_eq!(weir.metric("weir_upstream_hedges_total", &["sent"]), 2.0);
+    assert_eq!(weir.metric("weir_upstream_requests_failed_total", &[]), 0.0);
+    drop(holder);
+    assert_calm(&weir);
+}
+
+#[test]
+fn each_attempt_that_a_client_gives_up_counts_as_slow() {
+    let gates = [Gate::silent(), Gate::silent()];
+    let keys = "hedge: { after: 20ms }\nretry: { attempts: 0 }\n\
+                breaker: { slow_call: 100ms, slow_rate: 100%, min_requests: 2, open_for: 60s }";
+    let weir = Weir::start(&config(&[&gates[0], &gates[1]], keys));
+    let asked = super::gate::ask(&weir);
+    gates.iter().for_each(|gate| gate.wait_seen(1));
+    let since = std::time::Instant::now();
+    wait_until("both are slow", || since.elapsed().as_millis() > 300);
+    drop(asked);
+    wait_until("the breaker is open", || {
+        let shown = weir.ask("GET", "/v1/upstreams").json();
+        shown["upstreams"][0]["breaker"]["state"] == "open"
+    });
+}

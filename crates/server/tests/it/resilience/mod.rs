@@ -10,6 +10,7 @@ mod connections;
 mod deadline;
 mod gate;
 mod hedge;
+mod negotiated;
 mod others;
 mod page;
 mod rows;

@@ -61,6 +61,7 @@ rows! {
     http2_reset_in_body: "HTTP/2 reset in body" => http2(Behaviour::ResetInBody);
     http2_close_in_body: "HTTP/2 closed in body" => http2(Behaviour::CutChunk);
     http2_slow_body: "HTTP/2 slow body" => http2(Behaviour::SlowBody).slow();
+    http2_freeze: "HTTP/2 PING not answered" => Case::on(Link::Http2Pinged, Behaviour::Freeze);
 }
 
 fn http1(behaviour: Behaviour) -> Case {

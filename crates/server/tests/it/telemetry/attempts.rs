@@ -1,5 +1,7 @@
 //! Spans of attempts that did not just end with an answer.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::harness::{Receiver, Upstream, Weir, Wire, answer};
@@ -53,6 +55,84 @@ fn the_slower_one_of_two_has_a_span_and_is_no_error() {
     assert_eq!(winner["attributes"]["http.response.status_code"], 200);
     assert_eq!(winner["attributes"]["http.request.resend_count"], 1);
     assert_eq!(winner["attributes"]["server.port"], quick.address.port());
+}
+
+#[test]
+fn attempts_that_nobody_waits_for_any_more_have_spans() {
+    let receiver = Receiver::start("grpc");
+    let (asked, attempts) = std::sync::mpsc::channel();
+    let silent = || {
+        let asked = asked.clone();
+        Upstream::new(move |mut wire: Wire| {
+            wire.stream.set_read_timeout(None).unwrap();
+            while wire.request().is_some() {
+                asked.send(()).unwrap();
+            }
+        })
+    };
+    let (one, other) = (silent(), silent());
+    let hedge = "hedge: { after: 50ms }";
+    let weir = start(&receiver, &[&one, &other], hedge, "100%");
+    let mut wire = Wire::connect(weir.http());
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for _ in 0..2 {
+        attempts.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+    drop(wire);
+    let spans = receiver.wait_for("span", 2, |span| span["kind"] == CLIENT);
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    for span in &spans {
+        assert_eq!(span["attributes"]["weir.abandoned"], true, "{span:#}");
+        assert_eq!(span["parent"], spans[0]["parent"]);
+    }
+    let ports = |upstream: &Upstream| {
+        let port = upstream.address.port();
+        let mut spans = spans.iter();
+        spans.any(|span| span["attributes"]["server.port"] == port)
+    };
+    assert!(ports(&one) && ports(&other), "{spans:#?}");
+}
+
+#[test]
+fn parts_that_are_let_go_of_have_spans() {
+    let receiver = Receiver::start("grpc");
+    let (asked, was_asked) = std::sync::mpsc::channel();
+    let silent = Upstream::new(move |mut wire: Wire| {
+        wire.stream.set_read_timeout(None).unwrap();
+        while wire.request().is_some() {
+            asked.send(()).unwrap();
+        }
+    });
+    let was_asked = std::sync::Mutex::new(was_asked);
+    let failing = Upstream::answering(move |_| {
+        // When the other part is under way.
+        let _ = was_asked
+            .lock()
+            .unwrap()
+            .recv_timeout(Duration::from_secs(10));
+        answer(500, &[], "no")
+    });
+    let weir = Weir::start(&format!(
+        "upstreams:\n  silent: {{ targets: ['{}'] }}\n  failing: {{ targets: ['{}'] }}\n\
+         routes:\n  - name: all\n    match: {{ path: /* }}\n    aggregate:\n      parts:\n        \
+         one: {{ upstream: silent, path: / }}\n        \
+         other: {{ upstream: failing, path: /, required: true }}\n\
+         tracing: {{ sample: 100% }}\notlp: {{ endpoint: 'http://{}' }}\n",
+        silent.address, failing.address, receiver.address
+    ));
+    weir.get("/").assert_problem(502, "aggregate_failed");
+    let spans = receiver.wait_for("span", 2, |span| span["kind"] == CLIENT);
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    let of = |upstream: &Upstream| {
+        let port = upstream.address.port();
+        let mut spans = spans.iter();
+        spans
+            .find(|span| span["attributes"]["server.port"] == port)
+            .unwrap()
+    };
+    assert_eq!(of(&silent)["attributes"]["weir.abandoned"], true);
+    assert_eq!(of(&failing)["status"], 2, "{spans:#?}");
+    assert_eq!(of(&silent)["parent"], of(&failing)["parent"]);
 }
 
 #[test]

@@ -212,6 +212,37 @@ fn without_tracing_the_context_is_left_alone() {
 }
 
 #[test]
+fn exports_over_http_are_compressed_unless_that_is_off() {
+    let upstream = Upstream::echo();
+    for (compression, coding) in [("", Some("gzip")), (", compression: none", None)] {
+        let receiver = Receiver::start("http");
+        let more = format!(", protocol: http{compression}");
+        let config = forward(upstream.address)
+            + &settings(&receiver, &more, "sample: 100%")
+            + "log: { output: otlp }\n";
+        let weir = Weir::start(&config);
+        for at in 0..50 {
+            assert_eq!(weir.get(&format!("/items/{at}")).status(), 200);
+        }
+        let of_request = |item: &Value| item["attributes"]["url.path"].is_string();
+        for signal in ["span", "log"] {
+            let found = receiver.wait_for(signal, 50, |item| {
+                of_request(item) && (signal == "log" || item["kind"] == SERVER)
+            });
+            for item in found {
+                let headers = &item["headers"];
+                assert_eq!(headers["content-encoding"].as_str(), coding, "{headers}");
+                assert_eq!(headers["content-type"], "application/x-protobuf");
+            }
+        }
+        for signal in ["traces", "logs"] {
+            let lost = weir.metric("weir_otlp_dropped_total", &[signal]);
+            assert_eq!(lost, 0.0);
+        }
+    }
+}
+
+#[test]
 fn errors_and_slow_requests_are_traced_whatever_the_share() {
     let receiver = Receiver::start("http");
     let (wait, waited) = std::sync::mpsc::channel::<()>();

@@ -321,3 +321,26 @@ fn a_mirror_that_takes_nothing_does_not_hold_up_a_large_body() {
         copies(&weir, "timed_out") + copies(&weir, "failed") == 1.0
     });
 }
+
+#[test]
+fn weirs_own_cookies_are_not_copied() {
+    let (up, originals) = recording();
+    let (shadow, copied) = recording();
+    let config = format!(
+        "upstreams:\n  up: {{ targets: [\"{}\"], sticky: {{ cookie: weir-target }} }}\n  \
+         shadow: {{ targets: [\"{}\"], sticky: {{ cookie: weir-shadow }} }}\n\
+         routes:\n  - {{ name: items, match: {{ path: /* }}, upstream: up, mirror: {{ upstream: shadow }} }}\n",
+        up.address, shadow.address
+    );
+    let weir = Weir::start(&config);
+    let mut wire = Wire::connect(weir.http());
+    wire.response_to(
+        "GET / HTTP/1.1\r\nHost: a\r\n\
+         Cookie: a=1; weir-target=00000000000000ab; weir-shadow=00000000000000cd; b=2\r\n\r\n",
+    );
+    assert_eq!(
+        next(&originals).get("cookie"),
+        Some("a=1; weir-shadow=00000000000000cd; b=2")
+    );
+    assert_eq!(next(&copied).get("cookie"), Some("a=1; b=2"));
+}

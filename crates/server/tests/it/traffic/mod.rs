@@ -86,9 +86,10 @@ fn change(weir: &Weir, arguments: &[&str]) -> String {
 
 fn post(weir: &Weir, route: &str, body: &str) -> Message {
     let admin = weir.setup().admin;
+    let operator = weir.setup().operator();
     let length = body.len();
     Wire::connect(admin).response_to(&format!(
-        "POST /v1/traffic/{route} HTTP/1.1\r\nHost: {admin}\r\nContent-Type: application/json\r\n\
+        "POST /v1/traffic/{route} HTTP/1.1\r\nHost: {admin}\r\n{operator}Content-Type: application/json\r\n\
          Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     ))
 }

@@ -1,7 +1,7 @@
 //! Which side a request goes to.
 
 use super::{Side, ask, change, config};
-use crate::harness::{Weir, curl, wait_until};
+use crate::harness::{Weir, Wire, curl, wait_until};
 
 #[test]
 fn each_side_gets_its_share() {
@@ -107,6 +107,31 @@ fn a_cookie_keeps_a_client_on_its_side_until_that_side_shrinks() {
             .text();
         assert_eq!(now, "blue own=1");
     }
+}
+
+#[test]
+fn the_cookie_is_secure_where_a_trusted_proxy_says_that_its_client_came_by_tls() {
+    let (blue, green) = (Side::new("blue"), Side::new("green"));
+    let text = config(&blue, &green, [1, 1], "      sticky: { cookie: side }\n");
+    let is_secure = |weir: &Weir, fields: &str| {
+        let request = format!("GET / HTTP/1.1\r\nHost: weir.test\r\n{fields}\r\n");
+        let answer = Wire::connect(weir.http()).response_to(&request);
+        answer.get("set-cookie").unwrap().contains("; Secure")
+    };
+    let weir = Weir::start(&format!("trusted_proxies: [127.0.0.1]\n{text}"));
+    assert!(is_secure(&weir, "X-Forwarded-Proto: https\r\n"));
+    assert!(is_secure(&weir, "X-Forwarded-Proto: HTTPS, http\r\n"));
+    assert!(is_secure(&weir, "Forwarded: for=192.0.2.1;proto=https\r\n"));
+    assert!(!is_secure(&weir, "X-Forwarded-Proto: http\r\n"));
+    assert!(!is_secure(
+        &weir,
+        "X-Forwarded-Proto: http\r\nForwarded: proto=https\r\n"
+    ));
+    assert!(!is_secure(&weir, ""));
+    // Anybody else could say it as well.
+    let weir = Weir::start(&text);
+    assert!(!is_secure(&weir, "X-Forwarded-Proto: https\r\n"));
+    assert!(!is_secure(&weir, "Forwarded: proto=https\r\n"));
 }
 
 #[test]

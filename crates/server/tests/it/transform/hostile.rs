@@ -132,7 +132,7 @@ fn bodies_that_are_made_to_hurt_are_refused() {
     let digits = ask(&weir, "POST", "/u/1", &[JSON], digits.as_bytes());
     assert!(digits.text().ends_with(&"9".repeat(900_000)));
     let large = vec![b'1'; (1 << 20) + 1];
-    ask(&weir, "POST", "/u/1", &[JSON], &large).assert_problem(413, "body_too_large");
+    ask(&weir, "POST", "/u/1", &[JSON], &large).assert_problem(413, "body_too_large_to_change");
     for broken in [
         &b"{\"a\":\"\xff\"}"[..],
         b"{\"a\":NaN}",

@@ -84,6 +84,16 @@ fn requests_without_json_pass_or_are_refused() {
         let expected = String::from_utf8_lossy(body);
         assert!(text.ends_with(&format!("\n\n{expected}")), "{text}");
     }
+    let mut wire = Wire::connect(weir.http());
+    wire.send(
+        "POST /u/1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\n",
+    );
+    let text = wire.response("POST").text();
+    assert!(
+        text.contains("content-length: 0\n") && text.ends_with("\n\n"),
+        "{text}"
+    );
     let strict = POLICY.replace(" } }", ", other: reject } }");
     let weir = Weir::start(&with(&strict, upstream.address));
     let answer = ask(
@@ -111,12 +121,13 @@ fn requests_that_cannot_be_changed_do_not_reach_the_upstream() {
         (&br#"{"name":"#[..], 400, "request_transform_failed"),
         (br#"{"name":7}"#, 400, "request_transform_failed"),
         (br#"{"name":"a"} x"#, 400, "request_transform_failed"),
-        (&[b' '; 5_000], 413, "body_too_large"),
+        (&[b' '; 5_000], 413, "body_too_large_to_change"),
     ] {
         ask(&weir, "POST", "/u/1", &[JSON], body).assert_problem(status, reason);
     }
     for (coding, status, reason) in [
-        ("gzip, gzip", 415, "unsupported_body"),
+        ("gzip, gzip", 400, "request_transform_failed"),
+        ("gzip, gzip, gzip, gzip", 415, "unsupported_body"),
         ("aes128gcm", 415, "unsupported_body"),
         ("gzip", 400, "request_transform_failed"),
     ] {
@@ -124,6 +135,11 @@ fn requests_that_cannot_be_changed_do_not_reach_the_upstream() {
         ask(&weir, "POST", "/u/1", &fields, b"{}").assert_problem(status, reason);
     }
     assert_eq!(upstream.accepted(), 0);
+    let decided = [
+        "body_too_large_to_change",
+        "decided_by=\"policies.*.transform\"",
+    ];
+    assert_eq!(weir.metric("weir_answers_total", &decided), 1.0);
     // What the program says stands in the log, for the operator.
     // It is told once a second at most.
     crate::harness::wait_until("the program's words", || {
@@ -180,7 +196,7 @@ fn what_clients_compress_is_changed_all_the_same() {
             "{coding} {text}"
         );
         let bomb = compress(&vec![b' '; 64 << 20]);
-        ask(&weir, "POST", "/u/1", &fields, &bomb).assert_problem(413, "body_too_large");
+        ask(&weir, "POST", "/u/1", &fields, &bomb).assert_problem(413, "body_too_large_to_change");
     }
 }
 

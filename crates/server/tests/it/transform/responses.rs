@@ -37,13 +37,19 @@ fn upstream() -> Upstream {
             ];
             answer(200, &fields, USER)
         }
-        "/u/same" => b"HTTP/1.1 304 Same\r\nETag: \"v1\"\r\n\r\n".to_vec(),
+        "/u/same" => b"HTTP/1.1 304 Same\r\nETag: \"v1\"\r\nContent-Length: 49\r\n\r\n".to_vec(),
         "/u/none" => b"HTTP/1.1 204 None\r\nContent-Type: application/json\r\n\r\n".to_vec(),
         "/u/empty" => answer(200, &[JSON], ""),
+        "/u/nothing" => b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_vec(),
         "/u/gzip" => answer(200, &[JSON, ("Content-Encoding", "gzip")], gzip(USER.as_bytes())),
-        "/u/stacked" => {
+        "/u/twice" => {
             let body = gzip(&gzip(USER.as_bytes()));
             answer(200, &[JSON, ("Content-Encoding", "gzip, gzip")], body)
+        }
+        "/u/stacked" => {
+            let body = (0..4).fold(USER.as_bytes().to_vec(), |body, _| gzip(&body));
+            let codings = ("Content-Encoding", "gzip, gzip, gzip, gzip");
+            answer(200, &[JSON, codings], body)
         }
         "/u/bomb" => {
             let body = gzip(&vec![b' '; 100 << 20]);
@@ -62,7 +68,8 @@ fn upstream() -> Upstream {
         }
         "/u/list" => answer(200, &[JSON], format!("[{USER}]")),
         "/u/chunked" => format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.x+json\r\nTransfer-Encoding: chunked\r\n\r\n\
+            "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.x+json\r\nTransfer-Encoding: chunked\r\n\
+             Trailer: X-Sum\r\n\r\n\
              {:x}\r\n{USER}\r\n0\r\nX-Sum: 1\r\n\r\n",
             USER.len()
         )
@@ -90,7 +97,7 @@ fn an_answer_is_changed_and_its_head_says_so() {
         upstream.address,
     ));
     let slim = r#"{"id":7,"name":"Ada","tags":["a"]}"#;
-    for path in ["/u/1", "/u/gzip", "/u/chunked", "/u/tagged"] {
+    for path in ["/u/1", "/u/gzip", "/u/twice", "/u/chunked", "/u/tagged"] {
         let answer = ask(&weir, "GET", path, &[], b"");
         assert_eq!((answer.status(), &*answer.text()), (200, slim), "{path}");
         assert_eq!(answer.get("content-length"), Some(&*slim.len().to_string()));
@@ -110,8 +117,10 @@ fn an_answer_is_changed_and_its_head_says_so() {
         b"",
     );
     assert_eq!((same.status(), same.get("etag")), (304, Some("W/\"v1\"")));
+    assert_eq!(same.get("content-length"), None);
     let chunked = ask(&weir, "GET", "/u/chunked", &[], b"");
     assert_eq!(chunked.get("content-type"), Some("application/vnd.x+json"));
+    assert_eq!(chunked.get("trailer"), None);
     let head = ask(&weir, "HEAD", "/u/tagged", &[], b"");
     assert_eq!((head.status(), head.get("content-length")), (200, None));
     assert_eq!(head.get("etag"), Some("W/\"v1\""));
@@ -129,7 +138,7 @@ fn an_answer_is_changed_and_its_head_says_so() {
         assert_eq!(answer.text(), slim);
     }
     let labels = ["all", "\"response\"", "\"changed\""];
-    assert_eq!(weir.metric("weir_transformed_bodies_total", &labels), 9.0);
+    assert_eq!(weir.metric("weir_transformed_bodies_total", &labels), 10.0);
     assert_eq!(
         logged(&weir)["weir.altered"],
         serde_json::json!(["transform.response"])
@@ -148,13 +157,14 @@ fn what_is_not_to_be_changed_passes() {
         ("/u/untyped", 200, USER),
         ("/u/none", 204, ""),
         ("/u/empty", 200, ""),
+        ("/u/nothing", 200, ""),
         ("/u/error", 404, r#"{"password":"stays"}"#),
         ("/plain", 200, USER),
     ] {
         let answer = ask(&weir, "GET", path, &[], b"");
         assert_eq!((answer.status(), &*answer.text()), (status, body), "{path}");
     }
-    let labels = ["all", "\"response\"", "\"passed\""];
+    let labels = ["http_route=\"all\"", "\"response\"", "\"passed\""];
     assert_eq!(weir.metric("weir_transformed_bodies_total", &labels), 2.0);
     let all = "{ response: { jq: \"del(.password)\", other: reject, statuses: all } }";
     let weir = Weir::start(&with(all, upstream.address));
@@ -192,7 +202,40 @@ fn what_cannot_be_changed_is_not_sent() {
         ask(&weir, "GET", "/u/list", &[], b"").assert_problem(502, "response_transform_failed");
         weir.log().contains("cannot index an array with a string")
     });
+    let log = weir.log();
+    let mut lines = log
+        .lines()
+        .filter(|line| line.contains("could not be changed"));
+    assert!(
+        lines.all(|line| line.contains("\"weir.request_id\":\"")),
+        "{log}"
+    );
     assert!(!weir.log().contains("Ada"), "{}", weir.log());
+}
+
+#[test]
+fn what_a_client_says_to_speak_does_not_pass_the_policy_by() {
+    let upstream = upstream();
+    let slim = r#"{"id":7,"name":"Ada","tags":["a"]}"#;
+    let config = with("{ response: { jq: \"del(.password)\" } }", upstream.address);
+    let weir = Weir::start(&config.replace("upstream: up }", "upstream: up, websocket: true }"));
+    // Servers of JSON answer such requests as any other.
+    let call = [("Content-Type", "application/grpc")];
+    assert_eq!(ask(&weir, "POST", "/u/1", &call, b"x").text(), slim);
+    let handshake = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Version", "13"),
+        ("Range", "bytes=0-3"),
+    ];
+    assert_eq!(ask(&weir, "GET", "/u/1", &handshake, b"").text(), slim);
+    let asked = ask(&weir, "GET", "/u/asked", &handshake, b"");
+    assert_eq!(asked.text(), r#"{"encoding":"identity","range":"-"}"#);
+    let strict = "{ request: { jq: ., other: reject }, response: { jq: ., other: reject } }";
+    let weir = Weir::start(&with(strict, upstream.address));
+    let refused = ask(&weir, "POST", "/u/1", &call, b"x");
+    assert_eq!(refused.get("grpc-status"), Some("3"), "{refused:?}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Request bodies by a schema.
 
-use super::{await_counter, config, echo, metrics, post, refusal, sent};
+use std::io::Write;
+
 use bytes::Bytes;
 
+use super::{await_counter, config, echo, metrics, post, refusal, sent};
 use crate::harness::{
     H2Client, Setup, Upstream, Weir, answer, block_on, curl, curl_fed, wait_until,
 };
@@ -76,7 +78,7 @@ fn bodies_that_do_not_are_refused_and_never_sent_on() {
     for more in [
         ["-H", "content-type: text/plain"],
         ["-H", "content-type:"],
-        ["-H", "content-encoding: gzip"],
+        ["-H", "content-encoding: compress"],
     ] {
         let (status, reason, errors) = wrong(&more);
         assert_eq!(
@@ -130,6 +132,105 @@ fn bodies_beyond_the_limit_are_refused_however_they_come() {
         let request = request.body(()).unwrap();
         let answer = client.send(request, Bytes::from(long), None).await.unwrap();
         assert_eq!(answer.status, 413);
+    });
+}
+
+/// A body that `gzip` wrote.
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut child = std::process::Command::new("gzip")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let body = body.to_vec();
+    let writing = std::thread::spawn(move || input.write_all(&body));
+    let written = child.wait_with_output().unwrap().stdout;
+    writing.join().unwrap().unwrap();
+    written
+}
+
+#[test]
+fn compressed_bodies_are_judged_by_what_they_mean_and_pass_as_they_came() {
+    let server = echo();
+    let rules = SCHEMA.replace("{ schema", "{ body_bytes: 64KiB, schema");
+    let weir = Weir::start(&config(&server, &rules));
+    let json = "content-type: application/json";
+    let send = |body: &[u8], coding: &str| {
+        let coding = format!("content-encoding: {coding}");
+        let url = weir.url("/");
+        curl_fed(
+            &["--data-binary", "@-", "-H", json, "-H", &coding, &url],
+            body,
+        )
+        .answer()
+    };
+    let valid = gzip(br#"{"sku": "a"}"#);
+    let twice = gzip(&valid);
+    for (body, coding) in [(&valid, "gzip"), (&twice, "gzip, gzip")] {
+        let answer = send(body, coding);
+        assert_eq!((answer.status(), &answer.body), (201, body), "{coding}");
+    }
+    let large = format!("{{\"sku\": \"{}\"}}", "a".repeat(60_000));
+    let passed = send(&gzip(large.as_bytes()), "gzip");
+    assert_eq!(
+        (passed.status(), passed.body),
+        (201, gzip(large.as_bytes()))
+    );
+    // Long without a coding, too.
+    assert_eq!(post(&weir, "/", &large, &[]).status(), 201);
+    let wrong = large.replace("sku", "key");
+    for (body, coding) in [
+        (wrong.as_bytes().to_vec(), "identity"),
+        (gzip(b"{}"), "gzip"),
+    ] {
+        let (status, reason, errors) = refusal(&send(&body, coding));
+        assert_eq!((status, &*reason), (400, "invalid_request"));
+        assert_eq!(errors[0].0, "body");
+    }
+    let cut = &valid[..valid.len() - 9];
+    let (status, _, errors) = refusal(&send(cut, "gzip"));
+    assert_eq!(
+        (status, &*errors[0].2),
+        (400, "its content coding is broken")
+    );
+    let bomb = gzip(&vec![b' '; 100 << 20]);
+    for (body, coding) in [
+        (gzip(&bomb), "gzip, gzip"),
+        (gzip(&vec![b' '; 70_000]), "gzip"),
+    ] {
+        assert!(body.len() < 60_000);
+        send(&body, coding).assert_problem(413, "body_too_large_to_check");
+    }
+    send(&valid, "gzip, gzip, gzip, gzip").assert_problem(415, "unsupported_media_type");
+}
+
+#[test]
+fn what_is_compressed_or_long_is_reported_about() {
+    let server = echo();
+    let rules = SCHEMA.replace("{ schema", "{ request: report, schema");
+    let weir = Weir::start(&config(&server, &rules));
+    let url = weir.url("/");
+    let json = "content-type: application/json";
+    let (good, bad) = (gzip(br#"{"sku": "a"}"#), gzip(b"{}"));
+    let long = format!("{{\"a\": \"{}\"}}", "x".repeat(20_000)).into_bytes();
+    for (body, coding) in [
+        (&good, "gzip"),
+        (&bad, "gzip"),
+        (&bad, "br"),
+        (&long, "identity"),
+    ] {
+        let coding = format!("content-encoding: {coding}");
+        let arguments = ["--data-binary", "@-", "-H", json, "-H", &coding, &url];
+        let answer = curl_fed(&arguments, body).answer();
+        assert_eq!((answer.status(), &answer.body), (201, body));
+    }
+    for (outcome, count) in [("valid", 1), ("reported", 2), ("unchecked", 1)] {
+        let labels = format!("message=\"request\",outcome=\"{outcome}\"");
+        await_counter(&weir, "weir_validated_messages_total", &labels, count);
+    }
+    wait_until("a line tells it", || {
+        weir.log().contains("a request breaks its contract")
     });
 }
 

@@ -14,6 +14,12 @@ fn serve() -> Upstream {
             "/invalid" => answer(200, &[json], br#"{"canary": 1}"#),
             "/long" => answer(200, &[json], long.as_bytes()),
             "/compressed" => answer(200, &[json, ("content-encoding", "gzip")], b"xxx"),
+            "/gzip" => {
+                // `{}`, as gzip(1) writes it.
+                let body = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\x02\x00\x00\x00";
+                answer(200, &[json, ("content-encoding", "gzip")], body)
+            }
+            "/part" => answer(206, &[json, ("content-range", "bytes 0-0/9")], b"{"),
             "/html" => answer(200, &[("content-type", "text/html")], b"<p>"),
             "/chunked" => b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                 transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -38,14 +44,16 @@ fn responses_are_looked_at_and_never_changed() {
     assert_eq!(invalid.get("content-length"), Some("13"));
     assert_eq!(get("/long").body.len(), 2010);
     assert_eq!(get("/compressed").text(), "xxx");
+    assert_eq!(get("/gzip").body.len(), 22);
+    assert_eq!(get("/part").text(), "{");
     assert_eq!(get("/html").text(), "<p>");
     assert_eq!(get("/chunked").text(), "{}");
     assert_eq!(get("/failed").status(), 500);
     assert_eq!(curl(&["-I", &weir.url("/invalid")]).answer().status(), 200);
     for (outcome, count) in [
         ("valid", 3),
-        ("reported", 3),
-        ("unchecked", 2),
+        ("reported", 4),
+        ("unchecked", 3),
         ("refused", 0),
     ] {
         let labels = format!("message=\"response\",outcome=\"{outcome}\"");

@@ -93,6 +93,27 @@ fn wrong_frames() -> Vec<(&'static str, Vec<u8>, u16)> {
 }
 
 #[test]
+fn text_that_is_not_utf8_ends_a_websocket_unless_that_is_allowed() {
+    let text = || Frame::last(TEXT, b"caf\xe9").masked();
+    let (weir, mut client, mut target, _server) = pair("true");
+    client.send(text());
+    assert_eq!(code(Frame::read(&mut client)), 1007);
+    // Its frame had begun, so that the target cannot be told; of the text it got nothing.
+    let begun = target.take(6);
+    assert_eq!((begun.len(), begun[0]), (6, 0x81));
+    assert!(target.is_at_end());
+    let record = record(&weir);
+    assert_eq!(record["weir.reason"], "websocket_protocol");
+    assert_eq!(record["weir.cause"], "text that is not UTF-8");
+    assert_eq!(record["weir.websocket.close_code"], 1007);
+
+    let (_weir, mut client, mut target, _server) = pair("{ check_text: false }");
+    client.send(text());
+    let passed = Frame::read(&mut target).unwrap();
+    assert_eq!(passed.payload, b"caf\xe9");
+}
+
+#[test]
 fn a_client_that_breaks_a_rule_is_told_and_the_target_hears_that_it_left() {
     let server = Server::start();
     let settings = "{ max_frame: 1000, max_message: 2000 }";

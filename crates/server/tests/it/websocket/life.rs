@@ -1,5 +1,5 @@
 use std::io::{ErrorKind, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -192,6 +192,45 @@ fn at_the_end_of_a_drain_both_sides_are_told() {
     }
 }
 
+#[test]
+fn those_of_a_process_that_ends_are_closed_one_after_the_other() {
+    const MANY: usize = 60;
+    let server = Server::start();
+    let mut weir = Weir::start(&config(server.upstream.address, "true").replacen("8s", "4s", 1));
+    let mut targets = Vec::new();
+    let clients: Vec<_> = (0..MANY)
+        .map(|_| {
+            let (mut client, _) = open(weir.http(), "");
+            targets.push(server.next());
+            std::thread::spawn(move || {
+                assert_eq!(code(Frame::read(&mut client)), 1001);
+                let told = Instant::now();
+                client.send(Frame::close(1001).masked());
+                told
+            })
+        })
+        .collect();
+    weir.signal(Signal::TERM);
+    let mut told: Vec<Instant> = clients
+        .into_iter()
+        .map(|client| client.join().unwrap())
+        .collect();
+    told.sort_unstable();
+    // Over a second: from the middle of the drain until a second before its end.
+    let whole = told[MANY - 1] - told[0];
+    assert!(whole > Duration::from_millis(400), "{whole:?}");
+    let half = told
+        .windows(MANY / 2)
+        .map(|some| some[MANY / 2 - 1] - some[0]);
+    let half = half.min().unwrap();
+    assert!(
+        half > Duration::from_millis(100),
+        "half of them within {half:?}"
+    );
+    drop(targets);
+    assert_eq!(weir.wait_exit().code(), Some(0));
+}
+
 /// Writes until nothing is taken any more; how much was.
 fn fill(wire: &mut Wire, bytes: &[u8]) -> usize {
     let quiet = Some(Duration::from_millis(200));
@@ -249,7 +288,7 @@ fn who_takes_nothing_for_too_long_is_closed() {
     let message = Frame::last(0x2, vec![0; 60_000]).plain();
     target.stream.set_write_timeout(Some(PATIENCE)).unwrap();
     // Until the connection is cut.
-    let patience = std::time::Instant::now();
+    let patience = Instant::now();
     while target.try_send(&message).is_ok() {
         assert!(patience.elapsed() < PATIENCE);
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Replaces a file so that a reader, or the next start after a power cut, sees the old or the new
 /// content and nothing between. Makes its directory if need be. Only the owner may read either.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     DirBuilder::new()
@@ -33,7 +33,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Removes a file; one that is not there is removed already.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
+pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -41,7 +41,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// What a file holds, `None` if it is not there. One of more than `most` bytes is an error.
-pub(crate) fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     use std::io::Read;
     let file = match File::open(path) {
         Ok(file) => file,

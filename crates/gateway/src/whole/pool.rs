@@ -1,4 +1,4 @@
-//! Threads for programs that take longer than a worker can wait.
+//! Threads for what takes longer than a worker can wait: programs, decompression, large bodies.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -60,12 +60,12 @@ impl Pool {
         if line.idle < line.jobs.len() && line.threads < self.0.most_threads {
             let shared = Arc::clone(&self.0);
             let thread = std::thread::Builder::new()
-                .name(format!("weir-program-{}", line.threads))
+                .name(format!("weir-bodies-{}", line.threads))
                 .stack_size(STACK);
             match thread.spawn(move || shared.work()) {
                 Ok(_) => line.threads += 1,
                 Err(error) if line.threads == 0 => {
-                    tracing::error!(%error, "programs cannot run: no thread can be started");
+                    tracing::error!(%error, "bodies cannot be looked through: no thread can be started");
                     line.jobs.pop_back();
                     return None;
                 }

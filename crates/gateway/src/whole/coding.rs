@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
+use smallvec::SmallVec;
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 use crate::fields::Fields;
@@ -13,17 +14,22 @@ const PIECE: usize = 32 * 1024;
 /// Zstandard's window, as a power of two: what RFC 8878 §3.1.1.1.2 asks decoders to take.
 const ZSTD_WINDOW: u32 = 23;
 
-/// What was done to a body's bytes.
+/// Most codings on top of each other. One is usual, and two are a mistake that happens.
+const MOST: usize = 3;
+
+/// What was done to a body's bytes, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Codings(SmallVec<[Coding; MOST]>);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coding {
-    Identity,
+enum Coding {
     Gzip,
     Deflate,
     Brotli,
     Zstd,
 }
 
-/// Why a body's coding was not undone.
+/// Why a body's codings were not undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undecodable {
     /// It becomes too large: a bomb, or a body that is.
@@ -31,38 +37,49 @@ pub(crate) enum Undecodable {
     Broken,
 }
 
-impl Coding {
-    /// `None` if it is not known here, or if there are several: nobody but an attacker has those.
+impl Codings {
+    /// `None` if one is not known here, or if there are too many.
     pub(crate) fn of(fields: &Fields) -> Option<Self> {
-        let mut coding = Self::Identity;
+        let mut codings = SmallVec::new();
         for value in fields.get_all(&CONTENT_ENCODING) {
             for name in value.as_bytes().split(|byte| *byte == b',') {
-                let found = match name.trim_ascii().to_ascii_lowercase().as_slice() {
+                let coding = match name.trim_ascii().to_ascii_lowercase().as_slice() {
                     b"" | b"identity" => continue,
-                    b"gzip" | b"x-gzip" => Self::Gzip,
-                    b"deflate" => Self::Deflate,
-                    b"br" => Self::Brotli,
-                    b"zstd" => Self::Zstd,
+                    b"gzip" | b"x-gzip" => Coding::Gzip,
+                    b"deflate" => Coding::Deflate,
+                    b"br" => Coding::Brotli,
+                    b"zstd" => Coding::Zstd,
                     _ => return None,
                 };
-                if coding != Self::Identity {
+                if codings.len() == MOST {
                     return None;
                 }
-                coding = found;
+                codings.push(coding);
             }
         }
-        Some(coding)
+        Some(Self(codings))
+    }
+
+    /// Whether the bytes are the body itself.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The body itself. Neither it nor what is between two codings has more than `most` bytes.
+    pub(crate) fn undo(&self, body: Bytes, most: usize) -> Result<Bytes, Undecodable> {
+        let mut codings = self.0.iter().rev();
+        codings.try_fold(body, |body, coding| coding.undo(&body, most))
     }
 }
 
-/// The body itself, of at most `most` bytes.
-pub(crate) fn decode(coding: Coding, body: Bytes, most: usize) -> Result<Bytes, Undecodable> {
-    match coding {
-        Coding::Identity => Ok(body),
-        Coding::Gzip => read(flate2::read::MultiGzDecoder::new(&*body), most),
-        Coding::Deflate => read(flate2::read::ZlibDecoder::new(&*body), most),
-        Coding::Brotli => read(brotli::Decompressor::new(&*body, PIECE), most),
-        Coding::Zstd => zstd(&body, most),
+impl Coding {
+    fn undo(self, body: &[u8], most: usize) -> Result<Bytes, Undecodable> {
+        match self {
+            Self::Gzip => read(flate2::read::MultiGzDecoder::new(body), most),
+            Self::Deflate => read(flate2::read::ZlibDecoder::new(body), most),
+            Self::Brotli => read(brotli::Decompressor::new(body, PIECE), most),
+            Self::Zstd => zstd(body, most),
+        }
     }
 }
 
@@ -116,7 +133,6 @@ mod tests {
     fn encoded(coding: Coding, body: &[u8]) -> Bytes {
         let mut out = Vec::new();
         match coding {
-            Coding::Identity => out.extend_from_slice(body),
             Coding::Gzip => {
                 let level = flate2::Compression::new(6);
                 let mut encoder = flate2::write::GzEncoder::new(&mut out, level);
@@ -143,19 +159,13 @@ mod tests {
         Bytes::from(out)
     }
 
-    const CODINGS: [Coding; 5] = [
-        Coding::Identity,
-        Coding::Gzip,
-        Coding::Deflate,
-        Coding::Brotli,
-        Coding::Zstd,
-    ];
+    const CODINGS: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
 
     #[test]
     fn bodies_come_back() {
         for coding in CODINGS {
             for body in [&b""[..], b"x", &[7; 100_000]] {
-                let decoded = decode(coding, encoded(coding, body), 100_000);
+                let decoded = coding.undo(&encoded(coding, body), 100_000);
                 assert_eq!(decoded.as_deref(), Ok(body), "{coding:?} {}", body.len());
             }
         }
@@ -164,10 +174,10 @@ mod tests {
     #[test]
     fn bombs_are_refused_before_they_burst() {
         let bomb = vec![0; 200 << 20];
-        for coding in &CODINGS[1..] {
+        for coding in &CODINGS {
             let encoded = encoded(*coding, &bomb);
             assert_eq!(
-                decode(*coding, encoded, 1 << 20),
+                coding.undo(&encoded, 1 << 20),
                 Err(Undecodable::TooLarge),
                 "{coding:?}"
             );
@@ -177,36 +187,53 @@ mod tests {
     #[test]
     fn what_is_cut_or_broken_is_not_taken_for_the_whole() {
         let body: Vec<u8> = (0..50_000_u32).flat_map(u32::to_le_bytes).collect();
-        for coding in &CODINGS[1..] {
+        for coding in &CODINGS {
             let whole = encoded(*coding, &body);
             for length in [1, 5, whole.len() / 2, whole.len() - 1] {
-                let cut = decode(*coding, whole.slice(..length), 1 << 20);
+                let cut = coding.undo(&whole[..length], 1 << 20);
                 assert_eq!(cut, Err(Undecodable::Broken), "{coding:?} {length}");
             }
             let mut broken = whole.to_vec();
             let middle = broken.len() / 2;
             broken[middle..middle + 8].fill(0xff);
-            let broken = decode(*coding, broken.into(), 1 << 20);
+            let broken = coding.undo(&broken, 1 << 20);
             assert_ne!(broken.as_deref(), Ok(body.as_slice()), "{coding:?}");
         }
     }
 
     #[test]
-    fn codings_are_named_once() {
+    fn codings_are_undone_from_the_last_one_on() {
+        let body = b"the body ".repeat(100);
+        let twice = encoded(Coding::Zstd, &encoded(Coding::Gzip, &body));
+        let codings = Codings(SmallVec::from_slice(&[Coding::Gzip, Coding::Zstd]));
+        assert_eq!(codings.undo(twice.clone(), 1000).as_deref(), Ok(&*body));
+        assert_eq!(codings.undo(twice.clone(), 899), Err(Undecodable::TooLarge));
+        let wrong = Codings(SmallVec::from_slice(&[Coding::Zstd, Coding::Gzip]));
+        assert_eq!(wrong.undo(twice, 1000), Err(Undecodable::Broken));
+        // A bomb in a bomb: what is between them is bounded as well.
+        let bomb = encoded(Coding::Gzip, &encoded(Coding::Gzip, &vec![0; 200 << 20]));
+        let codings = Codings(SmallVec::from_slice(&[Coding::Gzip, Coding::Gzip]));
+        assert!(bomb.len() < 2_000);
+        assert_eq!(codings.undo(bomb, 100_000), Err(Undecodable::TooLarge));
+    }
+
+    #[test]
+    fn codings_have_names() {
         let of = |values: &[&'static str]| {
             let mut fields = Fields::new();
             for value in values {
                 fields.append(CONTENT_ENCODING, HeaderValue::from_static(value));
             }
-            Coding::of(&fields)
+            Codings::of(&fields).map(|codings| codings.0.to_vec())
         };
-        assert_eq!(of(&[]), Some(Coding::Identity));
-        assert_eq!(of(&["GZIP"]), Some(Coding::Gzip));
-        assert_eq!(of(&["identity, br"]), Some(Coding::Brotli));
+        assert_eq!(of(&[]), Some(vec![]));
+        assert_eq!(of(&["GZIP"]), Some(vec![Coding::Gzip]));
+        assert_eq!(of(&["identity, br"]), Some(vec![Coding::Brotli]));
+        let several = [Coding::Gzip, Coding::Brotli, Coding::Zstd];
+        assert_eq!(of(&["gzip, br", "zstd"]), Some(several.to_vec()));
         for refused in [
-            &["gzip, gzip"][..],
-            &["gzip", "br"],
-            &["compress"],
+            &["gzip, gzip, gzip, gzip"][..],
+            &["gzip", "compress"],
             &["aes128gcm"],
         ] {
             assert_eq!(of(refused), None, "{refused:?}");

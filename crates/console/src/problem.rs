@@ -1,0 +1,234 @@
+//! Error answers: problem details (RFC 9457).
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use weir_core::RequestId;
+use weir_store::Error;
+
+/// Where an answer says which request it is for; logs and the audit name it too.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Seconds after which records are likely to be back.
+const SOON: u16 = 2;
+
+/// An error answer.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
+    status: StatusCode,
+    reason: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    members: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What is wrong with one part of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// JSON Pointer into the body (RFC 6901), or the name of a parameter of the query.
+    pub pointer: String,
+    /// What is wrong, and what would be right.
+    pub detail: String,
+}
+
+impl Problem {
+    /// `reason` is a stable word, as in the answers of the data plane; `detail` a sentence for whoever
+    /// sent the request.
+    pub fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            status,
+            reason,
+            detail: detail.into(),
+            errors: Vec::new(),
+            members: Map::new(),
+            headers: Vec::new(),
+        }))
+    }
+
+    /// There is no such thing, or not for this caller: the two look alike.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "There is nothing at this path.",
+        )
+    }
+
+    /// Parts of the request are not as they must be.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            "Parts of the request are not valid; `errors` says which.",
+        );
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// Adds an extension member (RFC 9457 §3.2).
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// Says after how many seconds to ask again (RFC 9110 §10.2.3).
+    #[must_use]
+    pub fn retry_after(self, seconds: u16) -> Self {
+        self.header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Adds a field to the answer's head.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    fn body(&self, request_id: Option<&str>) -> Vec<u8> {
+        let parts = &self.0;
+        let members = Members {
+            kind: format!("urn:weir:problem:{}", parts.reason),
+            title: parts.status.canonical_reason().unwrap_or("Error"),
+            status: parts.status.as_u16(),
+            detail: &parts.detail,
+            reason: parts.reason,
+            request_id,
+            errors: &parts.errors,
+            others: &parts.members,
+        };
+        // Strings and JSON values can always be written.
+        serde_json::to_vec(&members).unwrap_or_default()
+    }
+}
+
+/// What goes onto the wire.
+#[derive(Serialize)]
+struct Members<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(flatten)]
+    others: &'a Map<String, Value>,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let media_type = HeaderValue::from_static(weir_core::Problem::MEDIA_TYPE);
+        let body = self.body(None);
+        let mut response = (self.0.status, [(CONTENT_TYPE, media_type)], body).into_response();
+        response
+            .headers_mut()
+            .extend(self.0.headers.iter().cloned());
+        // So that the request's id can be put into it where that is known.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let unavailable = |detail: &str| {
+            Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "records_unavailable",
+                detail,
+            )
+            .retry_after(SOON)
+        };
+        match error {
+            Error::Missing(_) => Self::not_found(),
+            Error::Stale { version, .. } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "stale",
+                "It was changed since: read it again, and send its ETag as If-Match.",
+            )
+            .with("version", version),
+            Error::Taken(_) => Self::new(
+                StatusCode::CONFLICT,
+                "taken",
+                "Another one has this name already.",
+            ),
+            Error::Unavailable(_) => {
+                tracing::warn!(error = error.in_full(), "the admin API has no records");
+                unavailable("Records cannot be reached for now; nothing was changed.")
+            }
+            Error::Unknown(_) => {
+                tracing::warn!(error = error.in_full(), "a commit was not answered");
+                unavailable(
+                    "Records were lost in the middle of it: look whether it took effect before asking again.",
+                )
+            }
+            Error::Schema(mismatch) => unavailable(&format!("Records cannot be used: {mismatch}.")),
+            Error::Internal(_) => {
+                tracing::error!(error = error.in_full(), "the admin API failed");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "Something failed that should not have; the log says what.",
+                )
+            }
+        }
+    }
+}
+
+/// Gives each request an id, and each answer the id of its request. The outermost layer but one that
+/// indents JSON.
+pub async fn finish(mut request: Request, next: Next) -> Response {
+    let id = RequestId::generate();
+    request.extensions_mut().insert(id);
+    let mut response = next.run(request).await;
+    let text = id.to_string();
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let body = problem.body(Some(&text));
+        let (mut parts, _) = response.into_parts();
+        parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+        response = Response::from_parts(parts, body.into());
+    }
+    if let Ok(value) = HeaderValue::try_from(text) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_the_members_of_the_standard_and_its_own() {
+        let problem = Problem::invalid(vec![FieldError {
+            pointer: "/slug".to_owned(),
+            detail: "must not be empty".to_owned(),
+        }])
+        .with("limit", 3);
+        let body: Value = serde_json::from_slice(&problem.body(Some("abc"))).unwrap_or_default();
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "type": "urn:weir:problem:invalid",
+                "title": "Unprocessable Entity",
+                "status": 422,
+                "detail": "Parts of the request are not valid; `errors` says which.",
+                "reason": "invalid",
+                "request_id": "abc",
+                "errors": [{ "pointer": "/slug", "detail": "must not be empty" }],
+                "limit": 3
+            })
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! Where the running Weir's admin listener is.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use weir_core::Secret;
+
+use crate::admin_client::{self, Admin};
+use crate::cli::Global;
+use crate::operator;
+use crate::output::Output;
+use crate::serve::pid_file;
+
+/// Variable with a credential for the admin listener; it wins over the operator's token.
+const TOKEN: &str = "WEIR_TOKEN";
+/// Where the admin listener is unless the configuration says otherwise.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
+/// Where the data is unless the configuration says otherwise.
+const DEFAULT_DATA: &str = "./weir-data";
+
+/// The address that was given or, without one, where the running Weir listens: as it noted in its data
+/// directory, since a changed `admin.address` waits for its next start, else as the configuration says.
+pub(super) fn find(
+    given: Option<SocketAddr>,
+    global: &Global,
+    output: &Output,
+) -> anyhow::Result<Admin> {
+    let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+    let token = token.map(Secret::new);
+    if let Some(address) = given {
+        // The token of this machine is for what runs on this machine.
+        let token = match (token, address.ip().is_loopback()) {
+            (None, true) => configured(global)
+                .ok()
+                .and_then(|configured| operators(&configured.data).ok()?),
+            (token, _) => token,
+        };
+        return Ok(Admin { address, token });
+    }
+    let Configured { admin, data } = configured(global)?;
+    let token = match token {
+        Some(token) => Some(token),
+        None => operators(&data)?,
+    };
+    // What is noted may be left from a process that was killed.
+    let noted = pid_file::read_admin(&data);
+    let noted = noted.filter(|noted| *noted != admin && admin_client::is_reachable(*noted));
+    let Some(noted) = noted else {
+        return Ok(Admin {
+            address: admin,
+            token,
+        });
+    };
+    if admin.port() != 0 {
+        output.note(&format!(
+            "the admin address of the configuration is {admin}; the running Weir still listens at \
+             {noted}\n"
+        ));
+    }
+    Ok(Admin {
+        address: noted,
+        token,
+    })
+}
+
+/// What whoever can read the data directory may use.
+fn operators(data: &Path) -> anyhow::Result<Option<Secret<String>>> {
+    let token = operator::load(data)?;
+    Ok(token.map(|token| Secret::new(token.expose().to_owned())))
+}
+
+struct Configured {
+    admin: SocketAddr,
+    data: PathBuf,
+}
+
+fn configured(global: &Global) -> anyhow::Result<Configured> {
+    if let Ok(loaded) = weir_config::load(&global.config, &global.lenient()) {
+        return Ok(Configured {
+            admin: loaded.config.admin.address,
+            data: loaded.config.data,
+        });
+    }
+    // It has mistakes, or refers to what only the running Weir can see: that is for the running Weir
+    // to say, so all that is needed is where to ask.
+    let text = std::fs::read_to_string(&global.config).with_context(|| {
+        format!(
+            "cannot read {}; state the admin address with --admin",
+            global.config.display()
+        )
+    })?;
+    let given = global.data_dir.clone();
+    Ok(Configured {
+        admin: written_admin(&text).unwrap_or(DEFAULT_ADMIN),
+        data: given.unwrap_or_else(|| {
+            written_data(&text)
+                .unwrap_or(Path::new(DEFAULT_DATA))
+                .into()
+        }),
+    })
+}
+
+/// The admin address in a text that may be anything but valid: the first address in or under the
+/// line `admin:`.
+fn written_admin(text: &str) -> Option<SocketAddr> {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("admin:"));
+    let head = lines.next()?.strip_prefix("admin:")?;
+    let is_below = |line: &&str| line.is_empty() || line.starts_with([' ', '#']);
+    let words = std::iter::once(head)
+        .chain(lines.take_while(is_below))
+        .flat_map(|line| {
+            let line = line.split('#').next().unwrap_or_default();
+            line.split([' ', '{', '}', ',', '"', '\''])
+        });
+    words.filter_map(|word| word.parse().ok()).next()
+}
+
+/// The data directory in such a text.
+fn written_data(text: &str) -> Option<&Path> {
+    let line = text.lines().find_map(|line| line.strip_prefix("data:"))?;
+    let value = line.split(" #").next().unwrap_or_default().trim();
+    let value = value.trim_matches(['"', '\'']);
+    (!value.is_empty()).then(|| Path::new(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_address_is_found_in_a_broken_text() {
+        let address = Some("127.0.0.1:9901".parse().unwrap());
+        for text in [
+            "admin: { address: 127.0.0.1:9901 }\nroutes: [",
+            "a: b: c\nadmin:\n  # 1.1.1.1:1\n\n  address: \"127.0.0.1:9901\"\n",
+            "admin:   # 127.0.0.1:1\n  address: '127.0.0.1:9901' # here\n",
+        ] {
+            assert_eq!(written_admin(text), address, "{text}");
+        }
+        for text in [
+            "",
+            "admin:",
+            "admin: {}\nlisteners:\n  - address: 127.0.0.1:80",
+            "  admin: 1.1.1.1:1",
+        ] {
+            assert_eq!(written_admin(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_data_directory_is_found_in_a_broken_text() {
+        for text in ["data: /a b\nroutes: [", "x\ndata: '/a b' # here\n"] {
+            assert_eq!(written_data(text), Some(Path::new("/a b")), "{text}");
+        }
+        for text in ["", "data:", "  data: /a"] {
+            assert_eq!(written_data(text), None, "{text}");
+        }
+    }
+}
