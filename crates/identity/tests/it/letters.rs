@@ -282,7 +282,7 @@ async fn a_server_that_is_down_loses_nothing(engine: &str) {
     fresh.set_time("mail_outbox", "next_attempt_at", -31).await;
     let delivered = deliver(&fresh).await;
     assert_eq!((delivered.sent, delivered.deferred), (2, 1));
-    let mut to = vec![server.letter().await, server.letter().await];
+    let mut to = [server.letter().await, server.letter().await];
     to.sort_by_key(|letter| letter["to"].to_string());
     assert_eq!(to[0]["to"][0], "one@a.example");
     assert_eq!(to[1]["to"][0], "two@a.example");
