@@ -121,6 +121,12 @@ impl TenantId {
         Self(Id::new(Self::PREFIX))
     }
 
+    /// The organization that is the installation itself; its members administer it. It is the same
+    /// everywhere, so that nothing has to look it up.
+    pub fn platform() -> Self {
+        Self(Id::of(Self::PREFIX, Uuid::nil()))
+    }
+
     /// The identifier without its role.
     pub const fn id(&self) -> &Id {
         &self.0

@@ -17,6 +17,7 @@ CREATE TABLE organizations (
 
 CREATE UNIQUE INDEX organizations_by_slug ON organizations (slug) WHERE deleted_at IS NULL;
 CREATE INDEX organizations_in_order ON organizations (created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX organizations_in_name_order ON organizations (name, id) WHERE deleted_at IS NULL;
 CREATE INDEX organizations_in_trash ON organizations (deleted_at, id) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE users (
@@ -32,7 +33,8 @@ CREATE TABLE users (
     name {text} NOT NULL,
     -- In the PHC string format.
     password_hash {text},
-    suspended_at BIGINT
+    suspended_at BIGINT,
+    suspension_reason {text}
 );
 
 CREATE UNIQUE INDEX users_by_email ON users (email) WHERE deleted_at IS NULL;
@@ -85,15 +87,13 @@ CREATE TABLE invitations (
     version BIGINT NOT NULL,
     email {text} NOT NULL,
     role {text} NOT NULL,
-    invited_by {text} NOT NULL REFERENCES users (id),
-    -- SHA-256 of what the link carries.
-    token_hash {bytes} NOT NULL,
+    -- Null if it was nobody with an account. It stays when that person is erased, and names nobody then.
+    invited_by {text},
     expires_at BIGINT NOT NULL,
     accepted_at BIGINT
 );
 
 CREATE UNIQUE INDEX invitations_by_email ON invitations (tenant_id, email)
     WHERE deleted_at IS NULL AND accepted_at IS NULL;
-CREATE UNIQUE INDEX invitations_by_token_hash ON invitations (token_hash);
 CREATE INDEX invitations_in_order ON invitations (tenant_id, created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX invitations_in_trash ON invitations (tenant_id, deleted_at, id) WHERE deleted_at IS NOT NULL;

@@ -11,8 +11,10 @@
 )]
 
 mod postgres;
+mod tools;
 
 pub use postgres::Postgres;
+pub use tools::installed;
 
 use std::net::TcpListener;
 

@@ -69,6 +69,27 @@ impl Records {
         };
         rows.iter().map(Recorded::of).collect()
     }
+
+    /// The chain's hash at one entry of a scope, if it is there.
+    pub async fn audit_hash(&self, scope: &Scope, sequence: i64) -> Result<Option<Vec<u8>>> {
+        let statement = Statement::new("SELECT hash FROM audit WHERE scope = ? AND sequence = ?")
+            .with(scope.name())
+            .with(sequence);
+        let rows = self.fetch(statement).await?;
+        rows.first().map(|row| row.bytes("hash")).transpose()
+    }
+
+    /// All scopes, the platform's first.
+    pub async fn scopes(&self) -> Result<Vec<Scope>> {
+        let statement = Statement::new("SELECT id FROM scopes ORDER BY id DESC");
+        let rows = self.fetch(statement).await?;
+        rows.iter()
+            .map(|row| {
+                let id = row.text("id")?;
+                id.parse().map_err(|error| Error::Internal(Box::new(error)))
+            })
+            .collect()
+    }
 }
 
 /// Between which numbers entries are wanted. As one bound on each side, each is a bound of the index: an

@@ -19,9 +19,11 @@ pub struct Changes {
 
 impl Changes {
     pub(super) fn new(transaction: OnEngine) -> Self {
+        let now = Timestamp::now();
         Self {
             transaction,
-            now: Timestamp::now(),
+            // As it is read back.
+            now: Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now),
         }
     }
 
@@ -93,6 +95,29 @@ impl Changes {
         self.change_one(statement, rows, id, expected).await
     }
 
+    /// Changes columns of all live rows for which `condition` holds, and tells how many they are. What
+    /// may happen once only is decided here: of two who try, one finds the condition true no more.
+    pub async fn update_where<V: Into<Value>>(
+        &mut self,
+        rows: Rows<'_>,
+        condition: &'static str,
+        values: impl IntoIterator<Item = V>,
+        set: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Result<u64> {
+        let mut statement = self.update_of(rows);
+        for (column, value) in set {
+            statement.push(", ").push(column).push(" = ");
+            statement.push_value(value);
+        }
+        statement.push(" WHERE deleted_at IS NULL AND (");
+        statement.push(condition).push(")");
+        for value in values {
+            statement.bind(value);
+        }
+        own(&mut statement, rows);
+        self.transaction.execute(statement).await
+    }
+
     /// Puts a live row into the trash.
     ///
     /// # Errors
@@ -146,9 +171,35 @@ impl Changes {
         condition: &'static str,
         values: impl IntoIterator<Item = V>,
     ) -> Result<u64> {
+        self.delete(
+            rows,
+            " WHERE deleted_at IS NOT NULL AND (",
+            condition,
+            values,
+        )
+        .await
+    }
+
+    /// Removes rows for good that never were in the trash: what has run out (sessions, tokens), and
+    /// what somebody has the right to have erased.
+    pub async fn remove<V: Into<Value>>(
+        &mut self,
+        rows: Rows<'_>,
+        condition: &'static str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Result<u64> {
+        self.delete(rows, " WHERE (", condition, values).await
+    }
+
+    async fn delete<V: Into<Value>>(
+        &mut self,
+        rows: Rows<'_>,
+        which: &'static str,
+        condition: &'static str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Result<u64> {
         let mut statement = Statement::new("DELETE FROM ");
-        statement.push(rows.table);
-        statement.push(" WHERE deleted_at IS NOT NULL AND (");
+        statement.push(rows.table).push(which);
         statement.push(condition).push(")");
         for value in values {
             statement.bind(value);

@@ -32,6 +32,7 @@ macro_rules! migrations {
 const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_audit",
     2 "0002_organizations",
+    3 "0003_people",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.

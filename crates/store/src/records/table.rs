@@ -26,6 +26,15 @@ impl TenantTable {
             tenant: Some(tenant),
         }
     }
+
+    /// A query for rows of every tenant, for what belongs to a person as well: in which organizations
+    /// somebody is. It can only read.
+    pub fn select_everywhere(&self) -> Select {
+        Select::new(&Rows {
+            table: self.name,
+            tenant: None,
+        })
+    }
 }
 
 /// A table whose rows belong to nobody but the platform: organizations themselves, people.

@@ -23,6 +23,25 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The scope of what belongs to this organization.
+    pub fn of(tenant: &TenantId) -> Self {
+        match *tenant == TenantId::platform() {
+            true => Self::Platform,
+            false => Self::Tenant(tenant.clone()),
+        }
+    }
+
+    /// The scope of this [name](Self::name).
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        match name {
+            "platform" => Ok(Self::Platform),
+            name => name
+                .parse()
+                .map(Self::Tenant)
+                .map_err(|error| Error::Internal(Box::new(error))),
+        }
+    }
+
     /// The name of its audit chain.
     pub fn name(&self) -> &str {
         match self {
@@ -157,6 +176,23 @@ impl Write {
             head: Head::of(row)?,
         });
         Ok(())
+    }
+
+    /// The number that the next entry of a scope will have.
+    pub(crate) fn next_sequence(&self, scope: &Scope) -> Result<i64> {
+        self.held
+            .iter()
+            .find(|held| held.scope == *scope)
+            .map(|held| held.head.sequence + 1)
+            .ok_or_else(|| Error::internal("a scope that is not held"))
+    }
+
+    pub(crate) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>> {
+        self.changes.transaction.fetch(statement).await
+    }
+
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
+        self.changes.transaction.execute(statement).await
     }
 
     /// Makes the scope of a new organization, and holds it.

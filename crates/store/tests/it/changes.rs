@@ -19,6 +19,9 @@ on_both_engines! {
     joined_tables_are_one_tenants_and_live,
     an_unknown_organization_cannot_be_written_to,
     text_with_a_nul_is_refused_alike,
+    what_may_happen_once_happens_once,
+    what_is_removed_is_the_tenants_own,
+    what_is_read_everywhere_is_live,
 }
 
 async fn a_row_is_read_as_it_was_written(engine: &str) {
@@ -379,4 +382,78 @@ async fn text_with_a_nul_is_refused_alike(engine: &str) {
             .unwrap()
             .is_empty()
     );
+}
+
+async fn what_may_happen_once_happens_once(engine: &str) {
+    let fresh = fresh(engine).await;
+    let tenant = organization(&fresh.records, "acme").await.unwrap();
+    let id = role(&fresh.records, &tenant, "open").await.unwrap();
+    let mut takers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (records, tenant, id) = (fresh.records.clone(), tenant.clone(), id.clone());
+        takers.spawn(async move {
+            let mut write = records.write_unaudited().await.unwrap();
+            let values = [id.as_str(), "open"];
+            let set = [("name", Value::from("taken"))];
+            let taken = write
+                .update_where(ROLES.of(&tenant), "id = ? AND name = ?", values, set)
+                .await
+                .unwrap();
+            write.commit().await.unwrap();
+            taken
+        });
+    }
+    assert_eq!(takers.join_all().await.into_iter().sum::<u64>(), 1);
+}
+
+async fn what_is_removed_is_the_tenants_own(engine: &str) {
+    let fresh = fresh(engine).await;
+    let records = &fresh.records;
+    let (mine, theirs) = (
+        organization(records, "mine").await.unwrap(),
+        organization(records, "theirs").await.unwrap(),
+    );
+    let gone = role(records, &mine, "auditor").await.unwrap();
+    role(records, &mine, "kept").await.unwrap();
+    role(records, &theirs, "auditor").await.unwrap();
+    let scope = Scope::Tenant(mine.clone());
+    let mut write = records.write(&scope).await.unwrap();
+    write.trash(ROLES.of(&mine), &gone, None).await.unwrap();
+    // Live or in the trash, but not beyond the tenant, whatever the condition says.
+    let condition = "name = ? OR 1 = 1 AND name = ?";
+    let removed = write
+        .remove(ROLES.of(&mine), condition, ["auditor", "auditor"])
+        .await
+        .unwrap();
+    assert_eq!(removed, 1);
+    let set = [("description", Value::from("changed"))];
+    let condition = "name = ? OR name <> ?";
+    let changed = write
+        .update_where(ROLES.of(&mine), condition, ["x", "x"], set)
+        .await
+        .unwrap();
+    assert_eq!(changed, 1);
+    write.commit(&scope, &entry("role.delete")).await.unwrap();
+    let theirs = records.all(ROLES.of(&theirs).select()).await.unwrap();
+    assert_eq!(theirs[0].text("description").unwrap(), "");
+}
+
+async fn what_is_read_everywhere_is_live(engine: &str) {
+    let fresh = fresh(engine).await;
+    let records = &fresh.records;
+    let (one, two) = (
+        organization(records, "one").await.unwrap(),
+        organization(records, "two").await.unwrap(),
+    );
+    role(records, &one, "auditor").await.unwrap();
+    let gone = role(records, &two, "auditor").await.unwrap();
+    let everywhere = || ROLES.select_everywhere().filter("name = ?", ["auditor"]);
+    assert_eq!(records.all(everywhere()).await.unwrap().len(), 2);
+    let scope = Scope::Tenant(two.clone());
+    let mut write = records.write(&scope).await.unwrap();
+    write.trash(ROLES.of(&two), &gone, None).await.unwrap();
+    write.commit(&scope, &entry("role.delete")).await.unwrap();
+    let rows = records.all(everywhere()).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].text("tenant_id").unwrap(), one.as_str());
 }

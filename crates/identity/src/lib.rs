@@ -1,0 +1,62 @@
+//! Who there is and what they may do: organizations, people, their roles, and how they sign in.
+//!
+//! One service, [`Identity`], on the records: plain functions, of which each change takes the
+//! [`Caller`] and tells the audit in the same transaction. What was typed by people is checked here
+//! ([`Error::Invalid`] names the field), so that every surface refuses the same.
+//!
+//! What it does not do: it speaks no HTTP and sets no cookies, and it does not ask for each call
+//! whether the caller may make it. A surface asks [`Identity::authorize`]; here it is held that nobody
+//! gives a right that they do not have themselves, and that the last owner stays.
+
+mod caller;
+mod credentials;
+mod email;
+mod erase;
+mod error;
+mod invitation;
+mod mail;
+mod membership;
+mod one_time;
+mod options;
+mod organization;
+mod page;
+mod password;
+mod permission;
+mod reader;
+mod role;
+mod seal;
+mod session;
+mod settings;
+mod setup;
+mod sign_in;
+mod tables;
+mod text;
+mod throttle;
+mod token;
+mod totp;
+mod trash;
+mod upkeep;
+mod user;
+
+pub use caller::Caller;
+pub use email::Email;
+pub use erase::{Certificate, ErasedChain};
+pub use error::{Error, Result};
+pub use invitation::{Invitation, Invited, NewMember, Offer};
+pub use mail::{Delivered, MailOptions, MailTls};
+pub use membership::{Belonging, Membership};
+pub use options::{Identity, Options};
+pub use organization::{
+    NewOrganization, Organization, OrganizationFilter, OrganizationOrder, OrganizationUpdate,
+};
+pub use page::{Key, Listing, Page, Position};
+pub use password::{Hashing, Password};
+pub use permission::{Permission, Permissions};
+pub use role::{Assigned, BuiltIn, NewRole, Role, RoleUpdate};
+pub use session::{Authenticated, Session, SignedIn};
+pub use settings::{Branding, Limits, Settings};
+pub use setup::FirstOwner;
+pub use sign_in::Step;
+pub use totp::Enrolment;
+pub use trash::{Purged, Trashed};
+pub use user::{NewUser, User, UserFilter, UserOrder, UserUpdate};

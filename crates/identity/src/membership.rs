@@ -1,0 +1,401 @@
+//! Who belongs to which organization, with which role.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+use weir_core::{Id, TenantId};
+use weir_store::audit::{Actor, Change};
+use weir_store::records::{Row, Scope, Select, Value};
+
+use crate::Identity;
+use crate::caller::{Caller, gone, made, members};
+use crate::error::{Error, Result};
+use crate::organization::Organization;
+use crate::page::{Listing, Order, Page, page};
+use crate::permission::{Permission, Permissions};
+use crate::reader::Reader;
+use crate::role::Assigned;
+use crate::settings::Limits;
+use crate::tables::{MEMBERSHIPS, ORGANIZATIONS, USERS};
+
+pub(crate) const PREFIX: &str = "mbr";
+
+/// Somebody in an organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Membership {
+    /// Its identifier.
+    pub id: Id,
+    /// Who.
+    pub user_id: Id,
+    /// Their e-mail address.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+    /// Their role.
+    pub role: Assigned,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Which state of it this is.
+    pub version: i64,
+}
+
+/// An organization that somebody belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Belonging {
+    /// Which one.
+    pub organization: TenantId,
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is suspended.
+    pub is_suspended: bool,
+    /// The role there.
+    pub role: Assigned,
+    /// What the role lets one do there.
+    pub permissions: Permissions,
+}
+
+const COLUMNS: &str = "base.id, base.user_id, users.email, users.name, base.role, \
+                       base.created_at, base.updated_at, base.version";
+
+impl Membership {
+    fn of(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id("id")?,
+            user_id: row.id("user_id")?,
+            email: row.text("email")?,
+            name: row.text("name")?,
+            role: assigned(row)?,
+            created_at: row.time("created_at")?,
+            updated_at: row.time("updated_at")?,
+            version: row.int("version")?,
+        })
+    }
+
+    fn select(tenant: &TenantId) -> Select {
+        MEMBERSHIPS
+            .of(tenant)
+            .select()
+            .columns(COLUMNS)
+            .join(&USERS, "users.id = base.user_id")
+    }
+}
+
+fn assigned(row: &Row) -> Result<Assigned> {
+    row.text("role")?.parse().map_err(Error::internal)
+}
+
+/// Without the name or address: who it is about may be erased one day, and the entry stays.
+fn state(user: &Id, role: &Assigned) -> Map<String, Json> {
+    members(json!({ "user": user, "role": role }))
+}
+
+impl Identity {
+    /// Makes somebody who has an account a member.
+    pub async fn add_member(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        user: &Id,
+        role: &Assigned,
+    ) -> Result<Membership> {
+        let mut write = self.begin(tenant).await?;
+        self.may_assign(&mut *write, caller, tenant, role).await?;
+        let found = write.first(USERS.rows().select().with_id(user)).await?;
+        found.ok_or(Error::Missing("user"))?;
+        let id = self.insert_member(&mut write, tenant, user, role).await?;
+        let row = write.first(Membership::select(tenant).with_id(&id)).await?;
+        let member = Membership::of(&row.ok_or(Error::Missing("member"))?)?;
+        let entry = caller.entry("member.add", "member", &id, made(state(user, role)));
+        write.commit(&Scope::of(tenant), &entry).await?;
+        Ok(member)
+    }
+
+    /// The row of a new member, within the limit of the organization.
+    pub(crate) async fn insert_member(
+        &self,
+        write: &mut weir_store::records::Write,
+        tenant: &TenantId,
+        user: &Id,
+        role: &Assigned,
+    ) -> Result<Id> {
+        let limits = self.limits(&mut **write, tenant).await?;
+        if limits.members.is_some() {
+            let there = MEMBERSHIPS.of(tenant).select().count();
+            limits.hold(limits.members, count(&mut **write, there).await?)?;
+        }
+        let id = Id::new(PREFIX);
+        let values = [
+            ("user_id", Value::from(user)),
+            ("role", Value::from(role.to_string())),
+        ];
+        write.insert(MEMBERSHIPS.of(tenant), &id, values).await?;
+        Ok(id)
+    }
+
+    /// A member.
+    pub async fn member(&self, tenant: &TenantId, id: &Id) -> Result<Membership> {
+        let select = Membership::select(tenant).with_id(id);
+        let row = self.records.first(select).await?;
+        Membership::of(&row.ok_or(Error::Missing("member"))?)
+    }
+
+    /// The members of an organization, by the time they joined.
+    pub async fn members(&self, tenant: &TenantId, listing: &Listing) -> Result<Page<Membership>> {
+        let order = Order {
+            columns: ["base.created_at", "base.id"],
+            ..Order::CREATED
+        };
+        let select = Membership::select(tenant);
+        page(&self.records, select, order, listing, Membership::of).await
+    }
+
+    /// Gives a member another role.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the old or the new role has a right that the caller does not have,
+    /// [`Error::Conflict`] if it is the last owner.
+    pub async fn set_member_role(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        id: &Id,
+        expected: Option<i64>,
+        role: &Assigned,
+    ) -> Result<Membership> {
+        let mut write = self.begin(tenant).await?;
+        let before = member_within(&mut *write, tenant, id).await?;
+        self.may_assign(&mut *write, caller, tenant, &before.role)
+            .await?;
+        self.may_assign(&mut *write, caller, tenant, role).await?;
+        if before.role.is_owner() && !role.is_owner() {
+            another_owner(&mut *write, tenant, &before.user_id).await?;
+        }
+        let values = [("role", Value::from(role.to_string()))];
+        let version = write
+            .update(MEMBERSHIPS.of(tenant), id, expected, values)
+            .await?;
+        let after = Membership {
+            role: role.clone(),
+            updated_at: write.now(),
+            version,
+            ..before.clone()
+        };
+        let change = Change::between(
+            state(&before.user_id, &before.role),
+            state(&before.user_id, role),
+        );
+        let entry = caller.entry("member.update", "member", id, change);
+        write.commit(&Scope::of(tenant), &entry).await?;
+        Ok(after)
+    }
+
+    /// Takes a member out of the organization. Everybody may take out themselves.
+    ///
+    /// # Errors
+    /// As of [`set_member_role`](Self::set_member_role).
+    pub async fn remove_member(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        id: &Id,
+        expected: Option<i64>,
+    ) -> Result<()> {
+        let mut write = self.begin(tenant).await?;
+        let member = member_within(&mut *write, tenant, id).await?;
+        if caller.actor.id() != Some(&member.user_id) {
+            self.may_assign(&mut *write, caller, tenant, &member.role)
+                .await?;
+        }
+        if member.role.is_owner() {
+            another_owner(&mut *write, tenant, &member.user_id).await?;
+        }
+        write.trash(MEMBERSHIPS.of(tenant), id, expected).await?;
+        let state = state(&member.user_id, &member.role);
+        let entry = caller.entry("member.remove", "member", id, gone(state));
+        Ok(write.commit(&Scope::of(tenant), &entry).await?)
+    }
+
+    /// The organizations that somebody belongs to, and what they may do there.
+    pub async fn belongings(&self, user: &Id) -> Result<Vec<Belonging>> {
+        belongings(self, &mut self.records.read().await?, user).await
+    }
+
+    /// What the caller may do in an organization: by their role there, and by the one on the platform.
+    pub async fn permissions(&self, caller: &Caller, tenant: &TenantId) -> Result<Permissions> {
+        let mut read = self.records.read().await?;
+        self.permissions_within(&mut read, caller, tenant).await
+    }
+
+    /// Whether the caller may do this in an organization.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] for an organization of which the caller may know nothing: it is answered
+    /// like one that is not there. [`Error::Forbidden`] otherwise.
+    pub async fn authorize(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        permission: Permission,
+    ) -> Result<()> {
+        let permissions = self.permissions(caller, tenant).await?;
+        if permissions.has(permission) {
+            Ok(())
+        } else if permissions == Permissions::default() {
+            Err(Error::Missing("organization"))
+        } else {
+            Err(Error::Forbidden("the caller's role does not allow this"))
+        }
+    }
+
+    pub(crate) async fn permissions_within(
+        &self,
+        reader: &mut impl Reader,
+        caller: &Caller,
+        tenant: &TenantId,
+    ) -> Result<Permissions> {
+        let user = match &caller.actor {
+            Actor::System | Actor::Operator => return Ok(Permissions::all()),
+            Actor::Anonymous => return Ok(Permissions::default()),
+            Actor::User(user) => user,
+        };
+        let platform = TenantId::platform();
+        let mut permissions = Permissions::default();
+        for belonging in belongings(self, reader, user).await? {
+            if belonging.organization == *tenant || belonging.organization == platform {
+                permissions = permissions.with(belonging.permissions);
+            }
+        }
+        Ok(permissions)
+    }
+
+    /// Whether the caller has all of these rights.
+    pub(crate) async fn may_give(
+        &self,
+        reader: &mut impl Reader,
+        caller: &Caller,
+        tenant: &TenantId,
+        rights: Permissions,
+    ) -> Result<()> {
+        let own = self.permissions_within(reader, caller, tenant).await?;
+        match own.includes(rights) {
+            true => Ok(()),
+            false => Err(Error::Forbidden(
+                "nobody gives or takes a role with rights that they do not have",
+            )),
+        }
+    }
+
+    pub(crate) async fn may_assign(
+        &self,
+        reader: &mut impl Reader,
+        caller: &Caller,
+        tenant: &TenantId,
+        role: &Assigned,
+    ) -> Result<()> {
+        let rights = self.rights_of(reader, tenant, role).await?;
+        self.may_give(reader, caller, tenant, rights).await
+    }
+
+    pub(crate) async fn limits(
+        &self,
+        reader: &mut impl Reader,
+        tenant: &TenantId,
+    ) -> Result<Limits> {
+        let select = ORGANIZATIONS.rows().select().with_id(tenant.id());
+        let row = reader.first(select).await?;
+        let organization = Organization::of(&row.ok_or(Error::Missing("organization"))?)?;
+        Ok(organization.settings.limits)
+    }
+}
+
+impl Limits {
+    /// Whether one more may be added to what is there.
+    pub(crate) fn hold(&self, limit: Option<u32>, there: i64) -> Result<()> {
+        match limit {
+            Some(limit) if there >= i64::from(limit) => Err(Error::Conflict(
+                "the organization has as many of these as its limit allows",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How many rows a counting query finds.
+pub(crate) async fn count(reader: &mut impl Reader, select: Select) -> Result<i64> {
+    let rows = reader.all(select).await?;
+    Ok(rows
+        .first()
+        .map(|row| row.int("count"))
+        .transpose()?
+        .unwrap_or(0))
+}
+
+async fn member_within(reader: &mut impl Reader, tenant: &TenantId, id: &Id) -> Result<Membership> {
+    let row = reader.first(Membership::select(tenant).with_id(id)).await?;
+    Membership::of(&row.ok_or(Error::Missing("member"))?)
+}
+
+/// Somebody else must be owner, with an account that can be used. The scope is held, so that two
+/// owners cannot leave at once.
+pub(crate) async fn another_owner(
+    reader: &mut impl Reader,
+    tenant: &TenantId,
+    user: &Id,
+) -> Result<()> {
+    let others = Membership::select(tenant)
+        .filter("base.role = 'owner' AND base.user_id <> ?", [user])
+        .filter::<Value>("users.suspended_at IS NULL", []);
+    match reader.first(others).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::Conflict("this is the last owner of an organization")),
+    }
+}
+
+pub(crate) async fn belongings(
+    identity: &Identity,
+    reader: &mut impl Reader,
+    user: &Id,
+) -> Result<Vec<Belonging>> {
+    let select = MEMBERSHIPS
+        .select_everywhere()
+        .columns(
+            "base.tenant_id, base.role, organizations.slug, organizations.name, \
+             organizations.suspended_at",
+        )
+        .join(&ORGANIZATIONS, "organizations.id = base.tenant_id")
+        .filter("base.user_id = ?", [user])
+        .order(["base.tenant_id"]);
+    let mut belongings = Vec::new();
+    let mut custom: HashMap<Id, Permissions> = HashMap::new();
+    for row in reader.all(select).await? {
+        let organization: TenantId = row.text("tenant_id")?.parse().map_err(Error::internal)?;
+        let role = assigned(&row)?;
+        let permissions = match &role {
+            Assigned::Custom(id) if custom.contains_key(id) => custom[id],
+            role => match identity.rights_of(reader, &organization, role).await {
+                Ok(permissions) => permissions,
+                // A role that is gone gives no rights.
+                Err(Error::Invalid { .. }) => Permissions::default(),
+                Err(error) => return Err(error),
+            },
+        };
+        if let Assigned::Custom(id) = &role {
+            custom.insert(id.clone(), permissions);
+        }
+        belongings.push(Belonging {
+            organization,
+            slug: row.text("slug")?,
+            name: row.text("name")?,
+            is_suspended: row.optional_int("suspended_at")?.is_some(),
+            role,
+            permissions,
+        });
+    }
+    Ok(belongings)
+}

@@ -1,0 +1,78 @@
+//! Secrets that must be read again, at rest: AES-256-GCM under the installation's key.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use weir_core::Secret;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+
+/// What the sealed form is; a later one can begin with another byte.
+const FORM: u8 = 1;
+
+pub(crate) struct Sealer {
+    key: RandomizedNonceKey,
+}
+
+impl Sealer {
+    pub(crate) fn new(key: &Secret<[u8; 32]>) -> Result<Self> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, key.expose()).map_err(Error::internal)?;
+        Ok(Self { key })
+    }
+
+    /// Seals a text. It opens only as what it is for, so that one cannot be put in another's place.
+    pub(crate) fn seal(&self, purpose: &str, text: &[u8]) -> Result<Vec<u8>> {
+        let mut sealed = text.to_vec();
+        let nonce = self
+            .key
+            .seal_in_place_append_tag(Aad::from(purpose), &mut sealed)
+            .map_err(Error::internal)?;
+        let mut whole = Vec::with_capacity(1 + NONCE_LEN + sealed.len());
+        whole.push(FORM);
+        whole.extend_from_slice(nonce.as_ref());
+        whole.append(&mut sealed);
+        Ok(whole)
+    }
+
+    /// What was sealed for this purpose.
+    pub(crate) fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let damaged = || Error::internal("a sealed secret does not open with this key");
+        let Some((&FORM, rest)) = sealed.split_first() else {
+            return Err(damaged());
+        };
+        let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or_else(damaged)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(Error::internal)?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let length = self
+            .key
+            .open_in_place(nonce, Aad::from(purpose), &mut text)
+            .map_err(|_| damaged())?
+            .len();
+        text.truncate(length);
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_as_what_it_is_for_only() {
+        let sealer = Sealer::new(&Secret::new([1; 32])).unwrap();
+        let sealed = sealer.seal("totp usr_1", b"secret").unwrap();
+        assert_ne!(sealed, sealer.seal("totp usr_1", b"secret").unwrap());
+        assert_eq!(
+            sealer.open("totp usr_1", &sealed).unwrap()[..],
+            b"secret"[..]
+        );
+        assert!(sealer.open("totp usr_2", &sealed).is_err());
+        let other = Sealer::new(&Secret::new([2; 32])).unwrap();
+        assert!(other.open("totp usr_1", &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(sealer.open("totp usr_1", &changed).is_err());
+            assert!(sealer.open("totp usr_1", &sealed[..at]).is_err());
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The tables, and how a change of one organization begins.
+
+use weir_core::TenantId;
+use weir_store::records::{PlatformTable, Scope, TenantTable, Write};
+
+use crate::Identity;
+use crate::error::{Error, Result};
+
+pub(crate) const ORGANIZATIONS: PlatformTable = PlatformTable::new("organizations");
+pub(crate) const USERS: PlatformTable = PlatformTable::new("users");
+pub(crate) const SESSIONS: PlatformTable = PlatformTable::new("sessions");
+pub(crate) const TOTP: PlatformTable = PlatformTable::new("totp");
+pub(crate) const RECOVERY_CODES: PlatformTable = PlatformTable::new("recovery_codes");
+pub(crate) const ONE_TIME_TOKENS: PlatformTable = PlatformTable::new("one_time_tokens");
+pub(crate) const THROTTLES: PlatformTable = PlatformTable::new("throttles");
+pub(crate) const MAIL_OUTBOX: PlatformTable = PlatformTable::new("mail_outbox");
+
+pub(crate) const ROLES: TenantTable = TenantTable::new("roles");
+pub(crate) const MEMBERSHIPS: TenantTable = TenantTable::new("memberships");
+pub(crate) const INVITATIONS: TenantTable = TenantTable::new("invitations");
+
+/// What an organization has, and what goes and comes back with it.
+pub(crate) const OWNED: [TenantTable; 3] = [MEMBERSHIPS, INVITATIONS, ROLES];
+
+impl Identity {
+    /// Begins to change what an organization has.
+    pub(crate) async fn begin(&self, tenant: &TenantId) -> Result<Write> {
+        let mut write = self.records.write(&Scope::of(tenant)).await?;
+        // The scope outlives the organization; asked once it is held, it cannot go meanwhile.
+        let organization = ORGANIZATIONS.rows().select().with_id(tenant.id());
+        match write.first(organization).await? {
+            Some(_) => Ok(write),
+            None => Err(Error::Missing("organization")),
+        }
+    }
+}

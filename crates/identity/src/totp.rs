@@ -1,0 +1,271 @@
+//! The second factor: codes of an authenticator (RFC 6238), and recovery codes for when it is lost.
+
+use jiff::Timestamp;
+use totp_rs::{Builder, Secret as TotpSecret, Totp};
+use weir_core::{Id, Secret};
+use weir_store::records::{Changes, Row, Scope, Value};
+
+use crate::Identity;
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+use crate::reader::Reader;
+use crate::tables::{RECOVERY_CODES, TOTP};
+use crate::token;
+use crate::user::user_within;
+
+/// What RFC 4226 §4 recommends: 160 bits.
+const SECRET: usize = 20;
+const CODES: usize = 10;
+/// Of a recovery code: 80 bits, so that its hash needs no slowness.
+const CODE: usize = 10;
+const ISSUER: &str = "Weir";
+/// Without letters and digits that look alike.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// What an authenticator must know. It is told once.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// In base 32, to be typed.
+    pub secret: Secret<String>,
+    /// As an `otpauth:` address, to be shown as a QR code.
+    pub url: Secret<String>,
+}
+
+impl Identity {
+    /// Begins to set up an authenticator; it counts once a code of it was [shown](Self::confirm_totp).
+    pub async fn enrol_totp(&self, caller: &Caller, user: &Id) -> Result<Enrolment> {
+        let mut write = self.records.write(&Scope::Platform).await?;
+        let account = user_within(&mut *write, user).await?;
+        if self.has_totp(&mut *write, user).await? {
+            return Err(Error::Conflict("there is an authenticator already"));
+        }
+        let rows = TOTP.rows();
+        write.remove(rows, "user_id = ?", [user]).await?;
+        let secret = token::random::<SECRET>()?;
+        let sealed = self.shared.sealer.seal(&purpose(user), &secret)?;
+        let values = [
+            ("user_id", Value::from(user)),
+            ("sealed_secret", Value::from(sealed)),
+            ("last_step", Value::from(0_i64)),
+        ];
+        write.insert(rows, &Id::new("otp"), values).await?;
+        let entry = caller.entry("totp.enrol", "user", user, Default::default());
+        write.commit(&Scope::Platform, &entry).await?;
+        let secret = TotpSecret::from(secret).to_base32();
+        // Addresses have no characters that would have to be escaped here, but these.
+        let account = account.email.replace('%', "%25").replace('?', "%3F");
+        let account = account.replace('#', "%23").replace('&', "%26");
+        let url = format!("otpauth://totp/{ISSUER}:{account}?secret={secret}&issuer={ISSUER}");
+        Ok(Enrolment {
+            secret: Secret::new(secret),
+            url: Secret::new(url),
+        })
+    }
+
+    /// Makes an authenticator count, and tells the recovery codes, once.
+    pub async fn confirm_totp(
+        &self,
+        caller: &Caller,
+        user: &Id,
+        code: &str,
+    ) -> Result<Secret<Vec<String>>> {
+        let mut write = self.records.write(&Scope::Platform).await?;
+        let row = totp_row(&mut *write, user, false).await?;
+        let row = row.ok_or(Error::Missing("authenticator to confirm"))?;
+        if !self
+            .check_authenticator(&mut write, user, &row, code)
+            .await?
+        {
+            return Err(Error::invalid("code", "is not the one that is shown now"));
+        }
+        let values = [("confirmed_at", Value::from(write.now()))];
+        write
+            .update(TOTP.rows(), &row.id("id")?, None, values)
+            .await?;
+        let codes = new_codes(&mut write, user).await?;
+        let entry = caller.entry("totp.confirm", "user", user, Default::default());
+        write.commit(&Scope::Platform, &entry).await?;
+        Ok(codes)
+    }
+
+    /// Makes new recovery codes in place of all there were.
+    pub async fn renew_recovery_codes(
+        &self,
+        caller: &Caller,
+        user: &Id,
+    ) -> Result<Secret<Vec<String>>> {
+        let mut write = self.records.write(&Scope::Platform).await?;
+        if !self.has_totp(&mut *write, user).await? {
+            return Err(Error::Missing("authenticator"));
+        }
+        let codes = new_codes(&mut write, user).await?;
+        let entry = caller.entry("totp.renew_codes", "user", user, Default::default());
+        write.commit(&Scope::Platform, &entry).await?;
+        Ok(codes)
+    }
+
+    /// Removes the authenticator and the recovery codes.
+    pub async fn remove_totp(&self, caller: &Caller, user: &Id) -> Result<()> {
+        let mut write = self.records.write(&Scope::Platform).await?;
+        let gone = write.remove(TOTP.rows(), "user_id = ?", [user]).await?;
+        if gone == 0 {
+            return Err(Error::Missing("authenticator"));
+        }
+        write
+            .remove(RECOVERY_CODES.rows(), "user_id = ?", [user])
+            .await?;
+        let entry = caller.entry("totp.remove", "user", user, Default::default());
+        Ok(write.commit(&Scope::Platform, &entry).await?)
+    }
+
+    pub(crate) async fn has_totp(&self, reader: &mut impl Reader, user: &Id) -> Result<bool> {
+        Ok(totp_row(reader, user, true).await?.is_some())
+    }
+
+    /// Whether a code is right and was not used before. The change must be committed if it is.
+    pub(crate) async fn check_code(
+        &self,
+        changes: &mut Changes,
+        user: &Id,
+        code: &str,
+    ) -> Result<bool> {
+        let code: String = code
+            .chars()
+            .filter(|char| !char.is_whitespace() && *char != '-')
+            .take(64)
+            .collect();
+        let Some(row) = totp_row(changes, user, true).await? else {
+            return Ok(false);
+        };
+        if code.len() == 6 {
+            return self.check_authenticator(changes, user, &row, &code).await;
+        }
+        let hash = token::hash(&code.to_ascii_lowercase());
+        let used = changes
+            .update_where(
+                RECOVERY_CODES.rows(),
+                "user_id = ? AND code_hash = ? AND used_at IS NULL",
+                [Value::from(user), Value::from(&hash[..])],
+                [("used_at", Value::from(changes.now()))],
+            )
+            .await?;
+        Ok(used == 1)
+    }
+
+    async fn check_authenticator(
+        &self,
+        changes: &mut Changes,
+        user: &Id,
+        row: &Row,
+        code: &str,
+    ) -> Result<bool> {
+        let sealed = row.bytes("sealed_secret")?;
+        let secret = self.shared.sealer.open(&purpose(user), &sealed)?;
+        let totp = authenticator(&secret)?;
+        let Some(step) = step_of(&totp, code, changes.now()) else {
+            return Ok(false);
+        };
+        // RFC 6238 §5.2: no code is taken twice.
+        let values = [Value::from(user), Value::from(step)];
+        let set = [("last_step", Value::from(step))];
+        let taken = changes
+            .update_where(TOTP.rows(), "user_id = ? AND last_step < ?", values, set)
+            .await?;
+        Ok(taken == 1)
+    }
+}
+
+fn purpose(user: &Id) -> String {
+    format!("totp {user}")
+}
+
+fn authenticator(secret: &[u8]) -> Result<Totp> {
+    Builder::new()
+        .with_secret(secret)
+        .build()
+        .map_err(Error::internal)
+}
+
+/// The time step of which this is the code: the present one, or one beside it.
+fn step_of(totp: &Totp, code: &str, now: Timestamp) -> Option<i64> {
+    let is_form = code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = u64::try_from(now.as_second()).ok()?;
+    let step = is_form.then(|| totp.check(code, seconds)).flatten()?;
+    i64::try_from(step).ok()
+}
+
+async fn totp_row(reader: &mut impl Reader, user: &Id, is_confirmed: bool) -> Result<Option<Row>> {
+    let condition = match is_confirmed {
+        true => "user_id = ? AND confirmed_at IS NOT NULL",
+        false => "user_id = ? AND confirmed_at IS NULL",
+    };
+    reader
+        .first(TOTP.rows().select().filter(condition, [user]))
+        .await
+}
+
+async fn new_codes(changes: &mut Changes, user: &Id) -> Result<Secret<Vec<String>>> {
+    let rows = RECOVERY_CODES.rows();
+    changes.remove(rows, "user_id = ?", [user]).await?;
+    let mut codes = Vec::with_capacity(CODES);
+    for _ in 0..CODES {
+        let code = recovery_code(&token::random::<CODE>()?);
+        let hash = token::hash(&code.replace('-', ""));
+        let values = [
+            ("user_id", Value::from(user)),
+            ("code_hash", Value::from(&hash[..])),
+        ];
+        changes.insert(rows, &Id::new("rcc"), values).await?;
+        codes.push(code);
+    }
+    Ok(Secret::new(codes))
+}
+
+/// 16 characters, in groups of four.
+fn recovery_code(random: &[u8; CODE]) -> String {
+    let number = random
+        .iter()
+        .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    let mut code = String::with_capacity(19);
+    for place in (0..16).rev() {
+        code.push(char::from(ALPHABET[(number >> (5 * place)) as usize & 31]));
+        if place % 4 == 0 && place > 0 {
+            code.push('-');
+        }
+    }
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vectors_of_the_standard_hold() {
+        // RFC 6238 appendix B, of which these are the last six digits.
+        let totp = authenticator(b"12345678901234567890").unwrap();
+        for (seconds, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_234_567_890, "005924"),
+            (20_000_000_000, "353130"),
+        ] {
+            let at = |seconds| Timestamp::from_second(seconds).unwrap();
+            assert_eq!(step_of(&totp, code, at(seconds)), Some(seconds / 30));
+            assert_eq!(step_of(&totp, code, at(seconds + 30)), Some(seconds / 30));
+            assert_eq!(step_of(&totp, code, at(seconds + 90)), None);
+        }
+        for code in ["", "28708", "2870820", " 28708", "28708a", "２８７０８２"] {
+            assert_eq!(
+                step_of(&totp, code, Timestamp::from_second(59).unwrap()),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn recovery_codes_can_be_read_aloud() {
+        assert_eq!(recovery_code(&[0; 10]), "0000-0000-0000-0000");
+        assert_eq!(recovery_code(&[0xff; 10]), "zzzz-zzzz-zzzz-zzzz");
+    }
+}

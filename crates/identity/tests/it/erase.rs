@@ -1,0 +1,134 @@
+//! A person is erased: from records and from the audit, of which the chains hold.
+
+use serde_json::json;
+use weir_core::TenantId;
+use weir_identity::{BuiltIn, Error, UserUpdate};
+
+use crate::engines::{by, fresh, on_both_engines, operator};
+
+on_both_engines! {
+    nothing_of_the_person_is_left,
+    an_erased_person_can_have_erased_others,
+    who_is_in_the_trash_is_erased_as_well,
+}
+
+async fn nothing_of_the_person_is_left(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let platform = TenantId::platform();
+    let acme = fresh.organization("acme").await;
+    let (person, _) = fresh
+        .member(&acme, "canary@a.example", BuiltIn::Admin)
+        .await;
+    let (other, _) = fresh
+        .member(&acme, "xcanary@a.example", BuiltIn::Owner)
+        .await;
+    let update = UserUpdate {
+        email: Some("moved@a.example".to_owned()),
+        ..Default::default()
+    };
+    let person = identity
+        .update_user(&by(&person), &person.id, None, update)
+        .await
+        .unwrap();
+    // Something the person did to somebody else's things.
+    let update = weir_identity::OrganizationUpdate {
+        name: Some("Acme".to_owned()),
+        ..Default::default()
+    };
+    identity
+        .update_organization(&by(&person), &acme, None, update)
+        .await
+        .unwrap();
+    let certificate = identity.erase_user(&operator(), &person.id).await.unwrap();
+    assert_eq!(certificate.user, person.id);
+    assert_eq!(certificate.rows["users"], 1);
+    assert_eq!(certificate.rows["memberships"], 1);
+    assert_eq!(certificate.digest.len(), 64);
+    assert!(matches!(
+        identity.user(&person.id).await,
+        Err(Error::Missing("user"))
+    ));
+    assert!(matches!(
+        identity.restore_user(&operator(), &person.id).await,
+        Err(Error::Missing("user"))
+    ));
+    assert!(matches!(
+        identity.erase_user(&operator(), &person.id).await,
+        Err(Error::Missing("user"))
+    ));
+
+    let mut erased = 0;
+    for tenant in [&platform, &acme] {
+        let chain = certificate
+            .audit
+            .iter()
+            .find(|chain| chain.scope == weir_store::records::Scope::of(tenant).name())
+            .unwrap();
+        for entry in fresh.audit(tenant).await {
+            let text = format!("{:?}{:?}", entry.origin, entry.change);
+            assert!(!text.contains("\"canary@"), "{entry:?}");
+            assert!(!text.contains("moved@"), "{entry:?}");
+            let is_erased = entry.erased_by == Some(chain.told_by);
+            assert_eq!(chain.entries.contains(&entry.sequence), is_erased);
+            assert_eq!(entry.change.is_none(), is_erased, "{entry:?}");
+            erased += usize::from(is_erased);
+            if entry.sequence == chain.told_by {
+                let change = entry.change.unwrap();
+                assert_eq!(change["after"]["entries"], json!(chain.entries));
+            }
+        }
+    }
+    // Made and moved, and the change of the organization's name in both chains.
+    assert_eq!(erased, 4);
+    // An address that only looks alike is somebody else's.
+    let kept = fresh.audit(&platform).await;
+    let others = |entry: &&weir_store::audit::Recorded| {
+        entry.subject_id.as_deref() == Some(other.id.as_str())
+    };
+    assert!(kept.iter().find(others).unwrap().change.is_some());
+    let last = kept.last().unwrap();
+    assert_eq!(last.action, "user.erase");
+    let change = last.change.as_ref().unwrap();
+    assert_eq!(change["after"]["digest"], json!(certificate.digest));
+}
+
+async fn an_erased_person_can_have_erased_others(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let platform = TenantId::platform();
+    let (eraser, _) = fresh
+        .member(&platform, "eraser@a.example", BuiltIn::Owner)
+        .await;
+    fresh
+        .member(&platform, "owner@a.example", BuiltIn::Owner)
+        .await;
+    let person = fresh.user("person@a.example").await;
+    identity.erase_user(&by(&eraser), &person.id).await.unwrap();
+    // Themselves: the entry of it tells nothing of them either.
+    identity.erase_user(&by(&eraser), &eraser.id).await.unwrap();
+    for entry in fresh.audit(&platform).await {
+        let text = format!("{:?}{:?}", entry.origin, entry.change);
+        assert!(
+            !text.contains("eraser@") && !text.contains("person@"),
+            "{entry:?}"
+        );
+    }
+}
+
+async fn who_is_in_the_trash_is_erased_as_well(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let acme = fresh.organization("acme").await;
+    let (person, _) = fresh
+        .member(&acme, "person@a.example", BuiltIn::Viewer)
+        .await;
+    identity
+        .delete_user(&operator(), &person.id, None)
+        .await
+        .unwrap();
+    let certificate = identity.erase_user(&operator(), &person.id).await.unwrap();
+    assert_eq!(certificate.rows["memberships"], 1);
+    assert!(identity.trash(&acme, 10).await.unwrap().is_empty());
+    fresh.audit(&acme).await;
+}

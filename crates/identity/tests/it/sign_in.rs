@@ -1,0 +1,280 @@
+//! Signing in: the same answer for whoever is not let in, and ever later for whoever guesses.
+
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use weir_core::TenantId;
+use weir_identity::{Error, Hashing, Identity, Options, Password, Step};
+
+use crate::engines::{
+    PASSWORD, client, fresh, fresh_with, on_both_engines, operator, options, sign_in,
+};
+
+on_both_engines! {
+    the_right_password_signs_in,
+    whoever_is_not_let_in_hears_the_same,
+    who_guesses_waits_longer_and_longer,
+    many_at_once_are_not_more_than_one_after_another,
+    an_address_that_tries_many_accounts_waits,
+    an_old_hash_becomes_a_new_one,
+    hostile_input_signs_nobody_in,
+    who_was_not_looked_at_has_not_failed,
+}
+
+async fn the_right_password_signs_in(engine: &str) {
+    let fresh = fresh(engine).await;
+    let user = fresh.person("zoe@a.example").await;
+    let signed_in = fresh.signed_in(" ZOE@a.example", PASSWORD).await;
+    assert_eq!(signed_in.session.user_id, user.id);
+    assert_eq!(signed_in.session.address.as_deref(), Some("198.51.100.7"));
+    let who = fresh
+        .identity
+        .authenticate(signed_in.token.expose())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(who.user, user);
+    let entries = fresh.audit(&TenantId::platform()).await;
+    let last = entries.last().unwrap();
+    assert_eq!(last.action, "session.create");
+    assert_eq!(last.actor_id.as_deref(), Some(user.id.as_str()));
+    let text = format!("{entries:?}");
+    assert!(!text.contains(PASSWORD) && !text.contains("weir_session_"));
+}
+
+async fn whoever_is_not_let_in_hears_the_same(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    fresh.person("zoe@a.example").await;
+    fresh.user("nopassword@a.example").await;
+    let suspended = fresh.person("suspended@a.example").await;
+    identity
+        .suspend_user(&operator(), &suspended.id, None, "away")
+        .await
+        .unwrap();
+    let deleted = fresh.person("deleted@a.example").await;
+    identity
+        .delete_user(&operator(), &deleted.id, None)
+        .await
+        .unwrap();
+    let before = fresh.audit(&TenantId::platform()).await.len();
+    let mut heard = Vec::new();
+    for (email, password) in [
+        ("zoe@a.example", "incorrect horse battery"),
+        ("nobody@a.example", PASSWORD),
+        ("nopassword@a.example", PASSWORD),
+        ("suspended@a.example", PASSWORD),
+        ("deleted@a.example", PASSWORD),
+        ("no address", PASSWORD),
+    ] {
+        let answer = sign_in(identity, email, password).await;
+        let error = answer.unwrap_err();
+        assert_eq!(error.word(), "refused");
+        heard.push(error.to_string());
+    }
+    heard.dedup();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    let entries = fresh.audit(&TenantId::platform()).await;
+    let refused = &entries[before..];
+    assert_eq!(refused.len(), 6);
+    for entry in refused {
+        assert_eq!(
+            (
+                entry.action.as_str(),
+                entry.actor_kind.as_str(),
+                &entry.subject_id
+            ),
+            ("session.refuse", "anonymous", &None)
+        );
+    }
+}
+
+async fn who_guesses_waits_longer_and_longer(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    fresh.person("zoe@a.example").await;
+    // An account that is not there is throttled alike.
+    for email in ["zoe@a.example", "nobody@a.example"] {
+        for _ in 0..6 {
+            let answer = sign_in(identity, email, "wrong password").await;
+            assert!(matches!(answer, Err(Error::Refused(_))));
+        }
+        // Not even the right one is looked at now.
+        let answer = sign_in(identity, email, PASSWORD).await;
+        let Err(Error::Throttled { retry_after }) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(retry_after <= Duration::from_secs(1));
+    }
+    fresh.set_time("throttles", "blocked_until", -1).await;
+    let answer = sign_in(identity, "zoe@a.example", "wrong password").await;
+    assert!(matches!(answer, Err(Error::Refused(_))));
+    let answer = sign_in(identity, "zoe@a.example", PASSWORD);
+    let Err(Error::Throttled { retry_after }) = answer.await else {
+        panic!("not throttled");
+    };
+    assert!(retry_after > Duration::from_secs(1) && retry_after <= Duration::from_secs(2));
+    // The counts are in the records: another process knows them.
+    let other = Identity::new(fresh.records.clone(), options()).unwrap();
+    let answer = sign_in(&other, "zoe@a.example", PASSWORD).await;
+    assert!(matches!(answer, Err(Error::Throttled { .. })));
+    // Success begins anew.
+    fresh.set_time("throttles", "blocked_until", -2).await;
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
+    for _ in 0..5 {
+        let answer = sign_in(identity, "zoe@a.example", "wrong password").await;
+        assert!(matches!(answer, Err(Error::Refused(_))));
+    }
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
+}
+
+async fn many_at_once_are_not_more_than_one_after_another(engine: &str) {
+    let fresh = fresh(engine).await;
+    fresh.person("zoe@a.example").await;
+    let mut guesses = tokio::task::JoinSet::new();
+    for guess in 0..30 {
+        let identity = fresh.identity.clone();
+        guesses.spawn(async move {
+            let password = Password::from(format!("guess number {guess}"));
+            let answer = identity
+                .sign_in(&client(), "zoe@a.example", &password)
+                .await;
+            matches!(answer, Err(Error::Refused(_)))
+        });
+    }
+    let looked_at = guesses.join_all().await.into_iter().filter(|one| *one);
+    // One more might be in time behind the first delay, of a second.
+    assert!((6..=7).contains(&looked_at.count()));
+}
+
+async fn an_address_that_tries_many_accounts_waits(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    fresh.person("zoe@a.example").await;
+    for account in 0..51 {
+        let email = format!("guess{account}@a.example");
+        let answer = sign_in(identity, &email, "wrong password");
+        assert!(matches!(answer.await, Err(Error::Refused(_))), "{account}");
+    }
+    let answer = sign_in(identity, "zoe@a.example", PASSWORD);
+    assert!(matches!(answer.await, Err(Error::Throttled { .. })));
+    let mut elsewhere = client();
+    elsewhere.origin.address = Some("203.0.113.9".to_owned());
+    let password = PASSWORD.into();
+    let answer = identity.sign_in(&elsewhere, "zoe@a.example", &password);
+    assert!(matches!(answer.await, Ok(Step::SignedIn(_))));
+}
+
+async fn an_old_hash_becomes_a_new_one(engine: &str) {
+    let fresh = fresh(engine).await;
+    let user = fresh.person("zoe@a.example").await;
+    let hash = async || {
+        let users = weir_store::records::PlatformTable::new("users").rows();
+        let row = fresh.records.first(users.select().with_id(&user.id)).await;
+        row.unwrap().unwrap().text("password_hash").unwrap()
+    };
+    assert!(hash().await.contains("m=64,t=1,p=1"));
+    let dearer = Options {
+        hashing: Hashing {
+            passes: 2,
+            ..options().hashing
+        },
+        ..options()
+    };
+    let dearer = Identity::new(fresh.records.clone(), dearer).unwrap();
+    let wrong = sign_in(&dearer, "zoe@a.example", "wrong password");
+    assert!(wrong.await.is_err());
+    assert!(hash().await.contains("m=64,t=1,p=1"));
+    let right = sign_in(&dearer, "zoe@a.example", PASSWORD);
+    assert!(right.await.is_ok());
+    assert!(hash().await.contains("m=64,t=2,p=1"));
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
+}
+
+async fn hostile_input_signs_nobody_in(engine: &str) {
+    let fresh = fresh(engine).await;
+    fresh.person("zoe@a.example").await;
+    let long = "x".repeat(100_000);
+    for (email, password) in [
+        ("' OR 1=1 --", PASSWORD),
+        ("zoe@a.example' --", PASSWORD),
+        ("zoe@a.example\0", PASSWORD),
+        ("%", "%"),
+        ("", ""),
+        (long.as_str(), PASSWORD),
+        ("zoe@a.example", long.as_str()),
+        ("zoe@a.example", ""),
+    ] {
+        let answer = sign_in(&fresh.identity, email, password);
+        let error = answer.await.unwrap_err();
+        assert_eq!(error.word(), "refused", "{error:?}");
+    }
+}
+
+async fn who_was_not_looked_at_has_not_failed(engine: &str) {
+    let crowded = Options {
+        hashing: Hashing {
+            // Slow enough that all come while the first is looked at.
+            memory: 64 * 1_024,
+            at_once: 1,
+            waiting: 0,
+            ..options().hashing
+        },
+        ..options()
+    };
+    let fresh = fresh_with(engine, crowded).await;
+    let mut attempts = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let identity = fresh.identity.clone();
+        attempts.spawn(async move {
+            let email = format!("person{number}@a.example");
+            sign_in(&identity, &email, "wrong password")
+                .await
+                .unwrap_err()
+        });
+    }
+    let answers = attempts.join_all().await;
+    let busy = answers
+        .iter()
+        .filter(|error| matches!(error, Error::Busy(_)))
+        .count();
+    let refused = answers
+        .iter()
+        .filter(|error| matches!(error, Error::Refused(_)))
+        .count();
+    assert!(busy > 0 && busy + refused == 20, "{answers:?}");
+    let throttles = weir_store::records::PlatformTable::new("throttles").rows();
+    let mut failures = 0;
+    for row in fresh.records.all(throttles.select()).await.unwrap() {
+        failures += row.int("failures").unwrap();
+    }
+    // Each failure is counted for its account and for the address.
+    assert_eq!(failures, 2 * i64::try_from(refused).unwrap());
+}
+
+/// With what a hash really costs, the time tells nothing of whether there is an account.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_not_there_takes_as_long() {
+    let dear = Options {
+        hashing: Hashing::default(),
+        ..options()
+    };
+    let fresh = fresh_with("sqlite", dear).await;
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..5 {
+        fresh.person(&format!("known{round}@a.example")).await;
+        for (at, who) in ["known", "unknown"].into_iter().enumerate() {
+            let email = format!("{who}{round}@a.example");
+            let begin = Instant::now();
+            let answer = sign_in(&fresh.identity, &email, "wrong password");
+            assert!(answer.await.is_err());
+            times[at].push(begin.elapsed());
+        }
+    }
+    let [known, unknown] = times.map(|mut times| {
+        times.sort_unstable();
+        SignedDuration::try_from(times[2]).unwrap().as_secs_f64()
+    });
+    let ratio = known / unknown;
+    assert!((0.5..2.0).contains(&ratio), "{known} {unknown}");
+}
