@@ -90,9 +90,10 @@ def split(requests, killed, revived):
 class Watch(threading.Thread):
     """Looks at the health of a target until told to stop; `changes` are (microseconds since 1970, state)."""
 
-    def __init__(self, port, address):
+    def __init__(self, port, address, token):
         super().__init__(daemon=True)
         self._port = port
+        self._headers = {"Authorization": f"Bearer {token.read_text().strip()}"}
         self._address = address
         self._ended = threading.Event()
         self.changes = []
@@ -101,7 +102,7 @@ class Watch(threading.Thread):
         while not self._ended.wait(0.005):
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=1)
-                connection.request("GET", "/v1/upstreams")
+                connection.request("GET", "/v1/upstreams", headers=self._headers)
                 told = json.load(connection.getresponse())
                 connection.close()
             except (OSError, http.client.HTTPException, ValueError):
@@ -167,7 +168,8 @@ def run(arguments, directory):
         for server in targets:
             started.append(server.__enter__())
         with weir(arguments, ports, directory / "weir", proxy_cpus):
-            watch = Watch(ports[1], f"127.0.0.1:{ports[2]}")
+            token = directory / "weir/data/operator.token"
+            watch = Watch(ports[1], f"127.0.0.1:{ports[2]}", token)
             watch.start()
             generator = load(arguments, ports[0], log, 3 * arguments.seconds, load_cpus)
             try:

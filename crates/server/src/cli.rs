@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    audit, bans, check, completions, demo, doctor, dry_run, explain, import, migrate, reload,
-    requests, run, schema, top, traffic, upgrade, upstreams, version,
+    audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, migrate,
+    reload, requests, restore, run, schema, top, traffic, upgrade, upstreams, version,
 };
 
 /// API gateway in one binary.
@@ -144,6 +144,8 @@ pub(crate) enum Command {
     Upgrade(upgrade::Arguments),
     Migrate(migrate::Arguments),
     Audit(audit::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
     Completions(completions::Arguments),
     Version(version::Arguments),
 }

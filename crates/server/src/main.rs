@@ -57,6 +57,8 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Upgrade(arguments) => command::upgrade::run(&global, &arguments, output),
         Command::Migrate(arguments) => command::migrate::run(&global, &arguments, output),
         Command::Audit(arguments) => command::audit::run(&global, &arguments, output),
+        Command::Backup(arguments) => command::backup::run(&global, &arguments, output),
+        Command::Restore(arguments) => command::restore::run(&global, &arguments, output),
         Command::Completions(arguments) => command::completions::run(&arguments, output),
         Command::Version(_) => command::version::run(output),
     }

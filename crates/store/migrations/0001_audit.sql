@@ -4,10 +4,12 @@
 CREATE TABLE scopes (
     id {text} NOT NULL PRIMARY KEY,
     audit_sequence BIGINT NOT NULL,
-    audit_hash {bytes} NOT NULL
+    audit_hash {bytes} NOT NULL,
+    -- The time of the last entry: no later one has an earlier time, whatever the clock does.
+    audit_at BIGINT NOT NULL
 );
 
-INSERT INTO scopes (id, audit_sequence, audit_hash) VALUES ('platform', 0, {no_hash});
+INSERT INTO scopes (id, audit_sequence, audit_hash, audit_at) VALUES ('platform', 0, {no_hash}, 0);
 
 CREATE TABLE audit (
     scope {text} NOT NULL REFERENCES scopes (id),

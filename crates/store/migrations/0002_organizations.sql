@@ -56,7 +56,8 @@ CREATE TABLE roles (
 );
 
 CREATE UNIQUE INDEX roles_by_name ON roles (tenant_id, name) WHERE deleted_at IS NULL;
-CREATE INDEX roles_in_order ON roles (tenant_id, created_at, id);
+CREATE INDEX roles_in_order ON roles (tenant_id, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX roles_in_trash ON roles (tenant_id, deleted_at, id) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE memberships (
     id {text} NOT NULL PRIMARY KEY,
@@ -73,7 +74,8 @@ CREATE TABLE memberships (
 
 CREATE UNIQUE INDEX memberships_by_user_id ON memberships (tenant_id, user_id) WHERE deleted_at IS NULL;
 CREATE INDEX memberships_of_user ON memberships (user_id);
-CREATE INDEX memberships_in_order ON memberships (tenant_id, created_at, id);
+CREATE INDEX memberships_in_order ON memberships (tenant_id, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX memberships_in_trash ON memberships (tenant_id, deleted_at, id) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE invitations (
     id {text} NOT NULL PRIMARY KEY,
@@ -93,4 +95,5 @@ CREATE TABLE invitations (
 
 CREATE UNIQUE INDEX invitations_by_email ON invitations (tenant_id, email)
     WHERE deleted_at IS NULL AND accepted_at IS NULL;
-CREATE INDEX invitations_in_order ON invitations (tenant_id, created_at, id);
+CREATE INDEX invitations_in_order ON invitations (tenant_id, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX invitations_in_trash ON invitations (tenant_id, deleted_at, id) WHERE deleted_at IS NOT NULL;

@@ -19,4 +19,5 @@ pub(crate) use chain::{Head, append};
 pub use entry::{Actor, Change, Entry, Origin, Subject};
 pub use erase::{Erased, Person};
 pub use query::{Query, Recorded};
+pub(crate) use verify::verify;
 pub use verify::{Broken, ERASURE, Fault, Verified};

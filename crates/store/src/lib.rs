@@ -4,12 +4,14 @@
 //! This is the only crate that speaks SQL to an engine, and the only one that knows which engine it
 //! is. Callers name tables ([`records::TenantTable`], [`records::PlatformTable`]) and say what they
 //! want of them; a query on a tenant's table cannot be made without the tenant, and a change cannot
-//! be committed without telling the [audit](mod@audit) what it was.
+//! be committed without telling the [audit](mod@audit) what it was. All of it fits into one file and back
+//! ([`backup`]).
 //!
 //! What it does not do: it has no opinion on who may do what, and nothing of it stands on the way
 //! of a request through the data plane.
 
 pub mod audit;
+pub mod backup;
 mod error;
 pub mod records;
 

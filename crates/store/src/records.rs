@@ -9,6 +9,7 @@
 //! - **Bounds.** Connections, waiting for one, and statements have an end; then the answer is
 //!   [`Error::Unavailable`](crate::Error::Unavailable).
 
+mod catalogue;
 mod changes;
 mod engine;
 mod migrate;
@@ -30,6 +31,9 @@ pub use table::{PlatformTable, Rows, TenantTable};
 pub use transaction::{NotAScope, Read, Scope, Unaudited, Write};
 pub use value::Value;
 
+pub(crate) use catalogue::{Column, Kind, Table, table_names, tables};
+pub(crate) use engine::{OnEngine, Purpose};
+pub(crate) use migrate::{TABLE as MIGRATIONS_TABLE, Taken, lock, pending, raise, taken};
 pub(crate) use statement::Statement;
 
 use engine::Pools;
@@ -61,6 +65,17 @@ impl Records {
     /// Whether the engine answers.
     pub async fn ping(&self) -> Result<()> {
         self.fetch(Statement::new("SELECT 1")).await.map(drop)
+    }
+
+    /// Folds SQLite's log into its file. It does no harm if that is only done later.
+    pub(crate) async fn fold(&self) {
+        if let Err(error) = self.pools.fold().await {
+            tracing::warn!(%error, "the log of records is not folded into their file yet");
+        }
+    }
+
+    pub(crate) async fn begin(&self, purpose: Purpose) -> Result<OnEngine> {
+        self.pools.begin(purpose).await
     }
 
     pub(crate) async fn fetch(&self, statement: Statement) -> Result<Vec<Row>> {

@@ -111,6 +111,11 @@ impl Postgres {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// What it has logged since it was started.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
     /// Ends the server, cutting whoever is connected.
     pub fn stop(&self) {
         let running = self.lock().take();
@@ -118,6 +123,28 @@ impl Postgres {
             drop(shell.stdin.take());
             shell.wait().unwrap();
         }
+    }
+
+    /// Has every process of the server end at once, as a power cut does.
+    pub fn kill(&self) {
+        let file = self.directory.path().join("data/postmaster.pid");
+        let text = std::fs::read_to_string(file).unwrap();
+        let postmaster: u32 = text.lines().next().unwrap().trim().parse().unwrap();
+        // The first to go, so that nobody starts others anew.
+        let mut processes = vec![postmaster];
+        processes.extend(children(postmaster));
+        let killed = Command::new("kill")
+            .arg("-KILL")
+            .args(processes.iter().map(ToString::to_string))
+            .output()
+            .unwrap();
+        let is_gone = |process: &u32| parent(*process).is_none();
+        let begin = Instant::now();
+        while !processes.iter().all(is_gone) {
+            assert!(begin.elapsed() < PATIENCE, "kill: {killed:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.stop();
     }
 
     /// Starts it again where it was.
@@ -175,6 +202,25 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The parent of a process, unless that has ended (proc_pid_stat(5)).
+fn parent(process: u32) -> Option<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, behind_name) = text.rsplit_once(") ")?;
+    let mut fields = behind_name.split(' ');
+    match fields.next()? {
+        "Z" | "X" => None,
+        _ => fields.next()?.parse().ok(),
+    }
+}
+
+fn children(of: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let processes = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    processes
+        .filter(|process| parent(*process) == Some(of))
+        .collect()
 }
 
 fn is_root() -> bool {

@@ -162,10 +162,14 @@ fn authorise(shared: &Shared, upstream: &str, headers: &HeaderMap) -> Result<(),
     if shared.authenticator.principal(headers).is_ok() {
         return Ok(());
     }
-    // Without a token nobody hears which upstreams there are.
-    let token = weir_console::bearer(headers).ok_or(RegistrationError::Unauthorised)?;
-    shared.node.discoverer.authorise(upstream, token)?;
-    Ok(())
+    // Without its token nobody hears whether there is such an upstream.
+    let token = weir_console::bearer(headers);
+    let is_right = |token| shared.node.discoverer.authorise(upstream, token).is_ok();
+    if token.is_some_and(is_right) {
+        Ok(())
+    } else {
+        Err(RegistrationError::Unauthorised.into())
+    }
 }
 
 /// A registration is on disk before it is confirmed.

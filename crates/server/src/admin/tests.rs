@@ -104,6 +104,7 @@ async fn mistakes_are_answered_with_problems() {
         answer.header("content-type"),
         Some("application/problem+json")
     );
+    let id = answer.header("x-request-id").expect("an id").to_owned();
     assert_eq!(
         (answer.status, answer.json()),
         (
@@ -114,6 +115,7 @@ async fn mistakes_are_answered_with_problems() {
                 "status": 404,
                 "detail": "There is nothing at this path.",
                 "reason": "not_found",
+                "request_id": id,
             })
         )
     );

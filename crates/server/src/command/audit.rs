@@ -8,6 +8,7 @@ use serde_json::json;
 use weir_store::Records;
 use weir_store::records::Scope;
 
+use super::backup::hex;
 use crate::cli::Global;
 use crate::output::{Output, Style, counted};
 use crate::records;
@@ -165,13 +166,4 @@ async fn check(
         output.print_json(&results)?;
     }
     Ok(ExitCode::from(u8::from(broken > 0)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -3,6 +3,7 @@
 
 mod admin_address;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod bans;
 pub(crate) mod check;
 pub(crate) mod completions;
@@ -15,6 +16,7 @@ mod interval;
 pub(crate) mod migrate;
 pub(crate) mod reload;
 pub(crate) mod requests;
+pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod top;

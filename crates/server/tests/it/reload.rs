@@ -246,8 +246,7 @@ fn a_start_with_a_broken_file_fails_unless_the_last_good_revision_will_do() {
     drop(first);
     let setup = Setup::new()
         .argument("--last-good")
-        .argument("--data-dir")
-        .argument("kept");
+        .data_directory("kept".as_ref());
     std::fs::create_dir(setup.path("kept")).unwrap();
     setup.write("kept/last-good.json", kept);
     setup.write("weir.yaml", BROKEN);

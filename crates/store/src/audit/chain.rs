@@ -17,6 +17,8 @@ pub(crate) struct Head {
     /// Its number; 0 before the first.
     pub(crate) sequence: i64,
     pub(crate) hash: [u8; HASH],
+    /// Its time, in microseconds since 1970.
+    pub(crate) at: i64,
 }
 
 impl Default for Head {
@@ -24,6 +26,7 @@ impl Default for Head {
         Self {
             sequence: 0,
             hash: [0; HASH],
+            at: 0,
         }
     }
 }
@@ -37,6 +40,7 @@ impl Head {
                 .bytes("audit_hash")?
                 .try_into()
                 .map_err(|_| Error::internal("the end of an audit chain is no hash"))?,
+            at: row.int("audit_at")?,
         })
     }
 }
@@ -109,7 +113,8 @@ pub(crate) fn append(
     let link = Link {
         scope: scope.name(),
         sequence: head.sequence + 1,
-        at: now.as_microsecond(),
+        // Along a chain time never goes back: a span of time is a span of numbers.
+        at: now.as_microsecond().max(head.at),
         actor_kind: entry.actor.kind(),
         actor_id: entry.actor.id().map(weir_core::Id::as_str),
         action: entry.action,
@@ -142,8 +147,9 @@ pub(crate) fn append(
     .with(&change_hash[..])
     .with(&hash[..]);
     *head = Head {
-        sequence: head.sequence + 1,
+        sequence: link.sequence,
         hash,
+        at: link.at,
     };
     Ok(statement)
 }

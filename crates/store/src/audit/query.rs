@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
-use crate::records::{Records, Row, Scope, Statement};
+use crate::records::{Read, Records, Row, Scope, Statement};
 
 /// Which entries of one scope are wanted.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +57,16 @@ pub struct Recorded {
 impl Records {
     /// Entries of a scope, at most `limit`.
     pub async fn audit(&self, scope: &Scope, query: &Query, limit: i64) -> Result<Vec<Recorded>> {
-        let rows = self.fetch(statement(scope, query, limit)).await?;
+        let rows = if query.since.is_none() && query.until.is_none() {
+            self.fetch(statement(scope, query, &Span::of(query), limit))
+                .await?
+        } else {
+            let mut read = self.read().await?;
+            match Span::in_time(&mut read, scope, query).await? {
+                Some(span) => read.fetch(statement(scope, query, &span, limit)).await?,
+                None => Vec::new(),
+            }
+        };
         rows.iter().map(Recorded::of).collect()
     }
 
@@ -83,7 +92,54 @@ impl Records {
     }
 }
 
-fn statement(scope: &Scope, query: &Query, limit: i64) -> Statement {
+/// Between which numbers entries are wanted. As one bound on each side, each is a bound of the index: an
+/// engine would look through all that lies between two.
+struct Span {
+    above: Option<i64>,
+    below: Option<i64>,
+}
+
+impl Span {
+    /// Behind where the page before ended.
+    const fn of(query: &Query) -> Self {
+        let (above, below) = match query.oldest_first {
+            true => (query.after, None),
+            false => (None, query.after),
+        };
+        Self { above, below }
+    }
+
+    /// The same, within the query's times: they never go back along a chain. None if nothing is that
+    /// young.
+    async fn in_time(read: &mut Read, scope: &Scope, query: &Query) -> Result<Option<Self>> {
+        let mut span = Self::of(query);
+        if let Some(since) = query.since {
+            let Some(first) = first_from(read, scope, since).await? else {
+                return Ok(None);
+            };
+            span.above = span.above.max(Some(first - 1));
+        }
+        if let Some(until) = query.until
+            && let Some(first) = first_from(read, scope, until).await?
+        {
+            span.below = Some(span.below.map_or(first, |below| below.min(first)));
+        }
+        Ok(Some(span))
+    }
+}
+
+/// The number of the first entry that is not older than this.
+async fn first_from(read: &mut Read, scope: &Scope, time: Timestamp) -> Result<Option<i64>> {
+    let statement = Statement::new(
+        "SELECT sequence FROM audit WHERE scope = ? AND at >= ? ORDER BY at, sequence LIMIT 1",
+    )
+    .with(scope.name())
+    .with(time);
+    let rows = read.fetch(statement).await?;
+    rows.first().map(|row| row.int("sequence")).transpose()
+}
+
+fn statement(scope: &Scope, query: &Query, span: &Span, limit: i64) -> Statement {
     let mut statement = Statement::new("SELECT * FROM audit WHERE scope = ?").with(scope.name());
     for (condition, value) in [
         (" AND actor_id = ?", &query.actor),
@@ -94,18 +150,13 @@ fn statement(scope: &Scope, query: &Query, limit: i64) -> Statement {
             statement.push(condition).bind(value);
         }
     }
-    for (condition, time) in [(" AND at >= ?", query.since), (" AND at < ?", query.until)] {
-        if let Some(time) = time {
-            statement.push(condition).bind(time);
+    for (condition, number) in [
+        (" AND sequence > ?", span.above),
+        (" AND sequence < ?", span.below),
+    ] {
+        if let Some(number) = number {
+            statement.push(condition).bind(number);
         }
-    }
-    if let Some(sequence) = query.after {
-        statement
-            .push(match query.oldest_first {
-                true => " AND sequence > ?",
-                false => " AND sequence < ?",
-            })
-            .bind(sequence);
     }
     statement.push(match query.oldest_first {
         true => " ORDER BY sequence LIMIT ?",

@@ -70,23 +70,32 @@ impl Records {
         mut progress: impl FnMut(i64),
     ) -> Result<std::result::Result<Verified, Broken>> {
         let mut read = self.read().await?;
-        let end = end(&mut read, scope).await?;
-        let mut head = Head::default();
-        loop {
-            let rows = page(&mut read, scope, head.sequence).await?;
-            for row in &rows {
-                match check(&mut read, scope, &head, row).await? {
-                    Ok(next) => head = next,
-                    Err(broken) => return Ok(Err(broken)),
-                }
-            }
-            progress(head.sequence);
-            if rows.is_empty() {
-                break;
+        verify(&mut read, scope, &mut progress).await
+    }
+}
+
+/// Goes through the audit of a scope as a transaction sees it.
+pub(crate) async fn verify(
+    read: &mut Read,
+    scope: &Scope,
+    progress: &mut impl FnMut(i64),
+) -> Result<std::result::Result<Verified, Broken>> {
+    let end = end(read, scope).await?;
+    let mut head = Head::default();
+    loop {
+        let rows = page(read, scope, head.sequence).await?;
+        for row in &rows {
+            match check(read, scope, &head, row).await? {
+                Ok(next) => head = next,
+                Err(broken) => return Ok(Err(broken)),
             }
         }
-        Ok(compare(&head, &end))
+        progress(head.sequence);
+        if rows.is_empty() {
+            break;
+        }
     }
+    Ok(compare(&head, &end))
 }
 
 fn compare(head: &Head, end: &Head) -> std::result::Result<Verified, Broken> {
@@ -106,8 +115,7 @@ fn compare(head: &Head, end: &Head) -> std::result::Result<Verified, Broken> {
 }
 
 async fn end(read: &mut Read, scope: &Scope) -> Result<Head> {
-    let statement = Statement::new("SELECT audit_sequence, audit_hash FROM scopes WHERE id = ?")
-        .with(scope.name());
+    let statement = Statement::new("SELECT * FROM scopes WHERE id = ?").with(scope.name());
     let rows = read.fetch(statement).await?;
     Head::of(rows.first().ok_or(Error::Missing("scopes"))?)
 }
@@ -167,7 +175,11 @@ async fn check(
             _ => return broken(Fault::TextAltered),
         }
     }
-    Ok(Ok(Head { sequence, hash }))
+    Ok(Ok(Head {
+        sequence,
+        hash,
+        at: row.int("at")?,
+    }))
 }
 
 /// Whether the entry that is said to tell of this one's erasure does: it names its number.

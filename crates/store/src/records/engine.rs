@@ -1,12 +1,15 @@
-//! The two engines. Every difference between them is in this file and in [`super::open`].
+//! The two engines. Every difference between them is in this file, in [`super::open`] and in
+//! [`super::catalogue`].
 
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use sqlx::postgres::{PgArguments, PgPool};
 use sqlx::sqlite::{SqliteArguments, SqlitePool};
 use sqlx::{
     Arguments, AssertSqlSafe, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction,
 };
 
-use super::row::{Kind, Row};
+use super::row::{OfEngine, Row};
 use super::statement::Statement;
 use super::value::Value;
 use crate::error::{Error, Result};
@@ -61,7 +64,7 @@ pub(super) enum Pools {
 
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// One consistent view, whatever others write meanwhile.
     Read,
     Write,
@@ -105,6 +108,16 @@ impl Pools {
         }
     }
 
+    /// Folds SQLite's log into the file, which could not be as long as somebody read what was before.
+    /// A reader does it, since a writer would have others wait; who still reads is not waited for.
+    pub(super) async fn fold(&self) -> Result<()> {
+        if let Self::Sqlite { readers, .. } = self {
+            let statement = Statement::new("PRAGMA wal_checkpoint(PASSIVE)");
+            fetch_sqlite(&mut *readers.acquire().await?, statement).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite { readers, writer } => {
@@ -118,21 +131,66 @@ impl Pools {
 }
 
 /// A transaction; dropped without a commit, it is undone.
-pub(super) enum OnEngine {
+pub(crate) enum OnEngine {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
 
 impl OnEngine {
-    pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>> {
+    pub(crate) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>> {
         match self {
             Self::Sqlite(transaction) => fetch_sqlite(transaction, statement).await,
             Self::Postgres(transaction) => fetch_postgres(transaction, statement).await,
         }
     }
 
+    /// The rows of a query one by one, as they come: a query of large rows takes no more memory.
+    pub(crate) fn stream(&mut self, statement: Statement) -> Result<BoxStream<'_, Result<Row>>> {
+        let (text, values) = statement.into_parts();
+        let text = AssertSqlSafe(text);
+        Ok(match self {
+            Self::Sqlite(transaction) => sqlx::query_with(text, sqlite_arguments(values)?)
+                .fetch(&mut **transaction)
+                .map(|row| Ok(Row(OfEngine::Sqlite(row?))))
+                .boxed(),
+            Self::Postgres(transaction) => sqlx::query_with(text, postgres_arguments(values)?)
+                .fetch(&mut **transaction)
+                .map(|row| Ok(Row(OfEngine::Postgres(row?))))
+                .boxed(),
+        })
+    }
+
+    /// Lifts the server's bounds on this transaction: it goes through everything there is, and waits
+    /// for a disk in between.
+    pub(crate) async fn without_bounds(&mut self) -> Result<()> {
+        if self.engine() == Engine::Postgres {
+            let text = "SET LOCAL statement_timeout = 0; \
+                        SET LOCAL idle_in_transaction_session_timeout = 0";
+            self.script(text.to_owned()).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps others from writing to a table until the end; SQLite's write transaction does it by itself.
+    pub(crate) async fn lock_table(&mut self, name: &str) -> Result<()> {
+        if self.engine() == Engine::Postgres {
+            let mut statement = Statement::new("LOCK TABLE ");
+            statement.push_name(name).push(" IN EXCLUSIVE MODE");
+            self.execute(statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Has PostgreSQL look at what it was given, so that it plans for it and not for empty tables.
+    pub(crate) async fn learn(&mut self) -> Result<()> {
+        match self.engine() {
+            Engine::Sqlite => Ok(()),
+            Engine::Postgres => self.script("ANALYZE".to_owned()).await,
+        }
+    }
+
     /// Tells how many rows it changed.
-    pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64> {
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         let (text, values) = statement.into_parts();
         Ok(match self {
             Self::Sqlite(transaction) => {
@@ -153,7 +211,7 @@ impl OnEngine {
     }
 
     /// Several statements of a migration.
-    pub(super) async fn script(&mut self, text: String) -> Result<()> {
+    pub(crate) async fn script(&mut self, text: String) -> Result<()> {
         let script = sqlx::raw_sql(AssertSqlSafe(text));
         match self {
             Self::Sqlite(transaction) => script.execute(&mut **transaction).await.map(|_| ())?,
@@ -162,14 +220,14 @@ impl OnEngine {
         Ok(())
     }
 
-    pub(super) const fn engine(&self) -> Engine {
+    pub(crate) const fn engine(&self) -> Engine {
         match self {
             Self::Sqlite(_) => Engine::Sqlite,
             Self::Postgres(_) => Engine::Postgres,
         }
     }
 
-    pub(super) async fn commit(self) -> Result<()> {
+    pub(crate) async fn commit(self) -> Result<()> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,
             Self::Postgres(transaction) => transaction.commit().await,
@@ -183,7 +241,10 @@ async fn fetch_sqlite(connection: &mut SqliteConnection, statement: Statement) -
     let rows = sqlx::query_with(AssertSqlSafe(text), sqlite_arguments(values)?)
         .fetch_all(connection)
         .await?;
-    Ok(rows.into_iter().map(|row| Row(Kind::Sqlite(row))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| Row(OfEngine::Sqlite(row)))
+        .collect())
 }
 
 async fn fetch_postgres(connection: &mut PgConnection, statement: Statement) -> Result<Vec<Row>> {
@@ -193,7 +254,7 @@ async fn fetch_postgres(connection: &mut PgConnection, statement: Statement) -> 
         .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Row(Kind::Postgres(row)))
+        .map(|row| Row(OfEngine::Postgres(row)))
         .collect())
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::Records;
@@ -11,7 +12,7 @@ use super::statement::Statement;
 use crate::error::{Error, Result};
 
 /// A step; its text never changes once it was released.
-struct Migration {
+pub(crate) struct Migration {
     number: i64,
     name: &'static str,
     /// SQL for both engines, in which `{bytes}` and the like stand for what they write differently.
@@ -56,6 +57,9 @@ pub enum SchemaMismatch {
         /// Its name here.
         name: &'static str,
     },
+    /// The database is further than it was to be brought.
+    #[error("the database has migration {0} already, which is beyond where it was to be brought")]
+    Beyond(i64),
     /// Steps are still to be taken.
     #[error("the database lacks {0} migrations; weir migrate applies them")]
     Pending(usize),
@@ -94,10 +98,7 @@ impl Records {
     /// [`Error::Schema`] if it is not this program's.
     pub async fn schema(&self) -> Result<SchemaState> {
         let mut transaction = self.pools.begin(Purpose::Read).await?;
-        let taken = match has_table(&mut transaction).await? {
-            true => taken(&mut transaction).await?,
-            false => Vec::new(),
-        };
+        let taken = taken(&mut transaction).await?;
         let pending = pending(&taken)?;
         Ok(SchemaState {
             applied: taken.last().map_or(0, |step| step.number),
@@ -120,38 +121,65 @@ impl Records {
     async fn take_next_step(&self) -> Result<Option<&'static str>> {
         let mut transaction = self.pools.begin(Purpose::Write).await?;
         lock(&mut transaction).await?;
-        if !has_table(&mut transaction).await? {
-            let engine = transaction.engine();
-            transaction.script(translate(TABLE, engine)?).await?;
-        }
         let taken = taken(&mut transaction).await?;
         let Some(step) = pending(&taken)?.first() else {
             return Ok(None);
         };
-        let text = translate(step.text, transaction.engine())?;
-        transaction.script(text).await?;
-        let statement = Statement::new(
-            "INSERT INTO weir_migrations (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
-        )
-        .with(step.number)
-        .with(step.name)
-        .with(step.checksum())
-        .with(Timestamp::now());
-        transaction.execute(statement).await?;
+        take(&mut transaction, step).await?;
         transaction.commit().await?;
         Ok(Some(step.name))
     }
 }
 
-const TABLE: &str = "CREATE TABLE weir_migrations (
+/// Takes, within a transaction of the caller's that holds the [`lock`], the steps that lead to where another database was.
+///
+/// # Errors
+/// [`SchemaMismatch`] if that one, or this one, is not this program's; [`SchemaMismatch::Beyond`] if
+/// this one is further already.
+pub(crate) async fn raise(transaction: &mut OnEngine, level: &[Taken]) -> Result<()> {
+    pending(level)?;
+    let taken = taken(transaction).await?;
+    pending(&taken)?;
+    if taken.len() > level.len() {
+        let last = taken.last().map_or(0, |step| step.number);
+        return Err(SchemaMismatch::Beyond(last).into());
+    }
+    for step in &MIGRATIONS[taken.len()..level.len()] {
+        take(transaction, step).await?;
+    }
+    Ok(())
+}
+
+async fn take(transaction: &mut OnEngine, step: &Migration) -> Result<()> {
+    let engine = transaction.engine();
+    if !has_table(transaction).await? {
+        let text = format!("CREATE TABLE {TABLE} {COLUMNS}");
+        transaction.script(translate(&text, engine)?).await?;
+    }
+    transaction.script(translate(step.text, engine)?).await?;
+    let statement = Statement::new(
+        "INSERT INTO weir_migrations (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
+    )
+    .with(step.number)
+    .with(step.name)
+    .with(step.checksum())
+    .with(Timestamp::now());
+    transaction.execute(statement).await?;
+    Ok(())
+}
+
+/// Where a database remembers its steps.
+pub(crate) const TABLE: &str = "weir_migrations";
+
+const COLUMNS: &str = "(
     number BIGINT NOT NULL PRIMARY KEY,
     name {text} NOT NULL,
     checksum {bytes} NOT NULL,
     applied_at BIGINT NOT NULL
 );";
 
-/// SQLite's write transaction is a lock by itself.
-async fn lock(transaction: &mut OnEngine) -> Result<()> {
+/// Has others who change the schema wait. SQLite's write transaction is a lock by itself.
+pub(crate) async fn lock(transaction: &mut OnEngine) -> Result<()> {
     if transaction.engine() == Engine::Postgres {
         let timeout = STEP_TIMEOUT.as_millis();
         transaction
@@ -175,13 +203,19 @@ async fn has_table(transaction: &mut OnEngine) -> Result<bool> {
     Ok(!rows.is_empty())
 }
 
-/// A step that the database remembers.
-struct Taken {
+/// A step that a database remembers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
     number: i64,
+    /// SHA-256 of its text.
     checksum: Vec<u8>,
 }
 
-async fn taken(transaction: &mut OnEngine) -> Result<Vec<Taken>> {
+/// The steps that were taken, in order; none in an empty database.
+pub(crate) async fn taken(transaction: &mut OnEngine) -> Result<Vec<Taken>> {
+    if !has_table(transaction).await? {
+        return Ok(Vec::new());
+    }
     let statement = Statement::new("SELECT number, checksum FROM weir_migrations ORDER BY number");
     let rows = transaction.fetch(statement).await?;
     rows.iter()
@@ -195,7 +229,9 @@ async fn taken(transaction: &mut OnEngine) -> Result<Vec<Taken>> {
 }
 
 /// The steps behind those that were taken, which must be the first ones of ours.
-fn pending(taken: &[Taken]) -> std::result::Result<&'static [Migration], SchemaMismatch> {
+pub(crate) fn pending(
+    taken: &[Taken],
+) -> std::result::Result<&'static [Migration], SchemaMismatch> {
     for (at, step) in taken.iter().enumerate() {
         let Some(ours) = MIGRATIONS.get(at) else {
             return Err(SchemaMismatch::Newer(step.number));

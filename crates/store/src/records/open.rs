@@ -109,6 +109,8 @@ impl Records {
                     // In WAL mode only this reaches the disk with every commit.
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
+                    // A log that grew while somebody read for long does not keep the room.
+                    .pragma("journal_size_limit", "67108864")
                     .busy_timeout(options.acquire_timeout)
                     .disable_statement_logging();
                 Pools::Sqlite {

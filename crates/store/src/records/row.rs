@@ -6,12 +6,14 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
 use weir_core::Id;
 
+use super::catalogue::{Column, Kind};
+use super::value::Value;
 use crate::error::{Error, Result};
 
 /// One row; columns are asked for by name.
-pub struct Row(pub(super) Kind);
+pub struct Row(pub(super) OfEngine);
 
-pub(super) enum Kind {
+pub(super) enum OfEngine {
     Sqlite(SqliteRow),
     Postgres(PgRow),
 }
@@ -23,10 +25,21 @@ impl Row {
         T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>,
     {
         let value = match &self.0 {
-            Kind::Sqlite(row) => row.try_get(column),
-            Kind::Postgres(row) => row.try_get(column),
+            OfEngine::Sqlite(row) => row.try_get(column),
+            OfEngine::Postgres(row) => row.try_get(column),
         };
         value.map_err(Error::from)
+    }
+
+    /// A value of any kind.
+    pub(crate) fn value(&self, column: &Column) -> Result<Value> {
+        let name = &column.name;
+        Ok(match column.kind {
+            Kind::Bool => Value::Bool(self.get(name)?),
+            Kind::Int => Value::Int(self.get(name)?),
+            Kind::Text => Value::Text(self.get(name)?),
+            Kind::Bytes => Value::Bytes(self.get(name)?),
+        })
     }
 
     /// Text.

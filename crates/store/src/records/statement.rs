@@ -34,6 +34,12 @@ impl Statement {
         self
     }
 
+    /// Goes on with the name of a table or column, as the engine's catalogue has it.
+    pub(crate) fn push_name(&mut self, name: &str) -> &mut Self {
+        let _ = write!(self.text, "\"{}\"", name.replace('"', "\"\""));
+        self
+    }
+
     /// Goes on with a placeholder and its value.
     pub(crate) fn push_value(&mut self, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());

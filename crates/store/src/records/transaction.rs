@@ -49,6 +49,17 @@ impl Scope {
             Self::Tenant(tenant) => tenant.as_str(),
         }
     }
+
+    /// The scope of this name.
+    pub(crate) fn of_name(name: &str) -> Result<Self> {
+        if name == Self::Platform.name() {
+            return Ok(Self::Platform);
+        }
+        let tenant = name
+            .parse()
+            .map_err(|_| Error::internal("not the name of a scope"))?;
+        Ok(Self::Tenant(tenant))
+    }
 }
 
 impl std::str::FromStr for Scope {
@@ -75,6 +86,15 @@ pub struct Read {
 }
 
 impl Read {
+    /// Reads within what is to be a change as well.
+    pub(crate) const fn within(transaction: OnEngine) -> Self {
+        Self { transaction }
+    }
+
+    pub(crate) fn into_transaction(self) -> OnEngine {
+        self.transaction
+    }
+
     /// All rows that a query finds.
     pub async fn all(&mut self, select: Select) -> Result<Vec<Row>> {
         self.transaction.fetch(select.into_statement()).await
@@ -144,8 +164,7 @@ impl Write {
         if self.held.iter().any(|held| held.scope == *scope) {
             return Ok(());
         }
-        let mut statement =
-            Statement::new("SELECT audit_sequence, audit_hash FROM scopes WHERE id = ?");
+        let mut statement = Statement::new("SELECT * FROM scopes WHERE id = ?");
         statement.bind(scope.name());
         if self.changes.transaction.engine() == Engine::Postgres {
             statement.push(" FOR UPDATE");
@@ -179,11 +198,13 @@ impl Write {
     /// Makes the scope of a new organization, and holds it.
     pub async fn open_scope(&mut self, tenant: &TenantId) -> Result<()> {
         let head = Head::default();
-        let statement =
-            Statement::new("INSERT INTO scopes (id, audit_sequence, audit_hash) VALUES (?, ?, ?)")
-                .with(tenant.as_str())
-                .with(head.sequence)
-                .with(&head.hash[..]);
+        let statement = Statement::new(
+            "INSERT INTO scopes (id, audit_sequence, audit_hash, audit_at) VALUES (?, ?, ?, ?)",
+        )
+        .with(tenant.as_str())
+        .with(head.sequence)
+        .with(&head.hash[..])
+        .with(head.at);
         self.changes.transaction.execute(statement).await?;
         self.held.push(Held {
             scope: Scope::Tenant(tenant.clone()),
@@ -215,11 +236,13 @@ impl Write {
     pub async fn commit(mut self, scope: &Scope, entry: &Entry) -> Result<()> {
         self.tell(scope, entry).await?;
         for held in &self.held {
-            let statement =
-                Statement::new("UPDATE scopes SET audit_sequence = ?, audit_hash = ? WHERE id = ?")
-                    .with(held.head.sequence)
-                    .with(&held.head.hash[..])
-                    .with(held.scope.name());
+            let statement = Statement::new(
+                "UPDATE scopes SET audit_sequence = ?, audit_hash = ?, audit_at = ? WHERE id = ?",
+            )
+            .with(held.head.sequence)
+            .with(&held.head.hash[..])
+            .with(held.head.at)
+            .with(held.scope.name());
             self.changes.transaction.execute(statement).await?;
         }
         self.changes.transaction.commit().await

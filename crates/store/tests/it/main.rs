@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod audit;
+mod backup;
 mod changes;
+mod crash;
 mod engines;
 mod isolation;
 mod migrations;
 mod outage;
+mod plans;
+mod refusals;

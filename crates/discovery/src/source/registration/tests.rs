@@ -196,8 +196,8 @@ fn a_slow_disk_holds_up_nobody_but_whoever_waits_for_it() {
 fn only_the_token_opens() {
     let directory = tempfile::tempdir().unwrap();
     let table = table(directory.path(), &[], 10);
-    assert!(table.authorise(Some("canary-7f3a")).is_ok());
-    for wrong in [None, Some(""), Some("canary-7f3b"), Some("canary-7f3a ")] {
+    assert!(table.authorise("canary-7f3a").is_ok());
+    for wrong in ["", "canary-7f3b", "canary-7f3a "] {
         let outcome = table.authorise(wrong);
         assert!(matches!(outcome, Err(RegistrationError::Unauthorised)));
     }

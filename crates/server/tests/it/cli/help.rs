@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "run",
     "demo",
     "check",
@@ -22,6 +22,8 @@ const COMMANDS: [&str; 19] = [
     "upgrade",
     "migrate",
     "audit",
+    "backup",
+    "restore",
     "completions",
     "version",
 ];
@@ -76,6 +78,8 @@ fn every_example_works() {
         "weir bans",
         "weir reload",
         "weir requests",
+        // The database is not empty any more.
+        "weir restore weir.backup",
         "weir top",
         "weir traffic",
         "weir upgrade",

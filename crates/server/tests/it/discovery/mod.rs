@@ -62,12 +62,8 @@ fn restart(mut weir: Weir, config: &str) -> (Weir, Weir) {
     weir.wait_exit();
     let from = weir.directory().join("data");
     let config = config.replace("$DIR", &weir.directory().display().to_string());
-    let setup = Setup::new()
-        .argument("--data-dir")
-        .argument(from.to_str().unwrap());
-    let mut setup = setup.at(weir.setup().admin, weir.http());
-    setup.data = from;
-    let next = setup.start(&config);
+    let setup = Setup::new().data_directory(&from);
+    let next = setup.at(weir.setup().admin, weir.http()).start(&config);
     (next, weir)
 }
 

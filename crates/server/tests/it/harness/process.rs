@@ -103,8 +103,17 @@ pub fn send(id: u32, signal: Signal) {
 
 /// Memory of a process that is resident, in KiB.
 pub fn memory(id: u32) -> u64 {
+    status_line(id, "VmRSS:")
+}
+
+/// The same without what is the program itself, which unoptimised is large.
+pub fn anonymous_memory(id: u32) -> u64 {
+    status_line(id, "RssAnon:")
+}
+
+fn status_line(id: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let line = status.lines().find(|line| line.starts_with(name));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
         .unwrap_or(0)
 }

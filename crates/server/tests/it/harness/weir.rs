@@ -14,7 +14,7 @@ use super::{Message, Wire, free_port, memory, wait_until};
 pub struct Setup {
     pub directory: TempDir,
     /// Its data directory.
-    pub data: PathBuf,
+    data: PathBuf,
     pub http: SocketAddr,
     pub https: SocketAddr,
     pub admin: SocketAddr,
@@ -43,6 +43,13 @@ impl Setup {
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
+    }
+
+    /// Keeps what it keeps there, as `--data-dir` says; a relative path starts at its directory.
+    pub fn data_directory(mut self, path: &Path) -> Self {
+        self.data = self.directory.path().join(path);
+        let text = path.to_str().unwrap().to_owned();
+        self.argument("--data-dir").argument(&text)
     }
 
     pub fn environment(mut self, name: &str, value: &str) -> Self {

@@ -6,8 +6,7 @@ use super::{Side, ask, change, config, green, split, traffic};
 use crate::harness::{Setup, Weir, wait_until};
 
 fn setup(data: &tempfile::TempDir) -> Setup {
-    let path = data.path().to_str().unwrap();
-    Setup::new().argument("--data-dir").argument(path)
+    Setup::new().data_directory(data.path())
 }
 
 #[test]

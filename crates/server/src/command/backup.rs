@@ -1,0 +1,112 @@
+//! `weir backup`: everything in records, as one file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use weir_store::backup::{Progress, Summary};
+
+use crate::cli::Global;
+use crate::output::{Output, Style};
+use crate::records;
+
+/// Write all records into one file
+///
+/// Goes to the database directly, while Weir runs or not: the file has the state of one moment, and who
+/// writes meanwhile goes on. It can be restored onto either engine, so this is also the way from SQLite to
+/// PostgreSQL. The file is as secret as the database, and readable by its owner alone; its name is only
+/// touched when all of it has reached the disk.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+    weir backup weir.backup
+    weir backup --json weir.backup
+
+Exit status: 0; 1 if there is no backup now.")]
+pub(crate) struct Arguments {
+    /// File to write; one that is there is replaced
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Arguments,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    records::with(global, async |records| {
+        let Some(records) = records else {
+            bail!("there are no records yet: `weir run` or `weir migrate` makes them");
+        };
+        let line = output.progress();
+        let written = records
+            .backup_to_file(&arguments.file, |done| line.show(&shown(done)))
+            .await;
+        line.clear();
+        let name = arguments.file.display();
+        let summary = written.with_context(|| format!("cannot back up to {name}"))?;
+        if output.json {
+            output.print_json(&described(&summary))?;
+        } else {
+            output.print(&format!(
+                "{} {name} has {}, {} bytes, SHA-256 {}\n",
+                output.style(Style::Good, "backed up:"),
+                rows(summary.rows()),
+                summary.bytes,
+                hex(&summary.digest),
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// How far it is, for a line that is written over.
+pub(super) fn shown(done: &Progress) -> String {
+    let percent = (done.rows * 100)
+        .checked_div(done.total_rows)
+        .unwrap_or(100)
+        .min(100);
+    format!(
+        "{percent}%: {} of {} rows, {} of about {} MiB",
+        done.rows,
+        done.total_rows,
+        done.bytes >> 20,
+        done.total_bytes() >> 20
+    )
+}
+
+/// The same for programs.
+pub(super) fn described(summary: &Summary) -> Value {
+    let tables = summary.tables.iter();
+    let tables: serde_json::Map<String, Value> = tables
+        .map(|(name, rows)| (name.clone(), json!(rows)))
+        .collect();
+    json!({
+        "version": summary.version,
+        "engine": summary.engine,
+        "created_at": summary.created_at.to_string(),
+        "rows": summary.rows(),
+        "tables": tables,
+        "bytes": summary.bytes,
+        "sha256": hex(&summary.digest),
+    })
+}
+
+pub(super) fn rows(count: u64) -> String {
+    match count {
+        1 => "1 row".to_owned(),
+        count => format!("{count} rows"),
+    }
+}
+
+/// Bytes as people compare them.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
