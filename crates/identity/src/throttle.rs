@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use weir_core::Id;
 use weir_store::Error as StoreError;
-use weir_store::records::{Changes, Unaudited, Value};
+use weir_store::records::{Changes, Row, Unaudited, Value};
 
 use crate::Identity;
 use crate::error::{Error, Result};
@@ -144,13 +144,7 @@ async fn count(changes: &mut Changes, counted: &Counted) -> Result<()> {
     let now = changes.now();
     let rows = THROTTLES.rows();
     let forgotten_at = later(now, MEMORY)?;
-    let select = rows.select().filter("subject = ?", [&counted.subject[..]]);
-    // Whoever changes the row first has it: what is read from here on is not changed by others.
-    let touch: [(&str, Value); 0] = [];
-    let touched = changes
-        .update_where(rows, "subject = ?", [&counted.subject[..]], touch)
-        .await?;
-    if touched == 0 {
+    let Some(row) = held(changes, counted).await? else {
         let values = [
             ("subject", Value::from(&counted.subject[..])),
             ("failures", Value::from(1_i64)),
@@ -158,9 +152,7 @@ async fn count(changes: &mut Changes, counted: &Counted) -> Result<()> {
             ("forgotten_at", Value::from(forgotten_at)),
         ];
         return Ok(changes.insert(rows, &Id::new("thr"), values).await?);
-    }
-    let row = changes.first(select).await?;
-    let row = row.ok_or(Error::Busy("attempts to sign in"))?;
+    };
     let blocked_until = row.time("blocked_until")?;
     if blocked_until > now {
         let retry_after = blocked_until.duration_since(now).unsigned_abs();
@@ -177,6 +169,22 @@ async fn count(changes: &mut Changes, counted: &Counted) -> Result<()> {
     ];
     changes.update(rows, &row.id("id")?, None, values).await?;
     Ok(())
+}
+
+/// The row of what is counted. Whoever changes it first has it: it is changed here, if only in its
+/// version, so that what is read stays so until the end.
+async fn held(changes: &mut Changes, counted: &Counted) -> Result<Option<Row>> {
+    let rows = THROTTLES.rows();
+    let subject = [&counted.subject[..]];
+    let touch: [(&str, Value); 0] = [];
+    let touched = changes
+        .update_where(rows, "subject = ?", subject, touch)
+        .await?;
+    if touched == 0 {
+        return Ok(None);
+    }
+    let select = rows.select().filter("subject = ?", subject);
+    Ok(changes.first(select).await?)
 }
 
 /// Success: the account begins anew, and its address did nothing wrong this time.
@@ -197,8 +205,7 @@ pub(crate) async fn forgive(
 /// One attempt was no failure.
 pub(crate) async fn take_back(changes: &mut Changes, counted: &Counted) -> Result<()> {
     let rows = THROTTLES.rows();
-    let select = rows.select().filter("subject = ?", [&counted.subject[..]]);
-    if let Some(row) = changes.first(select).await? {
+    if let Some(row) = held(changes, counted).await? {
         let values = [
             ("failures", Value::from((row.int("failures")? - 1).max(0))),
             ("blocked_until", Value::from(0_i64)),
