@@ -16,6 +16,7 @@ use crate::engines::{ORGANIZATIONS, ROLES, USERS, organization};
 
 const MEMBERSHIPS: TenantTable = TenantTable::new("memberships");
 const INVITATIONS: TenantTable = TenantTable::new("invitations");
+const SESSIONS: PlatformTable = PlatformTable::new("sessions");
 const PAGE: i64 = 50;
 
 /// 20,000 organizations and people; these are all of one organization, which has as many roles and
@@ -40,9 +41,14 @@ const FILL: &str = "
             'usr_' || lpad(n::text, 26, '0'), 'owner'
         FROM generate_series(1, 20000) AS n;
     INSERT INTO invitations (id, tenant_id, created_at, updated_at, deleted_at, version, email, role,
-            invited_by, token_hash, expires_at)
+            invited_by, expires_at)
         SELECT 'inv_' || lpad(n::text, 26, '0'), $tenant, n, n, pg_temp.gone(n), 1,
-            n || '@example.org', 'owner', 'usr_' || lpad('1', 26, '0'), n::text::bytea, n
+            n || '@example.org', 'owner', 'usr_' || lpad('1', 26, '0'), n
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO sessions (id, created_at, updated_at, version, user_id, token_hash, expires_at,
+            last_seen_at, is_two_factor)
+        SELECT 'ses_' || lpad(n::text, 26, '0'), n, n, 1, 'usr_' || lpad(n::text, 26, '0'),
+            n::text::bytea, n, n, 0
         FROM generate_series(1, 20000) AS n;
     INSERT INTO audit (scope, sequence, at, actor_kind, actor_id, action, subject_kind, subject_id,
             origin_hash, change_hash, hash)
@@ -124,10 +130,11 @@ async fn no_query_looks_at_more_than_it_answers() {
             .of(&tenant)
             .select()
             .filter("user_id = ?", [&user]),
-        INVITATIONS
-            .of(&tenant)
+        SESSIONS
+            .rows()
             .select()
             .filter("token_hash = ?", [b"10001".to_vec()]),
+        SESSIONS.rows().select().filter("user_id = ?", [&user]),
         INVITATIONS
             .of(&tenant)
             .select()

@@ -112,7 +112,9 @@ fn only_who_has_the_token_registers_and_only_what_is_allowed() {
     let escaping = "/v1/upstreams/up/targets/..%2F..%2Fa";
     put(escaping, good).assert_problem_word(422, "bad_registration");
     let other = "/v1/upstreams/other/targets/a";
-    put(other, good).assert_problem_word(404, "no_such_upstream");
+    put(other, good).assert_problem_word(401, "unauthorised");
+    let unknown = send(&weir, "PUT", other, None, good);
+    unknown.assert_problem_word(404, "no_such_upstream");
     assert_eq!(put(path, good).status(), 201);
     put("/v1/upstreams/up/targets/b", good).assert_problem_word(409, "full");
     let shown = weir.ask("GET", path).text();
