@@ -10,13 +10,14 @@ use tokio::task::JoinSet;
 use weir_core::{Id, TenantId};
 use weir_store::audit::{Change, Entry, Query};
 use weir_store::backup::{Summary, check};
-use weir_store::records::{Row, Scope, TenantTable, Value};
+use weir_store::records::{PlatformTable, Row, Scope, TenantTable, Value};
 use weir_store::{Records, Result};
 
 use crate::engines::{
     Fresh, ORGANIZATIONS, ROLES, USERS, empty, entry, fresh, on_both_engines, organization, role,
 };
 
+const SESSIONS: PlatformTable = PlatformTable::new("sessions");
 const INVITATIONS: TenantTable = TenantTable::new("invitations");
 const LARGE: usize = 1024 * 1024;
 
@@ -96,11 +97,20 @@ pub(crate) async fn furnish(records: &Records) -> Result<TenantId> {
             ("email", Value::from(format!("{at}@example.org"))),
             ("role", Value::from("owner")),
             ("invited_by", Value::from(&user)),
-            ("token_hash", Value::from(token)),
             ("expires_at", Value::from(i64::MAX)),
         ];
         write
             .insert(INVITATIONS.of(&tenant), &Id::new("inv"), values)
+            .await?;
+        let values = [
+            ("user_id", Value::from(&user)),
+            ("token_hash", Value::from(token)),
+            ("expires_at", Value::from(i64::MAX)),
+            ("last_seen_at", Value::from(0_i64)),
+            ("is_two_factor", Value::from(1_i64)),
+        ];
+        write
+            .insert(SESSIONS.rows(), &Id::new("ses"), values)
             .await?;
     }
     let after = json!({"description": "x".repeat(LARGE), "name": "\u{0} \u{1f980}"});
@@ -121,7 +131,7 @@ async fn contents(records: &Records, tenant: &TenantId) -> BTreeMap<String, Vec<
     let text = |row: &Row, column: &str| match column {
         "token_hash" => format!("{:?}", row.optional_bytes(column).unwrap()),
         "created_at" | "updated_at" | "deleted_at" | "version" | "expires_at" | "accepted_at"
-        | "email_verified_at" | "suspended_at" => {
+        | "email_verified_at" | "suspended_at" | "last_seen_at" | "is_two_factor" => {
             format!("{:?}", row.optional_int(column).unwrap())
         }
         column => format!("{:?}", row.optional_text(column).unwrap()),
@@ -166,13 +176,17 @@ async fn contents(records: &Records, tenant: &TenantId) -> BTreeMap<String, Vec<
         (
             "invitations",
             INVITATIONS.of(tenant).select(),
+            vec!["email", "role", "invited_by", "expires_at", "accepted_at"],
+        ),
+        (
+            "sessions",
+            SESSIONS.rows().select(),
             vec![
-                "email",
-                "role",
-                "invited_by",
+                "user_id",
                 "token_hash",
                 "expires_at",
-                "accepted_at",
+                "last_seen_at",
+                "is_two_factor",
             ],
         ),
     ] {
