@@ -17,6 +17,7 @@ CREATE TABLE organizations (
 
 CREATE UNIQUE INDEX organizations_by_slug ON organizations (slug) WHERE deleted_at IS NULL;
 CREATE INDEX organizations_in_order ON organizations (created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX organizations_in_slug_order ON organizations (slug, id) WHERE deleted_at IS NULL;
 CREATE INDEX organizations_in_name_order ON organizations (name, id) WHERE deleted_at IS NULL;
 CREATE INDEX organizations_in_trash ON organizations (deleted_at, id) WHERE deleted_at IS NOT NULL;
 
@@ -38,6 +39,7 @@ CREATE TABLE users (
 );
 
 CREATE UNIQUE INDEX users_by_email ON users (email) WHERE deleted_at IS NULL;
+CREATE INDEX users_in_email_order ON users (email, id) WHERE deleted_at IS NULL;
 CREATE INDEX users_in_order ON users (created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX users_in_trash ON users (deleted_at, id) WHERE deleted_at IS NOT NULL;
 

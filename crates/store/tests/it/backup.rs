@@ -17,8 +17,8 @@ use crate::engines::{
     Fresh, ORGANIZATIONS, ROLES, USERS, empty, entry, fresh, on_both_engines, organization, role,
 };
 
-const INVITATIONS: TenantTable = TenantTable::new("invitations");
 const SESSIONS: PlatformTable = PlatformTable::new("sessions");
+const INVITATIONS: TenantTable = TenantTable::new("invitations");
 const LARGE: usize = 1024 * 1024;
 
 on_both_engines! {
@@ -106,7 +106,7 @@ pub(crate) async fn furnish(records: &Records) -> Result<TenantId> {
             ("user_id", Value::from(&user)),
             ("token_hash", Value::from(token)),
             ("expires_at", Value::from(i64::MAX)),
-            ("last_seen_at", Value::from(i64::MIN)),
+            ("last_seen_at", Value::from(0_i64)),
             ("is_two_factor", Value::from(1_i64)),
         ];
         write
@@ -130,8 +130,8 @@ pub(crate) async fn furnish(records: &Records) -> Result<TenantId> {
 async fn contents(records: &Records, tenant: &TenantId) -> BTreeMap<String, Vec<String>> {
     let text = |row: &Row, column: &str| match column {
         "token_hash" => format!("{:?}", row.optional_bytes(column).unwrap()),
-        "created_at" | "updated_at" | "deleted_at" | "version" | "expires_at" | "last_seen_at"
-        | "accepted_at" | "email_verified_at" | "suspended_at" => {
+        "created_at" | "updated_at" | "deleted_at" | "version" | "expires_at" | "accepted_at"
+        | "email_verified_at" | "suspended_at" | "last_seen_at" | "is_two_factor" => {
             format!("{:?}", row.optional_int(column).unwrap())
         }
         column => format!("{:?}", row.optional_text(column).unwrap()),
@@ -181,7 +181,13 @@ async fn contents(records: &Records, tenant: &TenantId) -> BTreeMap<String, Vec<
         (
             "sessions",
             SESSIONS.rows().select(),
-            vec!["user_id", "token_hash", "expires_at", "last_seen_at"],
+            vec![
+                "user_id",
+                "token_hash",
+                "expires_at",
+                "last_seen_at",
+                "is_two_factor",
+            ],
         ),
     ] {
         let rows = records

@@ -14,9 +14,11 @@ use weir_testkit::Postgres;
 
 use crate::engines::{ORGANIZATIONS, ROLES, USERS, organization};
 
+const SESSIONS: PlatformTable = PlatformTable::new("sessions");
+const ONE_TIME_TOKENS: PlatformTable = PlatformTable::new("one_time_tokens");
+const THROTTLES: PlatformTable = PlatformTable::new("throttles");
 const MEMBERSHIPS: TenantTable = TenantTable::new("memberships");
 const INVITATIONS: TenantTable = TenantTable::new("invitations");
-const SESSIONS: PlatformTable = PlatformTable::new("sessions");
 const PAGE: i64 = 50;
 
 /// 20,000 organizations and people; these are all of one organization, which has as many roles and
@@ -49,6 +51,15 @@ const FILL: &str = "
             last_seen_at, is_two_factor)
         SELECT 'ses_' || lpad(n::text, 26, '0'), n, n, 1, 'usr_' || lpad(n::text, 26, '0'),
             n::text::bytea, n, n, 0
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO one_time_tokens (id, created_at, updated_at, version, kind, token_hash, user_id,
+            expires_at)
+        SELECT 'otk_' || lpad(n::text, 26, '0'), n, n, 1, 'setup', n::text::bytea,
+            'usr_' || lpad(n::text, 26, '0'), n
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO throttles (id, created_at, updated_at, version, subject, failures, blocked_until,
+            forgotten_at)
+        SELECT 'thr_' || lpad(n::text, 26, '0'), n, n, 1, n::text::bytea, 1, n, n
         FROM generate_series(1, 20000) AS n;
     INSERT INTO audit (scope, sequence, at, actor_kind, actor_id, action, subject_kind, subject_id,
             origin_hash, change_hash, hash)
@@ -130,11 +141,30 @@ async fn no_query_looks_at_more_than_it_answers() {
             .of(&tenant)
             .select()
             .filter("user_id = ?", [&user]),
+        // What each request of somebody who has signed in asks.
         SESSIONS
             .rows()
             .select()
             .filter("token_hash = ?", [b"10001".to_vec()]),
+        MEMBERSHIPS
+            .select_everywhere()
+            .join(&ORGANIZATIONS, "organizations.id = base.tenant_id")
+            .filter("base.user_id = ?", [&user]),
         SESSIONS.rows().select().filter("user_id = ?", [&user]),
+        ONE_TIME_TOKENS
+            .rows()
+            .select()
+            .filter("token_hash = ?", [b"10001".to_vec()]),
+        THROTTLES
+            .rows()
+            .select()
+            .filter("subject = ?", [b"10001".to_vec()]),
+        USERS
+            .rows()
+            .select()
+            .filter("email >= ? AND email < ?", ["10001@", "10001@\u{10ffff}"])
+            .order(["email", "id"])
+            .limit(51),
         INVITATIONS
             .of(&tenant)
             .select()
