@@ -204,7 +204,7 @@ mod tests {
     fn a_circle_is_told_of() {
         let error = order(&["a", "b", "c"], &[("a", "b"), ("b", "a")]).unwrap_err();
         assert_eq!(
-            error.to_string(),
+            error.in_full(),
             "records failed: rows of a, b refer to each other in a circle"
         );
     }
