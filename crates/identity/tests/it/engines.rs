@@ -10,6 +10,7 @@ use weir_store::Records;
 use weir_store::audit::{Actor, Origin, Query, Recorded};
 use weir_store::records::{Address, Options as RecordsOptions, PlatformTable, Scope, Value};
 use weir_testkit::Postgres;
+pub(crate) use weir_testkit::on_both_engines;
 
 /// A service on records that nobody was on before.
 pub(crate) struct Fresh {
@@ -59,26 +60,6 @@ pub(crate) async fn fresh_with(engine: &str, options: Options) -> Fresh {
         _directory: directory,
     }
 }
-
-/// Runs each of these checks as one test on each engine, of which it is handed the name.
-macro_rules! on_both_engines {
-    ($($check:ident,)+) => {
-        mod on_sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $check() {
-                super::$check("sqlite").await;
-            })+
-        }
-
-        mod on_postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $check() {
-                super::$check("postgres").await;
-            })+
-        }
-    };
-}
-pub(crate) use on_both_engines;
 
 /// Somebody at the machine, who may everything.
 pub(crate) fn operator() -> Caller {

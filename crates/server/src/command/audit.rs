@@ -8,9 +8,8 @@ use serde_json::json;
 use weir_store::Records;
 use weir_store::records::Scope;
 
-use super::backup::hex;
 use crate::cli::Global;
-use crate::output::{Output, Style, counted};
+use crate::output::{Output, Style, counted, hex};
 use crate::records;
 
 /// Look into the audit

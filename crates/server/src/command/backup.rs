@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use weir_store::backup::{Progress, Summary};
 
 use crate::cli::Global;
-use crate::output::{Output, Style};
+use crate::output::{Output, Style, counted, hex};
 use crate::records;
 
 /// Write all records into one file
@@ -53,7 +53,7 @@ pub(crate) fn run(
             output.print(&format!(
                 "{} {name} has {}, {} bytes, SHA-256 {}\n",
                 output.style(Style::Good, "backed up:"),
-                rows(summary.rows()),
+                rows(&summary),
                 summary.bytes,
                 hex(&summary.digest),
             ))?;
@@ -94,19 +94,6 @@ pub(super) fn described(summary: &Summary) -> Value {
     })
 }
 
-pub(super) fn rows(count: u64) -> String {
-    match count {
-        1 => "1 row".to_owned(),
-        count => format!("{count} rows"),
-    }
-}
-
-/// Bytes as people compare them.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+pub(super) fn rows(summary: &Summary) -> String {
+    counted(usize::try_from(summary.rows()).unwrap_or(usize::MAX), "row")
 }

@@ -9,9 +9,9 @@ use anyhow::Context;
 use clap::Args;
 use weir_store::backup::{self, Summary};
 
-use super::backup::{described, hex, rows, shown};
+use super::backup::{described, rows, shown};
 use crate::cli::Global;
-use crate::output::{Output, Style};
+use crate::output::{Output, Style, hex};
 use crate::records;
 
 /// Restore all records from a backup into an empty database
@@ -73,7 +73,7 @@ fn tell(summary: &Summary, word: &str, name: &str, output: &Output) -> anyhow::R
             summary.created_at,
             summary.version,
             summary.engine,
-            rows(summary.rows()),
+            rows(summary),
             hex(&summary.digest),
         ))?;
     }

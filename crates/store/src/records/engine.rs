@@ -6,7 +6,8 @@ use futures_util::stream::BoxStream;
 use sqlx::postgres::{PgArguments, PgPool};
 use sqlx::sqlite::{SqliteArguments, SqlitePool};
 use sqlx::{
-    Arguments, AssertSqlSafe, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction,
+    Arguments, AssertSqlSafe, Encode, PgConnection, Postgres, Sqlite, SqliteConnection,
+    Transaction, Type,
 };
 
 use super::row::{OfEngine, Row};
@@ -149,14 +150,18 @@ impl OnEngine {
         let (text, values) = statement.into_parts();
         let text = AssertSqlSafe(text);
         Ok(match self {
-            Self::Sqlite(transaction) => sqlx::query_with(text, sqlite_arguments(values)?)
-                .fetch(&mut **transaction)
-                .map(|row| Ok(Row(OfEngine::Sqlite(row?))))
-                .boxed(),
-            Self::Postgres(transaction) => sqlx::query_with(text, postgres_arguments(values)?)
-                .fetch(&mut **transaction)
-                .map(|row| Ok(Row(OfEngine::Postgres(row?))))
-                .boxed(),
+            Self::Sqlite(transaction) => {
+                sqlx::query_with(text, arguments::<SqliteArguments>(values)?)
+                    .fetch(&mut **transaction)
+                    .map(|row| Ok(Row(OfEngine::Sqlite(row?))))
+                    .boxed()
+            }
+            Self::Postgres(transaction) => {
+                sqlx::query_with(text, arguments::<PgArguments>(values)?)
+                    .fetch(&mut **transaction)
+                    .map(|row| Ok(Row(OfEngine::Postgres(row?))))
+                    .boxed()
+            }
         })
     }
 
@@ -194,14 +199,14 @@ impl OnEngine {
         let (text, values) = statement.into_parts();
         Ok(match self {
             Self::Sqlite(transaction) => {
-                let arguments = sqlite_arguments(values)?;
+                let arguments = arguments::<SqliteArguments>(values)?;
                 sqlx::query_with(AssertSqlSafe(text), arguments)
                     .execute(&mut **transaction)
                     .await?
                     .rows_affected()
             }
             Self::Postgres(transaction) => {
-                let arguments = postgres_arguments(values)?;
+                let arguments = arguments::<PgArguments>(values)?;
                 sqlx::query_with(AssertSqlSafe(text), arguments)
                     .execute(&mut **transaction)
                     .await?
@@ -238,7 +243,7 @@ impl OnEngine {
 
 async fn fetch_sqlite(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<Row>> {
     let (text, values) = statement.into_parts();
-    let rows = sqlx::query_with(AssertSqlSafe(text), sqlite_arguments(values)?)
+    let rows = sqlx::query_with(AssertSqlSafe(text), arguments::<SqliteArguments>(values)?)
         .fetch_all(connection)
         .await?;
     Ok(rows
@@ -249,7 +254,7 @@ async fn fetch_sqlite(connection: &mut SqliteConnection, statement: Statement) -
 
 async fn fetch_postgres(connection: &mut PgConnection, statement: Statement) -> Result<Vec<Row>> {
     let (text, values) = statement.into_parts();
-    let rows = sqlx::query_with(AssertSqlSafe(text), postgres_arguments(values)?)
+    let rows = sqlx::query_with(AssertSqlSafe(text), arguments::<PgArguments>(values)?)
         .fetch_all(connection)
         .await?;
     Ok(rows
@@ -268,24 +273,15 @@ fn refuse_nul(values: &[Value]) -> Result<()> {
     Ok(())
 }
 
-fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments> {
+fn arguments<A: Arguments>(values: Vec<Value>) -> Result<A>
+where
+    Option<bool>: Encode<'static, A::Database> + Type<A::Database>,
+    Option<i64>: Encode<'static, A::Database> + Type<A::Database>,
+    Option<String>: Encode<'static, A::Database> + Type<A::Database>,
+    Option<Vec<u8>>: Encode<'static, A::Database> + Type<A::Database>,
+{
     refuse_nul(&values)?;
-    let mut arguments = SqliteArguments::default();
-    for value in values {
-        match value {
-            Value::Bool(value) => arguments.add(value),
-            Value::Int(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
-        }
-        .map_err(Error::Internal)?;
-    }
-    Ok(arguments)
-}
-
-fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments> {
-    refuse_nul(&values)?;
-    let mut arguments = PgArguments::default();
+    let mut arguments = A::default();
     for value in values {
         match value {
             Value::Bool(value) => arguments.add(value),

@@ -6,6 +6,7 @@ use weir_store::audit::{Actor, Change, Entry, Origin, Subject};
 use weir_store::records::{Address, Options, PlatformTable, Scope, TenantTable, Value};
 use weir_store::{Records, Result};
 use weir_testkit::Postgres;
+pub(crate) use weir_testkit::on_both_engines;
 
 pub(crate) const ORGANIZATIONS: PlatformTable = PlatformTable::new("organizations");
 pub(crate) const USERS: PlatformTable = PlatformTable::new("users");
@@ -44,26 +45,6 @@ pub(crate) async fn fresh(engine: &str) -> Fresh {
     fresh.records.migrate().await.unwrap();
     fresh
 }
-
-/// Runs each of these checks as one test on each engine, of which it is handed the name.
-macro_rules! on_both_engines {
-    ($($check:ident,)+) => {
-        mod on_sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $check() {
-                super::$check("sqlite").await;
-            })+
-        }
-
-        mod on_postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $check() {
-                super::$check("postgres").await;
-            })+
-        }
-    };
-}
-pub(crate) use on_both_engines;
 
 pub(crate) fn entry(action: &'static str) -> Entry {
     Entry {

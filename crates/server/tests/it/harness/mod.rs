@@ -11,8 +11,6 @@ mod upstream;
 mod weir;
 mod wire;
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,10 +19,11 @@ pub use http2::{H2Client, block_on};
 pub use load::Load;
 pub use otlp::Receiver;
 pub use pki::Authority;
-pub use process::{Process, anonymous_memory, installed, memory, tool};
+pub use process::{Process, anonymous_memory, memory, tool};
 pub use servers::{Httpbin, JsonServer, Nginx, NodeScript, peer};
 pub use upstream::{Upstream, answer};
 pub use weir::{Ran, Setup, Weir, forward};
+pub use weir_testkit::{free_port, installed};
 pub use wire::{Message, Wire};
 
 /// Longest wait for anything that should happen at once.
@@ -46,24 +45,6 @@ pub fn wait_within(patience: Duration, what: &str, mut condition: impl FnMut() -
         assert!(Instant::now() < end, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// A port nobody listens on, below the range that the system hands out by itself, so that no
-/// outgoing connection takes it before its server does.
-pub fn free_port() -> u16 {
-    const FIRST: u16 = 18_000;
-    const RANGE: u16 = 14_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Processes that run at the same time begin at different places.
-    let start = (std::process::id().wrapping_mul(173) % u32::from(RANGE)) as u16;
-    for _ in 0..RANGE {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = FIRST + (start.wrapping_add(step)) % RANGE;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port");
 }
 
 /// Keeps measuring tests from running beside each other.

@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::{Process, installed};
+use super::installed;
+use super::process::Process;
 use super::servers::wait_for_port;
 use super::{free_port, wait_until};
 

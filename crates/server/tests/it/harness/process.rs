@@ -130,19 +130,3 @@ pub fn tool(name: &str) -> PathBuf {
             panic!("{name} is not installed; `make test` installs what the tests need")
         })
 }
-
-/// The same for what `tests/install.sh` put into its own directory.
-pub fn installed(path: &str) -> PathBuf {
-    let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let tools = home("WEIR_TEST_TOOLS")
-        .or_else(|| home("XDG_CACHE_HOME").map(|cache| cache.join("weir")))
-        .or_else(|| home("HOME").map(|home| home.join(".cache/weir")))
-        .unwrap();
-    let path = tools.join(path);
-    assert!(
-        path.exists(),
-        "{} is not installed; `make test` installs what the tests need",
-        path.display()
-    );
-    path
-}

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::process::{Process, installed, tool};
+use super::installed;
+use super::process::{Process, tool};
 use super::{Wire, free_port, wait_until};
 
 pub(super) fn wait_for_port(process: &mut Process, address: SocketAddr) {

@@ -8,9 +8,11 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
 #![expect(clippy::print_stdout, reason = "prints what it measured")]
 
+mod memory;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -22,6 +24,8 @@ use weir_store::records::{
     Address, Options, PlatformTable, Row, Scope, Select, TenantTable, Value,
 };
 use weir_testkit::Postgres;
+
+use memory::Memory;
 
 const ORGANIZATIONS: PlatformTable = PlatformTable::new("organizations");
 const USERS: PlatformTable = PlatformTable::new("users");
@@ -421,48 +425,6 @@ impl Writers {
             at(0.99),
             at(1.0)
         );
-    }
-}
-
-/// The process's own memory, by its highest.
-struct Memory {
-    before: u64,
-    highest: Arc<AtomicU64>,
-    watching: tokio::task::JoinHandle<()>,
-}
-
-fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}
-
-impl Memory {
-    fn watch() -> Self {
-        let highest = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&highest);
-        let runtime = tokio::runtime::Handle::current();
-        let watching = runtime.spawn(async move {
-            loop {
-                seen.fetch_max(resident(), Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        Self {
-            before: resident(),
-            highest,
-            watching,
-        }
-    }
-
-    fn growth(&self) -> u64 {
-        self.watching.abort();
-        self.highest
-            .load(Ordering::Relaxed)
-            .saturating_sub(self.before)
     }
 }
 
