@@ -27,6 +27,7 @@ use crate::configuration;
 use crate::log::LogHandle;
 use crate::operator;
 use crate::otlp::Exporter;
+use crate::people;
 use crate::records::{self, Keeper};
 
 /// Threads for everything but traffic.
@@ -102,6 +103,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         let _context = runtime.enter();
         Arc::new(Keeper::new(records::open(&config)?))
     };
+    let services = people::services(&config, &keeper, &operator)?;
     let (traffic_file, saved) = TrafficFile::open(&data);
     let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), saved)?;
     log.journal()
@@ -137,7 +139,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         watch,
         launch,
         keeper,
-        operator,
+        services,
         admin,
         former: inherited.ready.take(),
         reload_requests,
