@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use weir_core::TenantId;
 use weir_store::audit::Change;
-use weir_store::records::{Row, Scope, Select, Value, Write};
+use weir_store::records::{Row, Scope, Select, Topic, Value, Write};
 
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
@@ -428,7 +428,7 @@ fn not_platform(id: &TenantId) -> Result<()> {
 }
 
 /// What happens to an organization is told to the platform's chain and to its own: each has its
-/// readers.
+/// readers. Those who carry its traffic hear of it at once.
 async fn told(
     mut write: Write,
     caller: &Caller,
@@ -441,5 +441,6 @@ async fn told(
     if scope != Scope::Platform {
         write.tell(&scope, &entry).await?;
     }
+    write.notify(Topic::Organizations).await?;
     Ok(write.commit(&Scope::Platform, &entry).await?)
 }

@@ -7,6 +7,7 @@ use weir_identity::{
     BuiltIn, Error, Key, Listing, NewOrganization, OrganizationFilter, OrganizationOrder,
     OrganizationUpdate,
 };
+use weir_store::records::{Notice, Topic};
 
 use crate::engines::{by, fresh, on_both_engines, operator};
 
@@ -19,6 +20,7 @@ on_both_engines! {
     after_its_time_an_organization_is_gone,
     limits_hold,
     nobody_elses_organization_is_there,
+    who_carries_its_traffic_hears_of_a_change,
 }
 
 fn new(slug: &str) -> NewOrganization {
@@ -422,4 +424,37 @@ async fn nobody_elses_organization_is_there(engine: &str) {
             .await
             .is_err()
     );
+}
+
+async fn who_carries_its_traffic_hears_of_a_change(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let mut notices = fresh.records.notices();
+    assert_eq!(notices.next().await, Some(Notice::Anything));
+    let acme = identity
+        .create_organization(&operator(), new("acme"))
+        .await
+        .unwrap();
+    let changed = Some(Notice::Changed(Topic::Organizations));
+    assert_eq!(notices.next().await, changed);
+    identity
+        .suspend_organization(&operator(), &acme.id, None, "unpaid")
+        .await
+        .unwrap();
+    assert_eq!(notices.next().await, changed);
+    identity
+        .resume_organization(&operator(), &acme.id, None)
+        .await
+        .unwrap();
+    assert_eq!(notices.next().await, changed);
+    identity
+        .delete_organization(&operator(), &acme.id, None)
+        .await
+        .unwrap();
+    assert_eq!(notices.next().await, changed);
+    identity
+        .restore_organization(&operator(), &acme.id)
+        .await
+        .unwrap();
+    assert_eq!(notices.next().await, changed);
 }
