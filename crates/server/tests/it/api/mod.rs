@@ -2,6 +2,7 @@
 
 mod credentials;
 mod document;
+mod idempotency;
 mod organizations;
 mod outage;
 mod setup;
