@@ -90,7 +90,7 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
     }
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
-            complete_operation(path, method, operation);
+            complete_operation(path, &method, operation);
         }
     }
     document
@@ -108,8 +108,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Ope
     .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-fn complete_operation(path: &str, method: HttpMethod, operation: &mut Operation) {
-    let changes = method != HttpMethod::Get;
+fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation) {
+    let changes = *method != HttpMethod::Get;
     let parameters = || {
         let all = operation.parameters.iter().flatten();
         all.filter_map(|one| match one {
@@ -126,7 +126,7 @@ fn complete_operation(path: &str, method: HttpMethod, operation: &mut Operation)
     statuses.extend(path.contains('{').then_some(404));
     statuses.extend(changes.then_some(415));
     statuses.extend(has_if_match.then_some(412));
-    let has_key = method == HttpMethod::Post && !is_open;
+    let has_key = *method == HttpMethod::Post && !is_open;
     statuses.extend((has_query || has_body || has_key).then_some(422));
     statuses.extend(has_key.then_some(409));
     statuses.extend(is_open.then_some(429));

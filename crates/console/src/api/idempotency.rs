@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -68,7 +69,7 @@ impl Idempotency {
         let key = key(request.headers())?.to_owned();
         let (mut parts, body) = request.into_parts();
         let body = body::read(body, MOST_REQUEST).await?;
-        let target = parts.uri.path_and_query().map(|target| target.as_str());
+        let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
         let once = Once {
             key_hash: hash(&[owner(&principal.actor()).as_bytes(), key.as_bytes()]),
             fingerprint: hash(&[

@@ -4,6 +4,7 @@
     reason = "the macros that describe endpoints qualify what they name"
 )]
 
+mod letters;
 mod me;
 mod openapi;
 mod organizations;
@@ -20,6 +21,7 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(openapi::router())
         .merge(setup::router())
         .merge(sign_in::router())
+        .merge(letters::router())
         .merge(me::router())
         .merge(organizations::router())
 }
