@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_audit",
     2 "0002_organizations",
     3 "0003_people",
+    4 "0004_resources",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.
