@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::node::Node;
 use crate::source::Span;
 use crate::suggest::quote;
+use crate::value::text;
 
 pub(crate) use merge::merge;
 pub(crate) use parse::place;
@@ -44,6 +45,11 @@ impl ResourceKind {
         }
     }
 
+    /// The kind of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The key of the file under which the like of it stands: `routes`.
     pub const fn section(self) -> &'static str {
         match self {
@@ -61,6 +67,20 @@ pub struct ResourceName {
     pub kind: ResourceKind,
     /// Its name.
     pub name: String,
+}
+
+impl ResourceName {
+    /// The resource of this name.
+    ///
+    /// # Errors
+    /// What is wrong with the name, as the file would be told.
+    pub fn new(kind: ResourceKind, name: &str) -> Result<Self, String> {
+        let name = text::name(name).map_err(|fault| match fault.help {
+            Some(help) => format!("{}: {help}", fault.message),
+            None => fault.message,
+        })?;
+        Ok(Self { kind, name })
+    }
 }
 
 impl fmt::Display for ResourceName {

@@ -103,11 +103,8 @@ fn codes_of(report: &Report) -> Vec<&'static str> {
 
 /// A resource; `kind` as its name is written.
 fn resource(kind: &str, name: &str, text: &str) -> Document {
-    let kind = ResourceKind::ALL.into_iter().find(|one| one.name() == kind);
-    let id = ResourceName {
-        kind: kind.unwrap(),
-        name: name.to_owned(),
-    };
+    let kind = ResourceKind::of_name(kind).unwrap();
+    let id = ResourceName::new(kind, name).unwrap();
     Document {
         id,
         text: text.into(),
