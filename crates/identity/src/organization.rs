@@ -1,9 +1,12 @@
 //! Organizations: the tenants, and the installation itself.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use weir_core::TenantId;
+use weir_store::Records;
 use weir_store::audit::Change;
 use weir_store::records::{Row, Scope, Select, Topic, Value, Write};
 
@@ -134,6 +137,18 @@ impl Organization {
             ),
         ])
     }
+}
+
+/// The organizations there are, by slug, and whether each is suspended: then its traffic is refused.
+pub async fn standings(records: &Records) -> Result<HashMap<String, bool>> {
+    let select = ORGANIZATIONS.rows().select();
+    let rows = records.all(select.columns("slug, suspended_at")).await?;
+    rows.iter()
+        .map(|row| {
+            let is_suspended = row.optional_time("suspended_at")?.is_some();
+            Ok((row.text("slug")?, is_suspended))
+        })
+        .collect()
 }
 
 impl Identity {
@@ -273,19 +288,6 @@ impl Identity {
             },
         };
         page(&self.records, select, order, listing, Organization::of).await
-    }
-
-    /// The organizations that are suspended, whose traffic is refused.
-    pub async fn suspended_organizations(&self) -> Result<Vec<TenantId>> {
-        let select = ORGANIZATIONS
-            .rows()
-            .select()
-            .columns("id")
-            .filter::<Value>("suspended_at IS NOT NULL", []);
-        let rows = self.records.all(select).await?;
-        rows.iter()
-            .map(|row| row.text("id")?.parse().map_err(Error::internal))
-            .collect()
     }
 
     /// Changes name and settings.

@@ -34,6 +34,7 @@ mod resilience;
 mod routing;
 mod shaping;
 mod sse;
+mod suspension;
 mod telemetry;
 mod tls;
 mod top;
