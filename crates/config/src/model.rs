@@ -102,6 +102,8 @@ pub struct Config {
 pub struct Admin {
     /// Loopback unless the operator says otherwise.
     pub address: SocketAddr,
+    /// Where people reach it, without a slash at its end; `None` if that is its address.
+    pub public_url: Option<String>,
     /// Which requests it can tell about one by one.
     pub requests: KeptRequests,
 }
@@ -117,6 +119,8 @@ pub struct Records {
     pub acquire_timeout: Duration,
     /// How long a statement may take.
     pub statement_timeout: Duration,
+    /// The installation's key; `None` if it is in the data directory.
+    pub key: Option<Secret<[u8; 32]>>,
 }
 
 /// Requests that are kept in memory for the operator to look at.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 use weir_core::Id;
 use weir_store::audit::{Origin, Person};
 use weir_store::records::{Scope, Write};
@@ -22,7 +23,7 @@ use crate::throttle;
 use crate::user::{User, leave_owners, tenants_of};
 
 /// What was erased. It names nobody but by the identifier, which leads nowhere any more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Certificate {
     /// Who was erased.
     pub user: Id,
@@ -37,7 +38,7 @@ pub struct Certificate {
 }
 
 /// What was taken out of one audit chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ErasedChain {
     /// Of the platform, or of which organization.
     pub scope: String,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
 use weir_core::{Id, TenantId};
 use weir_store::audit::{Actor, Change};
 use weir_store::records::{Row, Scope, Select, Value};
@@ -23,7 +24,7 @@ use crate::tables::{MEMBERSHIPS, ORGANIZATIONS, USERS};
 pub(crate) const PREFIX: &str = "mbr";
 
 /// Somebody in an organization.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Membership {
     /// Its identifier.
     pub id: Id,
@@ -44,7 +45,7 @@ pub struct Membership {
 }
 
 /// An organization that somebody belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Belonging {
     /// Which one.
     pub organization: TenantId,
@@ -243,14 +244,7 @@ impl Identity {
         tenant: &TenantId,
         permission: Permission,
     ) -> Result<()> {
-        let permissions = self.permissions(caller, tenant).await?;
-        if permissions.has(permission) {
-            Ok(())
-        } else if permissions == Permissions::default() {
-            Err(Error::Missing("organization"))
-        } else {
-            Err(Error::Forbidden("the caller's role does not allow this"))
-        }
+        self.permissions(caller, tenant).await?.allow(permission)
     }
 
     pub(crate) async fn permissions_within(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 use weir_core::{Id, Secret, TenantId};
 use weir_store::records::{Changes, Row, Scope, Value};
 
@@ -26,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(900);
 const MOST_AGENT: usize = 500;
 
 /// Somebody's session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Session {
     /// Its identifier, which opens nothing.
     pub id: Id,
@@ -159,6 +160,11 @@ pub(crate) async fn begin(
 }
 
 impl Identity {
+    /// Whether this is the form of a session's token: any other text is nobody's, without a look.
+    pub fn is_session_token(token: &str) -> bool {
+        token::shown(Prefix::Session, token).is_some()
+    }
+
     /// Who shows this token; none if it is nobody's any more. Being asked counts as being used.
     pub async fn authenticate(&self, token: &str) -> Result<Option<Authenticated>> {
         let Some(hash) = token::shown(Prefix::Session, token) else {

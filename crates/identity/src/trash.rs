@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 use weir_core::{Id, TenantId};
 use weir_store::records::{Row, Scope, TenantTable, Value};
 
@@ -19,7 +20,7 @@ use crate::tables::{
 use crate::user::tenants_of;
 
 /// Something of an organization that was deleted by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Trashed {
     /// `role`, `member` or `invitation`.
     pub kind: &'static str,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
 use weir_core::{Id, TenantId};
 use weir_store::audit::Change;
 use weir_store::records::{Changes, Row, Scope, Value, Write};
@@ -22,7 +23,7 @@ const MOST_NAME: usize = 200;
 const MOST_REASON: usize = 500;
 
 /// Somebody's account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct User {
     /// Its identifier.
     pub id: Id,
@@ -49,7 +50,7 @@ pub struct User {
 }
 
 /// An account to make.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// The person's address.
@@ -59,7 +60,7 @@ pub struct NewUser {
 }
 
 /// What of an account is to be different.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UserUpdate {
     /// Another address, which is to be verified again.

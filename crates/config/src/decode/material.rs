@@ -39,6 +39,17 @@ impl Cursor<'_> {
 
     /// A secret, which must be a reference; `None` as for [`material`](Self::material).
     pub(crate) fn secret(&self, context: &mut Context<'_>) -> Option<Secret<String>> {
+        self.referenced_secret(context, "a token", |text| {
+            text::token(text).map(Secret::new)
+        })
+    }
+
+    fn referenced_secret<T>(
+        &self,
+        context: &mut Context<'_>,
+        what: &str,
+        check: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = self.text(context)?;
         let Some(reference) = Reference::parse(text) else {
             context.hidden.push(self.node.span);
@@ -52,14 +63,19 @@ impl Cursor<'_> {
             return None;
         };
         match reference {
-            Ok(reference) => self.referenced_text(context, &reference, "a token", |text| {
-                text::token(text).map(Secret::new)
-            }),
+            Ok(reference) => self.referenced_text(context, &reference, what, check),
             Err(fault) => {
                 self.report_fault(context, text, fault);
                 None
             }
         }
+    }
+
+    /// A key of 32 bytes, which must be a reference; `None` as for [`material`](Self::material).
+    pub(crate) fn secret_key(&self, context: &mut Context<'_>) -> Option<Secret<[u8; 32]>> {
+        self.referenced_secret(context, "32 bytes in base64 or hexadecimal", |text| {
+            text::key(text).map(Secret::new)
+        })
     }
 
     /// A file that is read later, and again and again: it need not be there yet, and it is none of

@@ -206,6 +206,11 @@ pub(crate) fn origin(text: &str) -> Result<String, Fault> {
     }
 }
 
+/// Where people reach something: as it is written, without a slash at its end.
+pub(crate) fn public_url(text: &str) -> Result<String, Fault> {
+    origin(text).map(|_| text.trim_end_matches('/').to_owned())
+}
+
 pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address));

@@ -1,5 +1,8 @@
 //! Names and free text.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
 use super::Fault;
 use crate::codes;
 use crate::shape::Text;
@@ -162,6 +165,23 @@ pub(crate) fn server_name(text: &str) -> Result<String, Fault> {
 pub(crate) fn token(text: &str) -> Option<String> {
     let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
     (!text.is_empty() && is_visible).then(|| text.to_owned())
+}
+
+/// 32 bytes in hexadecimal or base64, of either alphabet.
+pub(crate) fn key(text: &str) -> Option<[u8; 32]> {
+    let bytes = match text.len() {
+        64 => (0..32)
+            .map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok())
+            .collect::<Option<Vec<u8>>>()?,
+        _ => {
+            let text = text.trim_end_matches('=');
+            STANDARD_NO_PAD
+                .decode(text)
+                .or_else(|_| URL_SAFE_NO_PAD.decode(text))
+                .ok()?
+        }
+    };
+    bytes.try_into().ok()
 }
 
 /// The path of a file, written without `file:`.

@@ -28,6 +28,7 @@ use crate::configuration;
 use crate::log::LogHandle;
 use crate::operator;
 use crate::otlp::Exporter;
+use crate::people;
 use crate::records::{self, Keeper};
 
 /// Threads for everything but traffic.
@@ -103,6 +104,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         let _context = runtime.enter();
         Arc::new(Keeper::new(records::open(&config)?))
     };
+    let services = people::services(&config, &keeper, &operator)?;
     let (traffic_file, saved) = TrafficFile::open(&data);
     let remembered = Remembered {
         splits: saved,
@@ -142,7 +144,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         watch,
         launch,
         keeper,
-        operator,
+        services,
         admin,
         former: inherited.ready.take(),
         reload_requests,

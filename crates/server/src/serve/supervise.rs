@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::timeout;
 
-use weir_console::{Authenticator, OperatorToken};
+use weir_console::Services;
 use weir_discovery::Found;
 
 use super::pid_file::PidFile;
@@ -24,6 +24,7 @@ use super::watch::Watch;
 use super::{Node, Ready, Reloaded, Stage};
 use super::{standings, traffic_file};
 use crate::admin;
+use crate::people;
 use crate::records::Keeper;
 
 /// How long a start waits for the first word of sources of which nothing is known from before.
@@ -42,7 +43,7 @@ pub(super) struct Supervisor {
     pub(super) watch: Watch,
     pub(super) launch: Launch,
     pub(super) keeper: Arc<Keeper>,
-    pub(super) operator: OperatorToken,
+    pub(super) services: Services,
     pub(super) admin: TcpListener,
     /// A former process that waits to hear that this one serves.
     pub(super) former: Option<UnixDatagram>,
@@ -85,12 +86,16 @@ pub(super) async fn supervise(
         node: Arc::clone(&node),
         telemetry,
         keeper: Arc::clone(&keeper),
-        authenticator: Authenticator::new(&supervisor.operator),
+        services: supervisor.services.clone(),
     };
     let serving = admin::serve(admin, shared, async move {
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;
     });
     let mut tasks = JoinSet::new();
+    tasks.spawn(people::keep(
+        supervisor.services.clone(),
+        Arc::clone(&keeper),
+    ));
     tasks.spawn(async move { keeper.keep().await });
     // A successor answers on the admin socket, which both have, when it has taken over: a change that it
     // made before would be lost if it were given up.

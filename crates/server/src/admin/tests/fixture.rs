@@ -188,6 +188,9 @@ impl Admin {
         let options = Options::new(Address::Sqlite(file));
         let keeper = Arc::new(Keeper::new(Records::open(&options).expect("records")));
         let operator = OperatorToken::generate().expect("random numbers");
+        let mut config = config(target);
+        config.data = records.path().to_owned();
+        let services = crate::people::services(&config, &keeper, &operator).expect("services");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -201,7 +204,7 @@ impl Admin {
                 node: Arc::clone(&node),
                 telemetry: Telemetry::default(),
                 keeper,
-                authenticator: Authenticator::new(&operator),
+                services,
             },
             shutdown,
         ));

@@ -1,0 +1,25 @@
+//! The endpoints, a file for each kind of thing.
+#![allow(
+    unused_qualifications,
+    reason = "the macros that describe endpoints qualify what they name"
+)]
+
+mod me;
+mod openapi;
+mod organizations;
+mod setup;
+mod sign_in;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::services::Services;
+
+/// All of them.
+pub(super) fn all() -> OpenApiRouter<Services> {
+    OpenApiRouter::default()
+        .merge(openapi::router())
+        .merge(setup::router())
+        .merge(sign_in::router())
+        .merge(me::router())
+        .merge(organizations::router())
+}
