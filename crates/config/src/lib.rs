@@ -46,7 +46,7 @@ pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{LoadOptions, Loaded, load, load_text};
 pub use model::Config;
 pub use reference::Variables;
-pub use resources::{Document, ResourceKind, ResourceName, Resources};
+pub use resources::{Document, FileResources, ResourceKind, ResourceName, Resources};
 pub use schema::schema;
 pub use suggest::help as suggestion;
 pub use targets::{is_target_host, target_address, targets_from_text};

@@ -42,7 +42,8 @@ impl Loaded {
         let placed = self.origin.resources.as_deref();
         let placed = placed.map_or_else(Vec::new, |all| resources::place(all, nothing_new));
         if let Some(root) = yaml::parse(text, nothing_new) {
-            let root = resources::merge(&self.overlaid(root), &placed, nothing_new);
+            let root = overlaid(root, self.config.environment.as_deref());
+            let root = resources::merge(&root, &placed, nothing_new);
             let (span, path) = find(&root, Path::ROOT, path);
             finding = finding.at(span).path(path);
         }
@@ -61,16 +62,15 @@ impl Loaded {
             files: self.files,
         }
     }
+}
 
-    /// With the selected environment's overlay.
-    fn overlaid(&self, root: Node) -> Node {
-        let selected = self.config.environment.as_deref();
-        let overlay =
-            selected.and_then(|name| root.entry("environments")?.value.entry(name).cloned());
-        match overlay {
-            Some(overlay) => overlay::apply(&root, &overlay.value, &mut Vec::new()),
-            None => root,
-        }
+/// With the selected environment's overlay.
+pub(crate) fn overlaid(root: Node, environment: Option<&str>) -> Node {
+    let overlay =
+        environment.and_then(|name| root.entry("environments")?.value.entry(name).cloned());
+    match overlay {
+        Some(overlay) => overlay::apply(&root, &overlay.value, &mut Vec::new()),
+        None => root,
     }
 }
 

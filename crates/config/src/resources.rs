@@ -6,6 +6,7 @@
 //! ([`Span::is_beside`]); a diagnostic there is told of the resource instead of a line.
 
 mod merge;
+mod of_file;
 mod parse;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::suggest::quote;
 use crate::value::text;
 
 pub(crate) use merge::merge;
+pub use of_file::FileResources;
 pub(crate) use parse::place;
 
 /// What a resource is.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{BASE, Folder, options, resource};
-use crate::{Diagnostic, Document, LoadOptions, Loaded, Report, Resources, load_text};
+use crate::{
+    Diagnostic, Document, LoadOptions, Loaded, Report, ResourceKind, ResourceName, Resources,
+    load_text,
+};
 
 const ITEMS: &str = r#"{"name": "items", "match": {"path": "/items/*"}, "upstream": "catalog"}"#;
 const CATALOG: &str = r#"{"targets": ["127.0.0.1:9001"]}"#;
@@ -294,4 +297,52 @@ fn ten_thousand_resources_load_in_time() {
     assert_eq!(loaded.config.routes.len(), 10_000);
     println!("10,000 routes loaded in {took:?}");
     assert!(took < std::time::Duration::from_millis(200), "{took:?}");
+}
+
+#[test]
+fn what_the_file_says_is_shown_as_documents() {
+    let text = "listeners: [{address: 127.0.0.1:8080}]
+upstreams: {u: {targets: ['127.0.0.1:9001', '127.0.0.1:9002']}}
+policies: {p: {headers: {request: {set: {authorization: Bearer canary-7f3a, x-count: 12}}}}}
+routes:
+- {name: b, match: {path: /b}, upstream: u, policies: [p]}
+- {name: a, upstream: u, websocket: true}
+environments: {production: {upstreams: {u: {targets: ['127.0.0.1:9003']}}}}
+";
+    let loaded = load(
+        text,
+        vec![
+            resource("route", "items", ITEMS),
+            resource("upstream", "catalog", CATALOG),
+        ],
+    )
+    .unwrap();
+    let file = loaded.file_resources();
+    let shown: Vec<_> = file
+        .documents()
+        .iter()
+        .map(|(name, document)| format!("{name} {document}"))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#"route `a` {"name":"a","upstream":"u","websocket":true}"#,
+            r#"route `b` {"name":"b","match":{"path":"/b"},"upstream":"u","policies":["p"]}"#,
+            r#"upstream `u` {"targets":["127.0.0.1:9001","127.0.0.1:9002"]}"#,
+            r#"policy `p` {"headers":{"request":{"set":{"authorization":"•••","x-count":12}}}}"#,
+        ]
+    );
+    let name = ResourceName::new(ResourceKind::Route, "b").unwrap();
+    assert_eq!(file.document(&name).unwrap()["upstream"], "u");
+    let options = LoadOptions {
+        environment: Some("production".to_owned()),
+        ..options()
+    };
+    let loaded = load_text(text, "weir.yaml", Folder::new().path(), &options).unwrap();
+    let name = ResourceName::new(ResourceKind::Upstream, "u").unwrap();
+    let file = loaded.file_resources();
+    assert_eq!(
+        file.document(&name).unwrap()["targets"][0],
+        "127.0.0.1:9003"
+    );
 }
