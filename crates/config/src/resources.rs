@@ -11,7 +11,7 @@ mod parse;
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
 use crate::source::Span;
@@ -23,7 +23,7 @@ pub use of_file::FileResources;
 pub(crate) use parse::place;
 
 /// What a resource is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResourceKind {
     /// An item of `routes`.
