@@ -9,16 +9,21 @@ use crate::revision::Revision;
 use crate::{REVISIONS, Revisions};
 
 impl Revisions {
-    /// Revisions, the latest first, behind the one of this number.
-    pub async fn revisions(&self, before: Option<i64>, limit: i64) -> Result<Vec<Revision>> {
+    /// Revisions, the latest or the oldest first, behind the one of this number.
+    pub async fn revisions(
+        &self,
+        after: Option<i64>,
+        latest_first: bool,
+        limit: i64,
+    ) -> Result<Vec<Revision>> {
         let mut select = REVISIONS
             .rows()
             .select()
             .order(["number"])
-            .descending(true)
+            .descending(latest_first)
             .limit(limit);
-        if let Some(before) = before {
-            select = select.after([Value::from(before)]);
+        if let Some(after) = after {
+            select = select.after([Value::from(after)]);
         }
         let rows = self.records.all(select).await?;
         rows.iter().map(Revision::of).collect()

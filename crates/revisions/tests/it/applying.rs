@@ -88,11 +88,16 @@ async fn a_revision_is_made_and_told(engine: &str) {
         .await
         .unwrap();
     assert_eq!(catalog.revision, 1);
-    let all = fresh.revisions.revisions(None, 10).await.unwrap();
+    let all = fresh.revisions.revisions(None, true, 10).await.unwrap();
     let numbers: Vec<_> = all.iter().map(|one| one.number).collect();
     assert_eq!(numbers, [2, 1]);
     assert_eq!(
-        fresh.revisions.revisions(Some(2), 10).await.unwrap().len(),
+        fresh
+            .revisions
+            .revisions(Some(2), true, 10)
+            .await
+            .unwrap()
+            .len(),
         1
     );
     assert!(matches!(

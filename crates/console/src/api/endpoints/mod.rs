@@ -7,6 +7,8 @@
 mod me;
 mod openapi;
 mod organizations;
+mod resources;
+mod revisions;
 mod setup;
 mod sign_in;
 
@@ -22,4 +24,6 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(sign_in::router())
         .merge(me::router())
         .merge(organizations::router())
+        .merge(resources::router())
+        .merge(revisions::router())
 }
