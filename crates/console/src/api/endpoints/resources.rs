@@ -309,7 +309,7 @@ async fn list_resources(
     let has_more = items.len() > list.limit as usize;
     items.truncate(list.limit as usize);
     let next = items.last().filter(|_| has_more).map(|last| {
-        let is_of_file = last.owner == Owner::File;
+        let is_of_file = i64::from(last.owner == Owner::File);
         vec![Value::from(&last.name), Value::from(is_of_file)]
     });
     Ok(list.answer(items, next))
@@ -319,10 +319,10 @@ async fn list_resources(
 fn after(list: &List<Resources>) -> Result<Option<(String, Owner)>, Problem> {
     match list.after.as_slice() {
         [] => Ok(None),
-        [Value::Text(Some(name)), Value::Bool(Some(is_of_file))] => {
+        [Value::Text(Some(name)), Value::Int(Some(is_of_file))] => {
             let owner = match is_of_file {
-                true => Owner::File,
-                false => Owner::Api,
+                0 => Owner::Api,
+                _ => Owner::File,
             };
             Ok(Some((name.clone(), owner)))
         }

@@ -8,4 +8,6 @@ mod setup;
 mod sign_in;
 mod world;
 
-use world::{Client, PASSWORD, World};
+pub use world::{Client, World};
+
+use world::PASSWORD;

@@ -1,5 +1,6 @@
 //! Routes, upstreams and policies beside the file.
 
+mod admin_api;
 mod following;
 
 use serde_json::{Value, json};
@@ -85,13 +86,13 @@ pub fn server() -> Upstream {
     Upstream::answering(|_| answer(200, &[], "fine"))
 }
 
-/// A file with routes of its own; `/` is one of them.
+/// A file with routes of its own; `/load` is one of them, for a [`Load`](crate::harness::Load).
 pub fn config(upstream: &Upstream, records: &str) -> String {
     format!(
         "{records}upstreams: {{ shop: {{ targets: [\"{}\"] }} }}
 routes:
   - {{ name: of-file, match: {{ path: /of-file }}, upstream: shop }}
-  - {{ name: root, match: {{ path: / }}, upstream: shop }}
+  - {{ name: rest, match: {{ path: /load }}, upstream: shop }}
 ",
         upstream.address
     )
