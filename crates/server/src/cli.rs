@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, migrate,
-    reload, requests, restore, run, schema, top, traffic, upgrade, upstreams, version,
+    audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, login, logout,
+    migrate, organization, reload, requests, restore, run, schema, setup_link, top, traffic,
+    upgrade, upstreams, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -142,6 +143,11 @@ pub(crate) enum Command {
     Traffic(traffic::Arguments),
     Bans(bans::Arguments),
     Upgrade(upgrade::Arguments),
+    Login(login::Arguments),
+    Logout(logout::Arguments),
+    Whoami(whoami::Arguments),
+    SetupLink(setup_link::Arguments),
+    Org(organization::Arguments),
     Migrate(migrate::Arguments),
     Audit(audit::Arguments),
     Backup(backup::Arguments),
