@@ -146,6 +146,13 @@ impl Identity {
         Membership::of(&row.ok_or(Error::Missing("member"))?)
     }
 
+    /// Somebody as a member of an organization.
+    pub async fn member_of(&self, tenant: &TenantId, user: &Id) -> Result<Membership> {
+        let select = Membership::select(tenant).filter("base.user_id = ?", [user]);
+        let row = self.records.first(select).await?;
+        Membership::of(&row.ok_or(Error::Missing("member"))?)
+    }
+
     /// The members of an organization, by the time they joined.
     pub async fn members(&self, tenant: &TenantId, listing: &Listing) -> Result<Page<Membership>> {
         let order = Order {

@@ -3,8 +3,8 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Required, SchemaFormat, Type};
@@ -26,6 +26,17 @@ pub(crate) trait Listed: DeserializeOwned + IntoParams {
 
     /// By what it can be sorted, the usual first. `-` before a name turns it round.
     const ORDERS: &'static [(&'static str, Self::Order)];
+}
+
+/// A list without filters, by the time at which things were made.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ByTime {}
+
+impl Listed for ByTime {
+    type Order = ();
+
+    const ORDERS: &'static [(&'static str, Self::Order)] = &[("created_at", ())];
 }
 
 /// A page of a list, as it is asked for.

@@ -4,9 +4,12 @@
     reason = "the macros that describe endpoints qualify what they name"
 )]
 
+mod invitations;
 mod me;
+mod members;
 mod openapi;
 mod organizations;
+mod roles;
 mod setup;
 mod sign_in;
 
@@ -22,4 +25,7 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(sign_in::router())
         .merge(me::router())
         .merge(organizations::router())
+        .merge(members::router())
+        .merge(roles::router())
+        .merge(invitations::router())
 }
