@@ -42,7 +42,7 @@ mod people;
 mod precondition;
 mod problem;
 
-pub use api::{Services, api};
+pub use api::{Lasting, Services, api};
 pub use authenticate::{OperatorToken, Principal, bearer};
 pub use cursor::{BadCursor, CursorKey};
 pub use page::Page;

@@ -4,6 +4,7 @@
     reason = "the macros that describe endpoints qualify what they name"
 )]
 
+mod audit;
 mod invitations;
 mod me;
 mod members;
@@ -28,4 +29,5 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(members::router())
         .merge(roles::router())
         .merge(invitations::router())
+        .merge(audit::router())
 }
