@@ -40,7 +40,6 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use weir_console::{Problem, Services};
-use weir_core::TenantId;
 use weir_identity::Permission;
 
 use crate::log::Counters;
@@ -300,7 +299,7 @@ async fn admit(shared: &Shared, method: &Method, headers: &HeaderMap) -> Result<
         Method::GET | Method::HEAD => Permission::RevisionRead,
         _ => Permission::RevisionWrite,
     };
-    principal.allow(&TenantId::platform(), permission)
+    principal.allow_on_platform(permission)
 }
 
 async fn ready(State(shared): SharedState) -> (StatusCode, &'static str) {
