@@ -13,6 +13,8 @@ mod organizations;
 mod roles;
 mod setup;
 mod sign_in;
+mod trash;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -30,4 +32,6 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(roles::router())
         .merge(invitations::router())
         .merge(audit::router())
+        .merge(users::router())
+        .merge(trash::router())
 }
