@@ -78,15 +78,22 @@ impl Principal {
     /// # Errors
     /// 404 if they may not even know that it is there; 403, which names the permission.
     pub fn allow(&self, tenant: &TenantId, permission: Permission) -> Result<(), Problem> {
-        let rights = self.rights(tenant);
-        // That there is a platform is no secret.
-        if *tenant == TenantId::platform() && !rights.has(permission) {
-            return Err(forbidden(permission));
-        }
-        rights.allow(permission).map_err(|error| match error {
+        let allowed = self.rights(tenant).allow(permission);
+        allowed.map_err(|error| match error {
             Error::Forbidden(_) => forbidden(permission),
             error => error.into(),
         })
+    }
+
+    /// Whether they may do this on the platform. That there is one is no secret.
+    ///
+    /// # Errors
+    /// 403, which names the permission.
+    pub fn allow_on_platform(&self, permission: Permission) -> Result<(), Problem> {
+        match self.rights(&TenantId::platform()).has(permission) {
+            true => Ok(()),
+            false => Err(forbidden(permission)),
+        }
     }
 
     /// The address by which people know them.

@@ -31,7 +31,7 @@
 //!    `api/parameters.rs`, whose refusals are problems.
 //! 4. Answers: `shown`, `created`, `told`, `done` of `api/answer.rs`, and `list.page(…)`. Errors of
 //!    `weir_identity` and `weir_store` become problems by `?` (`api/error.rs`, `problem.rs`).
-//! 5. In the description only what is particular: success, and conflicts in a sentence. Answers that many
+//! 5. In the description only what is particular: `request_body`, success, and conflicts in a sentence. Answers that many
 //!    have (401, 403, 404, 412, 415, 422, 503 …) are added by `api/document.rs`.
 
 mod api;
@@ -42,7 +42,7 @@ mod people;
 mod precondition;
 mod problem;
 
-pub use api::{Services, api};
+pub use api::{Lasting, Services, api};
 pub use authenticate::{OperatorToken, Principal, bearer};
 pub use cursor::{BadCursor, CursorKey};
 pub use page::Page;

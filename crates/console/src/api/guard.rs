@@ -84,7 +84,7 @@ impl Guard {
     /// # Errors
     /// 403, which names the permission.
     pub(crate) fn platform(&self, permission: Permission) -> Result<(), Problem> {
-        self.principal.allow(&TenantId::platform(), permission)
+        self.principal.allow_on_platform(permission)
     }
 
     /// The person who asks.

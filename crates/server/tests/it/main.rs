@@ -12,6 +12,7 @@ mod ending;
 mod faulty;
 mod harness;
 
+mod api;
 mod architecture;
 mod balancing;
 mod cli;

@@ -4,11 +4,17 @@
     reason = "the macros that describe endpoints qualify what they name"
 )]
 
+mod audit;
+mod invitations;
 mod me;
+mod members;
 mod openapi;
 mod organizations;
+mod roles;
 mod setup;
 mod sign_in;
+mod trash;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -22,4 +28,10 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(sign_in::router())
         .merge(me::router())
         .merge(organizations::router())
+        .merge(members::router())
+        .merge(roles::router())
+        .merge(invitations::router())
+        .merge(audit::router())
+        .merge(users::router())
+        .merge(trash::router())
 }

@@ -68,9 +68,9 @@ struct OrganizationPatch {
 /// Why.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Suspension {
+pub(super) struct Suspension {
     #[schema(example = "unpaid invoices")]
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// List organizations
@@ -108,6 +108,7 @@ async fn list_organizations(guard: Guard, list: List<Organizations>) -> Result<R
     post,
     path = "/v1/organizations",
     tag = "organizations",
+    request_body = NewOrganization,
     responses(
         (status = 201, description = "The organization.", body = Organization),
         (status = 409, description = "Another one has this slug."),
@@ -220,6 +221,7 @@ async fn delete_organization(
     path = "/v1/organizations/{organization}/suspend",
     tag = "organizations",
     params(InOrganization, IfMatch),
+    request_body = Suspension,
     responses(
         (status = 200, description = "The organization as it is now.", body = Organization),
         (status = 409, description = "It is the installation itself."),

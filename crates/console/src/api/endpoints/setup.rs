@@ -52,6 +52,7 @@ struct SetupLink {
     path = "/v1/setup",
     tag = "setup",
     security(()),
+    request_body = SetUp,
     responses(
         (status = 201, description = "The account; sign in with it.", body = User),
         (status = 409, description = "There is an owner already."),

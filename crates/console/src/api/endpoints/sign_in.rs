@@ -78,6 +78,7 @@ impl From<SignedIn> for Progress {
     path = "/v1/sign-in",
     tag = "sign-in",
     security(()),
+    request_body = Credentials,
     responses((status = 200, description = "How far it has come.", body = Progress))
 )]
 async fn sign_in(visitor: Visitor, Body(body): Body<Credentials>) -> Result<Response, Problem> {
@@ -101,6 +102,7 @@ async fn sign_in(visitor: Visitor, Body(body): Body<Credentials>) -> Result<Resp
     path = "/v1/sign-in/second-factor",
     tag = "sign-in",
     security(()),
+    request_body = SecondFactor,
     responses((status = 200, description = "The session.", body = Progress))
 )]
 async fn sign_in_second_factor(
