@@ -118,10 +118,13 @@ impl Refusal {
         };
         match (response.status, member("reason")) {
             (401, Some("unauthenticated")) => text = credential::refused(admin.source()),
+            (422, Some("invalid")) => text = "the admin listener takes it for invalid:".to_owned(),
             (403, Some("recent_sign_in_needed")) => text.push_str(" `weir login` does that."),
             _ => {}
         }
-        let errors = problem.as_ref().and_then(|problem| problem["errors"].as_array());
+        let errors = problem
+            .as_ref()
+            .and_then(|problem| problem["errors"].as_array());
         for error in errors.into_iter().flatten() {
             let part = |key: &str| error[key].as_str().map(printable).unwrap_or_default();
             let place = part("pointer");
@@ -129,6 +132,11 @@ impl Refusal {
             text = format!("{text}\n  {place}: {}", part("detail"));
         }
         Self { text, problem }
+    }
+
+    /// The same in words that fit what was asked for.
+    pub(crate) fn saying(self, text: String) -> Self {
+        Self { text, ..self }
     }
 
     /// The stable word for why.

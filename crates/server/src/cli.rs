@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, login, logout,
-    migrate, organization, reload, requests, restore, run, schema, setup_link, top, traffic,
-    upgrade, upstreams, version, whoami,
+    audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, invitation,
+    login, logout, member, migrate, organization, reload, requests, restore, role, run, schema,
+    setup_link, top, traffic, trash, upgrade, upstreams, user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -148,6 +148,11 @@ pub(crate) enum Command {
     Whoami(whoami::Arguments),
     SetupLink(setup_link::Arguments),
     Org(organization::Arguments),
+    Member(member::Arguments),
+    Role(role::Arguments),
+    Invitation(invitation::Arguments),
+    User(user::Arguments),
+    Trash(trash::Arguments),
     Migrate(migrate::Arguments),
     Audit(audit::Arguments),
     Backup(backup::Arguments),

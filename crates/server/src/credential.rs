@@ -50,9 +50,11 @@ pub(crate) fn refused(source: Option<&Source>) -> String {
         Some(Source::Session(email)) => format!(
             "the session of {email} has ended: `weir login` begins another, `weir logout` forgets it"
         ),
-        Some(Source::Operator) => "the operator's token is of another data directory than that of the \
+        Some(Source::Operator) => {
+            "the operator's token is of another data directory than that of the \
                                    Weir that answers: --data-dir says where its data is"
-            .to_owned(),
+                .to_owned()
+        }
         None => format!(
             "this needs a credential: sign in with `weir login`, set {VARIABLE}, or name the data \
              directory with --data-dir"

@@ -96,10 +96,13 @@ impl Output {
 
     /// Writes to standard output.
     pub(crate) fn print(&self, text: &str) -> anyhow::Result<()> {
+        self.write(text.as_bytes())
+    }
+
+    /// Writes to standard output what is a result as it is.
+    pub(crate) fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
-        let written = stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush());
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
         match written {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),

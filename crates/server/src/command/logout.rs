@@ -37,7 +37,11 @@ pub(crate) fn run(
         kept.and_then(|kept| kept.at(address).cloned().map(|session| (kept, session)))
     else {
         let nothing = json!({ "signed_out": null });
-        tell(&nothing, &format!("nobody is signed in at {address}"), output)?;
+        tell(
+            &nothing,
+            &format!("nobody is signed in at {address}"),
+            output,
+        )?;
         return Ok(ExitCode::SUCCESS);
     };
     kept.forget(address)?;
@@ -52,7 +56,11 @@ pub(crate) fn run(
         Err(error) => return Err(error.context("the session is forgotten, but was not ended")),
     }
     let who = json!({ "signed_out": session.email });
-    tell(&who, &format!("signed out {} at {address}", session.email), output)?;
+    tell(
+        &who,
+        &format!("signed out {} at {address}", session.email),
+        output,
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -56,7 +56,9 @@ pub(crate) fn run(
     };
     let member = |name: &str| printable(me[name].as_str().unwrap_or_default());
     let mut text = format!("{} ({}), by {source}\n", member("email"), member("name"));
-    let organizations = me["organizations"].as_array().map_or(&[][..], Vec::as_slice);
+    let organizations = me["organizations"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
     let table = Table::new(&ORGANIZATIONS).page(organizations, output);
     if !table.is_empty() {
         text = format!("{text}\n{table}");

@@ -53,7 +53,8 @@ mod tests {
     #[test]
     fn members_of_members_have_full_names() {
         let output = Output::new(ColorChoice::Never, false);
-        let object = json!({"slug": "acme", "deleted_at": null, "settings": {"flags": {"x": true}}});
+        let object =
+            json!({"slug": "acme", "deleted_at": null, "settings": {"flags": {"x": true}}});
         assert_eq!(
             details(&object, &output),
             "slug              acme\nsettings.flags.x  yes\n"

@@ -1,5 +1,6 @@
 //! Lists, followed page by page: never more than one page is held.
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -24,6 +25,15 @@ pub(crate) struct Paging {
     /// Sort by this; with `-` before it, the greatest first
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     sort: Option<String>,
+}
+
+impl Paging {
+    /// All there are.
+    const ALL: Self = Self {
+        limit: 1,
+        all: true,
+        sort: None,
+    };
 }
 
 /// A list of the API, with what is wanted of it.
@@ -68,15 +78,31 @@ impl List {
         columns: &[Column],
         output: &Output,
     ) -> anyhow::Result<ExitCode> {
+        self.print_prepared(api, paging, columns, output, |_| Ok(()))
+    }
+
+    /// The same, where a page is prepared for people: programs get what the API answers.
+    pub(crate) fn print_prepared(
+        self,
+        api: &Api,
+        paging: &Paging,
+        columns: &[Column],
+        output: &Output,
+        mut prepare: impl FnMut(&mut [Value]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
         let mut table = Table::new(columns);
         let mut shown = 0;
-        let is_whole = self.each(api, paging, |items| {
+        let is_whole = self.each(api, paging, |mut items| {
             let text = match output.json {
-                true => elements(items, shown == 0)?,
-                false => table.page(items, output),
+                true => elements(&items, shown == 0)?,
+                false => {
+                    prepare(&mut items)?;
+                    table.page(&items, output)
+                }
             };
             shown += items.len();
-            output.print(&text)
+            output.print(&text)?;
+            Ok(ControlFlow::Continue(()))
         })?;
         if output.json {
             output.print(if shown == 0 { "[]\n" } else { "\n]\n" })?;
@@ -84,17 +110,36 @@ impl List {
             output.note("there are none\n");
         }
         if !is_whole {
-            output.note(&format!("{shown} are shown, and there are more: --all shows them\n"));
+            output.note(&format!(
+                "{shown} are shown, and there are more: --all shows them\n"
+            ));
         }
         Ok(ExitCode::SUCCESS)
     }
 
+    /// The first one of which this is so.
+    pub(crate) fn find(
+        self,
+        api: &Api,
+        is_wanted: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Option<Value>> {
+        let mut found = None;
+        self.each(api, &Paging::ALL, |items| {
+            found = items.into_iter().find(&is_wanted);
+            Ok(match found {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            })
+        })?;
+        Ok(found)
+    }
+
     /// Goes through it; whether that were all there are.
-    pub(crate) fn each(
+    fn each(
         self,
         api: &Api,
         paging: &Paging,
-        mut take: impl FnMut(&[Value]) -> anyhow::Result<()>,
+        mut take: impl FnMut(Vec<Value>) -> anyhow::Result<ControlFlow<()>>,
     ) -> anyhow::Result<bool> {
         let list = self.with("sort", paging.sort.as_deref()).address();
         let mut left = if paging.all {
@@ -113,12 +158,10 @@ impl List {
             let mut page = api.get(&format!("{list}{joint}{}", query.finish()))?;
             let items = page["items"].as_array_mut().map(std::mem::take);
             let items = items.context("the answer of the admin listener has no items")?;
-            if !items.is_empty() {
-                take(&items)?;
-            }
             left = left.saturating_sub(items.len());
             cursor = page["next"].as_str().map(str::to_owned);
-            if cursor.is_none() || left == 0 {
+            let is_enough = !items.is_empty() && take(items)?.is_break();
+            if cursor.is_none() || left == 0 || is_enough {
                 return Ok(cursor.is_none());
             }
         }

@@ -5,6 +5,7 @@ mod details;
 mod file;
 mod list;
 mod prompt;
+mod scope;
 mod table;
 mod transport;
 
@@ -28,6 +29,7 @@ pub(crate) use self::details::details;
 pub(crate) use self::file::json_file;
 pub(crate) use self::list::{List, Paging};
 pub(crate) use self::prompt::{has_terminal, line, password};
+pub(crate) use self::scope::{InOrganization, Moment, Organization, by_address, person};
 pub(crate) use self::table::{Column, Table};
 use self::transport::{Answer, Sink, exchange};
 use super::admin_address::{self, As};
@@ -135,11 +137,6 @@ impl Api {
         self.change(&Method::PATCH, path, Some(body))
     }
 
-    /// Puts something in the place of what is there.
-    pub(crate) fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.change(&Method::PUT, path, Some(body))
-    }
-
     /// Deletes something.
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.change(&Method::DELETE, path, None)
@@ -151,7 +148,7 @@ impl Api {
         let answer = self
             .runtime
             .block_on(exchange(&self.admin, request, Some(sink)))?;
-        self.accept(&answer.response).map(|_| ())
+        self.accept(&answer.response, path).map(|_| ())
     }
 
     fn change(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
@@ -165,7 +162,7 @@ impl Api {
                 }
                 _ => error,
             })?;
-        self.accept(&answer.response)
+        self.accept(&answer.response, path)
     }
 
     fn send_until_answered(
@@ -200,7 +197,7 @@ impl Api {
             }
         };
         let answer = self.runtime.block_on(sent)?;
-        self.accept(&answer.response)
+        self.accept(&answer.response, path)
     }
 
     /// Whether the first of two requests with one key still runs.
@@ -212,9 +209,18 @@ impl Api {
     }
 
     /// The JSON of an answer that is no refusal.
-    fn accept(&self, response: &Response) -> anyhow::Result<Value> {
+    fn accept(&self, response: &Response, path: &str) -> anyhow::Result<Value> {
         if !(200..300).contains(&response.status) {
-            return Err(Refusal::of(response, &self.admin).into());
+            let refusal = Refusal::of(response, &self.admin);
+            return Err(match refusal.reason() {
+                // What is not for somebody is as if it were not there.
+                Some("not_found") => refusal.saying(format!(
+                    "{} has nothing at {path}, or nothing that this account may see",
+                    self.admin.address
+                )),
+                _ => refusal,
+            }
+            .into());
         }
         if response.body.is_empty() {
             return Ok(Value::Object(serde_json::Map::new()));
@@ -265,6 +271,9 @@ mod tests {
             path(&["users", "a/../b?c=d#e f", "sessions"]),
             "/v1/users/a%2F..%2Fb%3Fc%3Dd%23e%20f/sessions"
         );
-        assert_eq!(path(&["users", "ada@acme.example"]), "/v1/users/ada@acme.example");
+        assert_eq!(
+            path(&["users", "ada@acme.example"]),
+            "/v1/users/ada@acme.example"
+        );
     }
 }

@@ -68,7 +68,11 @@ pub(crate) fn text(value: &Value) -> String {
         Value::String(text) => printable(text),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::Array(items) if items.iter().all(|item| !item.is_array() && !item.is_object()) => {
+        Value::Array(items)
+            if items
+                .iter()
+                .all(|item| !item.is_array() && !item.is_object()) =>
+        {
             let items: Vec<_> = items.iter().map(text).collect();
             items.join(", ")
         }
@@ -107,7 +111,12 @@ impl<'c> Table<'c> {
     pub(crate) fn page(&mut self, objects: &[Value], output: &Output) -> String {
         let rows: Vec<Vec<String>> = objects
             .iter()
-            .map(|object| self.columns.iter().map(|column| column.show(object)).collect())
+            .map(|object| {
+                self.columns
+                    .iter()
+                    .map(|column| column.show(object))
+                    .collect()
+            })
             .collect();
         for row in &rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {

@@ -59,7 +59,9 @@ pub(super) async fn exchange(
             _ => of_io(admin, source),
         })?;
     let failed = |error: hyper::Error| of_hyper(admin, error);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
     let answer = async move {
         let response = timeout(SILENCE, sender.send_request(request)).await;
         let response = response.map_err(|_| late())?.map_err(failed)?;
