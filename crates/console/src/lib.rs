@@ -43,7 +43,7 @@ mod people;
 mod precondition;
 mod problem;
 
-pub use api::{Services, api};
+pub use api::{Lasting, Services, api};
 pub use authenticate::{OperatorToken, Principal, bearer};
 pub use configuration::{Configuration, Judge, Judged, Refused, Running};
 pub use cursor::{BadCursor, CursorKey};

@@ -1,6 +1,7 @@
 //! The endpoints over records, and what they have in common.
 
 mod answer;
+mod audit;
 mod body;
 mod document;
 mod endpoints;
@@ -15,6 +16,7 @@ mod services;
 use axum::Router;
 use utoipa::openapi::OpenApi;
 
+pub use audit::Lasting;
 pub use services::Services;
 
 /// The endpoints, and the document that describes them.

@@ -34,16 +34,16 @@ struct Me<'a> {
 
 /// Sessions.
 #[derive(Serialize, ToSchema)]
-struct Sessions {
+pub(super) struct Sessions {
     /// The latest first.
-    items: Vec<Session>,
+    pub(super) items: Vec<Session>,
 }
 
 /// How many.
 #[derive(Serialize, ToSchema)]
-struct Ended {
+pub(super) struct Ended {
     /// Sessions that have ended.
-    ended: u64,
+    pub(super) ended: u64,
 }
 
 /// Which session.

@@ -4,13 +4,19 @@
     reason = "the macros that describe endpoints qualify what they name"
 )]
 
+mod audit;
+mod invitations;
 mod me;
+mod members;
 mod openapi;
 mod organizations;
 mod resources;
 mod revisions;
+mod roles;
 mod setup;
 mod sign_in;
+mod trash;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -26,4 +32,10 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(organizations::router())
         .merge(resources::router())
         .merge(revisions::router())
+        .merge(members::router())
+        .merge(roles::router())
+        .merge(invitations::router())
+        .merge(audit::router())
+        .merge(users::router())
+        .merge(trash::router())
 }
