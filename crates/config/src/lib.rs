@@ -43,7 +43,7 @@ mod yaml;
 pub use codes::{Explanation, explain, explanations};
 pub use contract::read_contract;
 pub use diagnostic::{Diagnostic, Report, Severity};
-pub use load::{LoadOptions, Loaded, load, load_text};
+pub use load::{LoadOptions, Loaded, load, load_text, read_document};
 pub use model::Config;
 pub use reference::Variables;
 pub use resources::{Document, FileResources, ResourceKind, ResourceName, Resources};

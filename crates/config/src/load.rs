@@ -15,7 +15,7 @@ use crate::reference::{Materials, Variables, io_reason};
 use crate::resources::{Placed, Resources};
 use crate::source::{Source, Span};
 use crate::suggest::quote;
-use crate::{overlay, resources, section, suggest, value, yaml};
+use crate::{contract, overlay, resources, section, suggest, value, yaml};
 
 /// Largest configuration file.
 const LARGEST: u64 = 16 << 20;
@@ -168,6 +168,29 @@ pub fn load_text(
             omitted,
             files,
         }),
+    }
+}
+
+/// A document that is no configuration by itself, such as one of a resource, as JSON. A text that is
+/// called `file_name` in diagnostics.
+pub fn read_document(text: &str, file_name: &str) -> Result<serde_json::Value, Report> {
+    let shown = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let source = Source::new(file_name, shown);
+    let mut findings = Vec::new();
+    let root = yaml::parse(shown, &mut findings);
+    match root {
+        Some(root) if findings.is_empty() => Ok(contract::to_json(&root)),
+        _ => {
+            if findings.is_empty() {
+                findings.push(Finding::error(codes::SYNTAX, "the document is empty"));
+            }
+            let (diagnostics, omitted) = settle(findings, &source, &[]);
+            Err(Report {
+                diagnostics,
+                omitted,
+                files: Vec::new(),
+            })
+        }
     }
 }
 

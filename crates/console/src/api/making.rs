@@ -19,6 +19,9 @@ use super::services::Services;
 use crate::configuration::Running;
 use crate::problem::Problem;
 
+/// Changes of which an answer has the documents: those of a large batch its maker has.
+const MOST_SHOWN: usize = 100;
+
 /// How long an answer waits for the revision to take effect on this node.
 const EFFECT: Duration = Duration::from_secs(5);
 
@@ -78,7 +81,7 @@ pub(crate) struct ShownChange {
     name: String,
     /// `create`, `update` or `delete`.
     change: &'static str,
-    /// What it was.
+    /// What it was. Left out, as `after`, of batches of more than 100 changes that are not only tried.
     #[schema(value_type = Option<Object>)]
     before: Option<Json>,
     /// What it is.
@@ -173,7 +176,13 @@ pub(crate) async fn make(
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    Ok((status, followed(services, outcome).await))
+    let mut made = followed(services, outcome).await;
+    if made.revision.is_some() && made.changes.len() > MOST_SHOWN {
+        for change in &mut made.changes {
+            (change.before, change.after) = (None, None);
+        }
+    }
+    Ok((status, made))
 }
 
 /// Changes need the right to change each kind that they change; the way back, which may change all of

@@ -37,6 +37,8 @@ impl From<Error> for Problem {
                     "configuration_refused",
                     "With this change the configuration would not load; `diagnostics` says why.",
                 );
+                // For people, as `weir check` prints it.
+                problem = problem.with("message", report.render(false));
                 let report = report.to_json();
                 for member in ["diagnostics", "omitted"] {
                     problem = problem.with(member, report[member].clone());

@@ -1,6 +1,7 @@
 //! Routes, upstreams and policies beside the file.
 
 mod admin_api;
+mod commands;
 mod following;
 
 use serde_json::{Value, json};
