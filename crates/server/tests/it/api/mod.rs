@@ -8,6 +8,7 @@ mod outage;
 mod people;
 mod setup;
 mod sign_in;
+mod strangers;
 mod tenants;
 mod trash;
 mod users;
