@@ -3,6 +3,7 @@
 mod audit;
 mod credentials;
 mod document;
+mod idempotency;
 mod organizations;
 mod outage;
 mod people;
