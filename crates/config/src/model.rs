@@ -333,6 +333,8 @@ pub struct Route {
     pub headers: HeaderPolicy,
     /// Which requests are refused first under overload.
     pub priority: Priority,
+    /// Slug of the organization whose traffic it is.
+    pub organization: Option<String>,
     /// Share of its requests that are logged, if it has one of its own.
     pub log_sample: Option<Share>,
     /// Share of its requests that are traced, if it has one of its own.

@@ -51,6 +51,7 @@ pub use membership::{Belonging, Membership};
 pub use options::{Identity, Options};
 pub use organization::{
     NewOrganization, Organization, OrganizationFilter, OrganizationOrder, OrganizationUpdate,
+    standings,
 };
 pub use page::{Key, Listing, Page, Position};
 pub use password::{Hashing, Password};

@@ -1,12 +1,15 @@
 //! Organizations: the tenants, and the installation itself.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
 use weir_core::{Id, TenantId};
+use weir_store::Records;
 use weir_store::audit::Change;
-use weir_store::records::{Row, Scope, Select, Value, Write};
+use weir_store::records::{Row, Scope, Select, Topic, Value, Write};
 
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
@@ -138,6 +141,18 @@ impl Organization {
     }
 }
 
+/// The organizations there are, by slug, and whether each is suspended: then its traffic is refused.
+pub async fn standings(records: &Records) -> Result<HashMap<String, bool>> {
+    let select = ORGANIZATIONS.rows().select();
+    let rows = records.all(select.columns("slug, suspended_at")).await?;
+    rows.iter()
+        .map(|row| {
+            let is_suspended = row.optional_time("suspended_at")?.is_some();
+            Ok((row.text("slug")?, is_suspended))
+        })
+        .collect()
+}
+
 impl Identity {
     /// Makes an organization.
     pub async fn create_organization(
@@ -258,19 +273,6 @@ impl Identity {
             },
         };
         page(&self.records, select, order, listing, Organization::of).await
-    }
-
-    /// The organizations that are suspended, whose traffic is refused.
-    pub async fn suspended_organizations(&self) -> Result<Vec<TenantId>> {
-        let select = ORGANIZATIONS
-            .rows()
-            .select()
-            .columns("id")
-            .filter::<Value>("suspended_at IS NOT NULL", []);
-        let rows = self.records.all(select).await?;
-        rows.iter()
-            .map(|row| row.text("id")?.parse().map_err(Error::internal))
-            .collect()
     }
 
     /// Changes name and settings.
@@ -413,7 +415,7 @@ fn not_platform(id: &TenantId) -> Result<()> {
 }
 
 /// What happens to an organization is told to the platform's chain and to its own: each has its
-/// readers.
+/// readers. Those who carry its traffic hear of it at once.
 async fn told(
     mut write: Write,
     caller: &Caller,
@@ -426,5 +428,6 @@ async fn told(
     if scope != Scope::Platform {
         write.tell(&scope, &entry).await?;
     }
+    write.notify(Topic::Organizations).await?;
     Ok(write.commit(&Scope::Platform, &entry).await?)
 }

@@ -16,6 +16,14 @@ pub(crate) static NAME: Text = Text {
     loose: true,
 };
 
+/// The name of an organization in addresses.
+pub(crate) static SLUG: Text = Text {
+    what: "the slug of an organization",
+    pattern: Some("^[a-z0-9](-?[a-z0-9]){1,62}$"),
+    examples: &["acme"],
+    loose: true,
+};
+
 /// Text without a grammar.
 pub(crate) static FREE: Text = Text {
     what: "text",
@@ -117,6 +125,18 @@ pub(crate) fn name(text: &str) -> Result<String, Fault> {
         return Err(fault(format!("{} is not a name", quote(text))).at(0));
     }
     Ok(text.to_owned())
+}
+
+/// The slug of an organization: a label of a host name (RFC 1123 §2.1) in lower case.
+pub(crate) fn slug(text: &str) -> Result<String, Fault> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let has_stray_hyphen = text.starts_with('-') || text.ends_with('-') || text.contains("--");
+    if (2..=63).contains(&text.len()) && text.bytes().all(is_allowed) && !has_stray_hyphen {
+        return Ok(text.to_owned());
+    }
+    let message = format!("{} is not the slug of an organization", quote(text));
+    Err(Fault::new(codes::BAD_NAME, message)
+        .help("write 2 to 63 lower-case letters, digits and single hyphens, with none at its ends"))
 }
 
 /// Text that is not empty and has no control characters.

@@ -8,6 +8,7 @@ mod node;
 pub(crate) mod pid_file;
 mod reload;
 mod signals;
+mod standings;
 mod start;
 mod supervise;
 pub(crate) mod traffic_file;

@@ -11,13 +11,14 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use weir_config::{LoadOptions, Loaded};
 use weir_discovery::{Discoverer, Pod};
-use weir_gateway::Gateway;
+use weir_gateway::{Gateway, Remembered};
 
 use super::descriptors;
 use super::inherit::Inherited;
 use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
 use super::signals::Early;
+use super::standings;
 use super::supervise::{Supervisor, supervise};
 use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
@@ -105,7 +106,11 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     };
     let services = people::services(&config, &keeper, &operator)?;
     let (traffic_file, saved) = TrafficFile::open(&data);
-    let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), saved)?;
+    let remembered = Remembered {
+        splits: saved,
+        standings: standings::remembered(&data),
+    };
+    let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), remembered)?;
     log.journal()
         .configure(&config.admin.requests, log.redactor());
     log.follow(rings.records);

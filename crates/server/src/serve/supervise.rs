@@ -19,10 +19,10 @@ use weir_discovery::Found;
 use super::pid_file::PidFile;
 use super::reload::Reloader;
 use super::signals::{Early, Signals};
-use super::traffic_file;
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
 use super::{Node, Ready, Reloaded, Stage};
+use super::{standings, traffic_file};
 use crate::admin;
 use crate::people;
 use crate::records::Keeper;
@@ -115,6 +115,11 @@ pub(super) async fn supervise(
     let pid_file = PidFile::write(&supervisor.reloader.data, address)?;
     node.enter(Stage::Ready);
     tasks.spawn(traffic_file::keep(Arc::clone(&node)));
+    tasks.spawn(standings::follow(
+        Arc::clone(&node),
+        supervisor.keeper.records().clone(),
+        supervisor.reloader.data.clone(),
+    ));
     if let Some((former, serving)) = taking_over {
         upgrade::announce(&former)?;
         tasks.spawn(serving);

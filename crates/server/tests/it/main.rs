@@ -35,6 +35,7 @@ mod resilience;
 mod routing;
 mod shaping;
 mod sse;
+mod suspension;
 mod telemetry;
 mod tls;
 mod top;

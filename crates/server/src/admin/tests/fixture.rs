@@ -15,7 +15,7 @@ use weir_config::{Config, LoadOptions};
 use weir_console::OperatorToken;
 use weir_core::Secret;
 use weir_discovery::{Discoverer, Pod};
-use weir_gateway::Gateway;
+use weir_gateway::{Gateway, Remembered};
 use weir_store::Records;
 use weir_store::records::{Address, Options};
 
@@ -149,8 +149,9 @@ impl Admin {
     /// Reloads go as scripted: applied, unchanged, rejected, and then the process is ending.
     pub(in crate::admin) async fn start() -> Self {
         let target = start_target();
-        let (gateway, _records) = Gateway::start(&Arc::new(config(target)), Vec::new(), Vec::new())
-            .expect("a data plane");
+        let (gateway, _records) =
+            Gateway::start(&Arc::new(config(target)), Vec::new(), Remembered::default())
+                .expect("a data plane");
         let (requests, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(1);
         let discovery = weir_discovery::Options {
             data: PathBuf::from("/nonexistent"),

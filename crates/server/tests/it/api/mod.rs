@@ -1,11 +1,16 @@
 //! The admin API over records, as clients meet it: the real binary, on both engines.
 
+mod audit;
 mod credentials;
 mod document;
 mod organizations;
 mod outage;
+mod people;
 mod setup;
 mod sign_in;
+mod tenants;
+mod trash;
+mod users;
 mod world;
 
 use world::{Client, PASSWORD, World};

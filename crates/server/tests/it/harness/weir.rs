@@ -52,6 +52,11 @@ impl Setup {
         self.argument("--data-dir").argument(&text)
     }
 
+    /// Where it keeps what it keeps.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
