@@ -7,8 +7,8 @@ use weir_config::LoadOptions;
 
 use crate::command::{
     audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, invitation,
-    login, logout, member, migrate, organization, reload, requests, restore, role, run, schema,
-    setup_link, top, traffic, trash, upgrade, upstreams, user, version, whoami,
+    login, logout, member, migrate, organization, reload, requests, resource, restore, revision,
+    role, run, schema, setup_link, top, traffic, trash, upgrade, upstreams, user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -150,6 +150,16 @@ pub(crate) enum Command {
     Org(organization::Arguments),
     Member(member::Arguments),
     Role(role::Arguments),
+    /// Routes beside the configuration file: list, show, put, delete, restore
+    #[command(after_help = resource::ROUTES)]
+    Route(resource::Arguments),
+    /// Upstreams beside the configuration file: list, show, put, delete, restore
+    #[command(after_help = resource::UPSTREAMS)]
+    Upstream(resource::Arguments),
+    /// Policies beside the configuration file: list, show, put, delete, restore
+    #[command(after_help = resource::POLICIES)]
+    Policy(resource::Arguments),
+    Revision(revision::Arguments),
     Invitation(invitation::Arguments),
     User(user::Arguments),
     Trash(trash::Arguments),

@@ -22,6 +22,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::Parser;
+use weir_config::ResourceKind;
 
 use crate::cli::{Cli, Command};
 use crate::output::Output;
@@ -69,6 +70,16 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Org(arguments) => command::organization::run(&global, &arguments, output),
         Command::Member(arguments) => command::member::run(&global, &arguments, output),
         Command::Role(arguments) => command::role::run(&global, &arguments, output),
+        Command::Route(arguments) => {
+            command::resource::run(ResourceKind::Route, &global, &arguments, output)
+        }
+        Command::Upstream(arguments) => {
+            command::resource::run(ResourceKind::Upstream, &global, &arguments, output)
+        }
+        Command::Policy(arguments) => {
+            command::resource::run(ResourceKind::Policy, &global, &arguments, output)
+        }
+        Command::Revision(arguments) => command::revision::run(&global, &arguments, output),
         Command::Invitation(arguments) => command::invitation::run(&global, &arguments, output),
         Command::User(arguments) => command::user::run(&global, &arguments, output),
         Command::Trash(arguments) => command::trash::run(&global, &arguments, output),

@@ -7,7 +7,7 @@ use anyhow::Context;
 use axum::http::StatusCode;
 use tokio::time::sleep;
 use weir_config::Config;
-use weir_console::{CursorKey, OperatorToken, People, Problem, Services};
+use weir_console::{Configuration, CursorKey, OperatorToken, People, Problem, Services};
 use weir_core::Secret;
 use weir_identity::{Error, Identity, Options};
 
@@ -22,6 +22,7 @@ pub(crate) fn services(
     config: &Config,
     keeper: &Keeper,
     operator: &OperatorToken,
+    configuration: Configuration,
 ) -> anyhow::Result<Services> {
     let key = InstallationKey::of(config)?;
     let public_url = match &config.admin.public_url {
@@ -36,6 +37,7 @@ pub(crate) fn services(
         Arc::new(People::new(identity)),
         operator,
         cursors,
+        configuration,
     ))
 }
 

@@ -13,21 +13,19 @@ use tokio::time::timeout;
 
 use crate::problem::{FieldError, Problem};
 
-/// Bytes of a body.
-const MOST: usize = 1 << 20;
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// A body, as what it should be.
-pub(crate) struct Body<T>(pub(crate) T);
+/// A body of so many MiB at most, as what it should be.
+pub(crate) struct Body<T, const MOST: usize = 1>(pub(crate) T);
 
 /// A merge patch (RFC 7396): what of a thing is to be different.
 pub(crate) struct Patch(Map<String, Value>);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Sync, const MOST: usize> FromRequest<S> for Body<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let text = read(request).await?;
+        let text = read(request, MOST).await?;
         let mut parser = serde_json::Deserializer::from_slice(&text);
         let value = serde_path_to_error::deserialize(&mut parser)
             .map_err(|error| problem(error.path(), error.inner()))?;
@@ -40,7 +38,7 @@ impl<S: Sync> FromRequest<S> for Patch {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Body(patch) = Body::from_request(request, state).await?;
+        let Body::<_, 1>(patch) = Body::from_request(request, state).await?;
         Ok(Self(patch))
     }
 }
@@ -78,8 +76,8 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
-    let read = timeout(WITHIN, to_bytes(request.into_body(), MOST)).await;
+async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let read = timeout(WITHIN, to_bytes(request.into_body(), most << 20)).await;
     let read = read.map_err(|_| {
         Problem::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -91,7 +89,7 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
-            "The request body is larger than 1 MiB.",
+            format!("The request body is larger than {most} MiB."),
         )
     })
 }

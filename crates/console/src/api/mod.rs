@@ -8,7 +8,9 @@ mod endpoints;
 mod error;
 mod guard;
 mod list;
+mod making;
 mod parameters;
+mod refusal;
 mod services;
 
 use axum::Router;

@@ -11,9 +11,13 @@ const MOST: u64 = 16 << 20;
 
 /// The JSON of a file; `-` is standard input.
 pub(crate) fn json_file(path: &Path) -> anyhow::Result<Value> {
-    let shown = path.display();
-    let text = read(path).with_context(|| format!("cannot read {shown}"))?;
-    serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))
+    let text = text_file(path)?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
+}
+
+/// The text of a file; `-` is standard input.
+pub(crate) fn text_file(path: &Path) -> anyhow::Result<String> {
+    read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -117,6 +117,16 @@ impl List {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// All of it at once.
+    pub(crate) fn all(self, api: &Api) -> anyhow::Result<Vec<Value>> {
+        let mut all = Vec::new();
+        self.each(api, &Paging::ALL, |mut items| {
+            all.append(&mut items);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(all)
+    }
+
     /// The first one of which this is so.
     pub(crate) fn find(
         self,

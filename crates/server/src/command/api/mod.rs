@@ -26,7 +26,7 @@ use weir_core::RequestId;
 
 pub(crate) use self::confirm::Confirmation;
 pub(crate) use self::details::details;
-pub(crate) use self::file::json_file;
+pub(crate) use self::file::{json_file, text_file};
 pub(crate) use self::list::{List, Paging};
 pub(crate) use self::prompt::{has_terminal, line, password};
 pub(crate) use self::scope::{InOrganization, Moment, Organization, by_address, person};
@@ -135,6 +135,11 @@ impl Api {
     /// Changes parts of something, by a merge patch (RFC 7396).
     pub(crate) fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.change(&Method::PATCH, path, Some(body))
+    }
+
+    /// Makes something what the body says.
+    pub(crate) fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.change(&Method::PUT, path, Some(body))
     }
 
     /// Deletes something.

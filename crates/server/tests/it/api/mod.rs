@@ -9,9 +9,12 @@ mod outage;
 mod people;
 mod setup;
 mod sign_in;
+mod strangers;
 mod tenants;
 mod trash;
 mod users;
 mod world;
 
-use world::{Client, PASSWORD, World};
+pub use world::{Client, World};
+
+use world::PASSWORD;
