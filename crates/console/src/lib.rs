@@ -36,14 +36,16 @@
 
 mod api;
 mod authenticate;
+mod configuration;
 mod cursor;
 mod page;
 mod people;
 mod precondition;
 mod problem;
 
-pub use api::{Services, api};
+pub use api::{Lasting, Services, api};
 pub use authenticate::{OperatorToken, Principal, bearer};
+pub use configuration::{Configuration, Judge, Judged, Refused, Running};
 pub use cursor::{BadCursor, CursorKey};
 pub use page::Page;
 pub use people::People;

@@ -60,6 +60,7 @@ impl Identity {
         let select = USERS.rows().select().with_trashed().with_id(id);
         let row = write.first(select).await?.ok_or(Error::Missing("user"))?;
         let user = User::of(&row)?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         if user.deleted_at.is_none() {
             leave_owners(&mut write, id).await?;
         }

@@ -8,6 +8,7 @@
 //! whether the caller may make it. A surface asks [`Identity::authorize`]; here it is held that nobody
 //! gives a right that they do not have themselves, and that the last owner stays.
 
+mod audit;
 mod caller;
 mod credentials;
 mod email;

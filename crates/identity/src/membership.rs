@@ -146,6 +146,13 @@ impl Identity {
         Membership::of(&row.ok_or(Error::Missing("member"))?)
     }
 
+    /// Somebody as a member of an organization.
+    pub async fn member_of(&self, tenant: &TenantId, user: &Id) -> Result<Membership> {
+        let select = Membership::select(tenant).filter("base.user_id = ?", [user]);
+        let row = self.records.first(select).await?;
+        Membership::of(&row.ok_or(Error::Missing("member"))?)
+    }
+
     /// The members of an organization, by the time they joined.
     pub async fn members(&self, tenant: &TenantId, listing: &Listing) -> Result<Page<Membership>> {
         let order = Order {
@@ -253,19 +260,36 @@ impl Identity {
         caller: &Caller,
         tenant: &TenantId,
     ) -> Result<Permissions> {
-        let user = match &caller.actor {
-            Actor::System | Actor::Operator => return Ok(Permissions::all()),
-            Actor::Anonymous => return Ok(Permissions::default()),
-            Actor::User(user) => user,
-        };
-        let platform = TenantId::platform();
-        let mut permissions = Permissions::default();
-        for belonging in belongings(self, reader, user).await? {
-            if belonging.organization == *tenant || belonging.organization == platform {
-                permissions = permissions.with(belonging.permissions);
-            }
+        match &caller.actor {
+            Actor::System | Actor::Operator => Ok(Permissions::all()),
+            Actor::Anonymous => Ok(Permissions::default()),
+            Actor::User(user) => Ok(rights_in(&belongings(self, reader, user).await?, tenant)),
         }
-        Ok(permissions)
+    }
+
+    /// Whether the caller has all rights that somebody else has: who decides on an account can get into
+    /// it, by way of its address.
+    pub(crate) async fn may_decide_on(
+        &self,
+        reader: &mut impl Reader,
+        caller: &Caller,
+        user: &Id,
+    ) -> Result<()> {
+        let own = match &caller.actor {
+            Actor::System | Actor::Operator => return Ok(()),
+            Actor::User(own) if own == user => return Ok(()),
+            Actor::User(own) => belongings(self, reader, own).await?,
+            Actor::Anonymous => Vec::new(),
+        };
+        let theirs = belongings(self, reader, user).await?;
+        let is_within =
+            |one: &Belonging| rights_in(&own, &one.organization).includes(one.permissions);
+        match theirs.iter().all(is_within) {
+            true => Ok(()),
+            false => Err(Error::Forbidden(
+                "nobody decides on the account of somebody with rights that they do not have",
+            )),
+        }
     }
 
     /// Whether the caller has all of these rights.
@@ -349,6 +373,16 @@ pub(crate) async fn another_owner(
         Some(_) => Ok(()),
         None => Err(Error::Conflict("this is the last owner of an organization")),
     }
+}
+
+/// What somebody who belongs to these organizations may do in one of them: those of the platform may the
+/// same everywhere.
+pub(crate) fn rights_in(belongings: &[Belonging], tenant: &TenantId) -> Permissions {
+    let platform = TenantId::platform();
+    belongings
+        .iter()
+        .filter(|one| one.organization == *tenant || one.organization == platform)
+        .fold(Permissions::default(), |set, one| set.with(one.permissions))
 }
 
 pub(crate) async fn belongings(

@@ -13,7 +13,7 @@ use weir_store::records::{Changes, Row, Scope, Value};
 use crate::Identity;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::membership::{Belonging, belongings};
+use crate::membership::{Belonging, belongings, rights_in};
 use crate::permission::Permissions;
 use crate::tables::{SESSIONS, USERS};
 use crate::throttle::later;
@@ -70,11 +70,7 @@ pub struct Authenticated {
 impl Authenticated {
     /// What the user may do in an organization.
     pub fn permissions(&self, tenant: &TenantId) -> Permissions {
-        let platform = TenantId::platform();
-        self.belongings
-            .iter()
-            .filter(|one| one.organization == *tenant || one.organization == platform)
-            .fold(Permissions::default(), |set, one| set.with(one.permissions))
+        rights_in(&self.belongings, tenant)
     }
 }
 

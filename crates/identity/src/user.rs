@@ -18,7 +18,7 @@ use crate::role::Assigned;
 use crate::tables::{MEMBERSHIPS, ONE_TIME_TOKENS, SESSIONS, USERS};
 use crate::{Identity, text};
 
-const PREFIX: &str = "usr";
+pub(crate) const PREFIX: &str = "usr";
 const MOST_NAME: usize = 200;
 const MOST_REASON: usize = 500;
 
@@ -194,6 +194,9 @@ impl Identity {
     }
 
     /// Changes name and address. Links that were sent to the former address open nothing any more.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], here and below, for somebody with rights that the caller does not have.
     pub async fn update_user(
         &self,
         caller: &Caller,
@@ -203,6 +206,7 @@ impl Identity {
     ) -> Result<User> {
         let mut write = self.records.write(&Scope::Platform).await?;
         let before = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         let mut user = before.clone();
         if let Some(name) = &update.name {
             user.name = text::line("name", name, MOST_NAME)?;
@@ -232,6 +236,7 @@ impl Identity {
         let reason = text::line("reason", reason, MOST_REASON)?;
         let mut write = self.records.write(&Scope::Platform).await?;
         let before = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         leave_owners(&mut write, id).await?;
         end_sessions(&mut write, id).await?;
         forget_tokens(&mut write, id).await?;
@@ -253,6 +258,7 @@ impl Identity {
     ) -> Result<User> {
         let mut write = self.records.write(&Scope::Platform).await?;
         let before = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         let user = User {
             suspended_at: None,
             suspension_reason: None,
@@ -288,6 +294,7 @@ impl Identity {
     pub async fn delete_user(&self, caller: &Caller, id: &Id, expected: Option<i64>) -> Result<()> {
         let mut write = self.records.write(&Scope::Platform).await?;
         let user = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         let tenants = leave_owners(&mut write, id).await?;
         end_sessions(&mut write, id).await?;
         forget_tokens(&mut write, id).await?;
@@ -320,6 +327,7 @@ impl Identity {
             tell_member(&mut write, caller, &tenant, "member.restore", id).await?;
         }
         let user = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         let entry = caller.entry("user.restore", "user", id, made(user.state()));
         write.commit(&Scope::Platform, &entry).await?;
         Ok(user)

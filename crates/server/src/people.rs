@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use tokio::time::sleep;
 use weir_config::Config;
 use weir_config::model::{self, Mail};
-use weir_console::{CursorKey, OperatorToken, People, Problem, Services};
+use weir_console::{Configuration, CursorKey, OperatorToken, People, Problem, Services};
 use weir_core::Secret;
 use weir_identity::{Error, Identity, MailOptions, MailTls, Options};
 
@@ -23,6 +23,7 @@ pub(crate) fn services(
     config: &Config,
     keeper: &Keeper,
     operator: &OperatorToken,
+    configuration: Configuration,
 ) -> anyhow::Result<Services> {
     let key = InstallationKey::of(config)?;
     let public_url = match &config.admin.public_url {
@@ -43,6 +44,7 @@ pub(crate) fn services(
         Arc::new(People::new(identity)),
         operator,
         cursors,
+        configuration,
     ))
 }
 

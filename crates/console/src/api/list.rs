@@ -3,8 +3,8 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Required, SchemaFormat, Type};
@@ -26,6 +26,20 @@ pub(crate) trait Listed: DeserializeOwned + IntoParams {
 
     /// By what it can be sorted, the usual first. `-` before a name turns it round.
     const ORDERS: &'static [(&'static str, Self::Order)];
+
+    /// Whether it usually begins with the greatest.
+    const GREATEST_FIRST: bool = false;
+}
+
+/// A list without filters, by the time at which things were made.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ByTime {}
+
+impl Listed for ByTime {
+    type Order = ();
+
+    const ORDERS: &'static [(&'static str, Self::Order)] = &[("created_at", ())];
 }
 
 /// A page of a list, as it is asked for.
@@ -161,7 +175,9 @@ impl<F: Listed> IntoParams for List<F> {
             query(
                 "sort",
                 "By what it is sorted; with `-`, the greatest first.",
-                text().enum_values(Some(orders)),
+                text()
+                    .enum_values(Some(orders))
+                    .default(Some(usual::<F>().into())),
             ),
         ]);
         parameters
@@ -169,8 +185,8 @@ impl<F: Listed> IntoParams for List<F> {
 }
 
 fn order<F: Listed>(sort: Option<&str>) -> Result<(F::Order, bool), Problem> {
-    let usual = F::ORDERS.first().map(|(name, _)| *name).unwrap_or_default();
-    let sort = sort.unwrap_or(usual);
+    let usual = usual::<F>();
+    let sort = sort.unwrap_or(&usual);
     let (name, descending) = match sort.strip_prefix('-') {
         Some(name) => (name, true),
         None => (sort, false),
@@ -185,6 +201,15 @@ fn order<F: Listed>(sort: Option<&str>) -> Result<(F::Order, bool), Problem> {
                 format!("must be one of {known}, or one of them with `-` before it"),
             ))
         }
+    }
+}
+
+/// The order in which a list is sorted unless another one is asked for.
+fn usual<F: Listed>() -> String {
+    let name = F::ORDERS.first().map(|(name, _)| *name).unwrap_or_default();
+    match F::GREATEST_FIRST {
+        true => format!("-{name}"),
+        false => name.to_owned(),
     }
 }
 

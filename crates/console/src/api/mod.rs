@@ -1,6 +1,7 @@
 //! The endpoints over records, and what they have in common.
 
 mod answer;
+mod audit;
 mod body;
 mod document;
 mod endpoints;
@@ -8,7 +9,9 @@ mod error;
 mod guard;
 mod idempotency;
 mod list;
+mod making;
 mod parameters;
+mod refusal;
 mod services;
 
 use axum::Router;
@@ -17,6 +20,7 @@ use utoipa::openapi::OpenApi;
 
 use idempotency::Idempotency;
 
+pub use audit::Lasting;
 pub use services::Services;
 
 /// The endpoints, and the document that describes them.

@@ -224,7 +224,7 @@ fn router(shared: Arc<Shared>) -> Router {
         ))
         .merge(open())
         .with_state(shared)
-        .merge(records)
+        .merge(records.layer(middleware::from_fn(last)))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -235,6 +235,19 @@ fn router(shared: Arc<Shared>) -> Router {
         .fallback(async || Problem::not_found())
         .layer(middleware::from_fn(weir_console::finish))
         .layer(middleware::from_fn(guard::guard))
+}
+
+/// Lets exports of records go on for as long as their clients read.
+async fn last(Extension(lasting): Extension<Lasting>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response
+        .extensions()
+        .get::<weir_console::Lasting>()
+        .is_some()
+    {
+        lasting.begin();
+    }
+    response
 }
 
 /// What anybody may ask who reaches the listener: probes and scrapers have no credentials. Targets that

@@ -4,12 +4,20 @@
     reason = "the macros that describe endpoints qualify what they name"
 )]
 
+mod audit;
+mod invitations;
 mod letters;
 mod me;
+mod members;
 mod openapi;
 mod organizations;
+mod resources;
+mod revisions;
+mod roles;
 mod setup;
 mod sign_in;
+mod trash;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -24,4 +32,12 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(letters::router())
         .merge(me::router())
         .merge(organizations::router())
+        .merge(resources::router())
+        .merge(revisions::router())
+        .merge(members::router())
+        .merge(roles::router())
+        .merge(invitations::router())
+        .merge(audit::router())
+        .merge(users::router())
+        .merge(trash::router())
 }

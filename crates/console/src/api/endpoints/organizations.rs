@@ -68,9 +68,9 @@ struct OrganizationPatch {
 /// Why.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Suspension {
+pub(super) struct Suspension {
     #[schema(example = "unpaid invoices")]
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// List organizations

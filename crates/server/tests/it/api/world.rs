@@ -219,6 +219,10 @@ impl Client {
         }
     }
 
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap()
+    }
+
     pub fn get(&self, path: &str) -> Message {
         self.send("GET", path, None, "")
     }

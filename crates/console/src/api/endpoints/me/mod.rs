@@ -1,7 +1,7 @@
 //! One's own account.
 
 mod second_factor;
-mod sessions;
+pub(super) mod sessions;
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};

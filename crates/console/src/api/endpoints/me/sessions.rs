@@ -22,16 +22,16 @@ pub(super) fn router() -> OpenApiRouter<Services> {
 
 /// Sessions.
 #[derive(Serialize, ToSchema)]
-struct Sessions {
+pub(in crate::api::endpoints) struct Sessions {
     /// The latest first.
-    items: Vec<Session>,
+    pub(in crate::api::endpoints) items: Vec<Session>,
 }
 
 /// How many.
 #[derive(Serialize, ToSchema)]
-struct Ended {
+pub(in crate::api::endpoints) struct Ended {
     /// Sessions that have ended.
-    ended: u64,
+    pub(in crate::api::endpoints) ended: u64,
 }
 
 /// Which session.
