@@ -1,10 +1,12 @@
 //! The admin API over records, as clients meet it: the real binary, on both engines.
 
+mod account;
 mod audit;
 mod commands;
 mod credentials;
 mod document;
 mod idempotency;
+mod mail;
 mod organizations;
 mod outage;
 mod people;
