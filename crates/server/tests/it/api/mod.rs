@@ -4,6 +4,7 @@ mod audit;
 mod canary;
 mod credentials;
 mod document;
+mod idempotency;
 mod organizations;
 mod outage;
 mod people;
