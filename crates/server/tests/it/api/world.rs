@@ -218,19 +218,31 @@ impl Client {
         self.send("DELETE", path, None, "")
     }
 
+    /// The status of the answer, if one comes.
+    pub fn try_post(&self, path: &str, body: &Value) -> Option<u16> {
+        let mut wire = Wire::try_connect(self.address).ok()?;
+        wire.try_send(self.request("POST", path, Some(body), ""))
+            .ok()?;
+        Some(wire.try_response("POST")?.status())
+    }
+
     /// `fields` are further lines of the head.
     pub fn send(&self, method: &str, path: &str, body: Option<&Value>, fields: &str) -> Message {
+        let mut wire = Wire::connect(self.address);
+        wire.send(self.request(method, path, body, fields));
+        wire.response(method)
+    }
+
+    fn request(&self, method: &str, path: &str, body: Option<&Value>, fields: &str) -> String {
         let body = body.map(Value::to_string).unwrap_or_default();
         let token = self.token.as_ref();
         let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
-        let mut wire = Wire::connect(self.address);
-        wire.send(format!(
+        format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}{fields}Content-Type: application/json\r\n\
              Content-Length: {}\r\nUser-Agent: weir-tests\r\nConnection: close\r\n\r\n{body}",
             self.address,
             credential.unwrap_or_default(),
             body.len(),
-        ));
-        wire.response(method)
+        )
     }
 }
