@@ -151,6 +151,7 @@ impl FromRequestParts<Services> for Visitor {
                 actor: Actor::Anonymous,
                 origin: origin(parts),
                 request_id: request_id(parts),
+                once: None,
             },
         })
     }
@@ -184,6 +185,7 @@ fn caller(parts: &Parts, principal: &Principal) -> Caller {
             ..origin(parts)
         },
         request_id: request_id(parts),
+        once: parts.extensions.get().cloned(),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod audit;
 mod invitations;
+mod letters;
 mod me;
 mod members;
 mod openapi;
@@ -28,6 +29,7 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(openapi::router())
         .merge(setup::router())
         .merge(sign_in::router())
+        .merge(letters::router())
         .merge(me::router())
         .merge(organizations::router())
         .merge(resources::router())

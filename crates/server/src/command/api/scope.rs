@@ -85,7 +85,10 @@ pub(crate) fn by_address(
     let found = list.find(api, |one| one["email"] == *email)?;
     match found.as_ref().and_then(|one| one[identifier].as_str()) {
         Some(id) => Ok(id.to_owned()),
-        None => bail!("there is no {} here", printable(named)),
+        None => bail!(
+            "there is no {} here; what is in the trash is named by its identifier",
+            printable(named)
+        ),
     }
 }
 
