@@ -1,6 +1,7 @@
 //! The admin API over records, as clients meet it: the real binary, on both engines.
 
 mod audit;
+mod canary;
 mod commands;
 mod credentials;
 mod document;

@@ -225,6 +225,11 @@ impl Client {
     /// `fields` are further lines of the head.
     pub fn send(&self, method: &str, path: &str, body: Option<&Value>, fields: &str) -> Message {
         let body = body.map(Value::to_string).unwrap_or_default();
+        self.send_text(method, path, &body, fields)
+    }
+
+    /// The same with whatever is to stand in the body.
+    pub fn send_text(&self, method: &str, path: &str, body: &str, fields: &str) -> Message {
         let token = self.token.as_ref();
         let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
         let mut wire = Wire::connect(self.address);
