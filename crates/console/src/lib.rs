@@ -36,6 +36,7 @@
 
 mod api;
 mod authenticate;
+mod configuration;
 mod cursor;
 mod page;
 mod people;
@@ -44,6 +45,7 @@ mod problem;
 
 pub use api::{Lasting, Services, api};
 pub use authenticate::{OperatorToken, Principal, bearer};
+pub use configuration::{Configuration, Judge, Judged, Refused, Running};
 pub use cursor::{BadCursor, CursorKey};
 pub use page::Page;
 pub use people::People;

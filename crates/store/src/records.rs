@@ -9,6 +9,7 @@
 //! - **Bounds.** Connections, waiting for one, and statements have an end; then the answer is
 //!   [`Error::Unavailable`](crate::Error::Unavailable).
 
+mod bulk;
 mod catalogue;
 mod changes;
 mod engine;

@@ -82,6 +82,9 @@ impl Cursor<'_> {
     /// those whose change is a change of the configuration.
     pub(crate) fn later_file(&self, context: &mut Context<'_>) -> Option<PathBuf> {
         let path = self.parse(context, text::file_path)?;
+        if self.refers_from_beside(context) {
+            return None;
+        }
         let path = context.materials.resolve(&path);
         if context.mode == Mode::Full && !path.exists() {
             let message = format!(
@@ -96,13 +99,27 @@ impl Cursor<'_> {
         Some(path)
     }
 
+    /// Reports a reference of a resource: whoever may change resources could read any file and variable
+    /// of the machine by it.
+    pub(crate) fn refers_from_beside(&self, context: &mut Context<'_>) -> bool {
+        let is_beside = self.node.span.is_beside();
+        if is_beside {
+            let message = "a resource cannot refer to a file or a variable of the machine";
+            let finding = self
+                .error(codes::REFERENCE_IN_RESOURCE, message)
+                .help("write what needs it into the file, where routes of resources can name it");
+            context.report(finding);
+        }
+        is_beside
+    }
+
     /// Reads a reference; `None` after a report, or if references are not resolved.
     pub(crate) fn resolve(
         &self,
         context: &mut Context<'_>,
         reference: &Reference<'_>,
     ) -> Option<Material> {
-        if context.mode == Mode::Form {
+        if self.refers_from_beside(context) || context.mode == Mode::Form {
             return None;
         }
         match context.materials.read(reference) {

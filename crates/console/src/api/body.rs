@@ -13,21 +13,19 @@ use tokio::time::timeout;
 
 use crate::problem::{FieldError, Problem};
 
-/// Bytes of a body.
-const MOST: usize = 1 << 20;
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// A body, as what it should be.
-pub(crate) struct Body<T>(pub(crate) T);
+/// A body of so many MiB at most, as what it should be.
+pub(crate) struct Body<T, const MOST: usize = 1>(pub(crate) T);
 
 /// A merge patch (RFC 7396): what of a thing is to be different.
 pub(crate) struct Patch(Map<String, Value>);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Sync, const MOST: usize> FromRequest<S> for Body<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let text = read(request.into_body(), MOST).await?;
+        let text = read(request.into_body(), MOST << 20).await?;
         let mut parser = serde_json::Deserializer::from_slice(&text);
         let value = serde_path_to_error::deserialize(&mut parser)
             .map_err(|error| problem(error.path(), error.inner()))?;
@@ -40,7 +38,7 @@ impl<S: Sync> FromRequest<S> for Patch {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Body(patch) = Body::from_request(request, state).await?;
+        let Body::<_, 1>(patch) = Body::from_request(request, state).await?;
         Ok(Self(patch))
     }
 }

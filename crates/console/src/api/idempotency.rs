@@ -28,7 +28,7 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MOST_KEY: usize = 255;
 /// Bytes of a request that can be sent with a key.
-const MOST_REQUEST: usize = 16 << 20;
+const MOST_REQUEST: usize = 64 << 20;
 /// Bytes of an answer that is kept; a longer one is read again.
 const MOST_ANSWER: usize = 256 << 10;
 

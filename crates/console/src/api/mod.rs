@@ -9,7 +9,9 @@ mod error;
 mod guard;
 mod idempotency;
 mod list;
+mod making;
 mod parameters;
+mod refusal;
 mod services;
 
 use axum::Router;

@@ -7,6 +7,7 @@ mod last_good;
 mod node;
 pub(crate) mod pid_file;
 mod reload;
+mod resources;
 mod signals;
 mod standings;
 mod start;
@@ -15,5 +16,5 @@ pub(crate) mod traffic_file;
 mod upgrade;
 mod watch;
 
-pub(crate) use node::{Node, Rejection, Reloaded, Revision, Stage};
+pub(crate) use node::{Node, Order, Rejection, Reloaded, Revision, Stage};
 pub(crate) use start::{Ready, RunOptions, make_directory, run};

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sd_notify::NotifyState;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::timeout;
 
+use weir_config::Resources;
 use weir_console::Services;
 use weir_discovery::Found;
 
@@ -21,8 +22,8 @@ use super::reload::Reloader;
 use super::signals::{Early, Signals};
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
-use super::{Node, Ready, Reloaded, Stage};
-use super::{standings, traffic_file};
+use super::{Node, Order, Ready, Reloaded, Stage};
+use super::{resources, standings, traffic_file};
 use crate::admin;
 use crate::people;
 use crate::records::Keeper;
@@ -47,7 +48,7 @@ pub(super) struct Supervisor {
     pub(super) admin: TcpListener,
     /// A former process that waits to hear that this one serves.
     pub(super) former: Option<UnixDatagram>,
-    pub(super) reload_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    pub(super) reload_requests: mpsc::Receiver<Order>,
     /// Targets that discovery finds.
     pub(super) found: mpsc::UnboundedReceiver<Found>,
     pub(super) on_ready: Option<Box<dyn FnOnce(Ready) + Send>>,
@@ -116,6 +117,12 @@ pub(super) async fn supervise(
     node.enter(Stage::Ready);
     tasks.spawn(traffic_file::keep(Arc::clone(&node)));
     tasks.spawn(standings::follow(
+        Arc::clone(&node),
+        supervisor.keeper.records().clone(),
+        supervisor.reloader.data.clone(),
+    ));
+    tasks.spawn(resources::tidy(supervisor.keeper.records().clone()));
+    tasks.spawn(resources::follow(
         Arc::clone(&node),
         supervisor.keeper.records().clone(),
         supervisor.reloader.data.clone(),
@@ -199,12 +206,12 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
         tokio::select! {
             _ = signals.terminate.recv() => return End::Signal,
             _ = signals.interrupt.recv() => return End::Signal,
-            _ = signals.hang_up.recv() => drop(reload(supervisor)),
+            _ = signals.hang_up.recv() => drop(reload(supervisor, None)),
             _ = signals.reopen.recv() => supervisor.reloader.log.reopen(),
-            () = supervisor.watch.changed() => drop(reload(supervisor)),
-            Some(answer) = supervisor.reload_requests.recv() => {
+            () = supervisor.watch.changed() => drop(reload(supervisor, None)),
+            Some(Order { resources, answer }) = supervisor.reload_requests.recv() => {
                 // Whoever asked may have left; the reload stands all the same.
-                let _ = answer.send(reload(supervisor));
+                let _ = answer.send(reload(supervisor, resources));
             }
             _ = signals.replace.recv() => {
                 let gateway = &supervisor.node.gateway;
@@ -238,7 +245,7 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
     }
 }
 
-fn reload(supervisor: &mut Supervisor) -> Reloaded {
+fn reload(supervisor: &mut Supervisor, resources: Option<Arc<Resources>>) -> Reloaded {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         notify(&[NotifyState::Reloading, now]);
     }
@@ -249,7 +256,7 @@ fn reload(supervisor: &mut Supervisor) -> Reloaded {
         ..
     } = supervisor;
     // Reading files and compiling would hold up the other tasks of this thread.
-    let (outcome, fresh) = block_in_place(|| reloader.reload(node, watch));
+    let (outcome, fresh) = block_in_place(|| reloader.reload(node, watch, resources));
     *watch = fresh;
     notify(&[NotifyState::Ready]);
     outcome

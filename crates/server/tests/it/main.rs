@@ -32,6 +32,7 @@ mod records;
 mod reload;
 mod requests;
 mod resilience;
+mod revisions;
 mod routing;
 mod shaping;
 mod sse;

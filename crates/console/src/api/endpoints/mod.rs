@@ -12,6 +12,8 @@ mod me;
 mod members;
 mod openapi;
 mod organizations;
+mod resources;
+mod revisions;
 mod roles;
 mod setup;
 mod sign_in;
@@ -31,6 +33,8 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(letters::router())
         .merge(me::router())
         .merge(organizations::router())
+        .merge(resources::router())
+        .merge(revisions::router())
         .merge(members::router())
         .merge(roles::router())
         .merge(invitations::router())

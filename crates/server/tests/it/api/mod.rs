@@ -2,6 +2,7 @@
 
 mod audit;
 mod canary;
+mod commands;
 mod credentials;
 mod document;
 mod idempotency;
@@ -16,4 +17,6 @@ mod trash;
 mod users;
 mod world;
 
-use world::{Client, PASSWORD, World};
+pub use world::{Client, World};
+
+use world::PASSWORD;
