@@ -10,7 +10,7 @@ use weir_identity::{
     Certificate, NewUser, Permission, Session, User, UserFilter, UserOrder, UserUpdate,
 };
 
-use super::me::sessions::{Ended, Sessions};
+use super::me::{Ended, Sessions};
 use super::organizations::Suspension;
 use crate::api::answer::{created, done, shown, told};
 use crate::api::body::{Body, Patch};

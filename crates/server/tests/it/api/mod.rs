@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod canary;
 mod commands;
 mod credentials;
 mod document;

@@ -251,19 +251,36 @@ impl Client {
         self.send("DELETE", path, None, "")
     }
 
+    /// The status of the answer, if one comes.
+    pub fn try_post(&self, path: &str, body: &Json) -> Option<u16> {
+        let mut wire = Wire::try_connect(self.address).ok()?;
+        wire.try_send(self.request("POST", path, &body.to_string(), ""))
+            .ok()?;
+        Some(wire.try_response("POST")?.status())
+    }
+
     /// `fields` are further lines of the head.
     pub fn send(&self, method: &str, path: &str, body: Option<&Json>, fields: &str) -> Message {
         let body = body.map(Json::to_string).unwrap_or_default();
+        self.send_text(method, path, &body, fields)
+    }
+
+    /// The same with whatever is to stand in the body.
+    pub fn send_text(&self, method: &str, path: &str, body: &str, fields: &str) -> Message {
+        let mut wire = Wire::connect(self.address);
+        wire.send(self.request(method, path, body, fields));
+        wire.response(method)
+    }
+
+    fn request(&self, method: &str, path: &str, body: &str, fields: &str) -> String {
         let token = self.token.as_ref();
         let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
-        let mut wire = Wire::connect(self.address);
-        wire.send(format!(
+        format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}{fields}Content-Type: application/json\r\n\
              Content-Length: {}\r\nUser-Agent: weir-tests\r\nConnection: close\r\n\r\n{body}",
             self.address,
             credential.unwrap_or_default(),
             body.len(),
-        ));
-        wire.response(method)
+        )
     }
 }

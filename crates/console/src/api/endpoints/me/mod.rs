@@ -1,7 +1,7 @@
 //! One's own account.
 
 mod second_factor;
-pub(super) mod sessions;
+mod sessions;
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ use crate::api::guard::Guard;
 use crate::api::parameters::IfMatch;
 use crate::api::services::Services;
 use crate::problem::Problem;
+
+pub(super) use sessions::{Ended, Sessions};
 
 pub(super) fn router() -> OpenApiRouter<Services> {
     OpenApiRouter::default()

@@ -22,16 +22,16 @@ pub(super) fn router() -> OpenApiRouter<Services> {
 
 /// Sessions.
 #[derive(Serialize, ToSchema)]
-pub(in crate::api::endpoints) struct Sessions {
+pub(crate) struct Sessions {
     /// The latest first.
-    pub(in crate::api::endpoints) items: Vec<Session>,
+    pub(crate) items: Vec<Session>,
 }
 
 /// How many.
 #[derive(Serialize, ToSchema)]
-pub(in crate::api::endpoints) struct Ended {
+pub(crate) struct Ended {
     /// Sessions that have ended.
-    pub(in crate::api::endpoints) ended: u64,
+    pub(crate) ended: u64,
 }
 
 /// Which session.
