@@ -8,6 +8,7 @@ mod document;
 mod idempotency;
 mod organizations;
 mod outage;
+mod pages;
 mod people;
 mod setup;
 mod sign_in;
