@@ -19,6 +19,7 @@ mod aggregate;
 mod balance;
 mod discovery;
 mod health;
+mod mail;
 mod overload;
 mod resilience;
 mod shaping;
@@ -36,6 +37,7 @@ pub use discovery::{
     ConsulSource, Discovery, DiscoverySource, DnsRecord, DnsSource, KubernetesSource,
 };
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
+pub use mail::{Mail, MailTls};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
 pub use shaping::{
@@ -67,6 +69,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where records are kept.
     pub records: Records,
+    /// How letters to people leave; without it, links are handed over by whoever asks for them.
+    pub mail: Option<Mail>,
     /// Availability zone of this node.
     pub zone: Option<String>,
     /// Addresses that accept traffic; no two share an address.

@@ -6,6 +6,7 @@ mod documentation;
 mod environments;
 mod explanations;
 mod hostile;
+mod mail;
 mod meaning;
 mod mistakes;
 mod overload;

@@ -15,6 +15,7 @@ use weir_store::records::{Scope, Write};
 use crate::Identity;
 use crate::caller::{Caller, made, members};
 use crate::error::{Error, Result};
+use crate::idempotency::forget_answers;
 use crate::tables::{
     INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS, ONE_TIME_TOKENS, RECOVERY_CODES, SESSIONS, THROTTLES,
     TOTP, USERS,
@@ -171,6 +172,7 @@ async fn remove_rows(
         memberships += write.remove(rows, "user_id = ?", [id]).await?;
     }
     removed.insert("memberships", memberships);
+    removed.insert("answers", forget_answers(write).await?);
     let (mut invitations, mut mail, mut throttles) = (0, 0, 0);
     for email in emails {
         let sent = INVITATIONS

@@ -116,7 +116,8 @@ impl From<StoreError> for Error {
 }
 
 /// What a unique index holds, as its users call it.
-const TAKEN: [(&str, &str); 5] = [
+const TAKEN: [(&str, &str); 6] = [
+    ("idempotency_keys_by_key_hash", "Idempotency-Key"),
     ("organizations_by_slug", "slug"),
     ("users_by_email", "email"),
     ("roles_by_name", "name"),

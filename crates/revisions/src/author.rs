@@ -1,6 +1,7 @@
 //! Who makes a revision.
 
 use weir_store::audit::{Actor, Change, Entry, Origin, Subject};
+use weir_store::records::Once;
 
 /// Who makes a revision, as the audit will name them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub struct Author {
     pub origin: Origin,
     /// The request, as logs and traces name it.
     pub request_id: Option<String>,
+    /// If it is to take effect once.
+    pub once: Option<Once>,
 }
 
 impl Author {
@@ -20,6 +23,7 @@ impl Author {
             actor: Actor::System,
             origin: Origin::default(),
             request_id: None,
+            once: None,
         }
     }
 
@@ -32,6 +36,7 @@ impl Author {
             subject,
             change,
             request_id: self.request_id.clone(),
+            once: self.once.clone(),
         }
     }
 }

@@ -7,9 +7,10 @@ use anyhow::Context;
 use axum::http::StatusCode;
 use tokio::time::sleep;
 use weir_config::Config;
+use weir_config::model::{self, Mail};
 use weir_console::{Configuration, CursorKey, OperatorToken, People, Problem, Services};
 use weir_core::Secret;
-use weir_identity::{Error, Identity, Options};
+use weir_identity::{Error, Identity, MailOptions, MailTls, Options};
 
 use crate::installation_key::InstallationKey;
 use crate::records::{Condition, Keeper};
@@ -29,7 +30,13 @@ pub(crate) fn services(
         Some(url) => url.clone(),
         None => format!("http://{}", config.admin.address),
     };
-    let options = Options::new(public_url, key.secret().clone());
+    let options = Options {
+        mail: config.mail.as_ref().map(mail),
+        ..Options::new(public_url, key.secret().clone())
+    };
+    if let Some(mail) = &options.mail {
+        mail.check().context("cannot send mail")?;
+    }
     let identity =
         Identity::new(keeper.records().clone(), options).context("cannot set up accounts")?;
     let cursors = CursorKey::new(&key.derive("cursors")?);
@@ -39,6 +46,23 @@ pub(crate) fn services(
         cursors,
         configuration,
     ))
+}
+
+fn mail(mail: &Mail) -> MailOptions {
+    let authorities = mail.authorities.as_ref();
+    MailOptions {
+        host: mail.host.clone(),
+        port: mail.port,
+        tls: match mail.tls {
+            model::MailTls::None => MailTls::None,
+            model::MailTls::StartTls => MailTls::StartTls,
+            model::MailTls::Implicit => MailTls::Implicit,
+        },
+        authority: authorities.map(|pem| pem.bytes.expose().to_vec()),
+        credentials: mail.credentials.clone(),
+        from: mail.from.clone(),
+        timeout: mail.timeout,
+    }
 }
 
 /// Makes people ready when records are, and does their upkeep for as long as the process lives.

@@ -31,5 +31,5 @@ CREATE TABLE idempotency_keys (
     expires_at BIGINT NOT NULL
 );
 
-CREATE UNIQUE INDEX idempotency_keys_by_key ON idempotency_keys (key_hash);
+CREATE UNIQUE INDEX idempotency_keys_by_key_hash ON idempotency_keys (key_hash);
 CREATE INDEX idempotency_keys_by_end ON idempotency_keys (expires_at);

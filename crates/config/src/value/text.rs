@@ -99,6 +99,14 @@ pub(crate) static LOG_OUTPUT: Text = Text {
     loose: false,
 };
 
+/// An address of mail.
+pub(crate) static EMAIL: Text = Text {
+    what: "an address of mail such as `weir@example.com`",
+    pattern: Some("^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$"),
+    examples: &["weir@example.com"],
+    loose: false,
+};
+
 /// A name to verify in a certificate.
 pub(crate) static SERVER_NAME: Text = Text {
     what: "a host name",
@@ -159,6 +167,25 @@ pub(crate) fn server_name(text: &str) -> Result<String, Fault> {
     }
     let message = format!("{} is not a host name", quote(text));
     Err(Fault::new(codes::BAD_HOST, message).help("write the name that the certificate carries"))
+}
+
+/// The usual form alone, without a name or quotes: what servers take everywhere.
+pub(crate) fn email(text: &str) -> Result<String, Fault> {
+    let is_local = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte))
+    };
+    match text.rsplit_once('@') {
+        Some((local, domain)) if is_local(local) && super::address::is_host(domain) => {
+            Ok(text.to_owned())
+        }
+        _ => {
+            let message = format!("{} is not an address of mail", quote(text));
+            Err(Fault::new(codes::BAD_ADDRESS, message).help("write it as `weir@example.com`"))
+        }
+    }
 }
 
 /// A token that travels in a header: visible ASCII without white space.

@@ -25,7 +25,7 @@ impl<T: DeserializeOwned, S: Sync, const MOST: usize> FromRequest<S> for Body<T,
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let text = read(request, MOST).await?;
+        let text = read(request.into_body(), MOST << 20).await?;
         let mut parser = serde_json::Deserializer::from_slice(&text);
         let value = serde_path_to_error::deserialize(&mut parser)
             .map_err(|error| problem(error.path(), error.inner()))?;
@@ -76,8 +76,9 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
     }
 }
 
-async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
-    let read = timeout(WITHIN, to_bytes(request.into_body(), most << 20)).await;
+/// A body, whole, of at most so many bytes.
+pub(super) async fn read(body: axum::body::Body, most: usize) -> Result<Bytes, Problem> {
+    let read = timeout(WITHIN, to_bytes(body, most)).await;
     let read = read.map_err(|_| {
         Problem::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -89,7 +90,7 @@ async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
-            format!("The request body is larger than {most} MiB."),
+            format!("The request body is larger than {} MiB.", most >> 20),
         )
     })
 }

@@ -4,10 +4,13 @@ mod older;
 
 use axum::http::StatusCode;
 use serde_json::Value;
-use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
+use utoipa::openapi::path::{
+    HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem,
+};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Content, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+    Content, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
+    ResponseBuilder, Type,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
@@ -28,6 +31,10 @@ const COMMON: &[(u16, &str)] = &[
     ),
     (404, "There is no such thing, or not for this caller."),
     (408, "The body did not arrive in time."),
+    (
+        409,
+        "The request contradicts how things are, or its `Idempotency-Key` is in use.",
+    ),
     (412, "It has another version than `If-Match` says."),
     (413, "The body is larger than 1 MiB."),
     (415, "The request is not `application/json`."),
@@ -82,27 +89,27 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
             .insert(name(*status), problem(about).into());
     }
     for (path, item) in &mut document.paths.paths {
-        for (changes, operation) in operations(item) {
-            complete_operation(path, changes, operation);
+        for (method, operation) in operations(item) {
+            complete_operation(path, &method, operation);
         }
     }
     document
 }
 
-/// Those of a path, and whether they change something.
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
     [
-        (false, &mut item.get),
-        (true, &mut item.post),
-        (true, &mut item.put),
-        (true, &mut item.patch),
-        (true, &mut item.delete),
+        (HttpMethod::Get, &mut item.get),
+        (HttpMethod::Post, &mut item.post),
+        (HttpMethod::Put, &mut item.put),
+        (HttpMethod::Patch, &mut item.patch),
+        (HttpMethod::Delete, &mut item.delete),
     ]
     .into_iter()
-    .filter_map(|(changes, operation)| Some((changes, operation.as_mut()?)))
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-fn complete_operation(path: &str, changes: bool, operation: &mut Operation) {
+fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation) {
+    let changes = *method != HttpMethod::Get;
     let parameters = || {
         let all = operation.parameters.iter().flatten();
         all.filter_map(|one| match one {
@@ -119,10 +126,16 @@ fn complete_operation(path: &str, changes: bool, operation: &mut Operation) {
     statuses.extend(path.contains('{').then_some(404));
     statuses.extend(changes.then_some(415));
     statuses.extend(has_if_match.then_some(412));
-    statuses.extend((has_query || has_body).then_some(422));
+    let has_key = *method == HttpMethod::Post && !is_open;
+    statuses.extend((has_query || has_body || has_key).then_some(422));
+    statuses.extend(has_key.then_some(409));
     statuses.extend(is_open.then_some(429));
-    if has_body {
+    if has_body || has_key {
         statuses.extend([408, 413]);
+    }
+    if has_key {
+        let key = RefOr::T(idempotency_key());
+        operation.parameters.get_or_insert_default().push(key);
     }
     let responses = &mut operation.responses.responses;
     for status in statuses {
@@ -140,6 +153,24 @@ fn complete_operation(path: &str, changes: bool, operation: &mut Operation) {
             *response = problem(&response.description);
         }
     }
+}
+
+fn idempotency_key() -> Parameter {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(255));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "A new one for each request, such as a UUID: sent again with the same key within a day, the \
+             request takes effect once and is answered as before.",
+        ))
+        .schema(Some(schema))
+        .example(Some("8e03978e-40d5-43dd-bc93-6894a57f9324".into()))
+        .build()
 }
 
 fn name(status: u16) -> String {

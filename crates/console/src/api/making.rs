@@ -161,6 +161,7 @@ pub(crate) async fn make(
         actor: caller.actor.clone(),
         origin: caller.origin.clone(),
         request_id: caller.request_id.clone(),
+        once: caller.once.clone(),
     };
     let judge = Arc::clone(&configuration.judge);
     let made = configuration

@@ -7,6 +7,7 @@ mod document;
 mod endpoints;
 mod error;
 mod guard;
+mod idempotency;
 mod list;
 mod making;
 mod parameters;
@@ -14,7 +15,10 @@ mod refusal;
 mod services;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use utoipa::openapi::OpenApi;
+
+use idempotency::Idempotency;
 
 pub use audit::Lasting;
 pub use services::Services;
@@ -23,6 +27,9 @@ pub use services::Services;
 ///
 /// The router expects a `RequestId` and the client's `ConnectInfo` among a request's extensions.
 pub fn api(services: Services) -> (Router, OpenApi) {
-    let (router, document) = endpoints::all().split_for_parts();
-    (router.with_state(services), document::complete(document))
+    let (endpoints, document) = endpoints::all().split_for_parts();
+    let endpoints = endpoints.with_state(services.clone());
+    let idempotency = Idempotency::new(services, endpoints.clone());
+    let router = endpoints.route_layer(from_fn_with_state(idempotency, idempotency::once));
+    (router, document::complete(document))
 }

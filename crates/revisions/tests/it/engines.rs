@@ -60,6 +60,7 @@ pub(crate) fn ada() -> Author {
             ..Origin::default()
         },
         request_id: Some("4bf92f".to_owned()),
+        once: None,
     }
 }
 

@@ -153,6 +153,7 @@ fn warn_of_what_needs_a_restart(node: &Node, loaded: &Loaded) {
         ("admin.address", running.config.admin != loaded.config.admin),
         ("data", running.config.data != loaded.config.data),
         ("records", running.config.records != loaded.config.records),
+        ("mail", running.config.mail != loaded.config.mail),
     ];
     for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(

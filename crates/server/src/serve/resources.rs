@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 use weir_config::Resources;
-use weir_revisions::Revisions;
+use weir_revisions::{Author, Revisions};
 use weir_store::Records;
 use weir_store::records::{Notice, Notices, Topic};
 
@@ -21,6 +21,11 @@ pub(super) use begin::{Begun, begin, judge};
 
 /// How often it is looked although nothing was said: a notice can be lost. It is one row by an index.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long what was deleted can be brought back, as with everything that is deleted.
+const RETENTION: Duration = Duration::from_secs(30 * 86_400);
+/// How often it is looked for what has been in the trash for so long.
+const TIDYING: Duration = Duration::from_secs(3_600);
 
 /// What was tried: a revision, beside the file's.
 type Tried = (i64, u64);
@@ -37,6 +42,17 @@ pub(super) async fn follow(node: Arc<Node>, records: Records, directory: PathBuf
         }
         if !is_due(&mut notices).await {
             return;
+        }
+    }
+}
+
+/// Removes for good what was deleted long ago, for as long as the process serves. Several nodes may do so.
+pub(super) async fn tidy(records: Records) {
+    let revisions = Revisions::new(records);
+    loop {
+        sleep(TIDYING).await;
+        if let Err(error) = revisions.purge(&Author::system(), RETENTION).await {
+            tracing::warn!(%error, "deleted resources are not removed yet; it is tried again");
         }
     }
 }

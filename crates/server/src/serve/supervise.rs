@@ -121,6 +121,7 @@ pub(super) async fn supervise(
         supervisor.keeper.records().clone(),
         supervisor.reloader.data.clone(),
     ));
+    tasks.spawn(resources::tidy(supervisor.keeper.records().clone()));
     tasks.spawn(resources::follow(
         Arc::clone(&node),
         supervisor.keeper.records().clone(),

@@ -247,9 +247,14 @@ impl Write {
     /// Tells the audit, and makes it all so. Once this has returned, no crash undoes it.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if the engine was lost before it answered.
+    /// [`Error::Unknown`] if the engine was lost before it answered; [`Error::Taken`] if the request was
+    /// to take effect once, and has.
     pub async fn commit(mut self, scope: &Scope, entry: &Entry) -> Result<()> {
         self.tell(scope, entry).await?;
+        if let Some(once) = &entry.once {
+            let subject = entry.subject.id.as_ref();
+            once.remember(&mut self.changes, subject).await?;
+        }
         for held in &self.held {
             let statement = Statement::new(
                 "UPDATE scopes SET audit_sequence = ?, audit_hash = ?, audit_at = ? WHERE id = ?",

@@ -61,6 +61,7 @@ pub(crate) fn entry(action: &'static str) -> Entry {
         },
         change: Change::default(),
         request_id: None,
+        once: None,
     }
 }
 

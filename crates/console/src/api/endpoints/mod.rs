@@ -6,6 +6,8 @@
 
 mod audit;
 mod invitations;
+mod joining;
+mod letters;
 mod me;
 mod members;
 mod openapi;
@@ -28,6 +30,7 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(openapi::router())
         .merge(setup::router())
         .merge(sign_in::router())
+        .merge(letters::router())
         .merge(me::router())
         .merge(organizations::router())
         .merge(resources::router())
@@ -35,6 +38,7 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(members::router())
         .merge(roles::router())
         .merge(invitations::router())
+        .merge(joining::router())
         .merge(audit::router())
         .merge(users::router())
         .merge(trash::router())

@@ -5,6 +5,7 @@ mod canary;
 mod commands;
 mod credentials;
 mod document;
+mod idempotency;
 mod organizations;
 mod outage;
 mod people;

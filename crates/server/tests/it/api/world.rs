@@ -5,11 +5,11 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 use weir_core::{Id, Secret, TenantId};
 use weir_identity::{Caller, Hashing, Identity, NewUser, Options, Step};
 use weir_store::Records;
-use weir_store::records::{Address, Options as RecordsOptions};
+use weir_store::records::{Address, Options as RecordsOptions, PlatformTable, Value};
 use weir_testkit::Postgres;
 
 use crate::harness::{Message, Setup, Weir, Wire, wait_until};
@@ -21,6 +21,7 @@ pub struct World {
     pub weir: Weir,
     /// The same records, for what the API is not asked to do.
     pub identity: Identity,
+    records: Records,
     pub owner: Client,
 }
 
@@ -67,8 +68,10 @@ impl World {
         });
         let made = client.post("/v1/setup", &body);
         assert_eq!(made.status(), 201, "{}", made.text());
+        let records = same_records(&weir, config);
         Self {
-            identity: same_records(&weir, config),
+            identity: same_identity(&weir, records.clone()),
+            records,
             owner: client.sign_in("owner@weir.example"),
             weir,
         }
@@ -118,6 +121,17 @@ impl World {
         user
     }
 
+    /// As if the process had ended before it could write down what it answers.
+    pub async fn forget_answers(&self) {
+        let keys = PlatformTable::new("idempotency_keys");
+        let mut write = self.records.write_unaudited().await.unwrap();
+        let gone = [("sealed_answer", Value::from(None::<&[u8]>))];
+        let nothing: [Value; 0] = [];
+        let forgotten = write.update_where(keys.rows(), "1 = 1", nothing, gone);
+        assert_eq!(forgotten.await.unwrap(), 1);
+        write.commit().await.unwrap();
+    }
+
     /// Somebody without a second factor.
     pub async fn signed_in(&self, user: &Id) -> Client {
         let email = self.identity.user(user).await.unwrap().email;
@@ -133,7 +147,7 @@ impl World {
     }
 }
 
-fn same_records(weir: &Weir, config: &str) -> Identity {
+fn same_records(weir: &Weir, config: &str) -> Records {
     let address = match config.split_once("url: \"") {
         Some((_, rest)) => {
             let (url, _) = rest.split_once('"').unwrap();
@@ -141,7 +155,10 @@ fn same_records(weir: &Weir, config: &str) -> Identity {
         }
         None => Address::Sqlite(weir.setup().path("data/weir.db")),
     };
-    let records = Records::open(&RecordsOptions::new(address)).unwrap();
+    Records::open(&RecordsOptions::new(address)).unwrap()
+}
+
+fn same_identity(weir: &Weir, records: Records) -> Identity {
     let options = Options {
         // As cheap as it can be: what a hash costs is not what is tested.
         hashing: Hashing {
@@ -210,11 +227,11 @@ impl Client {
         self.send("GET", path, None, "")
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> Message {
+    pub fn post(&self, path: &str, body: &Json) -> Message {
         self.send("POST", path, Some(body), "")
     }
 
-    pub fn patch(&self, path: &str, body: &Value) -> Message {
+    pub fn patch(&self, path: &str, body: &Json) -> Message {
         self.send("PATCH", path, Some(body), "")
     }
 
@@ -222,24 +239,36 @@ impl Client {
         self.send("DELETE", path, None, "")
     }
 
+    /// The status of the answer, if one comes.
+    pub fn try_post(&self, path: &str, body: &Json) -> Option<u16> {
+        let mut wire = Wire::try_connect(self.address).ok()?;
+        wire.try_send(self.request("POST", path, &body.to_string(), ""))
+            .ok()?;
+        Some(wire.try_response("POST")?.status())
+    }
+
     /// `fields` are further lines of the head.
-    pub fn send(&self, method: &str, path: &str, body: Option<&Value>, fields: &str) -> Message {
-        let body = body.map(Value::to_string).unwrap_or_default();
+    pub fn send(&self, method: &str, path: &str, body: Option<&Json>, fields: &str) -> Message {
+        let body = body.map(Json::to_string).unwrap_or_default();
         self.send_text(method, path, &body, fields)
     }
 
     /// The same with whatever is to stand in the body.
     pub fn send_text(&self, method: &str, path: &str, body: &str, fields: &str) -> Message {
+        let mut wire = Wire::connect(self.address);
+        wire.send(self.request(method, path, body, fields));
+        wire.response(method)
+    }
+
+    fn request(&self, method: &str, path: &str, body: &str, fields: &str) -> String {
         let token = self.token.as_ref();
         let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
-        let mut wire = Wire::connect(self.address);
-        wire.send(format!(
+        format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}{fields}Content-Type: application/json\r\n\
              Content-Length: {}\r\nUser-Agent: weir-tests\r\nConnection: close\r\n\r\n{body}",
             self.address,
             credential.unwrap_or_default(),
             body.len(),
-        ));
-        wire.response(method)
+        )
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin_api;
 mod commands;
+mod crash;
 mod following;
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! One's own account.
+//! One's own sessions.
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -6,9 +6,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_core::Id;
-use weir_identity::{Belonging, Session, User};
+use weir_identity::Session;
 
-use crate::api::answer::{done, shown, told};
+use crate::api::answer::{done, told};
 use crate::api::guard::Guard;
 use crate::api::parameters::Path;
 use crate::api::services::Services;
@@ -16,34 +16,22 @@ use crate::problem::Problem;
 
 pub(super) fn router() -> OpenApiRouter<Services> {
     OpenApiRouter::default()
-        .routes(routes!(show_me))
         .routes(routes!(list_my_sessions, end_my_other_sessions))
         .routes(routes!(end_my_session))
 }
 
-/// Who asks.
-#[derive(Serialize, ToSchema)]
-struct Me<'a> {
-    #[serde(flatten)]
-    user: &'a User,
-    /// The organizations that they belong to.
-    organizations: &'a [Belonging],
-    /// The session with which this is asked.
-    session: &'a Session,
-}
-
 /// Sessions.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Sessions {
+pub(crate) struct Sessions {
     /// The latest first.
-    pub(super) items: Vec<Session>,
+    pub(crate) items: Vec<Session>,
 }
 
 /// How many.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// Sessions that have ended.
-    pub(super) ended: u64,
+    pub(crate) ended: u64,
 }
 
 /// Which session.
@@ -52,23 +40,6 @@ pub(super) struct Ended {
 struct OfSession {
     /// The session's identifier.
     session: Id,
-}
-
-/// Show one's own account
-#[utoipa::path(
-    get,
-    path = "/v1/me",
-    tag = "me",
-    responses((status = 200, description = "The account.", body = Me))
-)]
-async fn show_me(guard: Guard) -> Result<Response, Problem> {
-    let who = guard.user()?;
-    let me = Me {
-        user: &who.user,
-        organizations: &who.belongings,
-        session: &who.session,
-    };
-    Ok(shown(who.user.version, &me))
 }
 
 /// List one's own sessions
