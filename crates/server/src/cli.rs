@@ -152,6 +152,8 @@ pub(crate) enum Command {
     Org(organization::Arguments),
     Member(member::Arguments),
     Role(role::Arguments),
+    Invitation(invitation::Arguments),
+    User(user::Arguments),
     /// Routes beside the configuration file: list, show, put, delete, restore
     #[command(after_help = resource::ROUTES)]
     Route(resource::Arguments),
@@ -162,8 +164,6 @@ pub(crate) enum Command {
     #[command(after_help = resource::POLICIES)]
     Policy(resource::Arguments),
     Revision(revision::Arguments),
-    Invitation(invitation::Arguments),
-    User(user::Arguments),
     Trash(trash::Arguments),
     Migrate(migrate::Arguments),
     Audit(audit::Arguments),
