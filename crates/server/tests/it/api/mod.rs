@@ -1,11 +1,13 @@
 //! The admin API over records, as clients meet it: the real binary, on both engines.
 
+mod account;
 mod audit;
 mod canary;
 mod commands;
 mod credentials;
 mod document;
 mod idempotency;
+mod mail;
 mod organizations;
 mod outage;
 mod people;

@@ -121,6 +121,18 @@ impl World {
         user
     }
 
+    /// As if all sessions had begun so many minutes earlier.
+    pub async fn age_sessions(&self, minutes: i64) {
+        let sessions = PlatformTable::new("sessions");
+        let mut write = self.records.write_unaudited().await.unwrap();
+        let begun = write.now().as_microsecond() - minutes * 60_000_000;
+        let set = [("created_at", Value::from(begun))];
+        let nothing: [Value; 0] = [];
+        let aged = write.update_where(sessions.rows(), "1 = 1", nothing, set);
+        assert!(aged.await.unwrap() > 0);
+        write.commit().await.unwrap();
+    }
+
     /// As if the process had ended before it could write down what it answers.
     pub async fn forget_answers(&self) {
         let keys = PlatformTable::new("idempotency_keys");
