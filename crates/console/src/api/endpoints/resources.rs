@@ -341,7 +341,10 @@ fn after(list: &List<Resources>) -> Result<Option<(String, Owner)>, Problem> {
     path = "/v1/config/{section}/{name}",
     tag = "configuration",
     params(OfResource),
-    responses((status = 200, description = "The resource.", body = ShownResource))
+    responses(
+        (status = 200, description = "The resource.", body = ShownResource),
+        (status = 422, description = "No resource can have this name."),
+    )
 )]
 async fn show_resource(
     guard: Guard,
