@@ -30,6 +30,9 @@ struct Tenant {
 /// Identifiers of things that are nowhere, for each placeholder of a path.
 fn nowhere(placeholder: &str) -> String {
     match placeholder {
+        "section" => return "routes".to_owned(),
+        "name" => return "nowhere".to_owned(),
+        "number" => return "99".to_owned(),
         "organization" => Id::new("org"),
         "user" => Id::new("usr"),
         "role" => Id::new("rol"),
@@ -82,6 +85,10 @@ impl Tenant {
             "invitation" => self.invitation.clone(),
             "session" => self.session.clone(),
             "id" => self.trashed.clone(),
+            // The platform's.
+            "section" => "routes".to_owned(),
+            "name" => "kept".to_owned(),
+            "number" => "1".to_owned(),
             other => panic!("what of an organization is {{{other}}}? say so here"),
         }
     }
@@ -134,6 +141,8 @@ impl Operation {
             "update_role" => json!({ "description": "taken over" }),
             "create_invitation" => json!({ "email": "mallory@evil.example", "role": role }),
             "update_user" => json!({ "name": "Taken Over" }),
+            "put_resource" => json!({ "respond": { "body": "taken over" } }),
+            "roll_back" => json!({ "comment": "taken over" }),
             other => {
                 assert!(!self.has_body, "what does {other} take? say so here");
                 return None;
@@ -198,6 +207,7 @@ impl Answer {
 /// All that there is, as those see it who may see everything.
 async fn everything(world: &World, tenants: [&Tenant; 2]) -> Vec<String> {
     let mut paths = vec!["/v1/users".to_owned(), "/v1/trash".to_owned()];
+    paths.extend(["/v1/config/routes".to_owned(), "/v1/revisions".to_owned()]);
     for tenant in tenants {
         let base = format!("/v1/organizations/{}", tenant.id);
         paths.push(base.clone());
@@ -237,6 +247,11 @@ async fn what_is_of_another_organization_is_not_there(engine: &str) {
         stranger: &globex.owner,
         asked: 0,
     };
+    let kept = json!({ "respond": { "body": "kept" } });
+    let made = world
+        .owner
+        .send("PUT", "/v1/config/routes/kept", Some(&kept), "");
+    assert_eq!(made.status(), 201, "{}", made.text());
     let operations = Operation::all(&world.owner);
     let before = everything(&world, [&acme, &globex]).await;
     let (mut replayed, mut others) = (0, 0);
