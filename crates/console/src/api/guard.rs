@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
 use axum::http::StatusCode;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
@@ -36,6 +36,19 @@ impl FromRequestParts<Services> for Guard {
             caller: caller(parts, &principal),
             principal,
         })
+    }
+}
+
+/// Where a credential is of use and not needed: one that is not good is none.
+impl OptionalFromRequestParts<Services> for Guard {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        services: &Services,
+    ) -> Result<Option<Self>, Problem> {
+        let guard = <Self as FromRequestParts<Services>>::from_request_parts(parts, services);
+        Ok(guard.await.ok())
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod audit;
 mod invitations;
+mod joining;
 mod letters;
 mod me;
 mod members;
@@ -37,6 +38,7 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(members::router())
         .merge(roles::router())
         .merge(invitations::router())
+        .merge(joining::router())
         .merge(audit::router())
         .merge(users::router())
         .merge(trash::router())

@@ -9,7 +9,7 @@ use weir_identity::Caller;
 use weir_testkit::on_both_engines;
 
 use super::world::{config, setup_token};
-use super::{Client, PASSWORD, World};
+use super::{Client, World};
 use crate::harness::{Message, Receiver, Upstream, Weir, answer, forward};
 
 on_both_engines! {
@@ -18,6 +18,8 @@ on_both_engines! {
 
 /// Sent as a password, a code, a token: nobody's.
 const CANARY: &str = "cnry-7Qm4xZ9dK2vT";
+/// Somebody's password.
+const HERS: &str = "quartz-Nimbus-41-velvet";
 
 /// Members of bodies that carry secrets.
 fn is_secret(name: &str) -> bool {
@@ -150,6 +152,7 @@ async fn secrets(world: &World, weir: &Weir) -> BTreeMap<&'static str, String> {
     let identity = &world.identity;
     let user = world.person("grace@navy.example").await;
     let grace = world.signed_in(&user).await;
+    let forgetful = world.person("ada@navy.example").await;
     let behind = |link: &str| link.split_once('#').unwrap().1.to_owned();
     let invite = json!({ "email": "invited@acme.example", "role": "viewer" });
     let invited = world
@@ -160,10 +163,23 @@ async fn secrets(world: &World, weir: &Weir) -> BTreeMap<&'static str, String> {
         .issue_reset(&Caller::system(), &user)
         .await
         .unwrap();
-    let enrolment = identity.enrol_totp(&Caller::system(), &user).await.unwrap();
+    let enrolment = grace.post("/v1/me/totp", &json!({})).json();
+    let forgotten = identity
+        .issue_reset(&Caller::system(), &forgetful)
+        .await
+        .unwrap();
+    let forgotten = behind(forgotten.expose());
+    let new = json!({ "token": forgotten, "password": HERS });
+    assert_eq!(
+        world.anybody().post("/v1/password/reset", &new).status(),
+        204
+    );
+    let sign_in = json!({ "email": "ada@navy.example", "password": HERS });
+    assert_eq!(world.anybody().post("/v1/sign-in", &sign_in).status(), 200);
     BTreeMap::from([
         ("what nobody knows", CANARY.to_owned()),
-        ("a password", PASSWORD.to_owned()),
+        ("a password", HERS.to_owned()),
+        ("the token that set it", forgotten),
         ("the operator's token", world.operator().token().to_owned()),
         ("the owner's session", world.owner.token().to_owned()),
         ("a member's session", grace.token().to_owned()),
@@ -175,7 +191,7 @@ async fn secrets(world: &World, weir: &Weir) -> BTreeMap<&'static str, String> {
         ("the token of a reset", behind(reset.expose())),
         (
             "the secret of an authenticator",
-            enrolment.secret.expose().clone(),
+            enrolment["secret"].as_str().unwrap().to_owned(),
         ),
         ("the installation's key", {
             let key = weir.setup().path("data/installation.key");

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 use weir_testkit::on_both_engines;
 
-use super::{Client, World};
+use super::{Client, PASSWORD, World};
 
 on_both_engines! {
     a_role_is_made_given_and_taken,
     nobody_gives_more_than_they_have,
     somebody_is_invited_until_they_are_not,
+    who_was_invited_joins_once,
     everybody_may_leave,
 }
 
@@ -156,6 +157,54 @@ async fn somebody_is_invited_until_they_are_not(engine: &str) {
     assert_eq!(owner.delete(&path).status(), 204);
     owner.delete(&path).assert_problem(404, "not_found");
     assert!(emails(&owner, INVITATIONS).is_empty());
+}
+
+async fn who_was_invited_joins_once(engine: &str) {
+    let world = World::begin(engine).await;
+    let acme = world.organization("acme");
+    let nobody = world.anybody();
+    let invite = |email: &str| {
+        let invite = json!({ "email": email, "role": "viewer" });
+        let sent = world.owner.post(INVITATIONS, &invite).json();
+        let (_, token) = sent["link"].as_str().unwrap().split_once('#').unwrap();
+        token.to_owned()
+    };
+    let (look, accept) = ("/v1/invitations/look", "/v1/invitations/accept");
+
+    let token = invite("grace@acme.example");
+    let offer = nobody.post(look, &json!({ "token": token }));
+    assert_eq!(
+        offer.json(),
+        json!({ "email": "grace@acme.example", "organization": "The acme", "has_account": false })
+    );
+    let half = nobody.post(accept, &json!({ "token": token, "name": "Grace" }));
+    half.assert_problem(422, "invalid");
+    assert_eq!(half.json()["errors"][0]["pointer"], "/password");
+    let new = json!({ "token": token, "name": "Grace", "password": PASSWORD });
+    let joined = nobody.post(accept, &new);
+    assert_eq!(joined.status(), 200, "{}", joined.text());
+    assert_eq!(joined.json()["organization"], acme.as_str());
+    let grace = nobody.sign_in("grace@acme.example");
+    assert_eq!(grace.get("/v1/organizations/acme").status(), 200);
+    for path in [look, accept] {
+        let body = if path == look {
+            json!({ "token": token })
+        } else {
+            new.clone()
+        };
+        nobody.post(path, &body).assert_problem(403, "refused");
+    }
+
+    // An account accepts as itself, and nobody else does for it.
+    let user = world.person("ada@acme.example").await;
+    let token = invite("ada@acme.example");
+    let body = json!({ "token": token });
+    assert_eq!(nobody.post(look, &body).json()["has_account"], true);
+    nobody.post(accept, &body).assert_problem(409, "conflict");
+    grace.post(accept, &body).assert_problem(409, "conflict");
+    let ada = world.signed_in(&user).await;
+    assert_eq!(ada.post(accept, &body).json()["user"]["id"], user.as_str());
+    assert_eq!(ada.get("/v1/organizations/acme").status(), 200);
 }
 
 async fn everybody_may_leave(engine: &str) {
