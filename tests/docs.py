@@ -146,7 +146,9 @@ def main():
     for page in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md")]):
         text = page.read_text()
         with tempfile.TemporaryDirectory(prefix="weir-docs-") as directory:
-            mistakes = broken_links(page, text) + run_page(text, Path(directory), environment)
+            # What examples sign in to is forgotten with their page.
+            own = environment | {"XDG_CONFIG_HOME": f"{directory}/.config"}
+            mistakes = broken_links(page, text) + run_page(text, Path(directory), own)
         for mistake in mistakes:
             failed = True
             print(f"{page.relative_to(root)}: {mistake}", file=sys.stderr)

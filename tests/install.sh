@@ -17,7 +17,7 @@ install_debian_packages() {
     # command:package
     for entry in nginx:nginx haproxy:haproxy wrk:wrk h2load:nghttp2-client curl:curl \
         openssl:openssl chromium:chromium node:nodejs npm:npm dnsmasq:dnsmasq-base \
-        prometheus:prometheus; do
+        prometheus:prometheus sqlmap:sqlmap; do
         PATH="$PATH:/usr/sbin" command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
     done
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)

@@ -95,6 +95,7 @@ codes! {
     NOTHING_TO_REMOVE "WR0210" "an environment removes what is not there"
     LISTED_TWICE "WR0211" "an item is listed twice"
     UNKNOWN_BACKEND "WR0212" "a pin names an upstream that its split lacks"
+    SHADOWED_RESOURCE "WR0213" "the file has what a resource is called"
     SAME_KIND "WR0220" "two policies of a kind that acts once"
 
     // References and what they lead to.
@@ -109,6 +110,7 @@ codes! {
     KEY_FILE_EXPOSED "WR0309" "a private key that others may read"
     FILE_ABSENT "WR0310" "a file that is not there yet"
     NAMELESS_CERTIFICATE "WR0311" "a certificate without names"
+    REFERENCE_IN_RESOURCE "WR0312" "a resource refers to the machine"
     BAD_CONTRACT "WR0320" "an OpenAPI document or JSON Schema that cannot be used"
 
     // What this version does not do.

@@ -55,7 +55,7 @@ pub(crate) fn documents(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Optio
             return None;
         }
     };
-    if context.mode == Mode::Form {
+    if cursor.refers_from_beside(context) || context.mode == Mode::Form {
         return None;
     }
     let (root, name) = root(context.materials.base, path)?;
@@ -108,7 +108,11 @@ fn gather(
     document: Json,
 ) -> Option<Documents> {
     let materials = &mut context.materials;
-    let gathered = Documents::gather(name, document, &mut |path| read(materials, root, path));
+    let is_beside = cursor.node.span.is_beside();
+    let gathered = Documents::gather(name, document, &mut |path| match is_beside {
+        true => Err("a resource cannot refer to a file".to_owned()),
+        false => read(materials, root, path),
+    });
     gathered
         .map_err(|fault| report(context, cursor, fault))
         .ok()

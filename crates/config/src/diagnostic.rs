@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::resources::{self, ResourceName};
 use crate::source::{Excerpt, Source, Span};
 
 /// How grave a diagnostic is.
@@ -27,11 +28,14 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// What is wrong: lowercase, one line, no secret.
     pub message: String,
-    /// Name of the configuration file.
+    /// Name of the configuration file, or the resource.
     pub file: String,
-    /// Line, from 1; 0 when the file as a whole is meant.
+    /// The resource that is meant, and not the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceName>,
+    /// Line, from 1; 0 when the file as a whole or a resource is meant.
     pub line: usize,
-    /// Column in characters, from 1; 0 when the file as a whole is meant.
+    /// Column in characters, from 1; 0 where there is no line.
     pub column: usize,
     /// Characters at fault on that line.
     pub length: usize,
@@ -39,7 +43,8 @@ pub struct Diagnostic {
     pub excerpt: String,
     /// How to put it right.
     pub help: Option<String>,
-    /// Where in the configuration: `routes[0].match.path`; empty for the whole.
+    /// Where in the configuration, `routes[0].match.path`, or within the resource, `match.path`; empty for
+    /// the whole.
     pub path: String,
     #[serde(skip)]
     pub(crate) caret: (usize, usize),
@@ -172,6 +177,22 @@ pub(crate) fn settle(
 }
 
 pub(crate) fn locate(finding: Finding, source: &Source<'_>, hidden: &[Span]) -> Diagnostic {
+    if let Some(resource) = finding.span.and_then(|span| source.resource(span)) {
+        return Diagnostic {
+            code: finding.code,
+            severity: finding.severity,
+            message: finding.message,
+            file: resource.to_string(),
+            resource: Some(resource.clone()),
+            line: 0,
+            column: 0,
+            length: 0,
+            excerpt: String::new(),
+            help: finding.help,
+            path: resources::path_within(resource, &finding.path),
+            caret: (0, 0),
+        };
+    }
     let (line, column, excerpt) = match finding.span {
         Some(span) => {
             let location = source.locate(span.start);
@@ -184,6 +205,7 @@ pub(crate) fn locate(finding: Finding, source: &Source<'_>, hidden: &[Span]) -> 
         severity: finding.severity,
         message: finding.message,
         file: source.name.to_owned(),
+        resource: None,
         line,
         column,
         length: excerpt.length,

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::codes;
@@ -11,15 +12,17 @@ use crate::model::Config;
 use crate::node::{Entry, Node};
 use crate::place::Origin;
 use crate::reference::{Materials, Variables, io_reason};
+use crate::resources::{Placed, Resources};
 use crate::source::{Source, Span};
 use crate::suggest::quote;
-use crate::{overlay, section, suggest, value, yaml};
+use crate::{contract, overlay, resources, section, suggest, value, yaml};
 
 /// Largest configuration file.
 const LARGEST: u64 = 16 << 20;
 /// Warnings that stay warnings under strict loading: they come with time or from the machine, and a
 /// configuration that was good must not be refused by the next restart because of them.
-const ADVICE: [&str; 3] = [
+const ADVICE: [&str; 4] = [
+    codes::SHADOWED_RESOURCE,
     codes::CERTIFICATE_EXPIRES,
     codes::KEY_FILE_EXPOSED,
     codes::FILE_ABSENT,
@@ -38,6 +41,8 @@ pub struct LoadOptions {
     pub strict: bool,
     /// Where `env:` references look.
     pub variables: Variables,
+    /// What is kept beside the file.
+    pub resources: Option<Arc<Resources>>,
     /// The moment for which certificates are judged; the clock's if `None`.
     pub now: Option<SystemTime>,
 }
@@ -91,8 +96,10 @@ pub fn load_text(
     options: &LoadOptions,
 ) -> Result<Loaded, Report> {
     let shown = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let source = Source::new(file_name, shown);
     let mut findings = Vec::new();
+    let resources = options.resources.as_deref();
+    let placed = resources.map_or_else(Vec::new, |all| resources::place(all, &mut findings));
+    let source = Source::new(file_name, shown).beside(&placed);
     let root = if shown.len() as u64 > LARGEST {
         findings.push(too_large());
         None
@@ -109,6 +116,11 @@ pub fn load_text(
             .unwrap_or_default()
             .as_bytes(),
     );
+    for document in resources.map_or(&[][..], Resources::documents) {
+        materials.digest_part(document.id.kind.name().as_bytes());
+        materials.digest_part(document.id.name.as_bytes());
+        materials.digest_part(document.text.as_bytes());
+    }
     let mut context = Context::new(&source, Mode::Full, options.strict, materials);
 
     // An empty file lacks everything; one that is no YAML has been reported.
@@ -116,7 +128,7 @@ pub fn load_text(
         None if findings.is_empty() => Some(Node::mapping(Span::default(), Vec::new())),
         root => root,
     };
-    let config = root.and_then(|root| decode(&mut context, &root, options));
+    let config = root.and_then(|root| decode(&mut context, &root, &placed, options));
 
     let Context {
         findings: decoded,
@@ -148,6 +160,7 @@ pub fn load_text(
             origin: Origin {
                 name: file_name.to_owned(),
                 hidden,
+                resources: options.resources.clone(),
             },
         }),
         _ => Err(Report {
@@ -155,6 +168,29 @@ pub fn load_text(
             omitted,
             files,
         }),
+    }
+}
+
+/// A document that is no configuration by itself, such as one of a resource, as JSON. A text that is
+/// called `file_name` in diagnostics.
+pub fn read_document(text: &str, file_name: &str) -> Result<serde_json::Value, Report> {
+    let shown = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let source = Source::new(file_name, shown);
+    let mut findings = Vec::new();
+    let root = yaml::parse(shown, &mut findings);
+    match root {
+        Some(root) if findings.is_empty() => Ok(contract::to_json(&root)),
+        _ => {
+            if findings.is_empty() {
+                findings.push(Finding::error(codes::SYNTAX, "the document is empty"));
+            }
+            let (diagnostics, omitted) = settle(findings, &source, &[]);
+            Err(Report {
+                diagnostics,
+                omitted,
+                files: Vec::new(),
+            })
+        }
     }
 }
 
@@ -196,8 +232,14 @@ fn too_large() -> Finding {
     )
 }
 
-/// Reads the base with the selected environment's overlay, and checks the other environments.
-fn decode(context: &mut Context<'_>, root: &Node, options: &LoadOptions) -> Option<Config> {
+/// Reads the base with the selected environment's overlay and the resources, and checks the other
+/// environments.
+fn decode(
+    context: &mut Context<'_>,
+    root: &Node,
+    placed: &[Placed<'_>],
+    options: &LoadOptions,
+) -> Option<Config> {
     let (base, environments) = split_environments(context, root);
     let selected = options.environment.as_deref();
     let overlay = selected.and_then(|name| select(context, name, &environments));
@@ -205,7 +247,13 @@ fn decode(context: &mut Context<'_>, root: &Node, options: &LoadOptions) -> Opti
         Some(overlay) => overlay::apply(&base, &overlay.value, &mut context.findings),
         None => base.clone(),
     };
-    let config = section::decode(context, &merged, selected, options.data.as_deref());
+    let data = options.data.as_deref();
+    let merged = match placed.is_empty() {
+        true => merged,
+        false if !stands_alone(context, &merged, selected, data) => return None,
+        false => resources::merge(&merged, placed, &mut context.findings),
+    };
+    let config = section::decode(context, &merged, selected, data);
     let others = environments
         .iter()
         .filter(|entry| selected != Some(entry.key.as_ref()));
@@ -214,6 +262,32 @@ fn decode(context: &mut Context<'_>, root: &Node, options: &LoadOptions) -> Opti
     }
     // A stand-in must never leave.
     if context.has_errors() { None } else { config }
+}
+
+/// Whether the file can be used without resources, which it must not depend on: they may be gone when a
+/// node starts anew. What the file lacks is reported as if there were none.
+fn stands_alone(
+    context: &mut Context<'_>,
+    root: &Node,
+    environment: Option<&str>,
+    data: Option<&Path>,
+) -> bool {
+    let Materials {
+        base,
+        variables,
+        now,
+        ..
+    } = context.materials;
+    let materials = Materials::new(base, variables, now);
+    let mut alone = Context::new(context.source, Mode::Full, context.strict, materials);
+    section::decode(&mut alone, root, environment, data);
+    if alone.has_errors() {
+        context.findings.extend(alone.findings);
+        context.hidden.extend(alone.hidden);
+        context.materials = alone.materials;
+        return false;
+    }
+    true
 }
 
 /// The configuration without `environments`, and their usable overlays.

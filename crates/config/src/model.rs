@@ -19,6 +19,7 @@ mod aggregate;
 mod balance;
 mod discovery;
 mod health;
+mod mail;
 mod overload;
 mod resilience;
 mod shaping;
@@ -36,6 +37,7 @@ pub use discovery::{
     ConsulSource, Discovery, DiscoverySource, DnsRecord, DnsSource, KubernetesSource,
 };
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
+pub use mail::{Mail, MailTls};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
 pub use shaping::{
@@ -67,6 +69,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where records are kept.
     pub records: Records,
+    /// How letters to people leave; without it, links are handed over by whoever asks for them.
+    pub mail: Option<Mail>,
     /// Availability zone of this node.
     pub zone: Option<String>,
     /// Addresses that accept traffic; no two share an address.
@@ -102,6 +106,8 @@ pub struct Config {
 pub struct Admin {
     /// Loopback unless the operator says otherwise.
     pub address: SocketAddr,
+    /// Where people reach it, without a slash at its end; `None` if that is its address.
+    pub public_url: Option<String>,
     /// Which requests it can tell about one by one.
     pub requests: KeptRequests,
 }
@@ -117,6 +123,8 @@ pub struct Records {
     pub acquire_timeout: Duration,
     /// How long a statement may take.
     pub statement_timeout: Duration,
+    /// The installation's key; `None` if it is in the data directory.
+    pub key: Option<Secret<[u8; 32]>>,
 }
 
 /// Requests that are kept in memory for the operator to look at.
@@ -329,6 +337,8 @@ pub struct Route {
     pub headers: HeaderPolicy,
     /// Which requests are refused first under overload.
     pub priority: Priority,
+    /// Slug of the organization whose traffic it is.
+    pub organization: Option<String>,
     /// Share of its requests that are logged, if it has one of its own.
     pub log_sample: Option<Share>,
     /// Share of its requests that are traced, if it has one of its own.

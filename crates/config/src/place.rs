@@ -1,11 +1,14 @@
 //! Mistakes that show only when a loaded configuration is used, at the place of their cause.
 
+use std::sync::Arc;
+
 use crate::decode::Path;
 use crate::diagnostic::{Diagnostic, Finding, Report, locate};
 use crate::load::Loaded;
 use crate::node::{Node, Value};
+use crate::resources::Resources;
 use crate::source::{Source, Span};
-use crate::{overlay, yaml};
+use crate::{overlay, resources, yaml};
 
 /// What a text needs besides itself to be shown in diagnostics.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub(crate) struct Origin {
     pub(crate) name: String,
     /// Parts of the text that no excerpt may show.
     pub(crate) hidden: Vec<Span>,
+    /// What was beside the text.
+    pub(crate) resources: Option<Arc<Resources>>,
 }
 
 impl Loaded {
@@ -33,11 +38,16 @@ impl Loaded {
         let mut finding = Finding::error(code, message);
         finding.help = help.map(str::to_owned);
         // The tree is built again: it is rarely needed, and large beside what it describes.
-        if let Some(root) = yaml::parse(text, &mut Vec::new()) {
-            let (span, path) = find(&self.overlaid(root), Path::ROOT, path);
+        let nothing_new = &mut Vec::new();
+        let placed = self.origin.resources.as_deref();
+        let placed = placed.map_or_else(Vec::new, |all| resources::place(all, nothing_new));
+        if let Some(root) = yaml::parse(text, nothing_new) {
+            let root = overlaid(root, self.config.environment.as_deref());
+            let root = resources::merge(&root, &placed, nothing_new);
+            let (span, path) = find(&root, Path::ROOT, path);
             finding = finding.at(span).path(path);
         }
-        let source = Source::new(&self.origin.name, text);
+        let source = Source::new(&self.origin.name, text).beside(&placed);
         locate(finding, &source, &self.origin.hidden)
     }
 
@@ -52,16 +62,15 @@ impl Loaded {
             files: self.files,
         }
     }
+}
 
-    /// With the selected environment's overlay.
-    fn overlaid(&self, root: Node) -> Node {
-        let selected = self.config.environment.as_deref();
-        let overlay =
-            selected.and_then(|name| root.entry("environments")?.value.entry(name).cloned());
-        match overlay {
-            Some(overlay) => overlay::apply(&root, &overlay.value, &mut Vec::new()),
-            None => root,
-        }
+/// With the selected environment's overlay.
+pub(crate) fn overlaid(root: Node, environment: Option<&str>) -> Node {
+    let overlay =
+        environment.and_then(|name| root.entry("environments")?.value.entry(name).cloned());
+    match overlay {
+        Some(overlay) => overlay::apply(&root, &overlay.value, &mut Vec::new()),
+        None => root,
     }
 }
 

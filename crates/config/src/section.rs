@@ -14,6 +14,7 @@ mod headers;
 mod health;
 mod listener;
 mod log;
+mod mail;
 mod matcher;
 mod mirror;
 mod normalize;

@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::resources::{self, Placed, ResourceName};
+
 /// A range of bytes of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Span {
@@ -12,6 +14,14 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// The first place that is not in the text: those of resources, which stand in no file.
+    pub(crate) const BESIDE: usize = usize::MAX / 2;
+
+    /// Whether a resource says what stands there.
+    pub(crate) fn is_beside(self) -> bool {
+        self.start >= Self::BESIDE
+    }
+
     pub(crate) fn new(start: usize, end: usize) -> Self {
         Self {
             start,
@@ -50,11 +60,12 @@ const BEFORE: usize = 40;
 const AFTER: usize = 60;
 const TAB: &str = "    ";
 
-/// A named text.
+/// A named text, and the resources beside it.
 pub(crate) struct Source<'a> {
     pub(crate) name: &'a str,
     text: &'a str,
     line_starts: Vec<usize>,
+    resources: &'a [Placed<'a>],
     /// A place already counted (offset, column): a file may be one line of megabytes.
     counted: Cell<(usize, usize)>,
 }
@@ -75,7 +86,21 @@ impl<'a> Source<'a> {
             name,
             text,
             line_starts,
+            resources: &[],
             counted: Cell::new((0, 0)),
+        }
+    }
+
+    /// With these resources beside the text.
+    pub(crate) fn beside(self, resources: &'a [Placed<'a>]) -> Self {
+        Self { resources, ..self }
+    }
+
+    /// The resource that says what stands at a place.
+    pub(crate) fn resource(&self, span: Span) -> Option<&'a ResourceName> {
+        match span.is_beside() {
+            true => resources::owner(self.resources, span),
+            false => None,
         }
     }
 

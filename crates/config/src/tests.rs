@@ -6,10 +6,12 @@ mod documentation;
 mod environments;
 mod explanations;
 mod hostile;
+mod mail;
 mod meaning;
 mod mistakes;
 mod overload;
 mod rendering;
+mod resources;
 mod schema;
 mod secrets;
 mod shaping;
@@ -24,7 +26,9 @@ mod websocket;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::{LoadOptions, Loaded, Report, Variables, load_text};
+use crate::{
+    Document, LoadOptions, Loaded, Report, ResourceKind, ResourceName, Variables, load_text,
+};
 
 /// The smallest configuration.
 const BASE: &str = "listeners: [{address: 127.0.0.1:8080}]\n";
@@ -96,4 +100,14 @@ fn codes_of(report: &Report) -> Vec<&'static str> {
         .iter()
         .map(|diagnostic| diagnostic.code)
         .collect()
+}
+
+/// A resource; `kind` as its name is written.
+fn resource(kind: &str, name: &str, text: &str) -> Document {
+    let kind = ResourceKind::of_name(kind).unwrap();
+    let id = ResourceName::new(kind, name).unwrap();
+    Document {
+        id,
+        text: text.into(),
+    }
 }

@@ -1,4 +1,5 @@
-//! Who asks: the operator of this machine, by the token in the data directory.
+//! Who asks: the operator of this machine, by the token in the data directory, or a person, by that of
+//! a session.
 
 use std::fmt;
 
@@ -8,9 +9,11 @@ use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use weir_core::Secret;
+use weir_core::{Secret, TenantId};
+use weir_identity::{Authenticated, Error, Identity, Permission, Permissions};
 use weir_store::audit::Actor;
 
+use crate::people::People;
 use crate::problem::Problem;
 
 /// Tells scanners of leaked secrets what it is.
@@ -45,23 +48,65 @@ impl OperatorToken {
 }
 
 /// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Principal {
     /// Whoever can read the data directory of this node.
     Operator,
+    /// Somebody who has signed in.
+    User(Box<Authenticated>),
 }
 
 impl Principal {
     /// As the audit names it.
-    pub const fn actor(&self) -> Actor {
+    pub fn actor(&self) -> Actor {
         match self {
             Self::Operator => Actor::Operator,
+            Self::User(who) => Actor::User(who.user.id.clone()),
+        }
+    }
+
+    /// What they may do in an organization.
+    pub fn rights(&self, tenant: &TenantId) -> Permissions {
+        match self {
+            Self::Operator => Permissions::all(),
+            Self::User(who) => who.permissions(tenant),
+        }
+    }
+
+    /// Whether they may do this in an organization.
+    ///
+    /// # Errors
+    /// 404 if they may not even know that it is there; 403, which names the permission.
+    pub fn allow(&self, tenant: &TenantId, permission: Permission) -> Result<(), Problem> {
+        let allowed = self.rights(tenant).allow(permission);
+        allowed.map_err(|error| match error {
+            Error::Forbidden(_) => forbidden(permission),
+            error => error.into(),
+        })
+    }
+
+    /// Whether they may do this on the platform. That there is one is no secret.
+    ///
+    /// # Errors
+    /// 403, which names the permission.
+    pub fn allow_on_platform(&self, permission: Permission) -> Result<(), Problem> {
+        match self.rights(&TenantId::platform()).has(permission) {
+            true => Ok(()),
+            false => Err(forbidden(permission)),
+        }
+    }
+
+    /// The address by which people know them.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Operator => None,
+            Self::User(who) => Some(&who.user.email),
         }
     }
 }
 
 /// Knows credentials when it sees them.
-pub struct Authenticator {
+pub(crate) struct Authenticator {
     operator: Hash,
 }
 
@@ -81,7 +126,7 @@ impl fmt::Debug for Authenticator {
 
 impl Authenticator {
     /// Takes this token as the operator's.
-    pub fn new(operator: &OperatorToken) -> Self {
+    pub(crate) fn new(operator: &OperatorToken) -> Self {
         Self {
             operator: Hash::of(operator.expose()),
         }
@@ -90,13 +135,29 @@ impl Authenticator {
     /// Who sends this head.
     ///
     /// # Errors
-    /// 401, which is the same whatever was wrong (RFC 6750 §3).
-    pub fn principal(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+    /// 401, which is the same whatever was wrong (RFC 6750 §3); 503 if it may be somebody's session and
+    /// records are not there.
+    pub(crate) async fn principal(
+        &self,
+        headers: &HeaderMap,
+        people: &People,
+    ) -> Result<Principal, Problem> {
         let token = bearer(headers).ok_or_else(unauthenticated)?;
+        if self.is_operator(token) {
+            return Ok(Principal::Operator);
+        }
+        if !Identity::is_session_token(token) {
+            return Err(unauthenticated());
+        }
+        match people.get()?.authenticate(token).await? {
+            Some(who) => Ok(Principal::User(Box::new(who))),
+            None => Err(unauthenticated()),
+        }
+    }
+
+    fn is_operator(&self, token: &str) -> bool {
         // Hashes of equal length are compared: time tells nothing about the token.
-        verify_slices_are_equal(&Hash::of(token).0, &self.operator.0)
-            .map(|()| Principal::Operator)
-            .map_err(|_| unauthenticated())
+        verify_slices_are_equal(&Hash::of(token).0, &self.operator.0).is_ok()
     }
 }
 
@@ -113,11 +174,20 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
         .then(|| token.trim_matches(' '))
 }
 
+fn forbidden(permission: Permission) -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "forbidden",
+        format!("This needs the permission {permission}, which the caller's roles do not give."),
+    )
+    .with("permission", permission.as_str())
+}
+
 fn unauthenticated() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "unauthenticated",
-        "This needs a credential: on the machine itself, the token in `operator.token` of the data directory, as `Authorization: Bearer`.",
+        "This needs a credential as `Authorization: Bearer`: the token of a session, or, on the machine itself, the one in `operator.token` of the data directory.",
     )
     .header(
         WWW_AUTHENTICATE,
@@ -145,7 +215,9 @@ mod tests {
         let other = OperatorToken::generate().expect("random numbers");
         let authenticator = Authenticator::new(&token);
         let text = token.expose().to_owned();
-        let is_operator = |values: &[String]| authenticator.principal(&headers(values)).is_ok();
+        let is_operator = |values: &[String]| {
+            bearer(&headers(values)).is_some_and(|token| authenticator.is_operator(token))
+        };
         assert!(is_operator(&[format!("Bearer {text}")]));
         assert!(is_operator(&[format!("bearer  {text} ")]));
         for bad in [

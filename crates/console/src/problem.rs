@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use weir_core::RequestId;
 use weir_store::Error;
 
@@ -30,7 +31,7 @@ struct Parts {
 }
 
 /// What is wrong with one part of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// JSON Pointer into the body (RFC 6901), or the name of a parameter of the query.
     pub pointer: String,
@@ -72,6 +73,43 @@ impl Problem {
         problem
     }
 
+    /// It was changed since the caller read it.
+    pub fn stale(version: i64) -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "stale",
+            "It was changed since: read it again, and send its ETag as If-Match.",
+        )
+        .with("version", version)
+    }
+
+    /// A mistake of this program.
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something failed that should not have; the log says what.",
+        )
+    }
+
+    /// Whether it was changed since the caller read it.
+    pub fn is_stale(&self) -> bool {
+        self.0.reason == "stale"
+    }
+
+    /// As it is sent, but for the request's id.
+    #[cfg(test)]
+    pub(crate) fn to_json(&self) -> Value {
+        serde_json::from_slice(&self.body(None)).unwrap_or_default()
+    }
+
+    /// Says which part of the request it is about.
+    #[must_use]
+    pub fn at(mut self, error: FieldError) -> Self {
+        self.0.errors.push(error);
+        self
+    }
+
     /// Adds an extension member (RFC 9457 §3.2).
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
@@ -94,7 +132,7 @@ impl Problem {
 
     fn body(&self, request_id: Option<&str>) -> Vec<u8> {
         let parts = &self.0;
-        let members = Members {
+        let members = Details {
             kind: format!("urn:weir:problem:{}", parts.reason),
             title: parts.status.canonical_reason().unwrap_or("Error"),
             status: parts.status.as_u16(),
@@ -109,20 +147,30 @@ impl Problem {
     }
 }
 
-/// What goes onto the wire.
-#[derive(Serialize)]
-struct Members<'a> {
+/// What went wrong (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Details<'a> {
+    /// `reason` as a URN.
     #[serde(rename = "type")]
     kind: String,
+    /// The status in words.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong, and what would help, in a sentence.
     detail: &'a str,
+    /// A stable word.
     reason: &'static str,
+    /// The request, as logs and the audit name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    /// What is wrong with which parts of the request.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
     #[serde(flatten)]
+    #[schema(ignore)]
     others: &'a Map<String, Value>,
 }
 
@@ -152,12 +200,7 @@ impl From<Error> for Problem {
         };
         match error {
             Error::Missing(_) => Self::not_found(),
-            Error::Stale { version, .. } => Self::new(
-                StatusCode::PRECONDITION_FAILED,
-                "stale",
-                "It was changed since: read it again, and send its ETag as If-Match.",
-            )
-            .with("version", version),
+            Error::Stale { version, .. } => Self::stale(version),
             Error::Taken(_) => Self::new(
                 StatusCode::CONFLICT,
                 "taken",
@@ -176,11 +219,7 @@ impl From<Error> for Problem {
             Error::Schema(mismatch) => unavailable(&format!("Records cannot be used: {mismatch}.")),
             Error::Internal(_) => {
                 tracing::error!(error = error.in_full(), "the admin API failed");
-                Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    "Something failed that should not have; the log says what.",
-                )
+                Self::internal()
             }
         }
     }

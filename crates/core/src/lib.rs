@@ -8,6 +8,8 @@ pub mod id;
 pub mod path;
 pub mod problem;
 pub mod request_id;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod secret;
 
 pub use grpc::GrpcStatus;

@@ -83,6 +83,7 @@ fn route(shape: Shape, index: usize) -> Result<Route, PatternError> {
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        organization: None,
         log_sample: None,
         trace_sample: None,
         streams: Default::default(),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::organization::Tied;
 use crate::shaping::Encoded;
 use crate::sse::Events;
 use crate::traffic::Tee;
@@ -42,6 +43,8 @@ pub(crate) enum Body {
     GrpcWeb(Box<grpc::Incoming>),
     /// The answer to a gRPC call.
     Call(Box<grpc::Relay>),
+    /// An answer that flows as long as its organization may have traffic.
+    Tied(Box<Tied>),
     /// An event stream that is kept alive.
     Events(Box<Events>),
     /// From a target, compressed while it is read. Boxed: it is rare, and holds another body.
@@ -72,6 +75,7 @@ impl Body {
             Self::Http2Response(exchange) => exchange.length(),
             Self::Teed(tee) => tee.length(),
             Self::Watched(watched) => watched.body.length(),
+            Self::Tied(tied) => tied.body.length(),
             Self::Kept(reader) => reader.length(),
             Self::GrpcWeb(messages) => messages.length(),
             Self::Call(relay) => relay.length(),
@@ -93,6 +97,7 @@ impl Body {
             Self::Call(relay) => relay.take_upload_progress(),
             Self::Events(events) => events.take_upload_progress(),
             Self::Watched(watched) => watched.body.take_upload_progress(),
+            Self::Tied(tied) => tied.body.take_upload_progress(),
             Self::Encoded(encoded) => encoded.source().take_upload_progress(),
             _ => false,
         }
@@ -103,6 +108,7 @@ impl Body {
         match self {
             Self::Http1Response(exchange) => exchange.read_large(is_large),
             Self::Watched(watched) => watched.body.read_large(is_large),
+            Self::Tied(tied) => tied.body.read_large(is_large),
             Self::Encoded(encoded) => encoded.source().read_large(is_large),
             _ => {}
         }
@@ -122,6 +128,7 @@ impl Body {
         match self {
             Self::Call(relay) => relay.end_with(failure),
             Self::Watched(watched) => watched.body.end_with(failure),
+            Self::Tied(tied) => tied.body.end_with(failure),
             _ => false,
         }
     }
@@ -151,6 +158,7 @@ impl Body {
             Self::Http2Response(exchange) => exchange.poll_frame(context),
             Self::Teed(tee) => tee.poll_frame(context),
             Self::Watched(watched) => watched.poll_frame(context),
+            Self::Tied(tied) => tied.poll_frame(context),
             Self::Kept(reader) => reader.poll_frame(context),
             Self::GrpcWeb(messages) => messages.poll_frame(context),
             Self::Call(relay) => relay.poll_frame(context),

@@ -45,6 +45,10 @@ pub enum Failure {
     Overloaded,
     /// The process holds more memory than it should.
     MemoryPressure,
+    /// The organization whose route it is has no traffic for now.
+    OrganizationSuspended,
+    /// There is no such organization, or not any more.
+    OrganizationMissing,
     /// No route takes the request.
     NoRoute,
     /// Routes take the path, but not with this method.
@@ -178,6 +182,8 @@ impl Failure {
             Self::Banned(_) => "banned",
             Self::Overloaded => "overloaded",
             Self::MemoryPressure => "memory_pressure",
+            Self::OrganizationSuspended => "organization_suspended",
+            Self::OrganizationMissing => "organization_missing",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::InvalidRequest(_) => "invalid_request",
@@ -234,7 +240,9 @@ impl Failure {
                 StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
             }
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
-            Self::WebSocketOrigin => StatusCode::FORBIDDEN,
+            Self::OrganizationSuspended | Self::OrganizationMissing | Self::WebSocketOrigin => {
+                StatusCode::FORBIDDEN
+            }
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge
             | Self::BodyTooLargeToCheck
@@ -303,6 +311,9 @@ impl Failure {
             Self::Banned(_) => "Too many requests of this address were errors.",
             Self::Overloaded | Self::MemoryPressure => {
                 "There are more requests than can be answered at the moment."
+            }
+            Self::OrganizationSuspended | Self::OrganizationMissing => {
+                "This service is not available to anybody at the moment."
             }
             Self::NoRoute => "No route takes this request.",
             Self::MethodNotAllowed => "This path does not allow the method.",

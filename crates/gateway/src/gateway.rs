@@ -16,6 +16,7 @@ use crate::accept::Backlog;
 use crate::control::{Control, Notice};
 use crate::listen;
 use crate::metrics::WorkerCounters;
+use crate::organization::{Organizations, Standing, Standings};
 use crate::overload::{Ban, Overload, Source};
 use crate::record::AccessRecord;
 use crate::snapshot::{Compiler, Snapshot};
@@ -63,6 +64,15 @@ pub struct Socket {
     pub listener: TcpListener,
 }
 
+/// What a former process knew, and a start must not forget.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// What [`Traffic::saved`] said.
+    pub splits: Vec<SavedSplit>,
+    /// How organizations stood.
+    pub standings: Standings,
+}
+
 /// What the workers tell of requests, one ring for each worker.
 #[derive(Debug, Default)]
 pub struct Rings {
@@ -94,6 +104,7 @@ pub struct Gateway {
     workers: Vec<Thread>,
     targets: Arc<Targets>,
     traffic: Arc<Traffic>,
+    organizations: Arc<Organizations>,
     revisions: Mutex<Revisions>,
     /// Taken by whoever waits for its end.
     control: Mutex<Option<Control>>,
@@ -108,18 +119,18 @@ struct Revisions {
 
 impl Gateway {
     /// Starts the data plane. `inherited` are sockets from a former process or a service manager;
-    /// those whose address the configuration does not name are closed. `saved` is what
-    /// [`Traffic::saved`] of a former process said.
+    /// those whose address the configuration does not name are closed.
     ///
     /// Returns the workers' rings beside it.
     pub fn start(
         config: &Arc<Config>,
         inherited: Vec<Socket>,
-        saved: Vec<SavedSplit>,
+        remembered: Remembered,
     ) -> Result<(Self, Rings), GatewayError> {
         let count = config.workers.max(1);
-        let traffic = Traffic::new(saved);
-        let mut compiler = Compiler::new(count, Arc::clone(&traffic));
+        let traffic = Traffic::new(remembered.splits);
+        let organizations = Arc::new(Organizations::new(remembered.standings));
+        let mut compiler = Compiler::new(count, Arc::clone(&traffic), Arc::clone(&organizations));
         let snapshot = compiler.compile(Arc::clone(config))?;
         let overload = Arc::new(Overload::default());
         overload.configure(&config.overload);
@@ -152,6 +163,7 @@ impl Gateway {
             workers,
             targets: Arc::clone(&compiler.targets),
             traffic,
+            organizations,
             revisions: Mutex::new(Revisions {
                 compiler,
                 sockets: BTreeMap::new(),
@@ -252,6 +264,18 @@ impl Gateway {
         if let Some(cluster) = cluster {
             cluster.discovered(found, &self.targets, Instant::now());
         }
+    }
+
+    /// Takes up how organizations stand that routes name. Routes of one that has no traffic refuse requests
+    /// from the next one on; their streams and WebSockets end when something would pass. Tells how all
+    /// stand now.
+    pub fn stand(&self, standing: impl Fn(&str) -> Standing) -> Standings {
+        self.organizations.tell(standing)
+    }
+
+    /// How many organizations routes name of which nobody has said how they stand.
+    pub fn unknown_organizations(&self) -> usize {
+        self.organizations.unknown()
     }
 
     /// The splits of routes.

@@ -35,6 +35,7 @@ mod intake;
 mod listen;
 mod message;
 pub mod metrics;
+pub mod organization;
 mod output;
 mod overload;
 mod path;
@@ -68,7 +69,7 @@ pub use fields::Fields;
 pub use shaping::preflight;
 
 pub use altered::{Alteration, Altered};
-pub use gateway::{Gateway, GatewayError, Rings, Socket, Watching};
+pub use gateway::{Gateway, GatewayError, Remembered, Rings, Socket, Watching};
 pub use health::{CheckAnswer, ChecksReport, HealthReport, HealthState, Standing};
 pub use message::Version;
 pub use overload::{Ban, Refusal, Source};

@@ -64,7 +64,7 @@ impl AccessRecord {
 }
 
 /// Every reason of an answer. The order is that of counters, and nothing else.
-pub static REASONS: [Reason; 59] = [
+pub static REASONS: [Reason; 61] = [
     undecided(
         "malformed_request",
         "The client's message could be read in more than one way, or in none (RFC 9112).",
@@ -320,6 +320,16 @@ pub static REASONS: [Reason; 59] = [
         "transform_busy",
         Decider::Policy("transform"),
         "Too many bodies waited to be changed.",
+    ),
+    route(
+        "organization_suspended",
+        "organization",
+        "The organization whose traffic the route carries is suspended: see `weir org show`.",
+    ),
+    route(
+        "organization_missing",
+        "organization",
+        "There is no organization of the name that the route states, or it was deleted.",
     ),
     route(
         "aggregate",

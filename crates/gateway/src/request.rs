@@ -21,6 +21,7 @@ use crate::http1;
 use crate::http2;
 use crate::intake;
 use crate::message::{RequestHead, ResponseHead};
+use crate::organization;
 use crate::overload::admission;
 use crate::record::{Meter, Recorder};
 use crate::router::RouteRequest;
@@ -165,6 +166,9 @@ async fn live(
     let route = &snapshot.routes[found.route];
     record.sample_trace(route);
     shaping::begin(route, head, record);
+    if let Some(organization) = &route.organization {
+        organization.admit()?;
+    }
     if !client.worker.is_calm() {
         record.has_waited = true;
         admission::pass(client, route.priority, timer).await?;
@@ -300,6 +304,9 @@ async fn live(
     // What becomes a tunnel has no body.
     if !is_tunnel {
         shaping::encode(&client.worker, route, head, record, &mut answer);
+        if let Some(organization) = &route.organization {
+            organization::tie(organization, &mut answer.body);
+        }
     }
     Ok(answer)
 }

@@ -16,6 +16,7 @@ use crate::metrics::{
     PartCounters, RouteCounters, TransformCounters, UpstreamCounters, ValidationCounters,
     per_worker,
 };
+use crate::organization::{Organization, Organizations};
 use crate::reshape::Reshape;
 use crate::router::Router;
 use crate::shaping::Shaping;
@@ -64,6 +65,8 @@ pub(crate) struct Route {
     pub(crate) paths: Vec<PathPattern>,
     pub(crate) action: Action,
     pub(crate) priority: model::Priority,
+    /// Whose traffic it is, if that was said.
+    pub(crate) organization: Option<Arc<Organization>>,
     pub(crate) streams: model::Streams,
     /// Policies' rules first, the route's own behind them.
     pub(crate) request_headers: Vec<HeaderRules>,
@@ -134,6 +137,7 @@ pub(crate) struct Compiler {
     tls: TlsContext,
     pub(crate) targets: Arc<Targets>,
     pub(crate) clusters: HashMap<Arc<str>, Arc<Cluster>>,
+    pub(crate) organizations: Arc<Organizations>,
     routes: HashMap<Arc<str>, Counted>,
     unrouted: Arc<[RouteCounters]>,
     traffic: Arc<Traffic>,
@@ -160,12 +164,17 @@ struct Counted {
 }
 
 impl Compiler {
-    pub(crate) fn new(workers: usize, traffic: Arc<Traffic>) -> Self {
+    pub(crate) fn new(
+        workers: usize,
+        traffic: Arc<Traffic>,
+        organizations: Arc<Organizations>,
+    ) -> Self {
         Self {
             workers,
             tls: TlsContext::new(),
             targets: Arc::new(Targets::new(workers)),
             clusters: HashMap::new(),
+            organizations,
             routes: HashMap::new(),
             unrouted: per_worker(workers),
             traffic,
@@ -347,6 +356,10 @@ impl Compiler {
             paths: route.matcher.paths.clone(),
             action: route.action.clone(),
             priority: route.priority,
+            organization: route
+                .organization
+                .as_deref()
+                .map(|name| self.organizations.named(name)),
             streams: route.streams,
             request_headers: request.collect(),
             response_headers: response.collect(),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use weir_core::Id;
 use weir_store::audit::{Actor, Change, Entry, Origin, Subject};
+use weir_store::records::Once;
 
 /// Who asks for a change, as the audit will name them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Caller {
     pub origin: Origin,
     /// The request, as logs and traces name it.
     pub request_id: Option<String>,
+    /// If it is to take effect once. Each change takes effect with one commit, which writes it down.
+    pub once: Option<Once>,
 }
 
 impl Caller {
@@ -22,6 +25,7 @@ impl Caller {
             actor: Actor::System,
             origin: Origin::default(),
             request_id: None,
+            once: None,
         }
     }
 
@@ -34,6 +38,7 @@ impl Caller {
                 ..self.origin.clone()
             },
             request_id: self.request_id.clone(),
+            once: self.once.clone(),
         }
     }
 
@@ -55,6 +60,7 @@ impl Caller {
             },
             change,
             request_id: self.request_id.clone(),
+            once: self.once.clone(),
         }
     }
 }

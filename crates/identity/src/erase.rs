@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 use weir_core::Id;
 use weir_store::audit::{Origin, Person};
 use weir_store::records::{Scope, Write};
@@ -14,6 +15,7 @@ use weir_store::records::{Scope, Write};
 use crate::Identity;
 use crate::caller::{Caller, made, members};
 use crate::error::{Error, Result};
+use crate::idempotency::forget_answers;
 use crate::tables::{
     INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS, ONE_TIME_TOKENS, RECOVERY_CODES, SESSIONS, THROTTLES,
     TOTP, USERS,
@@ -22,7 +24,7 @@ use crate::throttle;
 use crate::user::{User, leave_owners, tenants_of};
 
 /// What was erased. It names nobody but by the identifier, which leads nowhere any more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Certificate {
     /// Who was erased.
     pub user: Id,
@@ -37,7 +39,7 @@ pub struct Certificate {
 }
 
 /// What was taken out of one audit chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ErasedChain {
     /// Of the platform, or of which organization.
     pub scope: String,
@@ -58,6 +60,7 @@ impl Identity {
         let select = USERS.rows().select().with_trashed().with_id(id);
         let row = write.first(select).await?.ok_or(Error::Missing("user"))?;
         let user = User::of(&row)?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         if user.deleted_at.is_none() {
             leave_owners(&mut write, id).await?;
         }
@@ -169,6 +172,7 @@ async fn remove_rows(
         memberships += write.remove(rows, "user_id = ?", [id]).await?;
     }
     removed.insert("memberships", memberships);
+    removed.insert("answers", forget_answers(write).await?);
     let (mut invitations, mut mail, mut throttles) = (0, 0, 0);
     for email in emails {
         let sent = INVITATIONS

@@ -49,6 +49,9 @@ pub enum Error {
     /// Too much of this is under way already.
     #[error("too much is under way at the moment: {0}")]
     Busy(&'static str),
+    /// The key of this node is not the one that records were begun with.
+    #[error("the installation key is not the one that these records were begun with")]
+    WrongKey,
     /// Records cannot be reached; nothing was changed.
     #[error("records are not available")]
     Unavailable(#[source] StoreError),
@@ -73,6 +76,7 @@ impl Error {
             Self::Refused(_) => "refused",
             Self::Throttled { .. } => "throttled",
             Self::Busy(_) => "busy",
+            Self::WrongKey => "wrong_key",
             Self::Unavailable(_) => "unavailable",
             Self::Unknown(_) => "unknown",
             Self::Internal(_) => "internal",
@@ -112,7 +116,8 @@ impl From<StoreError> for Error {
 }
 
 /// What a unique index holds, as its users call it.
-const TAKEN: [(&str, &str); 5] = [
+const TAKEN: [(&str, &str); 6] = [
+    ("idempotency_keys_by_key_hash", "Idempotency-Key"),
     ("organizations_by_slug", "slug"),
     ("users_by_email", "email"),
     ("roles_by_name", "name"),

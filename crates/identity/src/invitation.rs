@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
 use weir_core::{Id, Secret, TenantId};
 use weir_store::records::{Changes, Row, Scope, Value, Write};
 
@@ -24,7 +25,7 @@ use crate::user::{User, insert_user, user_within};
 const LIFETIME: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
 
 /// An invitation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Invitation {
     /// Its identifier.
     pub id: Id,
@@ -56,7 +57,7 @@ pub struct Invited {
 }
 
 /// What somebody who was invited sees before accepting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Offer {
     /// Who is invited.
     pub email: String,

@@ -8,11 +8,14 @@
 //! whether the caller may make it. A surface asks [`Identity::authorize`]; here it is held that nobody
 //! gives a right that they do not have themselves, and that the last owner stays.
 
+mod audit;
 mod caller;
 mod credentials;
 mod email;
 mod erase;
 mod error;
+mod idempotency;
+mod installation;
 mod invitation;
 mod mail;
 mod membership;
@@ -24,6 +27,7 @@ mod password;
 mod permission;
 mod reader;
 mod role;
+mod schema;
 mod seal;
 mod session;
 mod settings;
@@ -42,12 +46,14 @@ pub use caller::Caller;
 pub use email::Email;
 pub use erase::{Certificate, ErasedChain};
 pub use error::{Error, Result};
+pub use idempotency::Remembered;
 pub use invitation::{Invitation, Invited, NewMember, Offer};
 pub use mail::{Delivered, MailOptions, MailTls};
 pub use membership::{Belonging, Membership};
 pub use options::{Identity, Options};
 pub use organization::{
     NewOrganization, Organization, OrganizationFilter, OrganizationOrder, OrganizationUpdate,
+    standings,
 };
 pub use page::{Key, Listing, Page, Position};
 pub use password::{Hashing, Password};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
 use weir_core::{Id, TenantId};
 use weir_store::audit::{Actor, Change};
 use weir_store::records::{Row, Scope, Select, Value};
@@ -23,7 +24,7 @@ use crate::tables::{MEMBERSHIPS, ORGANIZATIONS, USERS};
 pub(crate) const PREFIX: &str = "mbr";
 
 /// Somebody in an organization.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Membership {
     /// Its identifier.
     pub id: Id,
@@ -44,7 +45,7 @@ pub struct Membership {
 }
 
 /// An organization that somebody belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Belonging {
     /// Which one.
     pub organization: TenantId,
@@ -141,6 +142,13 @@ impl Identity {
     /// A member.
     pub async fn member(&self, tenant: &TenantId, id: &Id) -> Result<Membership> {
         let select = Membership::select(tenant).with_id(id);
+        let row = self.records.first(select).await?;
+        Membership::of(&row.ok_or(Error::Missing("member"))?)
+    }
+
+    /// Somebody as a member of an organization.
+    pub async fn member_of(&self, tenant: &TenantId, user: &Id) -> Result<Membership> {
+        let select = Membership::select(tenant).filter("base.user_id = ?", [user]);
         let row = self.records.first(select).await?;
         Membership::of(&row.ok_or(Error::Missing("member"))?)
     }
@@ -243,14 +251,7 @@ impl Identity {
         tenant: &TenantId,
         permission: Permission,
     ) -> Result<()> {
-        let permissions = self.permissions(caller, tenant).await?;
-        if permissions.has(permission) {
-            Ok(())
-        } else if permissions == Permissions::default() {
-            Err(Error::Missing("organization"))
-        } else {
-            Err(Error::Forbidden("the caller's role does not allow this"))
-        }
+        self.permissions(caller, tenant).await?.allow(permission)
     }
 
     pub(crate) async fn permissions_within(
@@ -259,19 +260,36 @@ impl Identity {
         caller: &Caller,
         tenant: &TenantId,
     ) -> Result<Permissions> {
-        let user = match &caller.actor {
-            Actor::System | Actor::Operator => return Ok(Permissions::all()),
-            Actor::Anonymous => return Ok(Permissions::default()),
-            Actor::User(user) => user,
-        };
-        let platform = TenantId::platform();
-        let mut permissions = Permissions::default();
-        for belonging in belongings(self, reader, user).await? {
-            if belonging.organization == *tenant || belonging.organization == platform {
-                permissions = permissions.with(belonging.permissions);
-            }
+        match &caller.actor {
+            Actor::System | Actor::Operator => Ok(Permissions::all()),
+            Actor::Anonymous => Ok(Permissions::default()),
+            Actor::User(user) => Ok(rights_in(&belongings(self, reader, user).await?, tenant)),
         }
-        Ok(permissions)
+    }
+
+    /// Whether the caller has all rights that somebody else has: who decides on an account can get into
+    /// it, by way of its address.
+    pub(crate) async fn may_decide_on(
+        &self,
+        reader: &mut impl Reader,
+        caller: &Caller,
+        user: &Id,
+    ) -> Result<()> {
+        let own = match &caller.actor {
+            Actor::System | Actor::Operator => return Ok(()),
+            Actor::User(own) if own == user => return Ok(()),
+            Actor::User(own) => belongings(self, reader, own).await?,
+            Actor::Anonymous => Vec::new(),
+        };
+        let theirs = belongings(self, reader, user).await?;
+        let is_within =
+            |one: &Belonging| rights_in(&own, &one.organization).includes(one.permissions);
+        match theirs.iter().all(is_within) {
+            true => Ok(()),
+            false => Err(Error::Forbidden(
+                "nobody decides on the account of somebody with rights that they do not have",
+            )),
+        }
     }
 
     /// Whether the caller has all of these rights.
@@ -355,6 +373,16 @@ pub(crate) async fn another_owner(
         Some(_) => Ok(()),
         None => Err(Error::Conflict("this is the last owner of an organization")),
     }
+}
+
+/// What somebody who belongs to these organizations may do in one of them: those of the platform may the
+/// same everywhere.
+pub(crate) fn rights_in(belongings: &[Belonging], tenant: &TenantId) -> Permissions {
+    let platform = TenantId::platform();
+    belongings
+        .iter()
+        .filter(|one| one.organization == *tenant || one.organization == platform)
+        .fold(Permissions::default(), |set, one| set.with(one.permissions))
 }
 
 pub(crate) async fn belongings(

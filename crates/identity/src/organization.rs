@@ -1,11 +1,15 @@
 //! Organizations: the tenants, and the installation itself.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
-use weir_core::TenantId;
+use utoipa::ToSchema;
+use weir_core::{Id, TenantId};
+use weir_store::Records;
 use weir_store::audit::Change;
-use weir_store::records::{Row, Scope, Select, Value, Write};
+use weir_store::records::{Row, Scope, Select, Topic, Value, Write};
 
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
@@ -16,10 +20,9 @@ use crate::{Identity, text};
 
 const MOST_NAME: usize = 200;
 const MOST_REASON: usize = 500;
-const PLATFORM: &str = "platform";
 
 /// An organization.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Organization {
     /// Its identifier.
     pub id: TenantId,
@@ -44,7 +47,7 @@ pub struct Organization {
 }
 
 /// An organization to make.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrganization {
     /// 2 to 63 lower-case letters, digits and hyphens.
@@ -57,7 +60,7 @@ pub struct NewOrganization {
 }
 
 /// What of an organization is to be different.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrganizationUpdate {
     /// Another name.
@@ -75,6 +78,8 @@ pub struct OrganizationFilter {
     pub name: Option<String>,
     /// Those that are suspended, or those that are not.
     pub is_suspended: Option<bool>,
+    /// Those that this person is a member of.
+    pub member: Option<Id>,
     /// Those in the trash, instead of those that are not.
     pub is_deleted: bool,
 }
@@ -136,6 +141,18 @@ impl Organization {
     }
 }
 
+/// The organizations there are, by slug, and whether each is suspended: then its traffic is refused.
+pub async fn standings(records: &Records) -> Result<HashMap<String, bool>> {
+    let select = ORGANIZATIONS.rows().select();
+    let rows = records.all(select.columns("slug, suspended_at")).await?;
+    rows.iter()
+        .map(|row| {
+            let is_suspended = row.optional_time("suspended_at")?.is_some();
+            Ok((row.text("slug")?, is_suspended))
+        })
+        .collect()
+}
+
 impl Identity {
     /// Makes an organization.
     pub async fn create_organization(
@@ -148,30 +165,8 @@ impl Identity {
             .await
     }
 
-    /// Makes the organization that is the installation itself, unless it is there.
-    pub async fn prepare(&self) -> Result<()> {
-        let id = TenantId::platform();
-        let select = ORGANIZATIONS.rows().select().with_trashed();
-        if self.records.first(select.with_id(id.id())).await?.is_some() {
-            return Ok(());
-        }
-        let new = NewOrganization {
-            slug: PLATFORM.to_owned(),
-            name: "Platform".to_owned(),
-            settings: Settings::default(),
-        };
-        let slug = PLATFORM.to_owned();
-        match self
-            .insert_organization(&Caller::system(), id, slug, new)
-            .await
-        {
-            // Another node was faster.
-            Err(Error::Taken(_)) => Ok(()),
-            result => result.map(drop),
-        }
-    }
-
-    async fn insert_organization(
+    /// The row of a new organization, and its audit chain.
+    pub(crate) async fn insert_organization(
         &self,
         caller: &Caller,
         id: TenantId,
@@ -259,6 +254,11 @@ impl Identity {
             };
             select = select.filter::<Value>(condition, []);
         }
+        if let Some(member) = &filter.member {
+            let condition = "id IN (SELECT tenant_id FROM memberships \
+                             WHERE user_id = ? AND deleted_at IS NULL)";
+            select = select.filter(condition, [member]);
+        }
         let order = match order {
             OrganizationOrder::Created => Order::CREATED,
             OrganizationOrder::Name => Order {
@@ -273,19 +273,6 @@ impl Identity {
             },
         };
         page(&self.records, select, order, listing, Organization::of).await
-    }
-
-    /// The organizations that are suspended, whose traffic is refused.
-    pub async fn suspended_organizations(&self) -> Result<Vec<TenantId>> {
-        let select = ORGANIZATIONS
-            .rows()
-            .select()
-            .columns("id")
-            .filter::<Value>("suspended_at IS NOT NULL", []);
-        let rows = self.records.all(select).await?;
-        rows.iter()
-            .map(|row| row.text("id")?.parse().map_err(Error::internal))
-            .collect()
     }
 
     /// Changes name and settings.
@@ -428,7 +415,7 @@ fn not_platform(id: &TenantId) -> Result<()> {
 }
 
 /// What happens to an organization is told to the platform's chain and to its own: each has its
-/// readers.
+/// readers. Those who carry its traffic hear of it at once.
 async fn told(
     mut write: Write,
     caller: &Caller,
@@ -441,5 +428,6 @@ async fn told(
     if scope != Scope::Platform {
         write.tell(&scope, &entry).await?;
     }
+    write.notify(Topic::Organizations).await?;
     Ok(write.commit(&Scope::Platform, &entry).await?)
 }

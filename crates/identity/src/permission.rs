@@ -166,6 +166,21 @@ impl Permissions {
         self.0 & others.0 == others.0
     }
 
+    /// Whether whoever has these rights in an organization may do this there.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without any right: such an organization is answered like one that is not
+    /// there. [`Error::Forbidden`] otherwise.
+    pub fn allow(self, permission: Permission) -> Result<(), Error> {
+        if self.has(permission) {
+            Ok(())
+        } else if self == Self::default() {
+            Err(Error::Missing("organization"))
+        } else {
+            Err(Error::Forbidden("the caller's role does not allow this"))
+        }
+    }
+
     /// Both sets together.
     #[must_use]
     pub const fn with(self, others: Self) -> Self {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
 use weir_core::{Id, TenantId};
 use weir_store::audit::Change;
 use weir_store::records::{Row, Scope, Value};
@@ -168,7 +169,7 @@ impl fmt::Display for Assigned {
 }
 
 /// A role that an organization made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Role {
     /// Its identifier.
     pub id: Id,
@@ -187,7 +188,7 @@ pub struct Role {
 }
 
 /// A role to make.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRole {
     /// Unique in the organization.
@@ -200,7 +201,7 @@ pub struct NewRole {
 }
 
 /// What of a role is to be different.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoleUpdate {
     /// Another name.

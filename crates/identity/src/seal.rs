@@ -1,6 +1,7 @@
 //! Secrets that must be read again, at rest: AES-256-GCM under the installation's key.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk};
 use weir_core::Secret;
 use zeroize::Zeroizing;
 
@@ -9,14 +10,28 @@ use crate::error::{Error, Result};
 /// What the sealed form is; a later one can begin with another byte.
 const FORM: u8 = 1;
 
+/// For what the fingerprint is derived, so that it is nothing else.
+const FINGERPRINT: &[&[u8]] = &[b"weir.installation.fingerprint"];
+
 pub(crate) struct Sealer {
     key: RandomizedNonceKey,
+    fingerprint: [u8; 32],
 }
 
 impl Sealer {
     pub(crate) fn new(key: &Secret<[u8; 32]>) -> Result<Self> {
+        let mut fingerprint = [0; 32];
+        Prk::new_less_safe(HKDF_SHA256, key.expose())
+            .expand(FINGERPRINT, HKDF_SHA256)
+            .and_then(|derived| derived.fill(&mut fingerprint))
+            .map_err(Error::internal)?;
         let key = RandomizedNonceKey::new(&AES_256_GCM, key.expose()).map_err(Error::internal)?;
-        Ok(Self { key })
+        Ok(Self { key, fingerprint })
+    }
+
+    /// Tells keys apart, and nothing of the key (HKDF, RFC 5869).
+    pub(crate) const fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
     }
 
     /// Seals a text. It opens only as what it is for, so that one cannot be put in another's place.

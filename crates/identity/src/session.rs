@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 use weir_core::{Id, Secret, TenantId};
 use weir_store::records::{Changes, Row, Scope, Value};
 
 use crate::Identity;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::membership::{Belonging, belongings};
+use crate::membership::{Belonging, belongings, rights_in};
 use crate::permission::Permissions;
 use crate::tables::{SESSIONS, USERS};
 use crate::throttle::later;
@@ -26,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(900);
 const MOST_AGENT: usize = 500;
 
 /// Somebody's session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Session {
     /// Its identifier, which opens nothing.
     pub id: Id,
@@ -69,11 +70,7 @@ pub struct Authenticated {
 impl Authenticated {
     /// What the user may do in an organization.
     pub fn permissions(&self, tenant: &TenantId) -> Permissions {
-        let platform = TenantId::platform();
-        self.belongings
-            .iter()
-            .filter(|one| one.organization == *tenant || one.organization == platform)
-            .fold(Permissions::default(), |set, one| set.with(one.permissions))
+        rights_in(&self.belongings, tenant)
     }
 }
 
@@ -159,6 +156,11 @@ pub(crate) async fn begin(
 }
 
 impl Identity {
+    /// Whether this is the form of a session's token: any other text is nobody's, without a look.
+    pub fn is_session_token(token: &str) -> bool {
+        token::shown(Prefix::Session, token).is_some()
+    }
+
     /// Who shows this token; none if it is nobody's any more. Being asked counts as being used.
     pub async fn authenticate(&self, token: &str) -> Result<Option<Authenticated>> {
         let Some(hash) = token::shown(Prefix::Session, token) else {

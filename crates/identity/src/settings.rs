@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::text;
+use utoipa::ToSchema;
 
 const MOST_FEATURES: usize = 100;
 const MOST_URL: usize = 2_048;
 
 /// What an organization can set. A member that is not known is refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// How it shows itself.
@@ -23,7 +24,7 @@ pub struct Settings {
 }
 
 /// How an organization shows itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Branding {
     /// A name to show instead of the organization's.
@@ -38,7 +39,7 @@ pub struct Branding {
 }
 
 /// How much an organization may have; none is no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Members.

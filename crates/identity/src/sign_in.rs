@@ -217,6 +217,7 @@ impl Identity {
             },
             change: Default::default(),
             request_id: caller.request_id.clone(),
+            once: None,
         };
         let write = self.records.write(&Scope::Platform).await?;
         write.commit(&Scope::Platform, &entry).await?;

@@ -6,6 +6,8 @@ use weir_store::records::{PlatformTable, Scope, TenantTable, Write};
 use crate::Identity;
 use crate::error::{Error, Result};
 
+pub(crate) const IDEMPOTENCY_KEYS: PlatformTable = PlatformTable::new("idempotency_keys");
+pub(crate) const INSTALLATION: PlatformTable = PlatformTable::new("installation");
 pub(crate) const ORGANIZATIONS: PlatformTable = PlatformTable::new("organizations");
 pub(crate) const USERS: PlatformTable = PlatformTable::new("users");
 pub(crate) const SESSIONS: PlatformTable = PlatformTable::new("sessions");

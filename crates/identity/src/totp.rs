@@ -118,6 +118,11 @@ impl Identity {
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
+    /// Whether somebody is asked for a second factor when they sign in.
+    pub async fn has_second_factor(&self, user: &Id) -> Result<bool> {
+        self.has_totp(&mut self.records.read().await?, user).await
+    }
+
     pub(crate) async fn has_totp(&self, reader: &mut impl Reader, user: &Id) -> Result<bool> {
         Ok(totp_row(reader, user, true).await?.is_some())
     }

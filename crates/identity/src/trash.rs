@@ -5,28 +5,36 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 use weir_core::{Id, TenantId};
-use weir_store::records::{Row, Scope, TenantTable, Value};
+use weir_store::records::{Row, Scope, Select, TenantTable, Value};
 
 use crate::Identity;
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
+use crate::page::{Key, Listing, Order, Page, Position, page};
 use crate::role::{Assigned, Role};
 use crate::tables::{
     INVITATIONS, MEMBERSHIPS, ONE_TIME_TOKENS, ORGANIZATIONS, OWNED, RECOVERY_CODES, ROLES,
     SESSIONS, TOTP, USERS,
 };
-use crate::user::tenants_of;
+use crate::throttle::later;
+use crate::user::{self, tenants_of};
 
-/// Something of an organization that was deleted by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Something that was deleted by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Trashed {
-    /// `role`, `member` or `invitation`.
+    /// `role`, `member` or `invitation`; of the platform also `organization` or `user`.
+    #[schema(example = "role")]
     pub kind: &'static str,
     /// Which one.
     pub id: Id,
+    /// What people know it by: its name, slug or e-mail address. None if that is gone.
+    pub name: Option<String>,
     /// Since when it is in the trash.
     pub deleted_at: Timestamp,
+    /// When it is removed for good.
+    pub purged_at: Timestamp,
 }
 
 /// What was removed for good.
@@ -47,39 +55,115 @@ const KINDS: [(&str, TenantTable); 3] = [
     ("invitation", INVITATIONS),
 ];
 
-impl Identity {
-    /// What an organization deleted, without what went with something else; the latest first, at most
-    /// `limit` of each kind.
-    pub async fn trash(&self, tenant: &TenantId, limit: u32) -> Result<Vec<Trashed>> {
-        let mut read = self.records.read().await?;
-        let mut trashed = Vec::new();
-        for (kind, table) in KINDS {
-            let select = table
-                .of(tenant)
-                .select()
-                .trashed()
-                .filter::<Value>("deleted_with = id", [])
-                .order(["deleted_at", "id"])
-                .descending(true)
-                .limit(i64::from(limit));
-            for row in read.all(select).await? {
-                trashed.push(Trashed {
-                    kind,
-                    id: row.id("id")?,
-                    deleted_at: row.time("deleted_at")?,
-                });
-            }
+const DELETED: Order = Order {
+    columns: ["deleted_at", "id"],
+    key: "deleted_at",
+    is_time: true,
+};
+
+/// What a list shows of rows of this kind, and by which words.
+const fn columns(kind: &str) -> &'static str {
+    match kind.as_bytes() {
+        b"role" => "id, deleted_at, name AS known_as",
+        b"organization" => "id, deleted_at, slug AS known_as",
+        b"member" => {
+            "id, deleted_at, \
+             (SELECT email FROM users WHERE users.id = memberships.user_id) AS known_as"
         }
-        trashed.sort_by_key(|one| std::cmp::Reverse(one.deleted_at));
-        Ok(trashed)
+        _ => "id, deleted_at, email AS known_as",
+    }
+}
+
+/// Where something in the trash of an organization or of the platform is to be found.
+enum Trash {
+    /// It is an organization.
+    Organization(TenantId),
+    /// It is an account.
+    User,
+    /// It is one of the [`KINDS`].
+    Own,
+}
+
+impl Trash {
+    fn of(tenant: &TenantId, id: &Id) -> Self {
+        if *tenant != TenantId::platform() {
+            return Self::Own;
+        }
+        match (id.prefix(), id.as_str().parse()) {
+            (user::PREFIX, _) => Self::User,
+            (_, Ok(organization)) => Self::Organization(organization),
+            _ => Self::Own,
+        }
+    }
+}
+
+impl Identity {
+    /// What was deleted in an organization, without what went with something else, by the time of it. The
+    /// platform's trash has organizations and accounts as well.
+    pub async fn trash(&self, tenant: &TenantId, listing: &Listing) -> Result<Page<Trashed>> {
+        let mut kinds: Vec<(&'static str, Select)> = Vec::new();
+        for (kind, table) in KINDS {
+            kinds.push((kind, table.of(tenant).select()));
+        }
+        if *tenant == TenantId::platform() {
+            kinds.push(("organization", ORGANIZATIONS.rows().select()));
+            kinds.push(("user", USERS.rows().select()));
+        }
+        let mut items: Vec<Trashed> = Vec::new();
+        let mut has_more = false;
+        for (kind, select) in kinds {
+            let select = select.trashed().columns(columns(kind));
+            let select = select.filter::<Value>("deleted_with = id", []);
+            let of = |row: &Row| self.trashed(kind, row);
+            let found = page(&self.records, select, DELETED, listing, of).await?;
+            has_more |= found.next.is_some();
+            items.extend(found.items);
+        }
+        items.sort_unstable_by(|one, other| {
+            let order = (one.deleted_at, &one.id).cmp(&(other.deleted_at, &other.id));
+            match listing.descending {
+                true => order.reverse(),
+                false => order,
+            }
+        });
+        has_more |= items.len() > listing.limit as usize;
+        items.truncate(listing.limit as usize);
+        let last = items.last().filter(|_| has_more);
+        let next = last.map(|last| Position {
+            key: Key::Time(last.deleted_at.as_microsecond()),
+            id: last.id.clone(),
+        });
+        Ok(Page { items, next })
     }
 
-    /// Brings something of an organization back.
+    fn trashed(&self, kind: &'static str, row: &Row) -> Result<Trashed> {
+        let deleted_at = row.time("deleted_at")?;
+        Ok(Trashed {
+            kind,
+            id: row.id("id")?,
+            name: row.optional_text("known_as")?,
+            deleted_at,
+            purged_at: later(deleted_at, self.shared.options.retention)?,
+        })
+    }
+
+    /// Brings something of an organization back; to the platform also an organization or an account.
     ///
     /// # Errors
     /// [`Error::Taken`] if its name is another's by now, [`Error::Forbidden`] if it gives rights that
-    /// the caller does not have.
+    /// the caller does not have, [`Error::Conflict`] if it has a role that is not there.
     pub async fn restore(&self, caller: &Caller, tenant: &TenantId, id: &Id) -> Result<()> {
+        match Trash::of(tenant, id) {
+            Trash::Organization(organization) => self
+                .restore_organization(caller, &organization)
+                .await
+                .map(drop),
+            Trash::User => self.restore_user(caller, id).await.map(drop),
+            Trash::Own => self.restore_own(caller, tenant, id).await,
+        }
+    }
+
+    async fn restore_own(&self, caller: &Caller, tenant: &TenantId, id: &Id) -> Result<()> {
         let mut write = self.begin(tenant).await?;
         for (kind, table) in KINDS {
             let rows = table.of(tenant);
@@ -92,7 +176,11 @@ impl Identity {
                 "role" => Role::of(&row)?.permissions,
                 _ => {
                     let role: Assigned = row.text("role")?.parse().map_err(Error::internal)?;
-                    self.rights_of(&mut *write, tenant, &role).await?
+                    let rights = self.rights_of(&mut *write, tenant, &role).await;
+                    rights.map_err(|error| match error {
+                        Error::Invalid { .. } => Error::Conflict("its role is not there any more"),
+                        error => error,
+                    })?
                 }
             };
             self.may_give(&mut *write, caller, tenant, rights).await?;
@@ -102,6 +190,40 @@ impl Identity {
             return Ok(write.commit(&Scope::of(tenant), &entry).await?);
         }
         Err(Error::Missing("deleted thing"))
+    }
+
+    /// Removes something in the trash for good, before its time.
+    pub async fn purge_one(&self, caller: &Caller, tenant: &TenantId, id: &Id) -> Result<()> {
+        let whenever = Timestamp::MAX;
+        let purged = match Trash::of(tenant, id) {
+            Trash::Organization(organization) => {
+                self.purge_organization(caller, &organization, whenever)
+                    .await?
+            }
+            Trash::User => self.purge_user(caller, id, whenever).await?,
+            Trash::Own => self.purge_own(caller, tenant, id).await?,
+        };
+        match purged {
+            0 => Err(Error::Missing("deleted thing")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn purge_own(&self, caller: &Caller, tenant: &TenantId, id: &Id) -> Result<u64> {
+        let mut write = self.begin(tenant).await?;
+        for (kind, table) in KINDS {
+            let rows = table.of(tenant);
+            let purged = write
+                .purge(rows, "id = ? AND deleted_with = id", [id])
+                .await?;
+            if purged > 0 {
+                let change = gone(members(json!({ "kind": kind })));
+                let entry = caller.entry("trash.purge", kind, id, change);
+                write.commit(&Scope::of(tenant), &entry).await?;
+                return Ok(purged);
+            }
+        }
+        Ok(0)
     }
 
     /// Removes for good what has been in the trash for longer than `retention`. Each organization is

@@ -6,7 +6,7 @@ use crate::Identity;
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::session::remove_ended;
-use crate::tables::{ONE_TIME_TOKENS, THROTTLES};
+use crate::tables::{IDEMPOTENCY_KEYS, ONE_TIME_TOKENS, THROTTLES};
 
 const ROUND: Duration = Duration::from_secs(5);
 /// Every so many rounds: each hour.
@@ -30,7 +30,7 @@ impl Identity {
         }
     }
 
-    /// Removes sessions, tokens and counts that mean nothing any more.
+    /// Removes sessions, tokens, counts and remembered requests that mean nothing any more.
     pub async fn sweep(&self) -> Result<u64> {
         let mut write = self.records.write_unaudited().await?;
         let now = write.now();
@@ -39,6 +39,8 @@ impl Identity {
         gone += write.remove(tokens, "expires_at < ?", [now]).await?;
         let throttles = THROTTLES.rows();
         gone += write.remove(throttles, "forgotten_at < ?", [now]).await?;
+        let keys = IDEMPOTENCY_KEYS.rows();
+        gone += write.remove(keys, "expires_at < ?", [now]).await?;
         write.commit().await?;
         Ok(gone)
     }

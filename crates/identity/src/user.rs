@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
 use weir_core::{Id, TenantId};
 use weir_store::audit::Change;
 use weir_store::records::{Changes, Row, Scope, Value, Write};
@@ -17,12 +18,12 @@ use crate::role::Assigned;
 use crate::tables::{MEMBERSHIPS, ONE_TIME_TOKENS, SESSIONS, USERS};
 use crate::{Identity, text};
 
-const PREFIX: &str = "usr";
+pub(crate) const PREFIX: &str = "usr";
 const MOST_NAME: usize = 200;
 const MOST_REASON: usize = 500;
 
 /// Somebody's account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct User {
     /// Its identifier.
     pub id: Id,
@@ -49,7 +50,7 @@ pub struct User {
 }
 
 /// An account to make.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// The person's address.
@@ -59,7 +60,7 @@ pub struct NewUser {
 }
 
 /// What of an account is to be different.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UserUpdate {
     /// Another address, which is to be verified again.
@@ -193,6 +194,9 @@ impl Identity {
     }
 
     /// Changes name and address. Links that were sent to the former address open nothing any more.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], here and below, for somebody with rights that the caller does not have.
     pub async fn update_user(
         &self,
         caller: &Caller,
@@ -202,6 +206,7 @@ impl Identity {
     ) -> Result<User> {
         let mut write = self.records.write(&Scope::Platform).await?;
         let before = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         let mut user = before.clone();
         if let Some(name) = &update.name {
             user.name = text::line("name", name, MOST_NAME)?;
@@ -231,6 +236,7 @@ impl Identity {
         let reason = text::line("reason", reason, MOST_REASON)?;
         let mut write = self.records.write(&Scope::Platform).await?;
         let before = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         leave_owners(&mut write, id).await?;
         end_sessions(&mut write, id).await?;
         forget_tokens(&mut write, id).await?;
@@ -252,6 +258,7 @@ impl Identity {
     ) -> Result<User> {
         let mut write = self.records.write(&Scope::Platform).await?;
         let before = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         let user = User {
             suspended_at: None,
             suspension_reason: None,
@@ -287,6 +294,7 @@ impl Identity {
     pub async fn delete_user(&self, caller: &Caller, id: &Id, expected: Option<i64>) -> Result<()> {
         let mut write = self.records.write(&Scope::Platform).await?;
         let user = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         let tenants = leave_owners(&mut write, id).await?;
         end_sessions(&mut write, id).await?;
         forget_tokens(&mut write, id).await?;
@@ -319,6 +327,7 @@ impl Identity {
             tell_member(&mut write, caller, &tenant, "member.restore", id).await?;
         }
         let user = user_within(&mut *write, id).await?;
+        self.may_decide_on(&mut *write, caller, id).await?;
         let entry = caller.entry("user.restore", "user", id, made(user.state()));
         write.commit(&Scope::Platform, &entry).await?;
         Ok(user)

@@ -6,16 +6,18 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use weir_core::Secret;
+
+use crate::credential::{self, Credential, Source};
+use crate::log::printable;
 
 /// Time to connect; the listener is on this machine or near.
-const CONNECT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 /// Longest silence of something that goes on: there is a heartbeat every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(45);
 /// Most bytes of an answer's head.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Largest answer that is read.
-const LARGEST: u64 = 16 << 20;
+pub(crate) const LARGEST: u64 = 16 << 20;
 /// Most fields of an answer's head.
 const FIELDS: usize = 64;
 
@@ -24,8 +26,8 @@ const FIELDS: usize = 64;
 pub(crate) struct Admin {
     /// Where it is.
     pub(crate) address: SocketAddr,
-    /// The bearer token, if there is one.
-    pub(crate) token: Option<Secret<String>>,
+    /// What proves who asks, if there is something.
+    pub(crate) credential: Option<Credential>,
 }
 
 impl Admin {
@@ -33,15 +35,23 @@ impl Admin {
     pub(crate) const fn anonymous(address: SocketAddr) -> Self {
         Self {
             address,
-            token: None,
+            credential: None,
         }
     }
 
     /// The field of a request's head, with its line break.
     fn authorization(&self) -> String {
-        self.token.as_ref().map_or_else(String::new, |token| {
-            format!("authorization: Bearer {}\r\n", token.expose())
+        let credential = self.credential.as_ref();
+        credential.map_or_else(String::new, |credential| {
+            format!("authorization: Bearer {}\r\n", credential.token.expose())
         })
+    }
+
+    /// From where the credential is.
+    pub(crate) fn source(&self) -> Option<&Source> {
+        self.credential
+            .as_ref()
+            .map(|credential| &credential.source)
     }
 }
 
@@ -97,16 +107,41 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// What an answer other than 2xx says.
-    pub(crate) fn of(response: &Response) -> Self {
+    /// What an answer other than 2xx says, to what was sent with this credential.
+    pub(crate) fn of(response: &Response, admin: &Admin) -> Self {
         let problem = response.json().filter(serde_json::Value::is_object);
         let member = |key: &str| problem.as_ref()?.get(key)?.as_str();
-        let text = match (member("message").or(member("detail")), member("help")) {
+        let mut text = match (member("message").or(member("detail")), member("help")) {
             (Some(said), Some(help)) => format!("{said}; {help}"),
             (Some(said), None) => said.to_owned(),
             (None, _) => format!("the admin listener answered {}", response.status),
         };
+        match (response.status, member("reason")) {
+            (401, Some("unauthenticated")) => text = credential::refused(admin.source()),
+            (422, Some("invalid")) => text = "the admin listener takes it for invalid:".to_owned(),
+            (403, Some("recent_sign_in_needed")) => text.push_str(" `weir login` does that."),
+            _ => {}
+        }
+        let errors = problem
+            .as_ref()
+            .and_then(|problem| problem["errors"].as_array());
+        for error in errors.into_iter().flatten() {
+            let part = |key: &str| error[key].as_str().map(printable).unwrap_or_default();
+            let place = part("pointer");
+            let place = place.trim_start_matches('/').replace('/', ".");
+            text = format!("{text}\n  {place}: {}", part("detail"));
+        }
         Self { text, problem }
+    }
+
+    /// The same in words that fit what was asked for.
+    pub(crate) fn saying(self, text: String) -> Self {
+        Self { text, ..self }
+    }
+
+    /// The stable word for why.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.problem.as_ref()?["reason"].as_str()
     }
 
     /// The problem details (RFC 9457), if they came.
@@ -224,7 +259,7 @@ pub(crate) fn follow(
 }
 
 /// An address to connect to: a listener on every address is reached by the loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let mut reachable = address;
     if address.ip().is_unspecified() {
         reachable.set_ip(match address {

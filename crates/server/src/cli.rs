@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, migrate,
-    reload, requests, restore, run, schema, top, traffic, upgrade, upstreams, version,
+    audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, invitation,
+    login, logout, member, migrate, organization, reload, requests, resource, restore, revision,
+    role, run, schema, setup_link, top, traffic, trash, upgrade, upstreams, user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -142,6 +143,26 @@ pub(crate) enum Command {
     Traffic(traffic::Arguments),
     Bans(bans::Arguments),
     Upgrade(upgrade::Arguments),
+    Login(login::Arguments),
+    Logout(logout::Arguments),
+    Whoami(whoami::Arguments),
+    SetupLink(setup_link::Arguments),
+    Org(organization::Arguments),
+    Member(member::Arguments),
+    Role(role::Arguments),
+    /// Routes beside the configuration file: list, show, put, delete, restore
+    #[command(after_help = resource::ROUTES)]
+    Route(resource::Arguments),
+    /// Upstreams beside the configuration file: list, show, put, delete, restore
+    #[command(after_help = resource::UPSTREAMS)]
+    Upstream(resource::Arguments),
+    /// Policies beside the configuration file: list, show, put, delete, restore
+    #[command(after_help = resource::POLICIES)]
+    Policy(resource::Arguments),
+    Revision(revision::Arguments),
+    Invitation(invitation::Arguments),
+    User(user::Arguments),
+    Trash(trash::Arguments),
     Migrate(migrate::Arguments),
     Audit(audit::Arguments),
     Backup(backup::Arguments),

@@ -6,11 +6,14 @@ mod cli;
 mod codes;
 mod command;
 mod configuration;
+mod credential;
 mod failure;
+mod installation_key;
 mod log;
 mod operator;
 mod otlp;
 mod output;
+mod people;
 mod records;
 mod redact;
 mod requests;
@@ -19,6 +22,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::Parser;
+use weir_config::ResourceKind;
 
 use crate::cli::{Cli, Command};
 use crate::output::Output;
@@ -59,6 +63,26 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Reload(arguments) => command::reload::run(&global, &arguments, output),
         Command::Traffic(arguments) => command::traffic::run(&global, &arguments, output),
         Command::Upgrade(arguments) => command::upgrade::run(&global, &arguments, output),
+        Command::Login(arguments) => command::login::run(&global, &arguments, output),
+        Command::Logout(arguments) => command::logout::run(&global, &arguments, output),
+        Command::Whoami(arguments) => command::whoami::run(&global, &arguments, output),
+        Command::SetupLink(arguments) => command::setup_link::run(&global, &arguments, output),
+        Command::Org(arguments) => command::organization::run(&global, &arguments, output),
+        Command::Member(arguments) => command::member::run(&global, &arguments, output),
+        Command::Role(arguments) => command::role::run(&global, &arguments, output),
+        Command::Route(arguments) => {
+            command::resource::run(ResourceKind::Route, &global, &arguments, output)
+        }
+        Command::Upstream(arguments) => {
+            command::resource::run(ResourceKind::Upstream, &global, &arguments, output)
+        }
+        Command::Policy(arguments) => {
+            command::resource::run(ResourceKind::Policy, &global, &arguments, output)
+        }
+        Command::Revision(arguments) => command::revision::run(&global, &arguments, output),
+        Command::Invitation(arguments) => command::invitation::run(&global, &arguments, output),
+        Command::User(arguments) => command::user::run(&global, &arguments, output),
+        Command::Trash(arguments) => command::trash::run(&global, &arguments, output),
         Command::Migrate(arguments) => command::migrate::run(&global, &arguments, output),
         Command::Audit(arguments) => command::audit::run(&global, &arguments, output),
         Command::Backup(arguments) => command::backup::run(&global, &arguments, output),

@@ -68,6 +68,14 @@ impl Progress {
 #[error("standard output was closed")]
 struct Closed;
 
+/// The command line lacks something that is asked for at a terminal, and there is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Incomplete(pub(crate) String);
+
+/// The exit status for a command line that is not understood.
+const NOT_UNDERSTOOD: u8 = 2;
+
 impl Output {
     /// Settles where colours are used; `NO_COLOR` (no-color.org) and a dumb terminal turn them off.
     pub(crate) fn new(choice: ColorChoice, json: bool) -> Self {
@@ -88,10 +96,13 @@ impl Output {
 
     /// Writes to standard output.
     pub(crate) fn print(&self, text: &str) -> anyhow::Result<()> {
+        self.write(text.as_bytes())
+    }
+
+    /// Writes to standard output what is a result as it is.
+    pub(crate) fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
-        let written = stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush());
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
         match written {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
@@ -109,6 +120,12 @@ impl Output {
     /// Writes to standard error. Nothing is to be done if even that fails.
     pub(crate) fn note(&self, text: &str) {
         let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// Columns of the terminal that standard output is; `None` if it is none.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        (size.ws_col > 0).then(|| size.ws_col.into())
     }
 
     /// Whether standard error takes colours.
@@ -146,6 +163,13 @@ impl Output {
     pub(crate) fn fail(&self, error: &anyhow::Error) -> ExitCode {
         if error.is::<Closed>() {
             return ExitCode::SUCCESS;
+        }
+        if error.is::<Incomplete>() {
+            self.note(&format!(
+                "{} {error:#}\n",
+                self.note_style(Style::Bad, "error:")
+            ));
+            return ExitCode::from(NOT_UNDERSTOOD);
         }
         if self.json {
             // One document on standard output, however it went. Nobody is left to tell if this fails.

@@ -18,6 +18,7 @@
 //! - **Flat.** Neither direction holds more than a frame or a row, whichever is larger.
 //! - **Whole.** A file is checked to its end before a restore changes anything, and a restore is one
 //!   transaction, in which the audit is verified before it is committed.
+//! - **Of use later.** What belongs to its moment stays out: sessions, links, counted attempts.
 //!
 //! A backup is as secret as the database: it has hashes of passwords in it.
 
@@ -25,6 +26,7 @@ mod cell;
 mod error;
 mod file;
 mod frame;
+mod passing;
 mod reader;
 mod restore;
 mod save;

@@ -9,10 +9,13 @@
 //! - **Bounds.** Connections, waiting for one, and statements have an end; then the answer is
 //!   [`Error::Unavailable`](crate::Error::Unavailable).
 
+mod bulk;
 mod catalogue;
 mod changes;
 mod engine;
 mod migrate;
+mod notices;
+mod once;
 mod open;
 mod row;
 mod select;
@@ -24,6 +27,8 @@ mod value;
 pub use changes::Changes;
 pub use engine::Engine;
 pub use migrate::{Migrated, SchemaMismatch, SchemaState};
+pub use notices::{Notice, Notices, Topic};
+pub use once::Once;
 pub use open::{Address, BadAddress, Options};
 pub use row::Row;
 pub use select::Select;

@@ -1,6 +1,6 @@
 //! A PostgreSQL server of our own: in a directory of its own, on a port of its own.
 
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -51,6 +51,9 @@ impl Postgres {
             .prefix("weir-postgres-")
             .tempdir()
             .unwrap();
+        // Others reach the socket; the data is the server's alone.
+        let mode = std::fs::Permissions::from_mode(0o711);
+        std::fs::set_permissions(directory.path(), mode).unwrap();
         if is_root() {
             let (user, group) = (id("-u"), id("-g"));
             chown(directory.path(), Some(user), Some(group)).unwrap();
@@ -92,6 +95,12 @@ impl Postgres {
             "postgres://weir@127.0.0.1:{}/{database}?sslmode=disable",
             self.port
         )
+    }
+
+    /// The same for whoever does not share this network: by the server's socket.
+    pub fn socket_url(&self, database: &str) -> String {
+        let (directory, port) = (self.directory.path().display(), self.port);
+        format!("postgres://weir@localhost:{port}/{database}?host={directory}&sslmode=disable")
     }
 
     /// Has `psql` run this in a database; what it printed, without decoration.

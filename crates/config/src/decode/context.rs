@@ -77,7 +77,10 @@ impl<'a> Context<'a> {
 
     /// `line 12`, for pointing from one place to another.
     pub(crate) fn line(&self, span: Span) -> String {
-        format!("line {}", self.source.locate(span.start).line)
+        match self.source.resource(span) {
+            Some(resource) => resource.to_string(),
+            None => format!("line {}", self.source.locate(span.start).line),
+        }
     }
 
     /// Reports each value that was seen before, by `report`'s words.

@@ -39,6 +39,17 @@ impl Cursor<'_> {
 
     /// A secret, which must be a reference; `None` as for [`material`](Self::material).
     pub(crate) fn secret(&self, context: &mut Context<'_>) -> Option<Secret<String>> {
+        self.referenced_secret(context, "a token", |text| {
+            text::token(text).map(Secret::new)
+        })
+    }
+
+    fn referenced_secret<T>(
+        &self,
+        context: &mut Context<'_>,
+        what: &str,
+        check: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = self.text(context)?;
         let Some(reference) = Reference::parse(text) else {
             context.hidden.push(self.node.span);
@@ -52,9 +63,7 @@ impl Cursor<'_> {
             return None;
         };
         match reference {
-            Ok(reference) => self.referenced_text(context, &reference, "a token", |text| {
-                text::token(text).map(Secret::new)
-            }),
+            Ok(reference) => self.referenced_text(context, &reference, what, check),
             Err(fault) => {
                 self.report_fault(context, text, fault);
                 None
@@ -62,10 +71,20 @@ impl Cursor<'_> {
         }
     }
 
+    /// A key of 32 bytes, which must be a reference; `None` as for [`material`](Self::material).
+    pub(crate) fn secret_key(&self, context: &mut Context<'_>) -> Option<Secret<[u8; 32]>> {
+        self.referenced_secret(context, "32 bytes in base64 or hexadecimal", |text| {
+            text::key(text).map(Secret::new)
+        })
+    }
+
     /// A file that is read later, and again and again: it need not be there yet, and it is none of
     /// those whose change is a change of the configuration.
     pub(crate) fn later_file(&self, context: &mut Context<'_>) -> Option<PathBuf> {
         let path = self.parse(context, text::file_path)?;
+        if self.refers_from_beside(context) {
+            return None;
+        }
         let path = context.materials.resolve(&path);
         if context.mode == Mode::Full && !path.exists() {
             let message = format!(
@@ -80,13 +99,27 @@ impl Cursor<'_> {
         Some(path)
     }
 
+    /// Reports a reference of a resource: whoever may change resources could read any file and variable
+    /// of the machine by it.
+    pub(crate) fn refers_from_beside(&self, context: &mut Context<'_>) -> bool {
+        let is_beside = self.node.span.is_beside();
+        if is_beside {
+            let message = "a resource cannot refer to a file or a variable of the machine";
+            let finding = self
+                .error(codes::REFERENCE_IN_RESOURCE, message)
+                .help("write what needs it into the file, where routes of resources can name it");
+            context.report(finding);
+        }
+        is_beside
+    }
+
     /// Reads a reference; `None` after a report, or if references are not resolved.
     pub(crate) fn resolve(
         &self,
         context: &mut Context<'_>,
         reference: &Reference<'_>,
     ) -> Option<Material> {
-        if context.mode == Mode::Form {
+        if self.refers_from_beside(context) || context.mode == Mode::Form {
             return None;
         }
         match context.materials.read(reference) {

@@ -6,7 +6,7 @@ use crate::model::Records;
 use crate::reference::Reference;
 use crate::shape::{Record, Shape, field};
 use crate::value::Fault;
-use crate::value::text::DATABASE;
+use crate::value::text::{DATABASE, SECRET};
 use weir_core::Secret;
 
 pub(super) static RECORDS: Record = Record {
@@ -39,6 +39,11 @@ pub(super) static RECORDS: Record = Record {
             "How long a statement may take, waiting for locks included.",
         )
         .default("30s"),
+        field(
+            "key",
+            Shape::Text(&SECRET),
+            "Key of the installation, under which secrets in the records are sealed: a reference to 32 bytes in base64 or hexadecimal, the same on every node. Default: made once, in `installation.key` of the data directory.",
+        ),
     ],
 };
 
@@ -51,6 +56,9 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<R
         connections: object.get("connections")?.number(context),
         acquire_timeout: object.get("acquire_timeout")?.duration(context),
         statement_timeout: object.get("statement_timeout")?.duration(context),
+        key: object
+            .written("key")
+            .and_then(|cursor| cursor.secret_key(context)),
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
-use super::{clash, listener, log, policy, records, route, settings, telemetry, upstream};
+use super::{clash, listener, log, mail, policy, records, route, settings, telemetry, upstream};
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
 use crate::diagnostic::Finding;
@@ -38,6 +38,11 @@ pub(crate) static ROOT: Record = Record {
             "Where organizations, people, revisions and audit are kept.",
         )
         .default("{}"),
+        field(
+            "mail",
+            Shape::Record(&mail::MAIL),
+            "How letters to people leave. Default: not at all; whoever invites is handed the link.",
+        ),
         field(
             "zone",
             Shape::Text(&ZONE),
@@ -158,6 +163,7 @@ pub(crate) fn decode(
     let workers = decode_workers(context, &object);
     let data = decode_data(context, &object, data);
     let records = records::decode(context, &object.get("records")?);
+    let mail = mail::decode(context, &object);
     let trusted_proxies =
         settings::decode_trusted_proxies(context, &object.get("trusted_proxies")?);
     let timeouts = settings::decode_timeouts(context, &object.get("timeouts")?);
@@ -184,6 +190,7 @@ pub(crate) fn decode(
         admin: admin?,
         data,
         records: records?,
+        mail,
         zone,
         listeners: listeners
             .into_iter()

@@ -26,7 +26,7 @@ use crate::shape::{Record, Shape, field};
 use crate::source::Span;
 use crate::suggest::quote;
 use crate::value::http::HOST_HEADER;
-use crate::value::text::{self, NAME};
+use crate::value::text::{self, NAME, SLUG};
 
 pub(super) static ROUTE: Record = Record {
     name: "route",
@@ -66,6 +66,11 @@ pub(super) static ROUTE: Record = Record {
             "Which requests are refused first under overload.",
         )
         .default("normal"),
+        field(
+            "organization",
+            Shape::Text(&SLUG),
+            "Whose traffic it is: while this organization is suspended, requests are refused. Default: nobody's.",
+        ),
         field("log", Shape::Record(&ROUTE_LOG), "What of its requests is logged."),
         field("tracing", Shape::Record(&ROUTE_TRACING), "Which of its requests are traced."),
         field("grpc", Shape::Record(&GRPC), "gRPC calls.").default("{}"),
@@ -168,6 +173,9 @@ fn decode(
         .get("headers")
         .and_then(|cursor| headers::decode(context, &cursor, &mut uses));
     let priority = overload::decode_priority(context, &object.get("priority")?);
+    let organization = object
+        .written("organization")
+        .and_then(|cursor| cursor.parse(context, text::slug));
     let streams = grpc::decode(context, &object);
     if streams.is_some_and(|streams| streams.grpc.web)
         && let Some(Action::Forward { to, .. }) = &action
@@ -218,6 +226,7 @@ fn decode(
             action,
             headers,
             priority,
+            organization,
             streams,
             websocket,
             log_sample,

@@ -7,7 +7,7 @@ use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::model::{Admin, ClientTimeouts, EncodedSlash, KeptRequests, Limits};
 use crate::shape::{Choice, Record, Shape, choice, field};
-use crate::value::address::{self, LISTEN};
+use crate::value::address::{self, LISTEN, ORIGIN};
 
 pub(super) static ADMIN: Record = Record {
     name: "admin",
@@ -19,6 +19,11 @@ pub(super) static ADMIN: Record = Record {
             "Where to listen. Keep it on loopback.",
         )
         .default("127.0.0.1:9900"),
+        field(
+            "public_url",
+            Shape::Text(&ORIGIN),
+            "Where people reach it, which links in mail begin with. Default: `http://` and `address`.",
+        ),
         field(
             "requests",
             Shape::Record(&REQUESTS),
@@ -189,8 +194,12 @@ pub(super) fn decode_admin(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Op
         context.report(finding);
     }
     let requests = decode_requests(context, &object.get("requests")?);
+    let public_url = object
+        .written("public_url")
+        .and_then(|cursor| cursor.parse(context, address::public_url));
     Some(Admin {
         address,
+        public_url,
         requests: requests?,
     })
 }

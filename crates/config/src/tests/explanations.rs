@@ -1,9 +1,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{Folder, options, variables};
-use crate::{LoadOptions, Loaded, Report, Severity, explain, explanations, load, load_text};
+use crate::{
+    LoadOptions, Loaded, Report, Resources, Severity, explain, explanations, load, load_text,
+};
 
 /// Pages about the file itself, for which an example cannot be written; `mistakes` and the tests
 /// below cover them.
@@ -84,10 +87,10 @@ fn strict_loading_turns_warnings_into_errors_but_those_that_come_with_time() {
                 .filter(|diagnostic| diagnostic.code == code);
             found.any(|diagnostic| diagnostic.severity == Severity::Error)
         };
-        let is_advice = ["WR0307", "WR0309", "WR0310"].contains(&explanation.code);
+        let is_advice = ["WR0213", "WR0307", "WR0309", "WR0310"].contains(&explanation.code);
         assert_eq!(is_error(explanation.code), !is_advice, "{report}");
     }
-    assert_eq!(warnings, 15);
+    assert_eq!(warnings, 16);
 }
 
 #[test]
@@ -157,7 +160,7 @@ fn load_example(folder: &Folder, example: &str) -> Result<Loaded, Report> {
 }
 
 /// Settings of an example, from its comments: `# environment: NAME`, `# variable: NAME=VALUE`,
-/// `# now: SECONDS`.
+/// `# now: SECONDS`, `# upstream NAME: JSON` and the like for a resource.
 fn options_of(example: &str) -> LoadOptions {
     let setting = |name: &str| {
         let lines = example.lines().map_while(|line| line.strip_prefix("# "));
@@ -171,6 +174,17 @@ fn options_of(example: &str) -> LoadOptions {
     }
     if let Some((_, pair)) = setting("variable") {
         options.variables = variables(&[pair.split_once('=').unwrap()]);
+    }
+    let comments = example.lines().map_while(|line| line.strip_prefix("# "));
+    let settings = comments.filter_map(|line| line.split_once(": "));
+    let resources: Vec<_> = settings
+        .filter_map(|(key, text)| {
+            let (kind, name) = key.split_once(' ')?;
+            Some(super::resource(kind, name, text))
+        })
+        .collect();
+    if !resources.is_empty() {
+        options.resources = Some(Arc::new(Resources::new(1, resources)));
     }
     if let Some((_, seconds)) = setting("now") {
         let seconds = seconds.split(' ').next().unwrap().parse().unwrap();

@@ -48,6 +48,14 @@ pub(crate) static SERVER: Text = Text {
     loose: false,
 };
 
+/// A server that takes letters.
+pub(crate) static MAIL_SERVER: Text = Text {
+    what: "a host and a port such as `mail.example.com:587`",
+    pattern: Some(r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"),
+    examples: &["mail.example.com:587", "127.0.0.1:25"],
+    loose: false,
+};
+
 /// A name that DNS is asked for.
 pub(crate) static DOMAIN: Text = Text {
     what: "a name such as `catalog.example.com`",
@@ -204,6 +212,11 @@ pub(crate) fn origin(text: &str) -> Result<String, Fault> {
                 .help("write `http://host:port` or `https://host:port`, without a path"))
         }
     }
+}
+
+/// Where people reach something: as it is written, without a slash at its end.
+pub(crate) fn public_url(text: &str) -> Result<String, Fault> {
+    origin(text).map(|_| text.trim_end_matches('/').to_owned())
 }
 
 pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {

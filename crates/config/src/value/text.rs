@@ -1,5 +1,8 @@
 //! Names and free text.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
 use super::Fault;
 use crate::codes;
 use crate::shape::Text;
@@ -10,6 +13,14 @@ pub(crate) static NAME: Text = Text {
     what: "a name",
     pattern: Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"),
     examples: &["catalog", "fair-use"],
+    loose: true,
+};
+
+/// The name of an organization in addresses.
+pub(crate) static SLUG: Text = Text {
+    what: "the slug of an organization",
+    pattern: Some("^[a-z0-9](-?[a-z0-9]){1,62}$"),
+    examples: &["acme"],
     loose: true,
 };
 
@@ -88,6 +99,14 @@ pub(crate) static LOG_OUTPUT: Text = Text {
     loose: false,
 };
 
+/// An address of mail.
+pub(crate) static EMAIL: Text = Text {
+    what: "an address of mail such as `weir@example.com`",
+    pattern: Some("^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$"),
+    examples: &["weir@example.com"],
+    loose: false,
+};
+
 /// A name to verify in a certificate.
 pub(crate) static SERVER_NAME: Text = Text {
     what: "a host name",
@@ -116,6 +135,18 @@ pub(crate) fn name(text: &str) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
+/// The slug of an organization: a label of a host name (RFC 1123 §2.1) in lower case.
+pub(crate) fn slug(text: &str) -> Result<String, Fault> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let has_stray_hyphen = text.starts_with('-') || text.ends_with('-') || text.contains("--");
+    if (2..=63).contains(&text.len()) && text.bytes().all(is_allowed) && !has_stray_hyphen {
+        return Ok(text.to_owned());
+    }
+    let message = format!("{} is not the slug of an organization", quote(text));
+    Err(Fault::new(codes::BAD_NAME, message)
+        .help("write 2 to 63 lower-case letters, digits and single hyphens, with none at its ends"))
+}
+
 /// Text that is not empty and has no control characters.
 pub(crate) fn free(text: &str) -> Result<String, Fault> {
     if text.is_empty() {
@@ -138,10 +169,46 @@ pub(crate) fn server_name(text: &str) -> Result<String, Fault> {
     Err(Fault::new(codes::BAD_HOST, message).help("write the name that the certificate carries"))
 }
 
+/// The usual form alone, without a name or quotes: what servers take everywhere.
+pub(crate) fn email(text: &str) -> Result<String, Fault> {
+    let is_local = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte))
+    };
+    match text.rsplit_once('@') {
+        Some((local, domain)) if is_local(local) && super::address::is_host(domain) => {
+            Ok(text.to_owned())
+        }
+        _ => {
+            let message = format!("{} is not an address of mail", quote(text));
+            Err(Fault::new(codes::BAD_ADDRESS, message).help("write it as `weir@example.com`"))
+        }
+    }
+}
+
 /// A token that travels in a header: visible ASCII without white space.
 pub(crate) fn token(text: &str) -> Option<String> {
     let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
     (!text.is_empty() && is_visible).then(|| text.to_owned())
+}
+
+/// 32 bytes in hexadecimal or base64, of either alphabet.
+pub(crate) fn key(text: &str) -> Option<[u8; 32]> {
+    let bytes = match text.len() {
+        64 => (0..32)
+            .map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok())
+            .collect::<Option<Vec<u8>>>()?,
+        _ => {
+            let text = text.trim_end_matches('=');
+            STANDARD_NO_PAD
+                .decode(text)
+                .or_else(|_| URL_SAFE_NO_PAD.decode(text))
+                .ok()?
+        }
+    };
+    bytes.try_into().ok()
 }
 
 /// The path of a file, written without `file:`.

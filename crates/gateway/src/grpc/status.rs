@@ -54,7 +54,7 @@ mod tests {
 
     /// Failures that can end a call; those that are left out come before a request is known to be one,
     /// or cannot concern HTTP/2.
-    const ALL: [Failure; 40] = [
+    const ALL: [Failure; 42] = [
         Failure::Malformed(""),
         Failure::BodyTooLarge,
         Failure::BadPath(""),
@@ -67,6 +67,8 @@ mod tests {
         Failure::Banned(1),
         Failure::Overloaded,
         Failure::MemoryPressure,
+        Failure::OrganizationSuspended,
+        Failure::OrganizationMissing,
         Failure::NoRoute,
         Failure::MethodNotAllowed,
         Failure::InvalidRequest(""),

@@ -29,6 +29,7 @@ fn with_request<T>(
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        organization: None,
         log_sample: None,
         trace_sample: None,
         streams: Default::default(),

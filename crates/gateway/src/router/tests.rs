@@ -39,6 +39,7 @@ fn route(name: &str, words: &str) -> Route {
         },
         headers: HeaderPolicy::default(),
         priority: weir_config::model::Priority::Normal,
+        organization: None,
         log_sample: None,
         trace_sample: None,
         streams: Default::default(),

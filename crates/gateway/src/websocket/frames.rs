@@ -25,6 +25,7 @@ pub(super) const NO_CODE: u16 = 1005;
 /// Stands for an end without a close frame; never sent.
 pub(super) const ABNORMAL: u16 = 1006;
 pub(super) const NOT_TEXT: u16 = 1007;
+pub(super) const POLICY_VIOLATION: u16 = 1008;
 pub(super) const TOO_BIG: u16 = 1009;
 /// Registered with IANA for gateways.
 pub(super) const BAD_GATEWAY: u16 = 1014;

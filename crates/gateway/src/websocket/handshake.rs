@@ -19,6 +19,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::message::{RequestHead, Version};
+use crate::organization::Organization;
 use crate::snapshot::Route;
 
 /// What a server appends to the key (RFC 6455 §1.3).
@@ -55,6 +56,8 @@ impl Upgrade {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     pub(super) settings: Arc<Settings>,
+    /// Whose it is, if that was said.
+    pub(super) organization: Option<Arc<Organization>>,
     pub(super) place: Place,
     /// What the target has to answer to the key, and the client gets.
     pub(super) accept: HeaderValue,
@@ -119,6 +122,7 @@ pub(crate) fn begin(
     head.expects_continue = false;
     head.upgrade = Upgrade::WebSocket(Rc::new(Handshake {
         settings: Arc::clone(settings),
+        organization: route.organization.clone(),
         place,
         accept,
         protocols,

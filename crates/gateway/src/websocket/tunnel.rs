@@ -9,7 +9,7 @@ use bytes::BytesMut;
 
 use super::counters::Direction;
 use super::end::End;
-use super::frames::{ABNORMAL, BAD_GATEWAY, GOING_AWAY, TOO_BIG};
+use super::frames::{ABNORMAL, BAD_GATEWAY, GOING_AWAY, POLICY_VIOLATION, TOO_BIG};
 use super::handshake::Handshake;
 use super::opening::Opening;
 use super::side::{Broken, Mark, Side, Surroundings, pass, poll_write};
@@ -162,6 +162,13 @@ impl Tunnel {
             let around = surroundings(&worker, &mark);
             if worker.phase() >= Phase::Closing && self.ending.is_none() {
                 self.leave_in_time(&worker);
+            }
+            if let Some(organization) = &self.handshake.organization
+                && self.ending.is_none()
+                && let Err(failure) = organization.admit()
+            {
+                let codes = (Some(POLICY_VIOLATION), GOING_AWAY);
+                self.cut(By::Gateway, failure, codes, around.now);
             }
             if !self.is_cut {
                 self.exchange(around, context);

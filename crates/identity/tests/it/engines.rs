@@ -70,6 +70,7 @@ pub(crate) fn operator() -> Caller {
             ..Origin::default()
         },
         request_id: Some("4bf92f".to_owned()),
+        once: None,
     }
 }
 
@@ -83,6 +84,7 @@ pub(crate) fn client() -> Caller {
             agent: Some("curl/8".to_owned()),
         },
         request_id: None,
+        once: None,
     }
 }
 
@@ -106,6 +108,7 @@ pub(crate) fn by(user: &User) -> Caller {
             ..Origin::default()
         },
         request_id: None,
+        once: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use weir_core::TenantId;
-use weir_identity::{BuiltIn, Error, UserUpdate};
+use weir_identity::{BuiltIn, Error, Listing, UserUpdate};
 
 use crate::engines::{by, fresh, on_both_engines, operator};
 
@@ -129,6 +129,7 @@ async fn who_is_in_the_trash_is_erased_as_well(engine: &str) {
         .unwrap();
     let certificate = identity.erase_user(&operator(), &person.id).await.unwrap();
     assert_eq!(certificate.rows["memberships"], 1);
-    assert!(identity.trash(&acme, 10).await.unwrap().is_empty());
+    let trash = identity.trash(&acme, &Listing::default()).await.unwrap();
+    assert!(trash.items.is_empty());
     fresh.audit(&acme).await;
 }

@@ -14,4 +14,5 @@ mod second_factor;
 mod sessions;
 mod setup;
 mod sign_in;
+mod trash;
 mod users;

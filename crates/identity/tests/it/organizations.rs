@@ -5,8 +5,9 @@ use std::time::Duration;
 use weir_core::TenantId;
 use weir_identity::{
     BuiltIn, Error, Key, Listing, NewOrganization, OrganizationFilter, OrganizationOrder,
-    OrganizationUpdate,
+    OrganizationUpdate, standings,
 };
+use weir_store::records::{Notice, Topic};
 
 use crate::engines::{by, fresh, on_both_engines, operator};
 
@@ -19,6 +20,7 @@ on_both_engines! {
     after_its_time_an_organization_is_gone,
     limits_hold,
     nobody_elses_organization_is_there,
+    who_carries_its_traffic_hears_of_a_change,
 }
 
 fn new(slug: &str) -> NewOrganization {
@@ -66,14 +68,15 @@ async fn an_organization_lives_and_its_audit_tells(engine: &str) {
         .await
         .unwrap();
     assert!(suspended.suspended_at.is_some());
-    let all = identity.suspended_organizations().await.unwrap();
-    assert_eq!(all, std::slice::from_ref(&acme.id));
+    let all = standings(&fresh.records).await.unwrap();
+    assert!(all["acme"]);
     let resumed = identity
         .resume_organization(&operator(), &acme.id, Some(3))
         .await
         .unwrap();
     assert_eq!(resumed, identity.organization(&acme.id).await.unwrap());
-    assert!(identity.suspended_organizations().await.unwrap().is_empty());
+    let all = standings(&fresh.records).await.unwrap();
+    assert!(!all["acme"]);
 
     let told = [
         "organization.create",
@@ -422,4 +425,37 @@ async fn nobody_elses_organization_is_there(engine: &str) {
             .await
             .is_err()
     );
+}
+
+async fn who_carries_its_traffic_hears_of_a_change(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let mut notices = fresh.records.notices();
+    assert_eq!(notices.next().await, Some(Notice::Anything));
+    let acme = identity
+        .create_organization(&operator(), new("acme"))
+        .await
+        .unwrap();
+    let changed = Some(Notice::Changed(Topic::Organizations));
+    assert_eq!(notices.next().await, changed);
+    identity
+        .suspend_organization(&operator(), &acme.id, None, "unpaid")
+        .await
+        .unwrap();
+    assert_eq!(notices.next().await, changed);
+    identity
+        .resume_organization(&operator(), &acme.id, None)
+        .await
+        .unwrap();
+    assert_eq!(notices.next().await, changed);
+    identity
+        .delete_organization(&operator(), &acme.id, None)
+        .await
+        .unwrap();
+    assert_eq!(notices.next().await, changed);
+    identity
+        .restore_organization(&operator(), &acme.id)
+        .await
+        .unwrap();
+    assert_eq!(notices.next().await, changed);
 }

@@ -279,7 +279,7 @@ async fn an_account_that_is_not_there_takes_as_long() {
     };
     let fresh = fresh_with("sqlite", dear).await;
     let mut times = [Vec::new(), Vec::new()];
-    for round in 0..5 {
+    for round in 0..12 {
         fresh.person(&format!("known{round}@a.example")).await;
         for (at, who) in ["known", "unknown"].into_iter().enumerate() {
             let email = format!("{who}{round}@a.example");
@@ -289,9 +289,10 @@ async fn an_account_that_is_not_there_takes_as_long() {
             times[at].push(begin.elapsed());
         }
     }
-    let [known, unknown] = times.map(|mut times| {
-        times.sort_unstable();
-        SignedDuration::try_from(times[2]).unwrap().as_secs_f64()
+    // The fastest: whatever else the machine does can only add to it.
+    let [known, unknown] = times.map(|times| {
+        let fastest = times.into_iter().min().unwrap();
+        SignedDuration::try_from(fastest).unwrap().as_secs_f64()
     });
     let ratio = known / unknown;
     assert!((0.5..2.0).contains(&ratio), "{known} {unknown}");

@@ -159,8 +159,12 @@ fn wants_pretty(request: &Request) -> bool {
 
 /// The same JSON for people.
 async fn indented(response: Response) -> Response {
-    let media_type = response.headers().get(CONTENT_TYPE);
-    if !media_type.is_some_and(|value| value.as_bytes().ends_with(b"json")) {
+    // Lines of JSON go on for as long as there are any; each is read by itself.
+    let is_one = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.ends_with(b"/json") || value.ends_with(b"+json")
+    };
+    if !response.headers().get(CONTENT_TYPE).is_some_and(is_one) {
         return response;
     }
     let (mut parts, body) = response.into_parts();

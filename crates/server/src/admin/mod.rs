@@ -25,9 +25,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Extension, Request, State};
-use axum::http::StatusCode;
+use axum::extract::{ConnectInfo, Extension, Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -39,7 +39,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
-use weir_console::{Authenticator, Problem};
+use weir_console::{Problem, Services};
+use weir_identity::Permission;
 
 use crate::log::Counters;
 use crate::otlp;
@@ -104,7 +105,7 @@ pub(crate) struct Shared {
     pub(crate) node: Arc<Node>,
     pub(crate) telemetry: Telemetry,
     pub(crate) keeper: Arc<Keeper>,
-    pub(crate) authenticator: Authenticator,
+    pub(crate) services: Services,
 }
 
 /// What is told of requests: counted, and kept.
@@ -138,9 +139,10 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 make_room(&mut oldest_first);
-                let serving = serve_connection(stream, router.clone(), stopped.clone());
+                let router = router.clone().layer(Extension(ConnectInfo(peer)));
+                let serving = serve_connection(stream, router, stopped.clone());
                 oldest_first.push_back(connections.spawn(serving));
             }
             Err(error) => {
@@ -214,12 +216,15 @@ async fn grow_old(lasting: &Lasting) {
 }
 
 fn router(shared: Arc<Shared>) -> Router {
+    let (records, _) = weir_console::api(shared.services.clone());
     protected()
         .route_layer(middleware::from_fn_with_state(
             Arc::clone(&shared),
             authenticate,
         ))
         .merge(open())
+        .with_state(shared)
+        .merge(records.layer(middleware::from_fn(last)))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -230,7 +235,19 @@ fn router(shared: Arc<Shared>) -> Router {
         .fallback(async || Problem::not_found())
         .layer(middleware::from_fn(weir_console::finish))
         .layer(middleware::from_fn(guard::guard))
-        .with_state(shared)
+}
+
+/// Lets exports of records go on for as long as their clients read.
+async fn last(Extension(lasting): Extension<Lasting>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response
+        .extensions()
+        .get::<weir_console::Lasting>()
+        .is_some()
+    {
+        lasting.begin();
+    }
+    response
 }
 
 /// What anybody may ask who reaches the listener: probes and scrapers have no credentials. Targets that
@@ -246,7 +263,7 @@ fn open() -> Router<Arc<Shared>> {
         )
 }
 
-/// What needs a credential.
+/// What needs a credential: the operator's, or that of somebody who administers the platform.
 fn protected() -> Router<Arc<Shared>> {
     Router::new()
         .route("/", get(async || INDEX))
@@ -266,14 +283,23 @@ fn protected() -> Router<Arc<Shared>> {
         .route("/v1/reload", post(reload::reload))
 }
 
-async fn authenticate(State(shared): SharedState, mut request: Request, next: Next) -> Response {
-    match shared.authenticator.principal(request.headers()) {
-        Ok(principal) => {
-            request.extensions_mut().insert(principal);
-            next.run(request).await
-        }
+async fn authenticate(State(shared): SharedState, request: Request, next: Next) -> Response {
+    let admitted = admit(&shared, request.method(), request.headers()).await;
+    match admitted {
+        Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// The node belongs to the platform: who may see the platform's revisions may see how it runs, and who
+/// may make them may change that.
+async fn admit(shared: &Shared, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    let principal = shared.services.principal(headers).await?;
+    let permission = match *method {
+        Method::GET | Method::HEAD => Permission::RevisionRead,
+        _ => Permission::RevisionWrite,
+    };
+    principal.allow_on_platform(permission)
 }
 
 async fn ready(State(shared): SharedState) -> (StatusCode, &'static str) {

@@ -18,6 +18,8 @@ pub(super) struct Revision {
     file: String,
     environment: Option<String>,
     last_good: bool,
+    /// The revision of the resources beside the file; 0 before the first.
+    resources: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<Rejection>,
 }
@@ -39,6 +41,7 @@ impl From<serve::Revision> for Revision {
             file: revision.file.display().to_string(),
             environment: revision.environment,
             last_good: revision.last_good,
+            resources: revision.resources,
             rejected: None,
         }
     }

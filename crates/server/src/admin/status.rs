@@ -3,6 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::Value;
+use weir_config::ResourceName;
+use weir_console::Running;
 use weir_gateway::metrics::{Counter, WorkerCounters};
 
 use super::metrics::process;
@@ -27,6 +30,43 @@ struct Status {
     /// Of the worker that is latest.
     event_loop_delay_ms: f64,
     records: Records,
+    resources: Resources,
+}
+
+/// What runs of the resources in the records.
+#[derive(Serialize)]
+struct Resources {
+    revision: i64,
+    /// Those of it that this node started without: its file leaves no room for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<ResourceName>,
+    /// A later revision that this node could not put into effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    revision: i64,
+    at: String,
+    message: String,
+    diagnostics: Value,
+}
+
+impl From<Running> for Resources {
+    fn from(running: Running) -> Self {
+        let refused = running.refused.map(|refused| Refused {
+            revision: refused.revision,
+            at: rfc3339(refused.at),
+            message: refused.text.clone(),
+            diagnostics: refused.diagnostics.clone(),
+        });
+        Self {
+            revision: running.revision,
+            left_out: running.left_out.to_vec(),
+            refused,
+        }
+    }
 }
 
 /// How records fare; traffic does not depend on it.
@@ -103,5 +143,6 @@ pub(super) async fn show(State(shared): SharedState) -> Response {
         },
         event_loop_delay_ms: delays.max().unwrap_or_default() as f64 / 1e6,
         records: Records::of(&shared.keeper),
+        resources: shared.node.running().into(),
     })
 }

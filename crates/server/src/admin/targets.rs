@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use weir_console::Problem;
@@ -109,7 +109,7 @@ pub(super) async fn register(
     body: Body,
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
-    authorise(&shared, &upstream, &headers)?;
+    authorise(&shared, &upstream, &headers).await?;
     let body = super::read(body).await?;
     if body.trim_ascii().is_empty() {
         let renewed = discoverer.renew(&upstream, &id)?;
@@ -147,7 +147,7 @@ pub(super) async fn deregister(
     headers: HeaderMap,
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
-    authorise(&shared, &upstream, &headers)?;
+    authorise(&shared, &upstream, &headers).await?;
     let permit = super::permit(&shared.node).await?;
     let leaving = move || {
         let _permit = permit;
@@ -157,9 +157,10 @@ pub(super) async fn deregister(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The operator may, and whoever has the upstream's own token.
-fn authorise(shared: &Shared, upstream: &str, headers: &HeaderMap) -> Result<(), Refusal> {
-    if shared.authenticator.principal(headers).is_ok() {
+/// Whoever may change how this node runs, and whoever has the upstream's own token.
+async fn authorise(shared: &Shared, upstream: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    let admitted = super::admit(shared, &Method::PUT, headers).await;
+    if admitted.is_ok() {
         return Ok(());
     }
     // Without its token nobody hears whether there is such an upstream.

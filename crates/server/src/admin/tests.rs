@@ -212,6 +212,7 @@ async fn the_revision_tells_what_was_refused_since() {
         "file": "/etc/weir/weir.yaml",
         "environment": "staging",
         "last_good": false,
+        "resources": 0,
     });
     assert_eq!(admin.get("/v1/revision").await.json(), expected);
     admin.node.note(&Reloaded::Rejected(fixture::rejection()));

@@ -6,51 +6,98 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use weir_core::Secret;
 
-use crate::admin_client::{self, Admin};
+use crate::admin_client::{self, Admin, reachable};
 use crate::cli::Global;
+use crate::credential::{Credential, Kept, KeptSession, Source};
 use crate::operator;
 use crate::output::Output;
 use crate::serve::pid_file;
 
-/// Variable with a credential for the admin listener; it wins over the operator's token.
-const TOKEN: &str = "WEIR_TOKEN";
 /// Where the admin listener is unless the configuration says otherwise.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
 /// Where the data is unless the configuration says otherwise.
 const DEFAULT_DATA: &str = "./weir-data";
 
-/// The address that was given or, without one, where the running Weir listens: as it noted in its data
-/// directory, since a changed `admin.address` waits for its next start, else as the configuration says.
+/// Who is to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum As {
+    /// Whoever there is a credential of: in the environment, kept by `weir login`, or the operator's.
+    Anybody,
+    /// The operator, who may do what no account can.
+    Operator,
+    /// Nobody: what is asked needs no credential.
+    Nobody,
+}
+
+/// The address that was given or, without one, where the running Weir listens, and a credential for it.
 pub(super) fn find(
     given: Option<SocketAddr>,
     global: &Global,
     output: &Output,
 ) -> anyhow::Result<Admin> {
-    let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
-    let token = token.map(Secret::new);
-    if let Some(address) = given {
-        // The token of this machine is for what runs on this machine.
-        let token = match (token, address.ip().is_loopback()) {
-            (None, true) => configured(global)
+    find_as(As::Anybody, given, global, output)
+}
+
+/// The same for somebody.
+pub(super) fn find_as(
+    who: As,
+    given: Option<SocketAddr>,
+    global: &Global,
+    output: &Output,
+) -> anyhow::Result<Admin> {
+    let Some(address) = given else {
+        let configured = configured(global)?;
+        let address = listening(&configured, output);
+        let credential = match who {
+            As::Nobody => None,
+            who => match without_data(who, address)? {
+                None => operators(&configured.data)?,
+                credential => credential,
+            },
+        };
+        return Ok(Admin {
+            address,
+            credential,
+        });
+    };
+    let credential = match who {
+        As::Nobody => None,
+        who => match without_data(who, address)? {
+            // The token of this machine is for what runs on this machine.
+            None if address.ip().is_loopback() => configured(global)
                 .ok()
                 .and_then(|configured| operators(&configured.data).ok()?),
-            (token, _) => token,
-        };
-        return Ok(Admin { address, token });
-    }
-    let Configured { admin, data } = configured(global)?;
-    let token = match token {
-        Some(token) => Some(token),
-        None => operators(&data)?,
+            credential => credential,
+        },
     };
+    Ok(Admin {
+        address,
+        credential,
+    })
+}
+
+/// A credential that is not in the data directory.
+fn without_data(who: As, address: SocketAddr) -> anyhow::Result<Option<Credential>> {
+    if let Some(credential) = Credential::of_environment() {
+        return Ok(Some(credential));
+    }
+    if who != As::Anybody {
+        return Ok(None);
+    }
+    let kept = Kept::load()?;
+    let session = kept.as_ref().and_then(|kept| kept.at(reachable(address)));
+    Ok(session.map(KeptSession::credential))
+}
+
+/// Where the running Weir listens: as it noted in its data directory, since a changed `admin.address`
+/// waits for its next start, else as the configuration says.
+fn listening(configured: &Configured, output: &Output) -> SocketAddr {
+    let admin = configured.admin;
     // What is noted may be left from a process that was killed.
-    let noted = pid_file::read_admin(&data);
+    let noted = pid_file::read_admin(&configured.data);
     let noted = noted.filter(|noted| *noted != admin && admin_client::is_reachable(*noted));
     let Some(noted) = noted else {
-        return Ok(Admin {
-            address: admin,
-            token,
-        });
+        return admin;
     };
     if admin.port() != 0 {
         output.note(&format!(
@@ -58,16 +105,16 @@ pub(super) fn find(
              {noted}\n"
         ));
     }
-    Ok(Admin {
-        address: noted,
-        token,
-    })
+    noted
 }
 
 /// What whoever can read the data directory may use.
-fn operators(data: &Path) -> anyhow::Result<Option<Secret<String>>> {
+fn operators(data: &Path) -> anyhow::Result<Option<Credential>> {
     let token = operator::load(data)?;
-    Ok(token.map(|token| Secret::new(token.expose().to_owned())))
+    Ok(token.map(|token| Credential {
+        token: Secret::new(token.expose().to_owned()),
+        source: Source::Operator,
+    }))
 }
 
 struct Configured {

@@ -52,7 +52,7 @@ pub(crate) fn run(
 fn list(admin: &Admin, output: &Output) -> anyhow::Result<ExitCode> {
     let response = admin_client::request(admin, "GET", "/v1/bans", WITHIN)?;
     if response.status != 200 {
-        return Err(Refusal::of(&response).into());
+        return Err(Refusal::of(&response, admin).into());
     }
     let body = response
         .json()
@@ -96,6 +96,6 @@ fn lift(admin: &Admin, address: IpAddr, output: &Output) -> anyhow::Result<ExitC
             output.note(&format!("{address} is not banned\n"));
             Ok(ExitCode::FAILURE)
         }
-        _ => Err(Refusal::of(&response).into()),
+        _ => Err(Refusal::of(&response, admin).into()),
     }
 }

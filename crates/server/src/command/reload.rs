@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::admin_address;
-use crate::admin_client::{self, Response};
+use crate::admin_client::{self, Refusal, Response};
 use crate::cli::Global;
 use crate::output::{Output, Style};
 
@@ -41,6 +41,9 @@ pub(crate) fn run(
     let admin = &admin_address::find(arguments.admin, global, output)?;
     let within = Duration::from_secs(arguments.timeout);
     let response = admin_client::request(admin, "POST", "/v1/reload", within)?;
+    if matches!(response.status, 401 | 403) {
+        return Err(Refusal::of(&response, admin).into());
+    }
     if output.json {
         let body = response
             .json()

@@ -174,7 +174,7 @@ fn show(admin: &Admin, id: &str, output: &Output) -> anyhow::Result<ExitCode> {
 fn ask(admin: &Admin, path: &str) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", path, WITHIN)?;
     if response.status != 200 {
-        return Err(Refusal::of(&response).into());
+        return Err(Refusal::of(&response, admin).into());
     }
     let mut body = response
         .json()
@@ -203,7 +203,7 @@ fn follow(admin: &Admin, path: &str, output: &Output) -> anyhow::Result<ExitCode
         });
         std::mem::replace(&mut outcome, Ok(()))?;
         match ended {
-            Ok(Some(response)) => return Err(Refusal::of(&response).into()),
+            Ok(Some(response)) => return Err(Refusal::of(&response, admin).into()),
             // A Weir that restarts is not there for a moment.
             Ok(None) => output.note("Weir ended, or restarts; asking again\n"),
             Err(error @ AdminError::Malformed { .. }) => return Err(error.into()),

@@ -168,24 +168,24 @@ fn send(admin: &Admin, route: &str, change: &Value) -> anyhow::Result<Value> {
     let path = format!("/v1/traffic/{route}");
     let body = serde_json::to_vec(change)?;
     let response = admin_client::request_with(admin, "POST", &path, &body, WITHIN)?;
-    accepted(&response)
+    accepted(&response, admin)
 }
 
 /// The JSON of an answer that is no refusal.
-fn accepted(response: &Response) -> anyhow::Result<Value> {
+fn accepted(response: &Response, admin: &Admin) -> anyhow::Result<Value> {
     let body = response
         .json()
         .context("the answer of the admin listener is not JSON")?;
     if (200..300).contains(&response.status) {
         return Ok(body);
     }
-    Err(Refusal::of(response).into())
+    Err(Refusal::of(response, admin).into())
 }
 
 /// All splits, as `/v1/traffic` tells them.
 fn splits(admin: &Admin) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", "/v1/traffic", WITHIN)?;
-    match accepted(&response)?["splits"].take() {
+    match accepted(&response, admin)?["splits"].take() {
         Value::Array(splits) => Ok(splits),
         _ => bail!("the admin listener knows no splits: is it of an older version?"),
     }

@@ -78,7 +78,7 @@ pub(crate) fn run(
 fn ask(admin: &Admin, names: &[String]) -> anyhow::Result<Vec<Value>> {
     let response = admin_client::request(admin, "GET", "/v1/upstreams", WITHIN)?;
     if response.status != 200 {
-        return Err(Refusal::of(&response).into());
+        return Err(Refusal::of(&response, admin).into());
     }
     let mut body = response
         .json()

@@ -3,9 +3,9 @@
 //! Traffic never waits for them: a start goes on without, and what needs them says so until they are
 //! back.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::watch;
 use tokio::time::sleep;
 use weir_store::records::SchemaMismatch;
 use weir_store::{Error, Records};
@@ -52,14 +52,14 @@ impl Condition {
 /// The process' records and their condition.
 pub(crate) struct Keeper {
     records: Records,
-    condition: Mutex<Condition>,
+    condition: watch::Sender<Condition>,
 }
 
 impl Keeper {
-    pub(crate) const fn new(records: Records) -> Self {
+    pub(crate) fn new(records: Records) -> Self {
         Self {
             records,
-            condition: Mutex::new(Condition::Starting),
+            condition: watch::Sender::new(Condition::Starting),
         }
     }
 
@@ -69,10 +69,13 @@ impl Keeper {
     }
 
     pub(crate) fn condition(&self) -> Condition {
-        self.condition
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.condition.borrow().clone()
+    }
+
+    /// Waits for a condition.
+    pub(crate) async fn until(&self, is_it: impl FnMut(&Condition) -> bool) {
+        // It ends with the process only.
+        let _ = self.condition.subscribe().wait_for(is_it).await;
     }
 
     /// Migrates, then looks after the engine for as long as the process lives.
@@ -130,10 +133,6 @@ impl Keeper {
     }
 
     fn enter(&self, condition: Condition) -> Condition {
-        let mut current = self
-            .condition
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut current, condition)
+        self.condition.send_replace(condition)
     }
 }

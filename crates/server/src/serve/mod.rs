@@ -7,12 +7,14 @@ mod last_good;
 mod node;
 pub(crate) mod pid_file;
 mod reload;
+mod resources;
 mod signals;
+mod standings;
 mod start;
 mod supervise;
 pub(crate) mod traffic_file;
 mod upgrade;
 mod watch;
 
-pub(crate) use node::{Node, Rejection, Reloaded, Revision, Stage};
+pub(crate) use node::{Node, Order, Rejection, Reloaded, Revision, Stage};
 pub(crate) use start::{Ready, RunOptions, make_directory, run};

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use weir_config::Resources;
+use weir_console::{Refused, Running};
 use weir_discovery::Discoverer;
 use weir_gateway::Gateway;
 
@@ -27,6 +29,8 @@ pub(crate) struct Revision {
     pub(crate) environment: Option<String>,
     /// Whether it is the last good revision from the data directory instead of the file.
     pub(crate) last_good: bool,
+    /// The revision of the resources beside it; 0 before the first.
+    pub(crate) resources: i64,
 }
 
 /// A configuration that did not take effect.
@@ -78,7 +82,17 @@ pub(crate) struct Node {
     pub(crate) reloads_rejected: AtomicU64,
     stage: AtomicU8,
     changes: Mutex<Changes>,
-    requests: mpsc::Sender<oneshot::Sender<Reloaded>>,
+    /// What runs of the resources in the records.
+    running: watch::Sender<Running>,
+    requests: mpsc::Sender<Order>,
+}
+
+/// Asks for a reload.
+pub(crate) struct Order {
+    /// What is to be beside the file from now on; none: what is there now.
+    pub(crate) resources: Option<Arc<Resources>>,
+    /// Who hears how it went.
+    pub(crate) answer: oneshot::Sender<Reloaded>,
 }
 
 struct Changes {
@@ -93,8 +107,9 @@ impl Node {
         gateway: Gateway,
         discoverer: Discoverer,
         revision: Revision,
-        requests: mpsc::Sender<oneshot::Sender<Reloaded>>,
+        requests: mpsc::Sender<Order>,
         traffic_file: TrafficFile,
+        running: watch::Sender<Running>,
     ) -> Arc<Self> {
         Arc::new(Self {
             gateway,
@@ -108,6 +123,7 @@ impl Node {
                 revision,
                 rejection: None,
             }),
+            running,
             requests,
         })
     }
@@ -160,10 +176,42 @@ impl Node {
         }
     }
 
+    /// What runs of the resources in the records.
+    pub(crate) fn running(&self) -> Running {
+        self.running.borrow().clone()
+    }
+
+    /// Notes what runs of the resources in the records.
+    pub(super) fn note_running(&self, change: impl FnOnce(&mut Running)) {
+        self.running.send_modify(change);
+    }
+
+    /// Notes that resources could not be put into effect.
+    pub(super) fn note_refused(&self, revision: i64, rejection: &Rejection) {
+        self.reloads_rejected.fetch_add(1, Ordering::Relaxed);
+        let refused = Refused {
+            revision,
+            at: rejection.at,
+            text: rejection.text.clone(),
+            diagnostics: rejection.diagnostics.clone(),
+        };
+        self.note_running(|running| running.refused = Some(Arc::new(refused)));
+    }
+
     /// Reads the configuration anew and puts it into effect; `None` if the process is ending.
     pub(crate) async fn reload(&self) -> Option<Reloaded> {
+        self.order(None).await
+    }
+
+    /// The same, with other resources beside the file.
+    pub(crate) async fn reload_with(&self, resources: Arc<Resources>) -> Option<Reloaded> {
+        self.order(Some(resources)).await
+    }
+
+    async fn order(&self, resources: Option<Arc<Resources>>) -> Option<Reloaded> {
         let (answer, outcome) = oneshot::channel();
-        self.requests.send(answer).await.ok()?;
+        let order = Order { resources, answer };
+        self.requests.send(order).await.ok()?;
         outcome.await.ok()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use serde_json::json;
-use weir_config::{LoadOptions, Loaded, Report};
+use weir_config::{LoadOptions, Loaded, Report, Resources};
 
 use super::descriptors;
 use super::last_good::LastGood;
@@ -48,8 +48,18 @@ impl Reloader {
 
     /// Loads, compiles and applies; the running revision stays if any of it fails. Also tells which
     /// files the next change can come from.
-    pub(super) fn reload(&self, node: &Node, watch: &Watch) -> (Reloaded, Watch) {
+    pub(super) fn reload(
+        &mut self,
+        node: &Node,
+        watch: &Watch,
+        resources: Option<Arc<Resources>>,
+    ) -> (Reloaded, Watch) {
         let before = watch.again();
+        let asked = resources.as_ref().map(|resources| resources.revision());
+        let former = self.options.resources.clone();
+        if resources.is_some() {
+            self.options.resources = resources;
+        }
         let (outcome, files) = match configuration::load(&self.file, &self.options) {
             Ok(loaded) => {
                 let files = loaded.files.clone();
@@ -57,7 +67,21 @@ impl Reloader {
             }
             Err(report) => (Reloaded::Rejected(rejected(&report)), report.files),
         };
-        node.note(&outcome);
+        match (&outcome, asked) {
+            (Reloaded::Rejected(rejection), Some(revision)) => {
+                self.options.resources = former;
+                node.note_refused(revision, rejection);
+            }
+            (_, Some(revision)) => {
+                node.note(&outcome);
+                node.note_running(|running| {
+                    running.revision = revision;
+                    running.left_out = Arc::default();
+                    running.refused = None;
+                });
+            }
+            (_, None) => node.note(&outcome),
+        }
         report(&outcome);
         (outcome, Watch::after(&before, &files))
     }
@@ -71,11 +95,13 @@ impl Reloader {
             tracing::warn!(
                 code = warning.code,
                 line = warning.line,
+                resource = warning.resource.as_ref().map(tracing::field::display),
                 "{}",
                 warning.message
             );
         }
         let kept = LastGood::of(&self.file, &loaded);
+        let of_file = Arc::new(loaded.file_resources());
         warn_of_what_needs_a_restart(node, &loaded);
         let mut config = loaded.config;
         descriptors::fit(&mut config);
@@ -103,6 +129,7 @@ impl Reloader {
         if let Err(error) = kept.save(&self.data) {
             tracing::warn!("{error:#}");
         }
+        node.note_running(|running| running.file = of_file);
         Reloaded::Applied(Revision {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             digest: kept.digest,
@@ -110,6 +137,11 @@ impl Reloader {
             file: self.file.clone(),
             environment: kept.environment,
             last_good: false,
+            resources: self
+                .options
+                .resources
+                .as_ref()
+                .map_or(0, |resources| resources.revision()),
         })
     }
 }
@@ -121,6 +153,7 @@ fn warn_of_what_needs_a_restart(node: &Node, loaded: &Loaded) {
         ("admin.address", running.config.admin != loaded.config.admin),
         ("data", running.config.data != loaded.config.data),
         ("records", running.config.records != loaded.config.records),
+        ("mail", running.config.mail != loaded.config.mail),
     ];
     for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(

@@ -8,16 +8,20 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use tokio::sync::mpsc;
-use weir_config::{LoadOptions, Loaded};
+use tokio::sync::{mpsc, watch};
+use weir_config::{LoadOptions, Loaded, Report};
+use weir_console::{Configuration, Running};
 use weir_discovery::{Discoverer, Pod};
-use weir_gateway::Gateway;
+use weir_gateway::{Gateway, Remembered};
+use weir_revisions::Revisions;
 
 use super::descriptors;
 use super::inherit::Inherited;
 use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
+use super::resources::{self, Begun};
 use super::signals::Early;
+use super::standings;
 use super::supervise::{Supervisor, supervise};
 use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
@@ -27,6 +31,7 @@ use crate::configuration;
 use crate::log::LogHandle;
 use crate::operator;
 use crate::otlp::Exporter;
+use crate::people;
 use crate::records::{self, Keeper};
 
 /// Threads for everything but traffic.
@@ -71,19 +76,37 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         let _context = runtime.enter();
         Early::listen()?
     };
-    let load_options = LoadOptions {
+    let mut load_options = LoadOptions {
         environment: options.environment.clone(),
         data: options.data.clone(),
         strict: options.strict,
         ..LoadOptions::default()
     };
     let Started {
-        mut loaded,
-        watch,
+        loaded,
+        watch: files,
+        text,
         rejection,
     } = load(&options, &load_options)?;
     let data = loaded.config.data.clone();
     make_directory(&data)?;
+    let Begun {
+        mut loaded,
+        resources,
+        left_out,
+        complaints,
+    } = resources::begin(loaded, &data, &load_options, |options| text.load(options));
+    for complaint in &complaints {
+        eprint(complaint);
+    }
+    let judge = resources::judge(options.config.clone(), load_options.clone());
+    let running = watch::Sender::new(Running {
+        revision: resources.revision(),
+        left_out: left_out.into(),
+        refused: None,
+        file: Arc::new(loaded.file_resources()),
+    });
+    load_options.resources = Some(resources);
     let operator = operator::load_or_make(&data)?;
     let exporter = Exporter::start()?;
     exporter.commit(Exporter::prepare(&loaded.config)?);
@@ -102,8 +125,18 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         let _context = runtime.enter();
         Arc::new(Keeper::new(records::open(&config)?))
     };
+    let configuration = Configuration {
+        revisions: Revisions::new(keeper.records().clone()),
+        running: running.subscribe(),
+        judge,
+    };
+    let services = people::services(&config, &keeper, &operator, configuration)?;
     let (traffic_file, saved) = TrafficFile::open(&data);
-    let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), saved)?;
+    let remembered = Remembered {
+        splits: saved,
+        standings: standings::remembered(&data),
+    };
+    let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), remembered)?;
     log.journal()
         .configure(&config.admin.requests, log.redactor());
     log.follow(rings.records);
@@ -120,6 +153,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         file: options.config.clone(),
         environment: kept.environment.clone(),
         last_good: rejection.is_some(),
+        resources: running.borrow().revision,
     };
     if rejection.is_none()
         && let Err(error) = kept.save(&data)
@@ -127,17 +161,24 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         tracing::warn!("{error:#}");
     }
     let (requests, reload_requests) = mpsc::channel(8);
-    let node = Node::new(gateway, discoverer, revision, requests, traffic_file);
+    let node = Node::new(
+        gateway,
+        discoverer,
+        revision,
+        requests,
+        traffic_file,
+        running,
+    );
     if let Some(rejection) = rejection {
         node.note(&super::Reloaded::Rejected(rejection));
     }
     let supervisor = Supervisor {
         node,
         reloader: Reloader::new(options.config, load_options, data, log, exporter),
-        watch,
+        watch: files,
         launch,
         keeper,
-        operator,
+        services,
         admin,
         former: inherited.ready.take(),
         reload_requests,
@@ -152,13 +193,35 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
 struct Started {
     loaded: Loaded,
     watch: Watch,
+    /// Where it was loaded from.
+    text: Text,
     /// Why the file was not used.
     rejection: Option<Rejection>,
 }
 
+/// Where a configuration comes from.
+enum Text {
+    File(PathBuf),
+    LastGood(LastGood),
+}
+
+impl Text {
+    fn load(&self, options: &LoadOptions) -> Result<Loaded, Report> {
+        match self {
+            Self::File(path) => configuration::load(path, options),
+            Self::LastGood(kept) => {
+                let base = kept.file.parent().unwrap_or(Path::new(""));
+                let name = format!("{} (last good)", kept.file.display());
+                configuration::load_text(&kept.text, &name, base, options)
+            }
+        }
+    }
+}
+
 /// Loads the file, or the last good revision if that was asked for.
 fn load(options: &RunOptions, load_options: &LoadOptions) -> anyhow::Result<Started> {
-    let report = match configuration::load(&options.config, load_options) {
+    let text = Text::File(options.config.clone());
+    let report = match text.load(load_options) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 eprint(&warning.render(false));
@@ -167,6 +230,7 @@ fn load(options: &RunOptions, load_options: &LoadOptions) -> anyhow::Result<Star
             return Ok(Started {
                 loaded,
                 watch,
+                text,
                 rejection: None,
             });
         }
@@ -180,18 +244,19 @@ fn load(options: &RunOptions, load_options: &LoadOptions) -> anyhow::Result<Star
     let Some(kept) = LastGood::load(&data)? else {
         bail!("there is no last good revision in {}", data.display());
     };
-    let base = kept.file.parent().unwrap_or(Path::new("")).to_owned();
-    let name = format!("{} (last good)", kept.file.display());
-    match configuration::load_text(&kept.text, &name, &base, load_options) {
+    let file = kept.file.clone();
+    let text = Text::LastGood(kept);
+    match text.load(load_options) {
         Ok(loaded) => {
             eprint(&format!(
                 "starting with the last good revision of {}\n",
-                kept.file.display()
+                file.display()
             ));
             let watch = Watch::of(&report.files);
             Ok(Started {
                 loaded,
                 watch,
+                text,
                 rejection: Some(rejected(&report)),
             })
         }

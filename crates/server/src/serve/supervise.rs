@@ -9,21 +9,23 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sd_notify::NotifyState;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::timeout;
 
-use weir_console::{Authenticator, OperatorToken};
+use weir_config::Resources;
+use weir_console::Services;
 use weir_discovery::Found;
 
 use super::pid_file::PidFile;
 use super::reload::Reloader;
 use super::signals::{Early, Signals};
-use super::traffic_file;
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
-use super::{Node, Ready, Reloaded, Stage};
+use super::{Node, Order, Ready, Reloaded, Stage};
+use super::{resources, standings, traffic_file};
 use crate::admin;
+use crate::people;
 use crate::records::Keeper;
 
 /// How long a start waits for the first word of sources of which nothing is known from before.
@@ -42,11 +44,11 @@ pub(super) struct Supervisor {
     pub(super) watch: Watch,
     pub(super) launch: Launch,
     pub(super) keeper: Arc<Keeper>,
-    pub(super) operator: OperatorToken,
+    pub(super) services: Services,
     pub(super) admin: TcpListener,
     /// A former process that waits to hear that this one serves.
     pub(super) former: Option<UnixDatagram>,
-    pub(super) reload_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    pub(super) reload_requests: mpsc::Receiver<Order>,
     /// Targets that discovery finds.
     pub(super) found: mpsc::UnboundedReceiver<Found>,
     pub(super) on_ready: Option<Box<dyn FnOnce(Ready) + Send>>,
@@ -85,12 +87,16 @@ pub(super) async fn supervise(
         node: Arc::clone(&node),
         telemetry,
         keeper: Arc::clone(&keeper),
-        authenticator: Authenticator::new(&supervisor.operator),
+        services: supervisor.services.clone(),
     };
     let serving = admin::serve(admin, shared, async move {
         let _ = admin_stopped.wait_for(|stopped| *stopped).await;
     });
     let mut tasks = JoinSet::new();
+    tasks.spawn(people::keep(
+        supervisor.services.clone(),
+        Arc::clone(&keeper),
+    ));
     tasks.spawn(async move { keeper.keep().await });
     // A successor answers on the admin socket, which both have, when it has taken over: a change that it
     // made before would be lost if it were given up.
@@ -110,6 +116,17 @@ pub(super) async fn supervise(
     let pid_file = PidFile::write(&supervisor.reloader.data, address)?;
     node.enter(Stage::Ready);
     tasks.spawn(traffic_file::keep(Arc::clone(&node)));
+    tasks.spawn(standings::follow(
+        Arc::clone(&node),
+        supervisor.keeper.records().clone(),
+        supervisor.reloader.data.clone(),
+    ));
+    tasks.spawn(resources::tidy(supervisor.keeper.records().clone()));
+    tasks.spawn(resources::follow(
+        Arc::clone(&node),
+        supervisor.keeper.records().clone(),
+        supervisor.reloader.data.clone(),
+    ));
     if let Some((former, serving)) = taking_over {
         upgrade::announce(&former)?;
         tasks.spawn(serving);
@@ -189,12 +206,12 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
         tokio::select! {
             _ = signals.terminate.recv() => return End::Signal,
             _ = signals.interrupt.recv() => return End::Signal,
-            _ = signals.hang_up.recv() => drop(reload(supervisor)),
+            _ = signals.hang_up.recv() => drop(reload(supervisor, None)),
             _ = signals.reopen.recv() => supervisor.reloader.log.reopen(),
-            () = supervisor.watch.changed() => drop(reload(supervisor)),
-            Some(answer) = supervisor.reload_requests.recv() => {
+            () = supervisor.watch.changed() => drop(reload(supervisor, None)),
+            Some(Order { resources, answer }) = supervisor.reload_requests.recv() => {
                 // Whoever asked may have left; the reload stands all the same.
-                let _ = answer.send(reload(supervisor));
+                let _ = answer.send(reload(supervisor, resources));
             }
             _ = signals.replace.recv() => {
                 let gateway = &supervisor.node.gateway;
@@ -228,7 +245,7 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
     }
 }
 
-fn reload(supervisor: &mut Supervisor) -> Reloaded {
+fn reload(supervisor: &mut Supervisor, resources: Option<Arc<Resources>>) -> Reloaded {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         notify(&[NotifyState::Reloading, now]);
     }
@@ -239,7 +256,7 @@ fn reload(supervisor: &mut Supervisor) -> Reloaded {
         ..
     } = supervisor;
     // Reading files and compiling would hold up the other tasks of this thread.
-    let (outcome, fresh) = block_in_place(|| reloader.reload(node, watch));
+    let (outcome, fresh) = block_in_place(|| reloader.reload(node, watch, resources));
     *watch = fresh;
     notify(&[NotifyState::Ready]);
     outcome

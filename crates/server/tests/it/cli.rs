@@ -84,11 +84,16 @@ impl Workspace {
     }
 
     fn isolate(&self, command: &mut Command) {
-        command.current_dir(&self.directory).stdin(Stdio::null());
+        command
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .env("XDG_CONFIG_HOME", self.directory.join("config"));
         for name in [
             "WEIR_CONFIG",
             "WEIR_DATA",
             "WEIR_ENVIRONMENT",
+            "WEIR_ORG",
+            "WEIR_TOKEN",
             "NO_COLOR",
             "COLUMNS",
         ] {

@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use weir_testkit::Postgres;
 
 /// Pages that are about no feature, so that there is nothing to run: records, and how Weir is
 /// measured beside others.
 const WITHOUT_EXAMPLE: [&str; 2] = ["docs/decisions/", "docs/benchmarks.md"];
 /// Pages that only lead to others.
 const INDEX: &str = "docs/README.md";
+
+/// From an empty machine to a restored one, and the configurations on it.
+const WALK: &str = "docs/walkthrough.md";
+const WALK_NODES: [&str; 2] = ["weir", "other"];
 
 struct Page {
     /// Seen from the repository's root.
@@ -152,9 +157,25 @@ fn every_configuration_passes_the_check() {
 
 #[test]
 fn what_the_pages_show_at_the_prompt_is_what_comes_out() {
+    run_pages(&[]);
+}
+
+/// The same page on a server: nodes of it have a database each, by the names of their configurations.
+#[test]
+fn the_walk_goes_the_same_way_on_postgresql() {
+    let server = Postgres::shared();
+    for node in WALK_NODES {
+        server.psql("postgres", &format!("CREATE DATABASE {node}"));
+    }
+    let records = server.socket_url("DATABASE");
+    run_pages(&["--page", WALK, "--records", &records]);
+}
+
+fn run_pages(arguments: &[&str]) {
     let output = Command::new("python3")
         .arg(root().join("tests/docs.py"))
         .args(["--weir", env!("CARGO_BIN_EXE_weir")])
+        .args(arguments)
         .env_remove("WEIR_CONFIG")
         .env_remove("WEIR_DATA")
         .env_remove("WEIR_ENVIRONMENT")

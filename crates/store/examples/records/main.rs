@@ -121,6 +121,7 @@ fn entry(action: &'static str, actor: Option<&Id>, subject: &Id) -> Entry {
             ..Change::default()
         },
         request_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+        once: None,
     }
 }
 

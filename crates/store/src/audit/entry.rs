@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use weir_core::Id;
 
+use crate::records::Once;
+
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
@@ -107,6 +109,8 @@ pub struct Entry {
     pub change: Change,
     /// The request that asked for it, as logs and traces name it.
     pub request_id: Option<String>,
+    /// If that request is to take effect once.
+    pub once: Option<Once>,
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ impl Write {
                     after,
                 },
                 request_id: request_id.map(str::to_owned),
+                once: None,
             };
             self.tell(&scope, &entry).await?;
             erased.push(Erased {

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::error::{Error, Result};
+use super::passing::{passing, push_made};
 use super::reader::{BackupReader, Batch, check};
 use super::summary::{Header, Progress, Summary, TableHeader};
 use crate::Records;
@@ -60,6 +61,17 @@ impl Records {
             insert(&mut transaction, table, batch.rows).await?;
             progress(&state);
         }
+        // Backups of older versions have what is of the moment.
+        for table in &there {
+            if let Some(condition) = passing(&table.name) {
+                let mut statement = Statement::new("DELETE FROM ");
+                statement
+                    .push_name(&table.name)
+                    .push(" WHERE ")
+                    .push(condition);
+                transaction.execute(statement).await?;
+            }
+        }
         if source.finish().await? != summary {
             return Err(Error::Damaged {
                 from: 0,
@@ -88,9 +100,9 @@ async fn check_empty(transaction: &mut OnEngine) -> Result<()> {
         transaction.lock_table(&name).await?;
         let mut statement = Statement::new("SELECT 1 FROM ");
         statement.push_name(&name);
-        if name == "scopes" {
-            // The platform's is made with the table.
-            statement.push(" WHERE audit_sequence > 0 OR id <> 'platform'");
+        if is_ours {
+            statement.push(" WHERE ");
+            push_made(&mut statement, &name);
         }
         statement.push(" LIMIT 1");
         if !transaction.fetch(statement).await?.is_empty() {

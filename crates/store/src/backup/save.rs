@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::cell;
 use super::error::{Error, Result};
 use super::frame::{FrameKind, FrameWriter};
+use super::passing::push_kept;
 use super::summary::{Header, Manifest, Progress, Summary, TableHeader};
 use crate::Records;
 use crate::records::{OnEngine, Purpose, Statement, Table, Value, pending, tables, taken};
@@ -90,7 +91,8 @@ async fn survey(transaction: &mut OnEngine) -> Result<(Header, Vec<Table>)> {
     let mut headers = Vec::with_capacity(tables.len());
     for table in &tables {
         let mut statement = Statement::new("SELECT COUNT(*) AS count FROM ");
-        statement.push_name(&table.name);
+        statement.push_name(&table.name).push(" WHERE ");
+        push_kept(&mut statement, &table.name);
         let counted = transaction.fetch(statement).await?;
         let count = counted.first().map_or(Ok(0), |row| row.int("count"))?;
         headers.push(TableHeader {
@@ -172,8 +174,10 @@ fn page(table: &Table, after: Option<Vec<Value>>) -> Statement {
         statement.push_name(&column.name);
     }
     statement.push(" FROM ").push_name(&table.name);
+    statement.push(" WHERE ");
+    push_kept(&mut statement, &table.name);
     if let Some(values) = after {
-        statement.push(" WHERE (");
+        statement.push(" AND (");
         push_key(&mut statement);
         statement.push(") > (");
         for (at, value) in values.into_iter().enumerate() {

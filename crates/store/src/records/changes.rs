@@ -208,7 +208,7 @@ impl Changes {
         self.transaction.execute(statement).await
     }
 
-    fn update_of(&self, rows: Rows<'_>) -> Statement {
+    pub(super) fn update_of(&self, rows: Rows<'_>) -> Statement {
         let mut statement = Statement::new("UPDATE ");
         statement.push(rows.table).push(" SET updated_at = ");
         statement.push_value(self.now);
@@ -242,7 +242,7 @@ impl Changes {
 }
 
 /// Nothing beyond the tenant's rows.
-fn own(statement: &mut Statement, rows: Rows<'_>) {
+pub(super) fn own(statement: &mut Statement, rows: Rows<'_>) {
     if let Some(tenant) = rows.tenant {
         statement.push(" AND tenant_id = ").push_value(tenant);
     }

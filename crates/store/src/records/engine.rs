@@ -9,7 +9,9 @@ use sqlx::{
     Arguments, AssertSqlSafe, Encode, PgConnection, Postgres, Sqlite, SqliteConnection,
     Transaction, Type,
 };
+use tokio::sync::broadcast;
 
+use super::notices::{CHANNEL, Topic};
 use super::row::{OfEngine, Row};
 use super::statement::Statement;
 use super::value::Value;
@@ -59,6 +61,8 @@ pub(super) enum Pools {
     Sqlite {
         readers: SqlitePool,
         writer: SqlitePool,
+        /// What this process has committed.
+        committed: broadcast::Sender<Topic>,
     },
     Postgres(PgPool),
 }
@@ -119,9 +123,19 @@ impl Pools {
         Ok(())
     }
 
+    /// What tells of commits within this process; a server tells of them by itself.
+    pub(super) fn committed(&self) -> Option<broadcast::Sender<Topic>> {
+        match self {
+            Self::Sqlite { committed, .. } => Some(committed.clone()),
+            Self::Postgres(_) => None,
+        }
+    }
+
     pub(super) async fn close(&self) {
         match self {
-            Self::Sqlite { readers, writer } => {
+            Self::Sqlite {
+                readers, writer, ..
+            } => {
                 readers.close().await;
                 // The last to leave folds the write-ahead log into the file.
                 writer.close().await;
@@ -232,6 +246,16 @@ impl OnEngine {
         }
     }
 
+    /// Has a server tell of this once it is committed.
+    pub(crate) async fn notify(&mut self, topic: Topic) -> Result<()> {
+        if self.engine() == Engine::Postgres {
+            let statement = Statement::new("SELECT pg_notify(?, ?)");
+            self.execute(statement.with(CHANNEL).with(topic.name()))
+                .await?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn commit(self) -> Result<()> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,
@@ -239,6 +263,16 @@ impl OnEngine {
         }
         .map_err(Error::of_commit)
     }
+}
+
+/// A number that changes when another connection than the pool's only one has written to the file.
+pub(super) async fn data_version(writer: &SqlitePool) -> Result<i64> {
+    let statement = Statement::new("PRAGMA data_version");
+    let rows = fetch_sqlite(&mut *writer.acquire().await?, statement).await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Error::internal("no data version"))?;
+    row.int("data_version")
 }
 
 async fn fetch_sqlite(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<Row>> {

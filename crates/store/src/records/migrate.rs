@@ -33,6 +33,8 @@ const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_audit",
     2 "0002_organizations",
     3 "0003_people",
+    4 "0004_api",
+    5 "0005_resources",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.

@@ -10,11 +10,15 @@ use sqlx::ConnectOptions as _;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use tokio::sync::broadcast;
 use weir_core::Secret;
 
 use super::Records;
 use super::engine::Pools;
 use crate::error::{Error, Result};
+
+/// Notices within this process that wait for the slowest of their readers.
+const NOTICES: usize = 64;
 
 /// Where records are.
 #[derive(Clone, Debug)]
@@ -118,6 +122,7 @@ impl Records {
                         .max_connections(1)
                         .connect_lazy_with(connection.clone()),
                     readers: pool(options).connect_lazy_with(connection.pragma("query_only", "ON")),
+                    committed: broadcast::Sender::new(NOTICES),
                 }
             }
             Address::Postgres(url) => {

@@ -2,11 +2,13 @@
 
 use std::ops::{Deref, DerefMut};
 
+use tokio::sync::broadcast;
 use weir_core::TenantId;
 
 use super::Records;
 use super::changes::Changes;
 use super::engine::{Engine, OnEngine, Purpose};
+use super::notices::Topic;
 use super::row::Row;
 use super::select::Select;
 use super::statement::Statement;
@@ -114,6 +116,8 @@ impl Read {
 pub struct Write {
     changes: Changes,
     held: Vec<Held>,
+    notices: Vec<Topic>,
+    committed: Option<broadcast::Sender<Topic>>,
 }
 
 /// The end of a chain that this transaction alone can extend.
@@ -143,6 +147,8 @@ impl Records {
         let mut write = Write {
             changes: Changes::new(transaction),
             held: Vec::with_capacity(1),
+            notices: Vec::new(),
+            committed: self.pools.committed(),
         };
         write.hold(scope).await?;
         Ok(write)
@@ -229,12 +235,26 @@ impl Write {
         Ok(())
     }
 
+    /// Has all who [listen](Records::notices), in every process, hear of this once it is committed.
+    pub async fn notify(&mut self, topic: Topic) -> Result<()> {
+        if !self.notices.contains(&topic) {
+            self.changes.transaction.notify(topic).await?;
+            self.notices.push(topic);
+        }
+        Ok(())
+    }
+
     /// Tells the audit, and makes it all so. Once this has returned, no crash undoes it.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if the engine was lost before it answered.
+    /// [`Error::Unknown`] if the engine was lost before it answered; [`Error::Taken`] if the request was
+    /// to take effect once, and has.
     pub async fn commit(mut self, scope: &Scope, entry: &Entry) -> Result<()> {
         self.tell(scope, entry).await?;
+        if let Some(once) = &entry.once {
+            let subject = entry.subject.id.as_ref();
+            once.remember(&mut self.changes, subject).await?;
+        }
         for held in &self.held {
             let statement = Statement::new(
                 "UPDATE scopes SET audit_sequence = ?, audit_hash = ?, audit_at = ? WHERE id = ?",
@@ -245,7 +265,15 @@ impl Write {
             .with(held.scope.name());
             self.changes.transaction.execute(statement).await?;
         }
-        self.changes.transaction.commit().await
+        let result = self.changes.transaction.commit().await;
+        // Told even if it did not take effect: a look too many does no harm.
+        if let Some(committed) = self.committed {
+            for topic in self.notices {
+                // Fails if nobody listens.
+                let _ = committed.send(topic);
+            }
+        }
+        result
     }
 }
 

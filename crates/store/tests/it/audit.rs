@@ -81,6 +81,7 @@ async fn an_entry_is_read_as_it_was_told(engine: &str) {
                     ..Change::default()
                 },
                 request_id: Some("4bf92f".to_owned()),
+                once: None,
             },
         )
         .await

@@ -17,7 +17,10 @@ use crate::engines::{
     Fresh, ORGANIZATIONS, ROLES, USERS, empty, entry, fresh, on_both_engines, organization, role,
 };
 
+const TOKENS: PlatformTable = PlatformTable::new("one_time_tokens");
 const SESSIONS: PlatformTable = PlatformTable::new("sessions");
+const THROTTLES: PlatformTable = PlatformTable::new("throttles");
+const OUTBOX: PlatformTable = PlatformTable::new("mail_outbox");
 const INVITATIONS: TenantTable = TenantTable::new("invitations");
 const LARGE: usize = 1024 * 1024;
 
@@ -25,6 +28,7 @@ on_both_engines! {
     everything_comes_back_on_either_engine,
     a_backup_while_others_write_is_one_state,
     a_backup_of_more_than_a_page_is_complete,
+    what_belongs_to_its_moment_does_not_come_back,
 }
 
 pub(crate) async fn saved(records: &Records) -> (Summary, Vec<u8>) {
@@ -106,12 +110,9 @@ pub(crate) async fn furnish(records: &Records) -> Result<TenantId> {
             ("user_id", Value::from(&user)),
             ("token_hash", Value::from(token)),
             ("expires_at", Value::from(i64::MAX)),
-            ("last_seen_at", Value::from(0_i64)),
-            ("is_two_factor", Value::from(1_i64)),
+            ("kind", Value::from("invitation")),
         ];
-        write
-            .insert(SESSIONS.rows(), &Id::new("ses"), values)
-            .await?;
+        write.insert(TOKENS.rows(), &Id::new("ott"), values).await?;
     }
     let after = json!({"description": "x".repeat(LARGE), "name": "\u{0} \u{1f980}"});
     let told = Entry {
@@ -131,7 +132,7 @@ async fn contents(records: &Records, tenant: &TenantId) -> BTreeMap<String, Vec<
     let text = |row: &Row, column: &str| match column {
         "token_hash" => format!("{:?}", row.optional_bytes(column).unwrap()),
         "created_at" | "updated_at" | "deleted_at" | "version" | "expires_at" | "accepted_at"
-        | "email_verified_at" | "suspended_at" | "last_seen_at" | "is_two_factor" => {
+        | "email_verified_at" | "suspended_at" => {
             format!("{:?}", row.optional_int(column).unwrap())
         }
         column => format!("{:?}", row.optional_text(column).unwrap()),
@@ -179,15 +180,9 @@ async fn contents(records: &Records, tenant: &TenantId) -> BTreeMap<String, Vec<
             vec!["email", "role", "invited_by", "expires_at", "accepted_at"],
         ),
         (
-            "sessions",
-            SESSIONS.rows().select(),
-            vec![
-                "user_id",
-                "token_hash",
-                "expires_at",
-                "last_seen_at",
-                "is_two_factor",
-            ],
+            "one_time_tokens",
+            TOKENS.rows().select(),
+            vec!["user_id", "token_hash", "expires_at", "kind"],
         ),
     ] {
         let rows = records
@@ -326,4 +321,75 @@ async fn a_backup_of_more_than_a_page_is_complete(engine: &str) {
         names.collect::<Vec<_>>()
     };
     assert_eq!(names(&target.records).await, names(&source.records).await);
+}
+
+/// A link that was used and a session that was ended since would be good again.
+async fn what_belongs_to_its_moment_does_not_come_back(engine: &str) {
+    let source = fresh(engine).await;
+    let user = Id::new("usr");
+    let mut write = source.records.write(&Scope::Platform).await.unwrap();
+    let values = [
+        ("email", Value::from("a@example.org")),
+        ("name", Value::from("")),
+    ];
+    write.insert(USERS.rows(), &user, values).await.unwrap();
+    let bytes = Value::from(&[7_u8; 32][..]);
+    let zero = Value::from(0_i64);
+    let session = vec![
+        ("user_id", Value::from(&user)),
+        ("token_hash", bytes.clone()),
+        ("expires_at", Value::from(i64::MAX)),
+        ("last_seen_at", zero.clone()),
+        ("is_two_factor", zero.clone()),
+    ];
+    let throttle = vec![
+        ("subject", bytes.clone()),
+        ("failures", zero.clone()),
+        ("blocked_until", zero.clone()),
+        ("forgotten_at", zero.clone()),
+    ];
+    let letter = vec![
+        ("recipient", Value::from("a@example.org")),
+        ("sealed_message", bytes.clone()),
+        ("attempts", zero.clone()),
+        ("next_attempt_at", zero),
+    ];
+    for (table, values) in [(SESSIONS, session), (THROTTLES, throttle), (OUTBOX, letter)] {
+        write
+            .insert(table.rows(), &Id::new("one"), values)
+            .await
+            .unwrap();
+    }
+    for kind in [
+        "invitation",
+        "setup",
+        "verify_email",
+        "reset_password",
+        "second_factor",
+    ] {
+        let values = [
+            ("kind", Value::from(kind)),
+            ("token_hash", Value::from(kind.as_bytes())),
+            ("expires_at", Value::from(i64::MAX)),
+        ];
+        write
+            .insert(TOKENS.rows(), &Id::new("ott"), values)
+            .await
+            .unwrap();
+    }
+    write
+        .commit(&Scope::Platform, &entry("user.create"))
+        .await
+        .unwrap();
+    let (_, file) = saved(&source.records).await;
+    let target = restored(engine, &file).await;
+    let target = &target.records;
+    for table in [SESSIONS, THROTTLES, OUTBOX] {
+        let left = target.all(table.rows().select()).await.unwrap();
+        assert!(left.is_empty(), "{table:?}");
+    }
+    let left = target.all(TOKENS.rows().select()).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].text("kind").unwrap(), "invitation");
+    assert_eq!(target.all(USERS.rows().select()).await.unwrap().len(), 1);
 }

@@ -5,7 +5,7 @@ use weir_store::Error;
 use weir_store::records::{Scope, Value};
 
 use crate::engines::{
-    ORGANIZATIONS, ROLES, USERS, entry, fresh, on_both_engines, organization, role,
+    ORGANIZATIONS, RESOURCES, ROLES, USERS, entry, fresh, on_both_engines, organization, role,
 };
 
 on_both_engines! {
@@ -22,6 +22,7 @@ on_both_engines! {
     what_may_happen_once_happens_once,
     what_is_removed_is_the_tenants_own,
     what_is_read_everywhere_is_live,
+    many_rows_change_at_once,
 }
 
 async fn a_row_is_read_as_it_was_written(engine: &str) {
@@ -456,4 +457,89 @@ async fn what_is_read_everywhere_is_live(engine: &str) {
     let rows = records.all(everywhere()).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].text("tenant_id").unwrap(), one.as_str());
+}
+
+async fn many_rows_change_at_once(engine: &str) {
+    let fresh = fresh(engine).await;
+    let records = &fresh.records;
+    let platform = TenantId::platform();
+    let other = organization(records, "other").await.unwrap();
+    let many: Vec<_> = (0..5_000).map(|number| (Id::new("res"), number)).collect();
+    let values = |prefix: &str, number: i32| {
+        [
+            Value::from("route"),
+            Value::from(format!("{prefix}-{number}")),
+            Value::from("{}"),
+            Value::from(1_i64),
+        ]
+    };
+    let columns = ["kind", "name", "document", "revision"];
+    let mut write = records.write(&Scope::Platform).await.unwrap();
+    let new = many.iter();
+    let new = new.map(|(id, number)| (id.clone(), values("a", *number)));
+    let rows = RESOURCES.of(&platform);
+    write
+        .insert_many(rows, columns, new.collect())
+        .await
+        .unwrap();
+    let theirs = Id::new("res");
+    let their_rows = RESOURCES.of(&other);
+    let new = vec![(theirs.clone(), values("a", 1))];
+    write.insert_many(their_rows, columns, new).await.unwrap();
+    write.insert_many(rows, columns, Vec::new()).await.unwrap();
+
+    let texts = many
+        .iter()
+        .map(|(id, number)| (id.clone(), format!("new {number}")));
+    let mut texts: Vec<_> = texts.take(4_000).collect();
+    // Nobody else's row, and none that is not there.
+    texts.push((theirs.clone(), "stolen".to_owned()));
+    texts.push((Id::new("res"), "new".to_owned()));
+    let same = [("revision", Value::from(2_i64))];
+    let changed = write.update_many(rows, "document", texts, &same).await;
+    assert_eq!(changed.unwrap(), 4_000);
+    let ids = many.iter().map(|(id, _)| id.clone());
+    let mut ids: Vec<_> = ids.skip(3_000).collect();
+    ids.push(theirs.clone());
+    assert_eq!(write.trash_many(rows, ids).await.unwrap(), 2_000);
+    let again = vec![(Id::new("res"), values("a", 1))];
+    let error = write.insert_many(rows, columns, again).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Taken(unique) if unique.is("resources_by_kind_name")),
+        "{error}"
+    );
+    drop(write);
+    assert!(records.all(rows.select()).await.unwrap().is_empty());
+
+    let mut write = records.write(&Scope::Platform).await.unwrap();
+    let new = many.iter();
+    let new = new.map(|(id, number)| (id.clone(), values("a", *number)));
+    write
+        .insert_many(rows, columns, new.collect())
+        .await
+        .unwrap();
+    let texts = many
+        .iter()
+        .map(|(id, number)| (id.clone(), format!("new {number}")));
+    let changed = write
+        .update_many(rows, "document", texts.take(2).collect(), &[])
+        .await;
+    assert_eq!(changed.unwrap(), 2);
+    let last = many.last().unwrap().0.clone();
+    assert_eq!(write.trash_many(rows, vec![last.clone()]).await.unwrap(), 1);
+    let entry = entry("resource.change");
+    write.commit(&Scope::Platform, &entry).await.unwrap();
+    let all = records.all(rows.select().order(["id"])).await.unwrap();
+    assert_eq!(all.len(), 4_999);
+    assert_eq!(all[1].text("document").unwrap(), "new 1");
+    assert_eq!(
+        (
+            all[1].int("version").unwrap(),
+            all[2].int("version").unwrap()
+        ),
+        (2, 1)
+    );
+    // Each comes back by itself.
+    let mut write = records.write(&Scope::Platform).await.unwrap();
+    assert_eq!(write.restore_with(rows, &last).await.unwrap(), 1);
 }

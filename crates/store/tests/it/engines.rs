@@ -10,6 +10,7 @@ pub(crate) use weir_testkit::on_both_engines;
 
 pub(crate) const ORGANIZATIONS: PlatformTable = PlatformTable::new("organizations");
 pub(crate) const USERS: PlatformTable = PlatformTable::new("users");
+pub(crate) const RESOURCES: TenantTable = TenantTable::new("resources");
 pub(crate) const ROLES: TenantTable = TenantTable::new("roles");
 
 /// Records of an empty database, and where it is.
@@ -60,6 +61,7 @@ pub(crate) fn entry(action: &'static str) -> Entry {
         },
         change: Change::default(),
         request_id: None,
+        once: None,
     }
 }
 

@@ -9,6 +9,7 @@ mod crash;
 mod engines;
 mod isolation;
 mod migrations;
+mod notices;
 mod outage;
 mod plans;
 mod refusals;

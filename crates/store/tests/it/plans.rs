@@ -12,7 +12,7 @@ use weir_store::audit::Query;
 use weir_store::records::{Address, Options, PlatformTable, Scope, Select, TenantTable, Value};
 use weir_testkit::Postgres;
 
-use crate::engines::{ORGANIZATIONS, ROLES, USERS, organization};
+use crate::engines::{ORGANIZATIONS, RESOURCES, ROLES, USERS, organization};
 
 const SESSIONS: PlatformTable = PlatformTable::new("sessions");
 const ONE_TIME_TOKENS: PlatformTable = PlatformTable::new("one_time_tokens");
@@ -22,7 +22,7 @@ const INVITATIONS: TenantTable = TenantTable::new("invitations");
 const PAGE: i64 = 50;
 
 /// 20,000 organizations and people; these are all of one organization, which has as many roles and
-/// invitations. A third of each is in the trash. 100,000 entries of the platform's audit, one a second, each action for 25,000 on
+/// invitations; the platform has as many resources. A third of each is in the trash. 100,000 entries of the platform's audit, one a second, each action for 25,000 on
 /// end.
 const FILL: &str = "
     CREATE FUNCTION pg_temp.gone(n INTEGER) RETURNS BIGINT LANGUAGE SQL
@@ -60,6 +60,17 @@ const FILL: &str = "
     INSERT INTO throttles (id, created_at, updated_at, version, subject, failures, blocked_until,
             forgotten_at)
         SELECT 'thr_' || lpad(n::text, 26, '0'), n, n, 1, n::text::bytea, 1, n, n
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO resources (id, tenant_id, created_at, updated_at, deleted_at, version, kind, name, document,
+            revision)
+        SELECT 'res_' || lpad(n::text, 26, '0'), 'org_00000000000000000000000000', n, n, pg_temp.gone(n), 1,
+            'route', n, '{}', n
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO revisions (id, created_at, updated_at, version, number, author_kind, comment, changes, digest)
+        SELECT 'rev_' || lpad(n::text, 26, '0'), n, n, 1, n, 'system', '', 1, ''
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO revision_changes (id, created_at, updated_at, version, revision, kind, name)
+        SELECT 'rvc_' || lpad(n::text, 26, '0'), n, n, 1, n, 'route', n
         FROM generate_series(1, 20000) AS n;
     INSERT INTO audit (scope, sequence, at, actor_kind, actor_id, action, subject_kind, subject_id,
             origin_hash, change_hash, hash)
@@ -169,6 +180,34 @@ async fn no_query_looks_at_more_than_it_answers() {
             .of(&tenant)
             .select()
             .filter("email = ? AND accepted_at IS NULL", ["10001@example.org"]),
+    ]);
+    let platform = TenantId::platform();
+    let resources = RESOURCES.of(&platform);
+    let resources = || resources.select().filter("kind = ?", ["route"]);
+    let revisions = PlatformTable::new("revisions");
+    let latest = revisions.rows().select().order(["number"]);
+    let latest = latest.descending(true).limit(PAGE);
+    let changes = PlatformTable::new("revision_changes");
+    selects.extend([
+        resources().order(["name"]).limit(PAGE),
+        resources()
+            .filter("name >= ?", ["5"])
+            .order(["name"])
+            .limit(PAGE),
+        resources().filter("name = ?", ["10001"]),
+        resources()
+            .trashed()
+            .order(["deleted_at", "id"])
+            .descending(true)
+            .limit(PAGE),
+        latest.clone(),
+        latest.after([Value::from(10_000_i64)]),
+        revisions.rows().select().filter("number = ?", [10_000_i64]),
+        changes
+            .rows()
+            .select()
+            .filter("revision > ? AND revision <= ?", [10_000_i64, 10_010])
+            .order(["revision", "kind", "name"]),
     ]);
     let mut asked = selects.len();
     for select in selects {

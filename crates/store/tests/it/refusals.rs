@@ -3,11 +3,14 @@
 use std::io::{self, Cursor, Write};
 
 use sqlx::Connection as _;
+use weir_core::Id;
 use weir_store::backup::{Error, check};
-use weir_store::records::{Address, PlatformTable};
+use weir_store::records::{Address, PlatformTable, Scope, Value};
 
 use crate::backup::{furnish, restored, saved};
-use crate::engines::{Fresh, ORGANIZATIONS, empty, fresh, on_both_engines, organization, role};
+use crate::engines::{
+    Fresh, ORGANIZATIONS, empty, entry, fresh, on_both_engines, organization, role,
+};
 
 on_both_engines! {
     records_are_not_mixed_with_those_of_a_backup,
@@ -50,8 +53,21 @@ async fn records_are_not_mixed_with_those_of_a_backup(engine: &str) {
             .len(),
         1
     );
-    // A schema without records is empty.
+    // What a start makes by itself is nobody's: a node that was never set up is empty.
     let target = fresh(engine).await;
+    let mut write = target.records.write(&Scope::Platform).await.unwrap();
+    let platform = [
+        ("slug", Value::from("platform")),
+        ("name", Value::from("Platform")),
+        ("settings", Value::from("{}")),
+    ];
+    let id = Id::new("org");
+    write
+        .insert(ORGANIZATIONS.rows(), &id, platform)
+        .await
+        .unwrap();
+    let told = entry("organization.create");
+    write.commit(&Scope::Platform, &told).await.unwrap();
     target
         .records
         .restore(Cursor::new(file), |_| ())

@@ -340,6 +340,24 @@ fn configuration(exposition: &mut Exposition, shared: &Shared) {
             "1 unless the configuration was refused when it was last read.",
         )
         .sample(&[], u8::from(node.rejection().is_none()));
+    let running = node.running();
+    exposition
+        .family(
+            "weir_config_resources_revision",
+            Kind::Gauge,
+            "Number of the revision of resources that is in effect, 0 before the first.",
+        )
+        .sample(&[], running.revision);
+    exposition
+        .family(
+            "weir_config_resources_refused",
+            Kind::Gauge,
+            "1 while a later revision of resources cannot be put into effect, or some are left out.",
+        )
+        .sample(
+            &[],
+            u8::from(running.refused.is_some() || !running.left_out.is_empty()),
+        );
 }
 
 #[cfg(test)]

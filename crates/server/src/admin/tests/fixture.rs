@@ -7,21 +7,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use weir_config::model::{Discovery, DiscoverySource, HeaderRules, PolicyKind};
 use weir_config::template::{Part, Template};
 use weir_config::{Config, LoadOptions};
-use weir_console::OperatorToken;
+use weir_console::{Configuration, OperatorToken, Running};
 use weir_core::Secret;
 use weir_discovery::{Discoverer, Pod};
-use weir_gateway::Gateway;
+use weir_gateway::{Gateway, Remembered};
+use weir_revisions::Revisions;
 use weir_store::Records;
 use weir_store::records::{Address, Options};
 
 use super::*;
 use crate::serve::traffic_file::TrafficFile;
-use crate::serve::{Rejection, Revision};
+use crate::serve::{Order, Rejection, Revision};
 
 fn time() -> SystemTime {
     UNIX_EPOCH + Duration::new(1_767_323_045, 6_000)
@@ -35,6 +36,7 @@ pub(super) fn revision(number: u64) -> Revision {
         file: PathBuf::from("/etc/weir/weir.yaml"),
         environment: Some("staging".into()),
         last_good: false,
+        resources: 0,
     }
 }
 
@@ -149,21 +151,25 @@ impl Admin {
     /// Reloads go as scripted: applied, unchanged, rejected, and then the process is ending.
     pub(in crate::admin) async fn start() -> Self {
         let target = start_target();
-        let (gateway, _records) = Gateway::start(&Arc::new(config(target)), Vec::new(), Vec::new())
-            .expect("a data plane");
-        let (requests, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(1);
+        let (gateway, _records) =
+            Gateway::start(&Arc::new(config(target)), Vec::new(), Remembered::default())
+                .expect("a data plane");
+        let (requests, mut asked) = mpsc::channel::<Order>(1);
         let discovery = weir_discovery::Options {
             data: PathBuf::from("/nonexistent"),
             pod: Pod::of_this_process(),
         };
         let (discoverer, _found) = Discoverer::run(discovery).expect("a thread");
         discoverer.apply(&discovered(config(target)));
+        let running = watch::Sender::new(Running::default());
+        let heard = running.subscribe();
         let node = Node::new(
             gateway,
             discoverer,
             revision(1),
             requests,
             TrafficFile::open(&std::env::temp_dir().join("weir-without-directory")).0,
+            running,
         );
         let reloads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&reloads);
@@ -175,7 +181,7 @@ impl Admin {
                 Reloaded::Rejected(rejection()),
             ];
             for outcome in outcomes {
-                let Some(answer) = asked.recv().await else {
+                let Some(Order { answer, .. }) = asked.recv().await else {
                     return;
                 };
                 counted.fetch_add(1, Ordering::Relaxed);
@@ -187,6 +193,15 @@ impl Admin {
         let options = Options::new(Address::Sqlite(file));
         let keeper = Arc::new(Keeper::new(Records::open(&options).expect("records")));
         let operator = OperatorToken::generate().expect("random numbers");
+        let mut config = config(target);
+        config.data = records.path().to_owned();
+        let configuration = Configuration {
+            revisions: Revisions::new(keeper.records().clone()),
+            running: heard,
+            judge: Arc::new(|_| Box::pin(async { Ok(Vec::new()) })),
+        };
+        let services = crate::people::services(&config, &keeper, &operator, configuration);
+        let services = services.expect("services");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -200,7 +215,7 @@ impl Admin {
                 node: Arc::clone(&node),
                 telemetry: Telemetry::default(),
                 keeper,
-                authenticator: Authenticator::new(&operator),
+                services,
             },
             shutdown,
         ));

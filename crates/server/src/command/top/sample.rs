@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::Deserialize;
 
-use crate::admin_client::{self, Admin};
+use crate::admin_client::{self, Admin, Refusal};
 
 /// Time for one answer of the admin listener.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -126,7 +126,7 @@ impl Sample {
 fn ask<T: for<'a> Deserialize<'a>>(admin: &Admin, path: &str) -> anyhow::Result<T> {
     let response = admin_client::request(admin, "GET", path, WITHIN)?;
     if response.status != 200 {
-        bail!("the admin listener answered {} for {path}", response.status);
+        return Err(Refusal::of(&response, admin).into());
     }
     serde_json::from_slice(&response.body)
         .with_context(|| format!("the admin listener's answer for {path} is not understood"))

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -50,6 +50,11 @@ impl Setup {
         self.data = self.directory.path().join(path);
         let text = path.to_str().unwrap().to_owned();
         self.argument("--data-dir").argument(&text)
+    }
+
+    /// Where it keeps what it keeps.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     pub fn environment(mut self, name: &str, value: &str) -> Self {
@@ -127,12 +132,7 @@ impl Setup {
 
     /// Runs a command with the file that is there.
     pub fn run(&self, command: &str, arguments: &[&str]) -> Ran {
-        let output = self.command(command, arguments).output().unwrap();
-        Ran {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Ran::from(self.command(command, arguments).output().unwrap())
     }
 
     /// A command with the file that is there.
@@ -141,6 +141,11 @@ impl Setup {
         weir.args([command, "--color", "never", "-c"])
             .arg(self.path("weir.yaml"))
             .args(arguments);
+        // What whoever runs the tests has signed in to is not theirs.
+        weir.env("XDG_CONFIG_HOME", self.path("config"));
+        for name in ["WEIR_TOKEN", "WEIR_ORG"] {
+            weir.env_remove(name);
+        }
         weir
     }
 
@@ -171,6 +176,16 @@ pub struct Ran {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
 }
 
 /// A running Weir; ends with this value.

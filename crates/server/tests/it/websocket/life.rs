@@ -5,6 +5,7 @@ use rustix::process::Signal;
 
 use super::{Frame, PING, PONG, Server, TEXT, code, config, open, pair, record};
 use crate::harness::{PATIENCE, Weir, Wire, memory, wait_until};
+use crate::suspension::{Office, wait_until_known};
 
 /// Sends a message each way and waits for it.
 fn talk(client: &mut Wire, target: &mut Wire) {
@@ -293,4 +294,24 @@ fn who_takes_nothing_for_too_long_is_closed() {
         assert!(patience.elapsed() < PATIENCE);
     }
     assert_eq!(record(&weir)["weir.reason"], "websocket_idle");
+}
+
+#[test]
+fn of_an_organization_that_is_suspended_nothing_more_passes() {
+    let server = Server::start();
+    let settings = "true, organization: acme";
+    let weir = Weir::start(&config(server.upstream.address, settings));
+    let office = Office::of(&weir);
+    let acme = office.create("acme");
+    wait_until_known(&weir, "active");
+    let (mut client, _) = open(weir.http(), "");
+    let (mut target, _) = server.next();
+    talk(&mut client, &mut target);
+    office.suspend(&acme);
+    wait_until_known(&weir, "suspended");
+    client.send(Frame::last(TEXT, "not any more").masked());
+    assert_eq!(code(Frame::read(&mut client)), 1008);
+    assert_eq!(code(Frame::read(&mut target)), 1001);
+    drop((client, target));
+    assert_eq!(record(&weir)["weir.reason"], "organization_suspended");
 }

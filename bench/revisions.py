@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Has 10,000 routes made, changed and taken back by the admin API, on three nodes of one PostgreSQL under load.
+
+Times are from the moment the request is sent to the first answer of the last route, on each node.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from h2load import h2load
+from peers.nginx import find, prepare_upstream
+from process import Failure, Server, answers
+from rig import PATIENCE, ROOT, UPSTREAM_CONNECTIONS, split_cpus
+
+NODES = 3
+LIMIT = 1.0
+
+
+def account():
+    """PostgreSQL refuses to run as root."""
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+def programs():
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        raise Failure("PostgreSQL is missing; run tests/install.sh")
+    return found[-1].parent
+
+
+@contextlib.contextmanager
+def database(port, cpus):
+    directory = Path(tempfile.mkdtemp(prefix="weir-bench-postgres-"))
+    if account():
+        shutil.chown(directory, "postgres", "postgres")
+    try:
+        initdb = [*account(), programs() / "initdb", "--auth=trust", "--username=weir", "--no-sync", "-D", directory / "data"]
+        subprocess.run(initdb, check=True, capture_output=True, cwd="/")
+        logs = Path(tempfile.mkdtemp(prefix="weir-bench-"))
+        command = [*account(), str(programs() / "postgres"), "-D", str(directory / "data"), "-p", str(port),
+                   "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={directory}"]
+        is_ready = [programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        with Server("PostgreSQL", command, [port], lambda: subprocess.run(is_ready).returncode == 0, logs, cpus):
+            yield f"postgres://weir@127.0.0.1:{port}/postgres?sslmode=disable"
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Node:
+    """A running Weir. `port` is where it listens."""
+
+    def __init__(self, directory, port, admin_port):
+        self.directory, self.port, self.admin_port = directory, port, admin_port
+
+    def ask(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=PATIENCE)
+        token = (self.directory / "data/operator.token").read_text().strip()
+        fields = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), fields)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read() or b"null")
+        finally:
+            connection.close()
+
+    def serves(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def nodes(arguments, url, cpus):
+    proxy_cpus, load_cpus = cpus
+    port = arguments.base_port
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-bench-")))
+        (root / "upstream").mkdir()
+        binary = find(None)
+        if not binary:
+            raise Failure("nginx is missing; run tests/install.sh")
+        command, ready = prepare_upstream(binary, port, root / "upstream", UPSTREAM_CONNECTIONS)
+        stack.enter_context(Server("upstream", command, [port], ready, root / "upstream", load_cpus))
+        started = []
+        for number in range(NODES):
+            directory = root / f"node{number}"
+            directory.mkdir()
+            node = Node(directory, port + 1 + 2 * number, port + 2 + 2 * number)
+            # One installation has one key.
+            if started:
+                (directory / "data").mkdir(mode=0o700)
+                shutil.copy(started[0].directory / "data/installation.key", directory / "data")
+            path = directory / "weir.yaml"
+            path.write_text(f"""
+workers: 1
+admin: {{ address: 127.0.0.1:{node.admin_port} }}
+records: {{ url: "{url}" }}
+log: {{ level: warn, output: "file:{directory}/weir.log" }}
+listeners: [{{ address: 127.0.0.1:{node.port} }}]
+upstreams: {{ origin: {{ targets: [127.0.0.1:{port}] }} }}
+routes: [{{ name: load, match: {{ path: / }}, upstream: origin }}]
+""")
+            command = [str(arguments.weir.resolve()), "run", "-c", str(path), "--data-dir", str(directory / "data")]
+            ready = answers(node.admin_port, "/readyz")
+            stack.enter_context(Server(f"node {number}", command, [node.port, node.admin_port], ready, directory, proxy_cpus))
+            started.append(node)
+        for node in started:
+            deadline = time.monotonic() + PATIENCE
+            while node.ask("GET", "/v1/revisions")[0] != 200:
+                if time.monotonic() > deadline:
+                    raise Failure("the admin API did not come")
+                time.sleep(0.1)
+        yield started
+
+
+def batch(prefix, count):
+    def document(number):
+        return {
+            "match": {"host": f"h{number % 100}.example", "path": f"/{prefix}/{number}/*", "methods": ["GET", "POST"]},
+            "upstream": "origin",
+            "rewrite": {"path": "/"},
+            "headers": {"request": {"set": {"x-route": str(number)}}},
+        }
+    last = {"match": {"path": f"/{prefix}/last"}, "upstream": "origin", "rewrite": {"path": "/"}}
+    changes = [{"kind": "route", "name": f"r{number}", "document": document(number)} for number in range(count - 1)]
+    return {"changes": [*changes, {"kind": "route", "name": "zz-last", "document": last}]}
+
+
+def visible(node, path, begin, seen, number):
+    while not node.serves(path):
+        time.sleep(0.005)
+    seen[number] = time.perf_counter() - begin
+
+
+def measure(all_nodes, name, path, body, probe):
+    """Sends the request to the first node; whether every node served `probe` in time."""
+    seen = [None] * NODES
+    begin = time.perf_counter()
+    watchers = [threading.Thread(target=visible, args=(node, probe, begin, seen, number)) for number, node in enumerate(all_nodes)]
+    for watcher in watchers:
+        watcher.start()
+    status, answer = all_nodes[0].ask("POST", path, body)
+    answered = time.perf_counter() - begin
+    if status != 201 or not answer["in_effect"]:
+        raise Failure(f"{name}: {status} {str(answer)[:500]}")
+    for watcher in watchers:
+        watcher.join()
+    times = ", ".join(f"{seconds:.2f}" for seconds in seen)
+    print(f"{name:10} answered after {answered:.2f} s; served on the nodes after {times} s", flush=True)
+    return max(seen) <= LIMIT
+
+
+def under_load(all_nodes, arguments, cpus, work):
+    """Does the work while each node is under load; how many of its requests were not answered with 200."""
+    others, is_over = [], threading.Event()
+
+    def load(node):
+        while not is_over.is_set():
+            with tempfile.TemporaryDirectory() as directory:
+                run = h2load(f"http://127.0.0.1:{node.port}", arguments.connections, 2, Path(directory), cpus, arguments.rate, warm_up=0)
+                others.append((run.count(), {status: count for status, count in run.statuses().items() if status != 200}))
+
+    loads = [threading.Thread(target=load, args=(node,)) for node in all_nodes]
+    for thread in loads:
+        thread.start()
+    try:
+        time.sleep(1)
+        result = work()
+    finally:
+        is_over.set()
+        for thread in loads:
+            thread.join()
+    count = sum(count for count, _ in others)
+    failed = sum(sum(statuses.values()) for _, statuses in others)
+    print(f"{count:,} requests meanwhile, {failed} not answered with 200", flush=True)
+    return result and count > 0 and failed == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weir", type=Path, default=ROOT / "target/release/weir", help="default: %(default)s")
+    parser.add_argument("--routes", type=int, default=10_000, help="default: %(default)s")
+    parser.add_argument("--connections", type=int, default=8, help="per node; default: %(default)s")
+    parser.add_argument("--rate", type=int, default=500, help="requests a second and node; default: %(default)s")
+    parser.add_argument("--base-port", type=int, default=21300, help="first of 8 ports; default: %(default)s")
+    arguments = parser.parse_args()
+    cpus = _, load_cpus = split_cpus()
+
+    def work(all_nodes):
+        first, second = batch("one", arguments.routes), batch("two", arguments.routes)
+        return all([
+            measure(all_nodes, "made", "/v1/revisions", first, "/one/last"),
+            measure(all_nodes, "changed", "/v1/revisions", second, "/two/last"),
+            measure(all_nodes, "taken back", "/v1/revisions/1/rollback", {}, "/one/last"),
+        ])
+
+    with database(arguments.base_port + 1 + 2 * NODES, load_cpus) as url, nodes(arguments, url, cpus) as all_nodes:
+        is_good = under_load(all_nodes, arguments, load_cpus, lambda: work(all_nodes))
+    sys.exit(0 if is_good else "revisions: missed")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        sys.exit(f"revisions: {failure}")

@@ -1,0 +1,204 @@
+//! Who asks, and what they may do. No endpoint comes to the records but through here.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::StatusCode;
+use axum::http::header::USER_AGENT;
+use axum::http::request::Parts;
+use jiff::Timestamp;
+use weir_core::{RequestId, TenantId};
+use weir_identity::{Authenticated, Caller, Identity, Organization, Permission, Permissions};
+use weir_store::audit::{Actor, Origin};
+
+use super::services::Services;
+use crate::authenticate::Principal;
+use crate::problem::Problem;
+
+/// How long a sign-in is good for what a stolen session must not do.
+const RECENT: Duration = Duration::from_secs(15 * 60);
+
+/// Somebody with a credential.
+pub(crate) struct Guard {
+    identity: Identity,
+    principal: Principal,
+    caller: Caller,
+}
+
+impl FromRequestParts<Services> for Guard {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
+        let principal = services.principal(&parts.headers).await?;
+        Ok(Self {
+            identity: services.people().get()?.clone(),
+            caller: caller(parts, &principal),
+            principal,
+        })
+    }
+}
+
+impl Guard {
+    /// The service for organizations and people.
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Who asks, for the audit.
+    pub(crate) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// What the caller may do in an organization.
+    pub(crate) fn rights(&self, tenant: &TenantId) -> Permissions {
+        self.principal.rights(tenant)
+    }
+
+    /// An organization, by its identifier or slug, if the caller may do this there. One of which the
+    /// caller may know nothing is not there.
+    ///
+    /// # Errors
+    /// 404; 403, which names the permission; 409 for a change of an organization that is suspended,
+    /// unless the caller may do it by a role on the platform.
+    pub(crate) async fn organization(
+        &self,
+        id_or_slug: &str,
+        permission: Permission,
+    ) -> Result<Organization, Problem> {
+        let organization = self.identity.find_organization(id_or_slug).await?;
+        self.principal.allow(&organization.id, permission)?;
+        let is_frozen = organization.suspended_at.is_some() && !permission.is_read();
+        if is_frozen && !self.rights(&TenantId::platform()).has(permission) {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "organization_suspended",
+                "The organization is suspended: it can be looked at, but not changed.",
+            ));
+        }
+        Ok(organization)
+    }
+
+    /// Whether the caller may do this on the platform.
+    ///
+    /// # Errors
+    /// 403, which names the permission.
+    pub(crate) fn platform(&self, permission: Permission) -> Result<(), Problem> {
+        self.principal.allow_on_platform(permission)
+    }
+
+    /// The person who asks.
+    ///
+    /// # Errors
+    /// 403 for the operator, who has no account.
+    pub(crate) fn user(&self) -> Result<&Authenticated, Problem> {
+        match &self.principal {
+            Principal::User(who) => Ok(who),
+            Principal::Operator => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "no_account",
+                "The operator has no account: sign in as a person.",
+            )),
+        }
+    }
+
+    /// The person who asks, if they have signed in only just now.
+    ///
+    /// # Errors
+    /// 403 if that was some time ago.
+    pub(crate) fn recent_user(&self) -> Result<&Authenticated, Problem> {
+        let who = self.user()?;
+        let since = Timestamp::now().duration_since(who.session.created_at);
+        match since.unsigned_abs() < RECENT {
+            true => Ok(who),
+            false => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "recent_sign_in_needed",
+                "This needs a sign-in of the last 15 minutes: sign in again.",
+            )),
+        }
+    }
+
+    /// Nobody but whoever can read the data directory.
+    ///
+    /// # Errors
+    /// 403 for everybody else.
+    pub(crate) fn operator(&self) -> Result<(), Problem> {
+        match self.principal {
+            Principal::Operator => Ok(()),
+            Principal::User(_) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "This needs the operator's token.",
+            )),
+        }
+    }
+}
+
+/// Somebody without a credential, or whose credential does not matter.
+pub(crate) struct Visitor {
+    identity: Identity,
+    caller: Caller,
+}
+
+impl FromRequestParts<Services> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
+        Ok(Self {
+            identity: services.people().get()?.clone(),
+            caller: Caller {
+                actor: Actor::Anonymous,
+                origin: origin(parts),
+                request_id: request_id(parts),
+                once: None,
+            },
+        })
+    }
+}
+
+impl Visitor {
+    /// The service for organizations and people.
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// From where it is asked, for the audit.
+    pub(crate) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl FromRequestParts<Services> for Principal {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
+        services.principal(&parts.headers).await
+    }
+}
+
+fn caller(parts: &Parts, principal: &Principal) -> Caller {
+    Caller {
+        actor: principal.actor(),
+        origin: Origin {
+            name: principal.name().map(str::to_owned),
+            ..origin(parts)
+        },
+        request_id: request_id(parts),
+        once: parts.extensions.get().cloned(),
+    }
+}
+
+fn origin(parts: &Parts) -> Origin {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let agent = parts.headers.get(USER_AGENT);
+    Origin {
+        name: None,
+        address: peer.map(|peer| peer.0.ip().to_canonical().to_string()),
+        agent: agent.and_then(|agent| agent.to_str().ok().map(str::to_owned)),
+    }
+}
+
+fn request_id(parts: &Parts) -> Option<String> {
+    parts.extensions.get::<RequestId>().map(ToString::to_string)
+}

@@ -1,0 +1,236 @@
+//! Making a revision: who may, what this node says of it, and whether it runs here by now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value as Json;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+use weir_config::ResourceKind;
+use weir_identity::Permission;
+use weir_revisions::{Action, Author, Difference, Outcome, Proposal, Revision, What};
+
+use super::guard::Guard;
+use super::refusal::file_owned;
+use super::services::Services;
+use crate::configuration::Running;
+use crate::problem::Problem;
+
+/// Changes of which an answer has the documents: those of a large batch its maker has.
+const MOST_SHOWN: usize = 100;
+
+/// How long an answer waits for the revision to take effect on this node.
+const EFFECT: Duration = Duration::from_secs(5);
+
+/// What a change came to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Made {
+    /// The new revision; null if nothing was to be changed, or to be only tried.
+    pub(crate) revision: Option<ShownRevision>,
+    /// The number of the latest revision.
+    pub(crate) latest: i64,
+    /// Whether this node runs it by now. Others follow within a second.
+    pub(crate) in_effect: bool,
+    /// Why this node cannot run it, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+    /// What is different.
+    changes: Vec<ShownChange>,
+    /// Diagnostics that refuse nothing.
+    #[schema(value_type = Vec<Object>)]
+    warnings: Vec<Json>,
+}
+
+/// A revision.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShownRevision {
+    /// Counts up from 1.
+    #[schema(example = 42)]
+    number: i64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    author: ShownAuthor,
+    /// Why, in the author's words.
+    comment: String,
+    /// The revision that it went back to.
+    rolled_back_to: Option<i64>,
+    /// How many resources it changed.
+    changes: i64,
+    /// Fingerprint of all resources as they are from then on.
+    digest: String,
+}
+
+/// Who made a revision.
+#[derive(Serialize, ToSchema)]
+struct ShownAuthor {
+    /// `user`, `operator` or `system`.
+    kind: String,
+    /// Of a person.
+    id: Option<String>,
+}
+
+/// A resource that is different.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShownChange {
+    /// `route`, `upstream` or `policy`.
+    #[schema(value_type = String)]
+    kind: ResourceKind,
+    name: String,
+    /// `create`, `update` or `delete`.
+    change: &'static str,
+    /// What it was. Left out, as `after`, of batches of more than 100 changes that are not only tried.
+    #[schema(value_type = Option<Object>)]
+    before: Option<Json>,
+    /// What it is.
+    #[schema(value_type = Option<Object>)]
+    after: Option<Json>,
+}
+
+impl From<Revision> for ShownRevision {
+    fn from(revision: Revision) -> Self {
+        Self {
+            number: revision.number,
+            created_at: revision.created_at,
+            author: ShownAuthor {
+                kind: revision.author_kind,
+                id: revision.author_id,
+            },
+            comment: revision.comment,
+            rolled_back_to: revision.rolled_back_to,
+            changes: revision.changes,
+            digest: revision.digest,
+        }
+    }
+}
+
+impl From<Difference> for ShownChange {
+    fn from(difference: Difference) -> Self {
+        Self {
+            change: difference.word(),
+            kind: difference.resource.kind,
+            name: difference.resource.name,
+            before: difference.before,
+            after: difference.after,
+        }
+    }
+}
+
+/// The right to see resources of a kind.
+pub(crate) const fn reading(kind: ResourceKind) -> Permission {
+    match kind {
+        ResourceKind::Route => Permission::RouteRead,
+        ResourceKind::Upstream => Permission::UpstreamRead,
+        ResourceKind::Policy => Permission::PolicyRead,
+    }
+}
+
+/// The right to change resources of a kind.
+pub(crate) const fn writing(kind: ResourceKind) -> Permission {
+    match kind {
+        ResourceKind::Route => Permission::RouteWrite,
+        ResourceKind::Upstream => Permission::UpstreamWrite,
+        ResourceKind::Policy => Permission::PolicyWrite,
+    }
+}
+
+/// Makes a revision, if the caller may, and waits until this node runs it.
+///
+/// # Errors
+/// 403; 409 for what is the file's; 412; 422 with the diagnostics if the whole would not load.
+pub(crate) async fn make(
+    guard: &Guard,
+    services: &Services,
+    proposal: Proposal,
+) -> Result<(StatusCode, Made), Problem> {
+    let configuration = services.configuration();
+    authorise(guard, &proposal.what)?;
+    let file = Arc::clone(&configuration.running.borrow().file);
+    if let What::Changes(changes) = &proposal.what {
+        for change in changes {
+            if matches!(change.action, Action::Put(_)) && file.document(&change.resource).is_some()
+            {
+                return Err(file_owned(&change.resource));
+            }
+        }
+    }
+    let caller = guard.caller();
+    let author = Author {
+        actor: caller.actor.clone(),
+        origin: caller.origin.clone(),
+        request_id: caller.request_id.clone(),
+        once: caller.once.clone(),
+    };
+    let judge = Arc::clone(&configuration.judge);
+    let made = configuration
+        .revisions
+        .apply(&author, proposal, |resources| judge(resources));
+    let outcome = made.await.map_err(|error| match error {
+        weir_revisions::Error::NoResource(resource) if file.document(&resource).is_some() => {
+            file_owned(&resource)
+        }
+        error => error.into(),
+    })?;
+    let status = match &outcome.revision {
+        Some(_) => StatusCode::CREATED,
+        None => StatusCode::OK,
+    };
+    let mut made = followed(services, outcome).await;
+    if made.revision.is_some() && made.changes.len() > MOST_SHOWN {
+        for change in &mut made.changes {
+            (change.before, change.after) = (None, None);
+        }
+    }
+    Ok((status, made))
+}
+
+/// Changes need the right to change each kind that they change; the way back, which may change all of
+/// them, has a right of its own.
+fn authorise(guard: &Guard, what: &What) -> Result<(), Problem> {
+    match what {
+        What::Changes(changes) => {
+            for kind in ResourceKind::ALL {
+                if changes.iter().any(|change| change.resource.kind == kind) {
+                    guard.platform(writing(kind))?;
+                }
+            }
+            Ok(())
+        }
+        What::Restore(resource) => guard.platform(writing(resource.kind)),
+        What::Rollback(_) => guard.platform(Permission::RevisionWrite),
+    }
+}
+
+/// The answer, as soon as this node runs what was made, or cannot, or takes too long.
+async fn followed(services: &Services, outcome: Outcome) -> Made {
+    let mut running = services.configuration().running.clone();
+    let number = outcome.revision.as_ref().map(|revision| revision.number);
+    let refused = |running: &Running, number| {
+        let refused = running.refused.as_ref();
+        refused
+            .filter(|refused| refused.revision >= number)
+            .cloned()
+    };
+    let is_settled = |running: &Running| {
+        number.is_none_or(|number| running.revision >= number || refused(running, number).is_some())
+    };
+    // Whoever took too long is not in effect, and says so.
+    let _ = timeout(EFFECT, running.wait_for(is_settled)).await;
+    let now = running.borrow().clone();
+    let number = number.unwrap_or(outcome.latest);
+    Made {
+        revision: outcome.revision.map(Into::into),
+        latest: outcome.latest,
+        in_effect: now.revision >= number,
+        refused: refused(&now, number).map(|refused| refused.text.clone()),
+        changes: outcome.differences.into_iter().map(Into::into).collect(),
+        // Diagnostics can always be written.
+        warnings: outcome
+            .warnings
+            .iter()
+            .map(|one| serde_json::json!(one))
+            .collect(),
+    }
+}

@@ -1,0 +1,62 @@
+//! What the endpoints need.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+
+use crate::authenticate::{Authenticator, OperatorToken, Principal};
+use crate::configuration::Configuration;
+use crate::cursor::CursorKey;
+use crate::people::People;
+use crate::problem::Problem;
+
+/// What the endpoints need; clones share everything.
+#[derive(Clone)]
+pub struct Services(Arc<Shared>);
+
+struct Shared {
+    people: Arc<People>,
+    authenticator: Authenticator,
+    cursors: CursorKey,
+    configuration: Configuration,
+}
+
+impl Services {
+    /// For these people, with the operator's token of this node and a key that every node has.
+    pub fn new(
+        people: Arc<People>,
+        operator: &OperatorToken,
+        cursors: CursorKey,
+        configuration: Configuration,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            people,
+            authenticator: Authenticator::new(operator),
+            cursors,
+            configuration,
+        }))
+    }
+
+    /// Organizations and people.
+    pub fn people(&self) -> &People {
+        &self.0.people
+    }
+
+    /// Who sends this head.
+    ///
+    /// # Errors
+    /// 401, which is the same whatever was wrong (RFC 6750 §3); 503 if that cannot be known for now.
+    pub async fn principal(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+        self.0.authenticator.principal(headers, self.people()).await
+    }
+
+    /// The wanted configuration.
+    pub fn configuration(&self) -> &Configuration {
+        &self.0.configuration
+    }
+
+    /// What cursors are signed with.
+    pub(crate) fn cursors(&self) -> &CursorKey {
+        &self.0.cursors
+    }
+}

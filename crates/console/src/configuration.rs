@@ -1,0 +1,56 @@
+//! What the endpoints about the configuration need: the service for revisions, and what the running
+//! node says of them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::Value as Json;
+use tokio::sync::watch;
+use weir_config::{Diagnostic, FileResources, Report, ResourceName, Resources};
+use weir_revisions::Revisions;
+
+/// What this node runs of the resources in the records.
+#[derive(Clone, Debug, Default)]
+pub struct Running {
+    /// The number of their revision; 0 before the first.
+    pub revision: i64,
+    /// Those of it that this node's file leaves no room for: it started without them.
+    pub left_out: Arc<[ResourceName]>,
+    /// A later revision that this node could not put into effect.
+    pub refused: Option<Arc<Refused>>,
+    /// What the node's file itself says.
+    pub file: Arc<FileResources>,
+}
+
+/// A revision that a node could not put into effect: its file is another one than that of the node
+/// where the revision was made.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its number.
+    pub revision: i64,
+    /// When it was tried.
+    pub at: SystemTime,
+    /// What is wrong, for a person.
+    pub text: String,
+    /// The same for programs.
+    pub diagnostics: Json,
+}
+
+/// What a judge says of resources beside the node's file.
+pub type Judged = Pin<Box<dyn Future<Output = Result<Vec<Diagnostic>, Report>> + Send>>;
+
+/// Says whether the node's file can be used with these resources beside it.
+pub type Judge = Arc<dyn Fn(Arc<Resources>) -> Judged + Send + Sync>;
+
+/// The wanted configuration, and how to hear what becomes of it here.
+#[derive(Clone)]
+pub struct Configuration {
+    /// What is wanted.
+    pub revisions: Revisions,
+    /// What runs here.
+    pub running: watch::Receiver<Running>,
+    /// Whether something can run here.
+    pub judge: Judge,
+}

@@ -1,0 +1,160 @@
+//! What is different between two states.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::Value as Json;
+use similar::TextDiff;
+use weir_config::ResourceName;
+use weir_store::records::{Row, Select};
+
+use crate::CHANGES;
+use crate::error::{Error, Result};
+use crate::resource::name_of;
+
+/// A resource that is different; not both `before` and `after` are none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Which one.
+    pub resource: ResourceName,
+    /// What it was.
+    pub before: Option<Json>,
+    /// What it is.
+    pub after: Option<Json>,
+}
+
+impl Difference {
+    /// `create`, `update` or `delete`.
+    pub const fn word(&self) -> &'static str {
+        match (&self.before, &self.after) {
+            (None, _) => "create",
+            (Some(_), Some(_)) => "update",
+            (Some(_), None) => "delete",
+        }
+    }
+
+    /// The other way round.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self {
+            before: self.after,
+            after: self.before,
+            ..self
+        }
+    }
+}
+
+/// The changes of all revisions behind `from`, up to `to`.
+pub(crate) fn between(from: i64, to: i64) -> Select {
+    CHANGES
+        .rows()
+        .select()
+        .filter("revision > ? AND revision <= ?", [from, to])
+        .order(["revision", "kind", "name"])
+}
+
+/// What these changes, in order, make different together.
+pub(crate) fn fold(rows: &[Row]) -> Result<Vec<Difference>> {
+    let mut changed: BTreeMap<ResourceName, Difference> = BTreeMap::new();
+    for row in rows {
+        let resource = name_of(row)?;
+        let before = document(row, "document_before")?;
+        let after = document(row, "document_after")?;
+        changed
+            .entry(resource)
+            .and_modify(|difference| difference.after.clone_from(&after))
+            .or_insert_with_key(|resource| Difference {
+                resource: resource.clone(),
+                before,
+                after,
+            });
+    }
+    let is_different = |difference: &Difference| difference.before != difference.after;
+    Ok(changed.into_values().filter(is_different).collect())
+}
+
+fn document(row: &Row, column: &str) -> Result<Option<Json>> {
+    let text = row.optional_text(column)?;
+    let parse = |text: String| serde_json::from_str(&text).map_err(Error::internal);
+    text.map(parse).transpose()
+}
+
+/// Differences as `diff -u` writes them, of the documents laid out as JSON.
+pub fn unified(differences: &[Difference]) -> String {
+    let mut text = String::new();
+    for difference in differences {
+        let name = &difference.resource;
+        let name = format!("{}/{}", name.kind.name(), name.name);
+        let (before, after) = (laid_out(&difference.before), laid_out(&difference.after));
+        let header = |side: &str, document: &Option<Json>| match document {
+            Some(_) => format!("{side}/{name}"),
+            None => "/dev/null".to_owned(),
+        };
+        let (left, right) = (
+            header("a", &difference.before),
+            header("b", &difference.after),
+        );
+        let diff = TextDiff::from_lines(&before, &after);
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{}", diff.unified_diff().header(&left, &right));
+    }
+    text
+}
+
+fn laid_out(document: &Option<Json>) -> String {
+    // The layout of JSON begins nowhere with what could fail.
+    document
+        .as_ref()
+        .map_or_else(String::new, |document| format!("{document:#}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use weir_config::ResourceKind;
+
+    use super::*;
+
+    #[test]
+    fn differences_read_as_diff_writes_them() {
+        let of = |name: &str, before, after| Difference {
+            resource: ResourceName::new(ResourceKind::Upstream, name).unwrap(),
+            before,
+            after,
+        };
+        let before = json!({"targets": ["127.0.0.1:1"]});
+        let after = json!({"targets": ["127.0.0.1:2"]});
+        let text = unified(&[
+            of("a", Some(before.clone()), Some(after.clone())),
+            of("b", None, Some(after)),
+            of("c", Some(before), None),
+        ]);
+        let expected = r#"--- a/upstream/a
++++ b/upstream/a
+@@ -1,5 +1,5 @@
+ {
+   "targets": [
+-    "127.0.0.1:1"
++    "127.0.0.1:2"
+   ]
+ }
+--- /dev/null
++++ b/upstream/b
+@@ -0,0 +1,5 @@
++{
++  "targets": [
++    "127.0.0.1:2"
++  ]
++}
+--- a/upstream/c
++++ /dev/null
+@@ -1,5 +0,0 @@
+-{
+-  "targets": [
+-    "127.0.0.1:1"
+-  ]
+-}
+"#;
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,47 @@
+//! What is wanted of the gateway beside its configuration file: routes, upstreams and policies in the
+//! records, changed in numbered revisions.
+//!
+//! One service, [`Revisions`], on the records. A revision is a set of changes that take effect together:
+//! it is judged as a whole, with all that was there before, by whoever knows how ([`Revisions::apply`]
+//! takes the judge), while no other revision can be made. Every revision keeps what it changed, so that any two
+//! states can be compared and any earlier one be brought back, which is a revision again.
+//!
+//! What it does not do: it does not know the configuration file, asks nobody whether they may make a
+//! change, and puts nothing into effect.
+
+mod apply;
+mod author;
+mod change;
+mod diff;
+mod error;
+mod history;
+mod resource;
+mod revision;
+mod trash;
+
+pub use author::Author;
+pub use change::{Action, Change, Precondition, Proposal, What};
+pub use diff::{Difference, unified};
+pub use error::{Error, Result};
+pub use resource::{Resource, Wanted};
+pub use revision::{Outcome, Revision};
+
+use weir_store::Records;
+use weir_store::records::{PlatformTable, TenantTable};
+
+const RESOURCES: TenantTable = TenantTable::new("resources");
+const REVISIONS: PlatformTable = PlatformTable::new("revisions");
+const CHANGES: PlatformTable = PlatformTable::new("revision_changes");
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct Revisions {
+    records: Records,
+}
+
+impl Revisions {
+    /// On these records.
+    pub const fn new(records: Records) -> Self {
+        Self { records }
+    }
+}

@@ -1,0 +1,172 @@
+//! Resources as they are wanted now.
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use weir_config::{Document, ResourceKind, ResourceName, Resources};
+use weir_core::{Id, TenantId};
+use weir_store::records::{Changes, Read, Row, Select, Value};
+
+use crate::error::{Error, Result};
+use crate::{RESOURCES, REVISIONS, Revisions};
+
+/// A resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// Which one.
+    pub name: ResourceName,
+    /// What the file would say.
+    pub document: Json,
+    /// The revision that changed it last.
+    pub revision: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Since when it is in the trash.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// Which resources are wanted, by name.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Of which kind.
+    pub kind: ResourceKind,
+    /// Those whose name begins with this.
+    pub prefix: String,
+    /// From this name on, itself included.
+    pub from: Option<String>,
+    /// The last name first.
+    pub descending: bool,
+    /// How many at most.
+    pub limit: i64,
+}
+
+/// What a change has to know of a resource that is there.
+pub(crate) struct Kept {
+    pub(crate) id: Id,
+    pub(crate) text: String,
+    pub(crate) revision: i64,
+}
+
+/// One state of the records.
+pub(crate) trait Reader {
+    async fn all(&mut self, select: Select) -> Result<Vec<Row>>;
+}
+
+impl Reader for Read {
+    async fn all(&mut self, select: Select) -> Result<Vec<Row>> {
+        Ok(Self::all(self, select).await?)
+    }
+}
+
+impl Reader for Changes {
+    async fn all(&mut self, select: Select) -> Result<Vec<Row>> {
+        Ok(Self::all(self, select).await?)
+    }
+}
+
+impl Resource {
+    pub(crate) fn of(row: &Row) -> Result<Self> {
+        Ok(Self {
+            name: name_of(row)?,
+            document: serde_json::from_str(&row.text("document")?).map_err(Error::internal)?,
+            revision: row.int("revision")?,
+            created_at: row.time("created_at")?,
+            updated_at: row.time("updated_at")?,
+            deleted_at: row.optional_time("deleted_at")?,
+        })
+    }
+}
+
+pub(crate) fn name_of(row: &Row) -> Result<ResourceName> {
+    let kind = row.text("kind")?;
+    let kind = ResourceKind::of_name(&kind)
+        .ok_or_else(|| Error::internal(format!("a resource of the unknown kind {kind}")))?;
+    Ok(ResourceName {
+        kind,
+        name: row.text("name")?,
+    })
+}
+
+/// Everything that is there.
+pub(crate) async fn kept(reader: &mut impl Reader) -> Result<Vec<(ResourceName, Kept)>> {
+    let select = RESOURCES.of(&TenantId::platform()).select();
+    let rows = reader.all(select).await?;
+    let kept = |row: &Row| {
+        let kept = Kept {
+            id: row.id("id")?,
+            text: row.text("document")?,
+            revision: row.int("revision")?,
+        };
+        Ok((name_of(row)?, kept))
+    };
+    rows.iter().map(kept).collect()
+}
+
+/// The number of the latest revision; 0 before the first.
+pub(crate) async fn latest(reader: &mut impl Reader) -> Result<i64> {
+    let rows = reader.all(latest_select()).await?;
+    Ok(rows.first().map_or(Ok(0), |row| row.int("number"))?)
+}
+
+fn latest_select() -> Select {
+    let select = REVISIONS.rows().select().columns("number");
+    select.order(["number"]).descending(true).limit(1)
+}
+
+impl Revisions {
+    /// The number of the latest revision; 0 before the first. As cheap as a question can be.
+    pub async fn latest(&self) -> Result<i64> {
+        let row = self.records.first(latest_select()).await?;
+        Ok(row.map_or(Ok(0), |row| row.int("number"))?)
+    }
+
+    /// Everything that is wanted now.
+    pub async fn snapshot(&self) -> Result<Resources> {
+        let mut read = self.records.read().await?;
+        let latest = latest(&mut read).await?;
+        let documents = kept(&mut read).await?.into_iter();
+        let documents = documents.map(|(id, kept)| Document {
+            id,
+            text: kept.text.into(),
+        });
+        Ok(Resources::new(latest, documents.collect()))
+    }
+
+    /// Resources of a kind, by name.
+    pub async fn resources(&self, wanted: &Wanted) -> Result<Vec<Resource>> {
+        let platform = TenantId::platform();
+        let mut select = RESOURCES
+            .of(&platform)
+            .select()
+            .filter("kind = ?", [wanted.kind.name()])
+            .order(["name"])
+            .descending(wanted.descending)
+            .limit(wanted.limit);
+        if !wanted.prefix.is_empty() {
+            let end = format!("{}{}", wanted.prefix, char::MAX);
+            let bounds = [wanted.prefix.clone(), end];
+            select = select.filter("name >= ? AND name < ?", bounds);
+        }
+        if let Some(from) = &wanted.from {
+            let condition = match wanted.descending {
+                true => "name <= ?",
+                false => "name >= ?",
+            };
+            select = select.filter(condition, [from]);
+        }
+        let rows = self.records.all(select).await?;
+        rows.iter().map(Resource::of).collect()
+    }
+
+    /// A resource.
+    pub async fn resource(&self, name: &ResourceName) -> Result<Resource> {
+        let platform = TenantId::platform();
+        let select = RESOURCES.of(&platform).select().filter(
+            "kind = ? AND name = ?",
+            [Value::from(name.kind.name()), Value::from(&name.name)],
+        );
+        let row = self.records.first(select).await?;
+        Resource::of(&row.ok_or_else(|| Error::NoResource(name.clone()))?)
+    }
+}

@@ -1,0 +1,63 @@
+//! One object, a line for each of its members.
+
+use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
+
+use super::table::text;
+use crate::output::{Output, Style};
+
+/// Lines with names and values. Members of objects inside have names such as `settings.branding.name`;
+/// what is nothing is left out.
+pub(crate) fn details(object: &Value, output: &Output) -> String {
+    let mut lines = Vec::new();
+    collect(object, String::new(), &mut lines);
+    let width = lines.iter().map(|(name, _)| name.width()).max();
+    let width = width.unwrap_or_default();
+    lines
+        .into_iter()
+        .map(|(name, value)| {
+            let name = output.style(Style::Faint, &format!("{name:<width$}"));
+            format!("{name}  {value}\n")
+        })
+        .collect()
+}
+
+fn collect(value: &Value, name: String, lines: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) => {
+            for (member, value) in members {
+                let member = crate::log::printable(member);
+                let name = match name.is_empty() {
+                    true => member,
+                    false => format!("{name}.{member}"),
+                };
+                collect(value, name, lines);
+            }
+        }
+        value => {
+            let shown = text(value);
+            if !shown.is_empty() {
+                lines.push((name, shown));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::ColorChoice;
+
+    #[test]
+    fn members_of_members_have_full_names() {
+        let output = Output::new(ColorChoice::Never, false);
+        let object =
+            json!({"slug": "acme", "deleted_at": null, "settings": {"flags": {"x": true}}});
+        assert_eq!(
+            details(&object, &output),
+            "slug              acme\nsettings.flags.x  yes\n"
+        );
+    }
+}

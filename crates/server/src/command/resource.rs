@@ -1,0 +1,193 @@
+//! `weir route`, `weir upstream`, `weir policy`: what is wanted of the gateway, beside its file.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+use weir_config::ResourceKind;
+
+use super::api::{Api, Ask, Column, Confirmation, List, Paging, path, text_file};
+use super::revision::{Making, tell_made};
+use crate::cli::Global;
+use crate::log::printable;
+use crate::output::Output;
+
+const COLUMNS: [Column; 5] = [
+    Column::member("NAME", "/name"),
+    Column::member("OWNER", "/owner"),
+    Column::member("REVISION", "/revision"),
+    Column::member("IN EFFECT", "/in_effect"),
+    Column::of("DOES", does),
+];
+
+pub(crate) const ROUTES: &str = "\
+Examples:
+    weir route list
+    weir route put -f items.yaml --comment 'items have moved'
+    weir route put items -f items.yaml --dry-run
+    weir route delete items";
+
+pub(crate) const UPSTREAMS: &str = "\
+Examples:
+    weir upstream list --owner api
+    echo 'targets: [127.0.0.1:9001]' | weir upstream put catalog -f -
+    weir upstream show catalog";
+
+pub(crate) const POLICIES: &str = "\
+Examples:
+    weir policy list
+    weir policy put stamp -f stamp.yaml
+    weir policy restore stamp";
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    ask: Ask,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List what is wanted: the file's, and what is kept beside it
+    List {
+        /// Those whose name begins with this
+        #[arg(long, value_name = "PREFIX")]
+        name: Option<String>,
+        /// Those of the file, or those beside it
+        #[arg(long)]
+        owner: Option<Owner>,
+        /// Those that were deleted, the latest first
+        #[arg(long)]
+        deleted: bool,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Show one
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Make or change one
+    Put {
+        /// Its name; for a route, otherwise that of its document
+        name: Option<String>,
+        /// What the configuration file would say, in YAML or JSON; `-` is standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        making: Making,
+    },
+    /// Delete one; `restore` brings it back
+    Delete {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        making: Making,
+        #[command(flatten)]
+        confirmation: Confirmation,
+    },
+    /// Bring back the one of this name that was deleted last
+    Restore {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        making: Making,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Owner {
+    /// Kept beside the file
+    Api,
+    /// In the configuration file of the node
+    File,
+}
+
+pub(crate) fn run(
+    kind: ResourceKind,
+    global: &Global,
+    arguments: &Arguments,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    let api = &Api::find(&arguments.ask, global, output)?;
+    let address = |name: &str| path(&["config", kind.section(), name]);
+    match &arguments.action {
+        Action::List {
+            name,
+            owner,
+            deleted,
+            paging,
+        } => {
+            let owner = owner.map(|owner| match owner {
+                Owner::Api => "api",
+                Owner::File => "file",
+            });
+            List::at(path(&["config", kind.section()]))
+                .with("name", name.as_ref())
+                .with("owner", owner)
+                .with("deleted", deleted.then_some("true"))
+                .print(api, paging, &COLUMNS, output)
+        }
+        Action::Show { name } => {
+            let found = api.get(&address(name))?;
+            match output.json {
+                true => output.print_json(&found)?,
+                false => output.print(&format!("{:#}\n", found["document"]))?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Put { name, file, making } => {
+            let document = read(file)?;
+            let name = match (name, document["name"].as_str()) {
+                (Some(name), _) => name,
+                (None, Some(name)) if kind == ResourceKind::Route => name,
+                _ => bail!("say which {}: its name comes before -f", kind.name()),
+            };
+            let made = api.put(&making.address(&address(name)), &document)?;
+            tell_made(&made, making.dry_run, output)
+        }
+        Action::Delete {
+            name,
+            making,
+            confirmation,
+        } => {
+            if !making.dry_run {
+                let what = format!("delete the {} {}", kind.name(), printable(name));
+                confirmation.ask(&what, output)?;
+            }
+            let made = api.delete(&making.address(&address(name)))?;
+            tell_made(&made, making.dry_run, output)
+        }
+        Action::Restore { name, making } => {
+            let address = making.address(&path(&["config", kind.section(), name, "restore"]));
+            let made = api.post(&address, None)?;
+            tell_made(&made, making.dry_run, output)
+        }
+    }
+}
+
+/// A document in YAML or JSON.
+pub(super) fn read(file: &Path) -> anyhow::Result<Value> {
+    let text = text_file(file)?;
+    let name = file.display().to_string();
+    weir_config::read_document(&text, &name).with_context(|| format!("{name} cannot be used"))
+}
+
+/// In a few words what a document says.
+fn does(resource: &Value) -> String {
+    let document = &resource["document"];
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    if let Some(upstream) = text(&document["upstream"]) {
+        let path = text(&document["match"]["path"]).unwrap_or_else(|| "*".to_owned());
+        return format!("{path} to {upstream}");
+    }
+    let keys = document.as_object().into_iter().flatten();
+    let keys = keys.map(|(key, _)| key.as_str());
+    let keys: Vec<_> = keys
+        .filter(|key| !["name", "match"].contains(key))
+        .collect();
+    keys.join(", ")
+}

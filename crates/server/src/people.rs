@@ -1,0 +1,132 @@
+//! Organizations and people of the running process: ready as soon as records are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::http::StatusCode;
+use tokio::time::sleep;
+use weir_config::Config;
+use weir_config::model::{self, Mail};
+use weir_console::{Configuration, CursorKey, OperatorToken, People, Problem, Services};
+use weir_core::Secret;
+use weir_identity::{Error, Identity, MailOptions, MailTls, Options};
+
+use crate::installation_key::InstallationKey;
+use crate::records::{Condition, Keeper};
+
+/// Between attempts to prepare what is not ready.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What the admin API needs, not ready yet.
+pub(crate) fn services(
+    config: &Config,
+    keeper: &Keeper,
+    operator: &OperatorToken,
+    configuration: Configuration,
+) -> anyhow::Result<Services> {
+    let key = InstallationKey::of(config)?;
+    let public_url = match &config.admin.public_url {
+        Some(url) => url.clone(),
+        None => format!("http://{}", config.admin.address),
+    };
+    let options = Options {
+        mail: config.mail.as_ref().map(mail),
+        ..Options::new(public_url, key.secret().clone())
+    };
+    if let Some(mail) = &options.mail {
+        mail.check().context("cannot send mail")?;
+    }
+    let identity =
+        Identity::new(keeper.records().clone(), options).context("cannot set up accounts")?;
+    let cursors = CursorKey::new(&key.derive("cursors")?);
+    Ok(Services::new(
+        Arc::new(People::new(identity)),
+        operator,
+        cursors,
+        configuration,
+    ))
+}
+
+fn mail(mail: &Mail) -> MailOptions {
+    let authorities = mail.authorities.as_ref();
+    MailOptions {
+        host: mail.host.clone(),
+        port: mail.port,
+        tls: match mail.tls {
+            model::MailTls::None => MailTls::None,
+            model::MailTls::StartTls => MailTls::StartTls,
+            model::MailTls::Implicit => MailTls::Implicit,
+        },
+        authority: authorities.map(|pem| pem.bytes.expose().to_vec()),
+        credentials: mail.credentials.clone(),
+        from: mail.from.clone(),
+        timeout: mail.timeout,
+    }
+}
+
+/// Makes people ready when records are, and does their upkeep for as long as the process lives.
+pub(crate) async fn keep(services: Services, keeper: Arc<Keeper>) {
+    let people = services.people();
+    keeper
+        .until(|condition| match condition {
+            Condition::Unusable { why } => {
+                people.close(unusable(why));
+                false
+            }
+            condition => *condition == Condition::Available,
+        })
+        .await;
+    prepare(people).await;
+    people.open();
+    people.unchecked().run().await;
+}
+
+/// Until it has gone well: records may go away at any moment.
+async fn prepare(people: &People) {
+    let identity = people.unchecked();
+    let mut is_told = false;
+    loop {
+        match begin(identity).await {
+            Ok(None) => return,
+            Ok(Some(link)) => return print(&link),
+            Err(error) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::error!(%error, "the admin API over records is not available");
+                }
+                people.close(error.into());
+            }
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// The link with which an installation that has no owner gets one.
+async fn begin(identity: &Identity) -> Result<Option<Secret<String>>, Error> {
+    identity.prepare().await?;
+    let token = identity.begin_setup().await?;
+    Ok(token.map(|token| identity.link("setup", &token)))
+}
+
+/// Past the log, which may be kept and sent elsewhere: the link opens everything.
+fn print(link: &Secret<String>) {
+    use std::io::Write as _;
+
+    tracing::info!("nobody owns this installation yet: standard error says how to set it up");
+    let text = format!(
+        "Set up this installation, within a day: {}\n\
+         (`weir setup-link` prints another link.)\n",
+        link.expose()
+    );
+    // Nobody is left to tell if this fails.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn unusable(why: &str) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "records_unavailable",
+        format!("Records cannot be used: {why}."),
+    )
+    .retry_after(60)
+}

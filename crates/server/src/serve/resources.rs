@@ -1,0 +1,118 @@
+//! Resources beside the file: read from the records, put into effect, and kept in the data directory, so
+//! that a start without records serves what was served before.
+
+mod begin;
+mod file;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::block_in_place;
+use tokio::time::sleep;
+use weir_config::Resources;
+use weir_revisions::{Author, Revisions};
+use weir_store::Records;
+use weir_store::records::{Notice, Notices, Topic};
+
+use super::{Node, Reloaded};
+
+pub(super) use begin::{Begun, begin, judge};
+
+/// How often it is looked although nothing was said: a notice can be lost. It is one row by an index.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long what was deleted can be brought back, as with everything that is deleted.
+const RETENTION: Duration = Duration::from_secs(30 * 86_400);
+/// How often it is looked for what has been in the trash for so long.
+const TIDYING: Duration = Duration::from_secs(3_600);
+
+/// What was tried: a revision, beside the file's.
+type Tried = (i64, u64);
+
+/// Follows the records for as long as the process serves.
+pub(super) async fn follow(node: Arc<Node>, records: Records, directory: PathBuf) {
+    let revisions = Revisions::new(records.clone());
+    let mut notices = records.notices();
+    let mut tried = None;
+    loop {
+        // If records do not answer, all stays as it is, and the next look asks again.
+        if let Err(error) = look(&node, &revisions, &directory, &mut tried).await {
+            tracing::debug!(%error, "resources cannot be read");
+        }
+        if !is_due(&mut notices).await {
+            return;
+        }
+    }
+}
+
+/// Removes for good what was deleted long ago, for as long as the process serves. Several nodes may do so.
+pub(super) async fn tidy(records: Records) {
+    let revisions = Revisions::new(records);
+    loop {
+        sleep(TIDYING).await;
+        if let Err(error) = revisions.purge(&Author::system(), RETENTION).await {
+            tracing::warn!(%error, "deleted resources are not removed yet; it is tried again");
+        }
+    }
+}
+
+/// Waits until it is time to look; no when records are closed.
+async fn is_due(notices: &mut Notices) -> bool {
+    let late = sleep(LOOK);
+    tokio::pin!(late);
+    loop {
+        tokio::select! {
+            heard = notices.next() => match heard {
+                Some(Notice::Changed(Topic::Revisions) | Notice::Anything) => return true,
+                Some(Notice::Changed(_) | Notice::Lost) => {}
+                None => return false,
+            },
+            () = &mut late => return true,
+        }
+    }
+}
+
+async fn look(
+    node: &Node,
+    revisions: &Revisions,
+    directory: &std::path::Path,
+    tried: &mut Option<Tried>,
+) -> weir_revisions::Result<()> {
+    let latest = revisions.latest().await?;
+    let running = node.running();
+    let is_in_effect = running.revision == latest && running.left_out.is_empty();
+    // What was refused is tried again beside another file, or when it is another revision.
+    if is_in_effect || *tried == Some((latest, node.revision().number)) {
+        return Ok(());
+    }
+    let resources = Arc::new(revisions.snapshot().await?);
+    let outcome = node.reload_with(Arc::clone(&resources)).await;
+    *tried = Some((resources.revision(), node.revision().number));
+    match outcome {
+        Some(Reloaded::Applied(_) | Reloaded::Unchanged(_)) => {
+            tracing::info!(revision = resources.revision(), "resources in effect");
+            keep(node, directory, &resources).await;
+        }
+        Some(Reloaded::Rejected(_)) => {
+            tracing::error!(
+                revision = resources.revision(),
+                running = running.revision,
+                "resources refused, those of the running revision stay"
+            );
+        }
+        // The process ends.
+        None => {}
+    }
+    Ok(())
+}
+
+async fn keep(node: &Node, directory: &std::path::Path, resources: &Resources) {
+    // A successor that is starting has read the file; it asks by itself.
+    let Some(_permit) = node.keeping.permit().await else {
+        return;
+    };
+    if let Err(error) = block_in_place(|| file::save(directory, resources)) {
+        tracing::error!("a start without records would serve an earlier revision: {error:#}");
+    }
+}

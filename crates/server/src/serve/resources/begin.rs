@@ -1,0 +1,103 @@
+//! Resources when the process starts, before records can be asked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use weir_config::{LoadOptions, Loaded, Report, ResourceName, Resources, Severity};
+use weir_console::Judge;
+
+use super::file;
+use crate::configuration;
+
+/// Each attempt leaves out what the one before it met with; a report lists a thousand mistakes.
+const ATTEMPTS: usize = 50;
+
+/// A configuration to start with.
+pub(in crate::serve) struct Begun {
+    pub(in crate::serve) loaded: Loaded,
+    /// What of the resources is beside the file.
+    pub(in crate::serve) resources: Arc<Resources>,
+    pub(in crate::serve) left_out: Vec<ResourceName>,
+    /// What a person should see at the start.
+    pub(in crate::serve) complaints: Vec<String>,
+}
+
+/// Puts the resources that were last in effect beside a configuration. A start must not fail because of
+/// them, since without the process nobody could change them: what the file leaves no room for is left
+/// out, and with it what depends on it.
+pub(in crate::serve) fn begin(
+    loaded: Loaded,
+    data: &Path,
+    options: &LoadOptions,
+    load: impl Fn(&LoadOptions) -> Result<Loaded, Report>,
+) -> Begun {
+    let mut begun = Begun {
+        loaded,
+        resources: Arc::default(),
+        left_out: Vec::new(),
+        complaints: Vec::new(),
+    };
+    let mut resources = match file::read(data) {
+        Ok(resources) => Arc::new(resources),
+        Err(error) => {
+            let complaint =
+                format!("starting without resources until records are read: {error:#}\n");
+            begun.complaints.push(complaint);
+            return begun;
+        }
+    };
+    for _ in 0..ATTEMPTS {
+        if resources.documents().is_empty() {
+            break;
+        }
+        let options = LoadOptions {
+            resources: Some(Arc::clone(&resources)),
+            ..options.clone()
+        };
+        let report = match load(&options) {
+            Ok(loaded) => {
+                begun.loaded = loaded;
+                begun.resources = resources;
+                return begun;
+            }
+            Err(report) => report,
+        };
+        let errors = report.diagnostics.iter();
+        let errors = errors.filter(|one| one.severity == Severity::Error);
+        let at_fault: Vec<_> = errors.filter_map(|one| one.resource.clone()).collect();
+        begun.complaints.push(report.render(false));
+        if at_fault.is_empty() {
+            break;
+        }
+        resources = Arc::new(resources.without(&at_fault));
+        begun.left_out.extend(at_fault);
+    }
+    // Nothing is beside the file then, but it is still known which revision that is.
+    let rest = resources.documents().iter();
+    begun
+        .left_out
+        .extend(rest.map(|document| document.id.clone()));
+    begun.left_out.sort();
+    begun.left_out.dedup();
+    begun.resources = Arc::new(Resources::new(resources.revision(), Vec::new()));
+    begun
+}
+
+/// Judges resources as a start of this node would.
+pub(in crate::serve) fn judge(path: PathBuf, options: LoadOptions) -> Judge {
+    Arc::new(move |resources| {
+        let path = path.clone();
+        let options = LoadOptions {
+            resources: Some(resources),
+            ..options.clone()
+        };
+        Box::pin(async move {
+            // Reading files and checking thousands of routes would hold up others.
+            let loading = move || configuration::load(&path, &options);
+            match tokio::task::spawn_blocking(loading).await {
+                Ok(loaded) => loaded.map(|loaded| loaded.warnings),
+                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            }
+        })
+    })
+}

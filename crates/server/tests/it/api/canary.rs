@@ -1,0 +1,260 @@
+//! What is secret is nowhere but where it belongs: it is sent through every endpoint, and then looked for
+//! in all that Weir writes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use weir_identity::Caller;
+use weir_testkit::on_both_engines;
+
+use super::world::{config, setup_token};
+use super::{Client, PASSWORD, World};
+use crate::harness::{Message, Receiver, Upstream, Weir, answer, forward};
+
+on_both_engines! {
+    secrets_are_nowhere_but_where_they_belong,
+}
+
+/// Sent as a password, a code, a token: nobody's.
+const CANARY: &str = "cnry-7Qm4xZ9dK2vT";
+
+/// Members of bodies that carry secrets.
+fn is_secret(name: &str) -> bool {
+    ["password", "token", "code", "secret"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
+/// A value of this schema: the canary where a secret belongs.
+fn sample(document: &Value, name: &str, schema: &Value) -> Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let schema = document.pointer(reference.trim_start_matches('#')).unwrap();
+        return sample(document, name, schema);
+    }
+    if let Some(choice) = schema["oneOf"]
+        .as_array()
+        .and_then(|choices| choices.last())
+    {
+        return sample(document, name, choice);
+    }
+    let first = match &schema["type"] {
+        Value::Array(types) => &types[0],
+        one => one,
+    };
+    match first.as_str() {
+        Some("object") | None => {
+            let members = schema["properties"].as_object().into_iter().flatten();
+            let members =
+                members.map(|(name, schema)| (name.clone(), sample(document, name, schema)));
+            Value::Object(members.collect())
+        }
+        Some("string") if is_secret(name) => json!(CANARY),
+        Some("string") => {
+            let example = [
+                &schema["example"],
+                &schema["examples"][0],
+                &schema["enum"][0],
+            ];
+            let example = example.into_iter().find(|example| !example.is_null());
+            example.cloned().unwrap_or_else(|| json!("x"))
+        }
+        Some("array") => json!([]),
+        Some("integer" | "number") => json!(1),
+        Some(_) => json!(true),
+    }
+}
+
+/// The body with what is secret in another form than it should have.
+fn misplaced(body: &Value) -> Value {
+    let members = body.as_object().cloned().unwrap_or_default();
+    let of = |(name, value): (String, Value)| match is_secret(&name) {
+        true => (name, json!({ "x": [CANARY] })),
+        false => (name, value),
+    };
+    let mut members: Map<String, Value> = members.into_iter().map(of).collect();
+    members.insert("password".to_owned(), json!([CANARY]));
+    Value::Object(members)
+}
+
+/// Sends the canary through every operation; what was answered.
+fn send_everywhere(clients: &[&Client]) -> Vec<(String, Message)> {
+    let document = clients[0].get("/v1/openapi.json").json();
+    let mut answers = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let segments = path.split('/').map(|segment| match segment {
+            "{organization}" => "acme",
+            segment if segment.starts_with('{') => "usr_01kc2q8r5nf0hb6x2v9w4t7zde",
+            segment => segment,
+        });
+        let filled = segments.collect::<Vec<_>>().join("/");
+        for (method, operation) in item.as_object().unwrap() {
+            let what = format!("{method} {path}");
+            // What ends everything else.
+            if matches!(
+                what.as_str(),
+                "post /v1/sign-out" | "delete /v1/organizations/{organization}"
+            ) {
+                continue;
+            }
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let body = match schema {
+                Value::Null => json!({}),
+                schema => sample(&document, "", schema),
+            };
+            let cut = format!("{{\"password\": \"{CANARY}\", \"token\": \"{CANARY}");
+            let bodies = [body.to_string(), misplaced(&body).to_string(), cut];
+            for client in clients {
+                for body in &bodies {
+                    let fields = format!("Cookie: session={CANARY}\r\nUser-Agent: x\r\n");
+                    let answer = client.send_text(&method.to_uppercase(), &filled, body, &fields);
+                    answers.push((what.clone(), answer));
+                }
+            }
+            let wrong = clients[0].with(&format!("weir_session_{CANARY}"));
+            let fields = format!("X-Token: {CANARY}\r\n");
+            let answer = wrong.send_text(&method.to_uppercase(), &filled, "{}", &fields);
+            answers.push((what, answer));
+        }
+    }
+    answers
+}
+
+/// All rows of a backup as they are before they are packed.
+fn unpacked(file: &Path) -> Vec<u8> {
+    const HEAD: usize = 1 + 4 + 4 + 32;
+    let bytes = std::fs::read(file).unwrap();
+    let mut rest = bytes
+        .strip_prefix(b"weir-backup\n")
+        .unwrap()
+        .get(4..)
+        .unwrap();
+    let mut plain = Vec::new();
+    while !rest.is_empty() {
+        let (head, behind) = rest.split_at(HEAD);
+        let number = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap()) as usize;
+        let (payload, behind) = behind.split_at(number(5));
+        let mut text = Vec::with_capacity(number(1));
+        zstd_safe::decompress(&mut text, payload).unwrap();
+        plain.extend_from_slice(&text);
+        rest = behind;
+    }
+    plain
+}
+
+/// Secrets of every kind, by what they are.
+async fn secrets(world: &World, weir: &Weir) -> BTreeMap<&'static str, String> {
+    let identity = &world.identity;
+    let user = world.person("grace@navy.example").await;
+    let grace = world.signed_in(&user).await;
+    let behind = |link: &str| link.split_once('#').unwrap().1.to_owned();
+    let invite = json!({ "email": "invited@acme.example", "role": "viewer" });
+    let invited = world
+        .owner
+        .post("/v1/organizations/acme/invitations", &invite)
+        .json();
+    let reset = identity
+        .issue_reset(&Caller::system(), &user)
+        .await
+        .unwrap();
+    let enrolment = identity.enrol_totp(&Caller::system(), &user).await.unwrap();
+    BTreeMap::from([
+        ("what nobody knows", CANARY.to_owned()),
+        ("a password", PASSWORD.to_owned()),
+        ("the operator's token", world.operator().token().to_owned()),
+        ("the owner's session", world.owner.token().to_owned()),
+        ("a member's session", grace.token().to_owned()),
+        ("the token of the set-up link", setup_token(weir)),
+        (
+            "the token of an invitation",
+            behind(invited["link"].as_str().unwrap()),
+        ),
+        ("the token of a reset", behind(reset.expose())),
+        (
+            "the secret of an authenticator",
+            enrolment.secret.expose().clone(),
+        ),
+        ("the installation's key", {
+            let key = weir.setup().path("data/installation.key");
+            std::fs::read_to_string(key).unwrap().trim().to_owned()
+        }),
+    ])
+}
+
+async fn secrets_are_nowhere_but_where_they_belong(engine: &str) {
+    let receiver = Receiver::start("grpc");
+    let upstream = Upstream::answering(|_| answer(200, &[], "fine"));
+    let config = config(engine).replace("routes: []\n", &forward(upstream.address));
+    let telemetry = format!(
+        "log: {{ level: trace }}\ntracing: {{ sample: 100% }}\notlp: {{ endpoint: 'http://{}' }}\n",
+        receiver.address
+    );
+    let world = World::begin_with(&(config + &telemetry)).await;
+    let weir = &world.weir;
+    world.organization("acme");
+    let secrets = secrets(&world, weir).await;
+    let operator = world.operator();
+    let answers = send_everywhere(&[&world.owner, &operator, &world.anybody()]);
+    assert_eq!(weir.get("/").text(), "fine");
+    receiver.wait_for("span", 1, |_| true);
+
+    let mut places: Vec<(String, Vec<u8>)> = Vec::new();
+    for (what, answer) in &answers {
+        let text = format!("{:?}{}", answer.fields, answer.text());
+        places.push((format!("the answer to {what}"), text.into_bytes()));
+    }
+    for path in [
+        "/metrics",
+        "/v1/status",
+        "/v1/audit?format=ndjson",
+        "/v1/audit?format=csv",
+        "/v1/organizations/acme/audit?format=ndjson",
+        "/v1/organizations/acme/invitations",
+        "/v1/organizations/acme/trash",
+        "/v1/users",
+        "/v1/trash",
+        "/v1/me",
+        "/v1/me/sessions",
+    ] {
+        let shown = world.owner.get(path);
+        assert_eq!(shown.status(), 200, "{path}");
+        places.push((path.to_owned(), shown.body));
+    }
+    let file = weir.setup().path("weir.backup");
+    let backed_up = weir.run("backup", &[file.to_str().unwrap()]);
+    assert_eq!(backed_up.code, Some(0), "{}", backed_up.stderr);
+    let backup = unpacked(&file);
+    places.push(("the log".to_owned(), weir.log().into_bytes()));
+    places.push(("spans".to_owned(), receiver.text().into_bytes()));
+    // What was printed for whoever starts Weir is theirs to keep.
+    let (_, printed) = weir.stderr().split_once("another link.)").map(own).unwrap();
+    places.push(("standard error".to_owned(), printed.into_bytes()));
+
+    // That there is something in each place where something is looked for.
+    let is_in = |place: &[u8], text: &str| {
+        place
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(is_in(&backup, "grace@navy.example"));
+    assert!(is_in(receiver.text().as_bytes(), "span"));
+    assert!(weir.log().contains("\"severity_text\":\"TRACE\""));
+    assert!(answers.len() > 400, "{}", answers.len());
+    places.push(("a backup".to_owned(), backup));
+    for (secret, value) in &secrets {
+        for (place, content) in &places {
+            assert!(!is_in(content, value), "{secret} is in {place}");
+        }
+    }
+    let bytes: usize = places.iter().map(|(_, content)| content.len()).sum();
+    println!(
+        "{engine}: {} secrets in none of {} answers and {} other places, {bytes} bytes",
+        secrets.len(),
+        answers.len(),
+        places.len() - answers.len()
+    );
+}
+
+fn own((before, behind): (&str, &str)) -> (String, String) {
+    (before.to_owned(), behind.to_owned())
+}

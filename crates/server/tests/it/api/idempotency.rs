@@ -1,0 +1,153 @@
+//! Requests that are sent again.
+
+use serde_json::{Value, json};
+use weir_identity::{Caller, NewOrganization};
+use weir_store::audit::Actor;
+use weir_store::records::Once;
+use weir_testkit::on_both_engines;
+
+use super::World;
+use super::world::Client;
+use crate::harness::Message;
+
+on_both_engines! {
+    a_request_that_is_sent_again_takes_effect_once,
+    of_many_at_once_one_takes_effect,
+    a_key_belongs_to_one_request_of_one_person,
+    what_took_effect_without_an_answer_is_read_again,
+    what_did_not_take_effect_may_be_tried_again,
+}
+
+const PATH: &str = "/v1/organizations";
+const KEY: &str = "Idempotency-Key: \"8e03978e-40d5-43dd-bc93-6894a57f9324\"\r\n";
+
+fn acme() -> Value {
+    json!({ "slug": "acme", "name": "Acme" })
+}
+
+fn create(client: &Client, body: &Value) -> Message {
+    client.send("POST", PATH, Some(body), KEY)
+}
+
+fn organizations(world: &World) -> usize {
+    let listed = world.owner.get(PATH).json();
+    // Beside the platform.
+    listed["items"].as_array().unwrap().len() - 1
+}
+
+async fn a_request_that_is_sent_again_takes_effect_once(engine: &str) {
+    let world = World::begin(engine).await;
+    let first = create(&world.owner, &acme());
+    assert_eq!(first.status(), 201, "{}", first.text());
+    assert_eq!(first.get("idempotency-replayed"), None);
+    // What is told is what was answered, whatever has become of it.
+    let path = first.get("location").unwrap();
+    assert_eq!(
+        world
+            .owner
+            .patch(path, &json!({ "name": "Other" }))
+            .status(),
+        200
+    );
+    let second = create(&world.owner, &acme());
+    assert_eq!(second.get("idempotency-replayed"), Some("true"));
+    assert_eq!((second.status(), second.text()), (201, first.text()));
+    for name in ["location", "etag", "content-type"] {
+        assert_eq!(second.get(name), first.get(name), "{name}");
+    }
+    assert_ne!(second.get("x-request-id"), first.get("x-request-id"));
+    assert_eq!(organizations(&world), 1);
+}
+
+async fn of_many_at_once_one_takes_effect(engine: &str) {
+    let world = World::begin(engine).await;
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let owner = world.owner.clone();
+            std::thread::spawn(move || create(&owner, &acme()))
+        })
+        .collect();
+    let mut made = Vec::new();
+    for thread in threads {
+        let answer = thread.join().unwrap();
+        match answer.status() {
+            201 => made.push(answer.json()["id"].clone()),
+            _ => {
+                answer.assert_problem(409, "idempotency_key_in_use");
+                assert_eq!(answer.get("retry-after"), Some("1"));
+            }
+        }
+    }
+    made.dedup();
+    assert_eq!(made.len(), 1);
+    assert_eq!(organizations(&world), 1);
+}
+
+async fn a_key_belongs_to_one_request_of_one_person(engine: &str) {
+    let world = World::begin(engine).await;
+    create(&world.owner, &acme());
+    let other = create(&world.owner, &json!({ "slug": "globex", "name": "Globex" }));
+    other.assert_problem(422, "idempotency_key_reused");
+    let suspend = "/v1/organizations/acme/suspend";
+    let other = world.owner.send("POST", suspend, Some(&acme()), KEY);
+    other.assert_problem(422, "idempotency_key_reused");
+    // The same key of somebody else is another one.
+    create(&world.operator(), &acme()).assert_problem(409, "taken");
+    for bad in ["\"\"", "a b", "\"a", &"k".repeat(256)] {
+        let field = format!("Idempotency-Key: {bad}\r\n");
+        let refused = world.owner.send("POST", PATH, Some(&acme()), &field);
+        refused.assert_problem(400, "bad_idempotency_key");
+    }
+    let stranger = world.anybody().send("POST", PATH, Some(&acme()), KEY);
+    stranger.assert_problem(401, "unauthenticated");
+}
+
+/// As if the process had ended between the commit and its answer: the row is there, and no answer.
+async fn what_took_effect_without_an_answer_is_read_again(engine: &str) {
+    let world = World::begin(engine).await;
+    let first = create(&world.owner, &acme());
+    let id = first.json()["id"].clone();
+    world.forget_answers().await;
+    let again = create(&world.owner, &acme());
+    assert_eq!(again.status(), 201, "{}", again.text());
+    assert_eq!(again.get("idempotency-replayed"), Some("true"));
+    assert_eq!(again.get("location"), first.get("location"));
+    assert_eq!(
+        (&again.json()["id"], again.get("etag")),
+        (&id, Some("\"1\""))
+    );
+    // The change and the row are there together: of one that is known, there is no second.
+    let once = Once {
+        key_hash: [1; 32],
+        fingerprint: [2; 32],
+    };
+    let caller = Caller {
+        actor: Actor::Operator,
+        once: Some(once),
+        ..Caller::system()
+    };
+    let new = |slug: &str| NewOrganization {
+        slug: slug.to_owned(),
+        name: "New".to_owned(),
+        settings: Default::default(),
+    };
+    let identity = &world.identity;
+    identity
+        .create_organization(&caller, new("one"))
+        .await
+        .unwrap();
+    let refused = identity.create_organization(&caller, new("two")).await;
+    assert_eq!(refused.unwrap_err().word(), "taken");
+    assert_eq!(organizations(&world), 2);
+}
+
+async fn what_did_not_take_effect_may_be_tried_again(engine: &str) {
+    let world = World::begin(engine).await;
+    let bad = json!({ "slug": "acme", "name": "" });
+    create(&world.owner, &bad).assert_problem(422, "invalid");
+    let good = create(&world.owner, &acme());
+    assert_eq!(
+        (good.status(), good.get("idempotency-replayed")),
+        (201, None)
+    );
+}

@@ -1,0 +1,22 @@
+//! The admin API over records, as clients meet it: the real binary, on both engines.
+
+mod audit;
+mod canary;
+mod commands;
+mod credentials;
+mod document;
+mod idempotency;
+mod organizations;
+mod outage;
+mod people;
+mod setup;
+mod sign_in;
+mod strangers;
+mod tenants;
+mod trash;
+mod users;
+mod world;
+
+pub use world::{Client, World};
+
+use world::PASSWORD;

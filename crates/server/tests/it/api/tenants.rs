@@ -1,0 +1,324 @@
+//! No organization reaches into another: every operation is replayed with another's credentials and
+//! identifiers. The document is what is gone through, so that no operation is forgotten.
+
+use serde_json::{Value, json};
+use weir_core::{Id, TenantId};
+use weir_testkit::on_both_engines;
+
+use super::{Client, World};
+use crate::harness::Message;
+
+on_both_engines! {
+    what_is_of_another_organization_is_not_there,
+}
+
+/// An organization with one of everything.
+struct Tenant {
+    id: TenantId,
+    slug: &'static str,
+    owner: Client,
+    user: String,
+    role: String,
+    invitation: String,
+    trashed: String,
+    /// Of the member.
+    session: String,
+    /// Of a list with more than one page.
+    cursor: String,
+}
+
+/// Identifiers of things that are nowhere, for each placeholder of a path.
+fn nowhere(placeholder: &str) -> String {
+    match placeholder {
+        "organization" => Id::new("org"),
+        "user" => Id::new("usr"),
+        "role" => Id::new("rol"),
+        "invitation" => Id::new("inv"),
+        "session" => Id::new("ses"),
+        "id" => Id::new("rol"),
+        other => panic!("what of another organization is {{{other}}}? say so here"),
+    }
+    .to_string()
+}
+
+impl Tenant {
+    async fn new(world: &World, slug: &'static str) -> Self {
+        let id = world.organization(slug);
+        let owner = world.member(&id, "owner").await;
+        let editor = world.member(&id, "editor").await;
+        let base = format!("/v1/organizations/{slug}");
+        let make = |name: &str| {
+            let new = json!({ "name": name, "permissions": ["route:read"] });
+            let made = owner.post(&format!("{base}/roles"), &new).json();
+            made["id"].as_str().unwrap().to_owned()
+        };
+        let (role, trashed) = (make("kept"), make("trashed"));
+        let deleted = owner.delete(&format!("{base}/roles/{trashed}"));
+        assert_eq!(deleted.status(), 204);
+        let email = format!("invited@{slug}.example");
+        let invite = json!({ "email": email, "role": "viewer" });
+        let invited = owner.post(&format!("{base}/invitations"), &invite).json();
+        let members = owner.get(&format!("{base}/members?limit=1")).json();
+        let me = editor.get("/v1/me").json();
+        Self {
+            user: me["id"].as_str().unwrap().to_owned(),
+            session: me["session"]["id"].as_str().unwrap().to_owned(),
+            invitation: invited["id"].as_str().unwrap().to_owned(),
+            cursor: members["next"].as_str().unwrap().to_owned(),
+            id,
+            slug,
+            owner,
+            role,
+            trashed,
+        }
+    }
+
+    /// What this organization has for a placeholder.
+    fn own(&self, placeholder: &str) -> String {
+        match placeholder {
+            "organization" => self.id.to_string(),
+            "user" => self.user.clone(),
+            "role" => self.role.clone(),
+            "invitation" => self.invitation.clone(),
+            "session" => self.session.clone(),
+            "id" => self.trashed.clone(),
+            other => panic!("what of an organization is {{{other}}}? say so here"),
+        }
+    }
+}
+
+/// An operation of the document.
+struct Operation {
+    id: String,
+    method: String,
+    path: String,
+    has_body: bool,
+}
+
+impl Operation {
+    fn all(client: &Client) -> Vec<Self> {
+        let document = client.get("/v1/openapi.json").json();
+        let paths = document["paths"].as_object().unwrap();
+        let operation = |path: &String, method: &String, operation: &Value| Self {
+            id: operation["operationId"].as_str().unwrap().to_owned(),
+            method: method.to_uppercase(),
+            path: path.clone(),
+            has_body: operation["requestBody"].is_object(),
+        };
+        paths
+            .iter()
+            .flat_map(|(path, item)| {
+                let item = item.as_object().unwrap().iter();
+                item.map(move |(method, found)| operation(path, method, found))
+            })
+            .collect()
+    }
+
+    fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.path
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    fn is_of_a_tenant(&self) -> bool {
+        self.placeholders().any(|name| name == "organization")
+    }
+
+    /// One that would do something, were it allowed.
+    fn body(&self, role: &str) -> Option<Value> {
+        let body = match self.id.as_str() {
+            "update_organization" => json!({ "name": "Taken over" }),
+            "suspend_organization" | "suspend_user" => json!({ "reason": "taken over" }),
+            "update_member" => json!({ "role": role }),
+            "create_role" => json!({ "name": "taken-over", "permissions": ["route:read"] }),
+            "update_role" => json!({ "description": "taken over" }),
+            "create_invitation" => json!({ "email": "mallory@evil.example", "role": role }),
+            "update_user" => json!({ "name": "Taken Over" }),
+            other => {
+                assert!(!self.has_body, "what does {other} take? say so here");
+                return None;
+            }
+        };
+        Some(body)
+    }
+
+    fn filled(&self, value: impl Fn(&str) -> String) -> String {
+        let segments = self.path.split('/').map(|segment| {
+            let name = segment
+                .strip_prefix('{')
+                .and_then(|name| name.strip_suffix('}'));
+            name.map_or_else(|| segment.to_owned(), &value)
+        });
+        segments.collect::<Vec<_>>().join("/")
+    }
+}
+
+/// Asks, and counts.
+struct Replay<'a> {
+    stranger: &'a Client,
+    asked: usize,
+}
+
+impl Replay<'_> {
+    fn ask(&mut self, operation: &Operation, path: &str, role: &str) -> Answer {
+        self.asked += 1;
+        let body = operation.body(role);
+        Answer::of(
+            &self
+                .stranger
+                .send(&operation.method, path, body.as_ref(), ""),
+        )
+    }
+}
+
+/// An answer but for what differs from one to the next.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    status: u16,
+    fields: Vec<(String, String)>,
+    body: Value,
+}
+
+impl Answer {
+    fn of(message: &Message) -> Self {
+        let mut body: Value = serde_json::from_slice(&message.body).unwrap_or(Value::Null);
+        if let Some(members) = body.as_object_mut() {
+            members.remove("request_id");
+        }
+        let fields = message.fields.iter();
+        let fields = fields.filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"));
+        Self {
+            status: message.status(),
+            fields: fields.cloned().collect(),
+            body,
+        }
+    }
+}
+
+/// All that there is, as those see it who may see everything.
+async fn everything(world: &World, tenants: [&Tenant; 2]) -> Vec<String> {
+    let mut paths = vec!["/v1/users".to_owned(), "/v1/trash".to_owned()];
+    for tenant in tenants {
+        let base = format!("/v1/organizations/{}", tenant.id);
+        paths.push(base.clone());
+        for part in [
+            "members",
+            "roles",
+            "invitations",
+            "trash",
+            "audit?format=ndjson",
+        ] {
+            paths.push(format!("{base}/{part}"));
+        }
+        paths.push(format!("/v1/users/{}", tenant.user));
+    }
+    paths.push("/v1/audit?format=ndjson".to_owned());
+    let mut all = Vec::new();
+    for path in paths {
+        let answer = world.owner.get(&path);
+        assert_eq!(answer.status(), 200, "{path}: {}", answer.text());
+        all.push(answer.text());
+    }
+    for tenant in tenants {
+        // By what a list shows, a session is used all the time.
+        let user = tenant.user.parse().unwrap();
+        let sessions = world.identity.sessions(&user).await.unwrap();
+        let ids: Vec<_> = sessions.into_iter().map(|one| one.id).collect();
+        all.push(format!("{ids:?}"));
+    }
+    all
+}
+
+async fn what_is_of_another_organization_is_not_there(engine: &str) {
+    let world = World::begin(engine).await;
+    let acme = Tenant::new(&world, "acme").await;
+    let globex = Tenant::new(&world, "globex").await;
+    let mut replay = Replay {
+        stranger: &globex.owner,
+        asked: 0,
+    };
+    let operations = Operation::all(&world.owner);
+    let before = everything(&world, [&acme, &globex]).await;
+    let (mut replayed, mut others) = (0, 0);
+    let lost = nowhere("role");
+    for operation in operations
+        .iter()
+        .filter(|one| one.placeholders().count() > 0)
+    {
+        let what = format!("{} {}", operation.method, operation.path);
+        if !operation.is_of_a_tenant() {
+            // Of the platform, or of a person: what is somebody else's is like what is nowhere.
+            let missing = replay.ask(operation, &operation.filled(nowhere), &lost);
+            let found = replay.ask(operation, &operation.filled(|name| acme.own(name)), &lost);
+            assert_eq!(found, missing, "{what}");
+            assert!(matches!(missing.status, 403 | 404), "{what}: {missing:?}");
+            others += 1;
+            continue;
+        }
+        let missing = replay.ask(operation, &operation.filled(nowhere), &lost);
+        assert_eq!(missing.status, 404, "{what}: {missing:?}");
+        // Another organization, by its names, with things of its own, of one's own, and of nobody.
+        for name in [
+            acme.id.as_str(),
+            acme.slug,
+            TenantId::platform().as_str(),
+            "platform",
+        ] {
+            let of = |things: &dyn Fn(&str) -> String| {
+                operation.filled(|placeholder| match placeholder {
+                    "organization" => name.to_owned(),
+                    placeholder => things(placeholder),
+                })
+            };
+            for path in [
+                of(&|placeholder| acme.own(placeholder)),
+                of(&|placeholder| globex.own(placeholder)),
+                of(&nowhere),
+            ] {
+                assert_eq!(
+                    replay.ask(operation, &path, &acme.role),
+                    missing,
+                    "{what}: {path}"
+                );
+            }
+        }
+        replayed += 1;
+        // One's own organization, with things of another.
+        if operation.placeholders().count() > 1 {
+            let own = |things: &dyn Fn(&str) -> String| {
+                operation.filled(|placeholder| match placeholder {
+                    "organization" => globex.slug.to_owned(),
+                    placeholder => things(placeholder),
+                })
+            };
+            let missing = replay.ask(operation, &own(&nowhere), "viewer");
+            assert_eq!(missing.status, 404, "{what}: {missing:?}");
+            let theirs = own(&|placeholder| acme.own(placeholder));
+            assert_eq!(replay.ask(operation, &theirs, "viewer"), missing, "{what}");
+        }
+    }
+    // What stands in bodies and cursors is as little good.
+    for operation in &operations {
+        if !matches!(operation.id.as_str(), "create_invitation" | "update_member") {
+            continue;
+        }
+        let path = operation.filled(|placeholder| globex.own(placeholder));
+        let missing = replay.ask(operation, &path, &lost);
+        assert_eq!(missing.status, 422, "{missing:?}");
+        assert_eq!(replay.ask(operation, &path, &acme.role), missing);
+    }
+    let members = format!(
+        "/v1/organizations/globex/members?limit=1&cursor={}",
+        acme.cursor
+    );
+    globex.owner.get(&members).assert_problem(422, "invalid");
+    assert_eq!(everything(&world, [&acme, &globex]).await, before);
+    let there_are = operations.iter().filter(|one| one.is_of_a_tenant()).count();
+    assert_eq!(replayed, there_are);
+    assert!(replayed >= 20, "{replayed}");
+    println!(
+        "replayed {replayed} of {there_are} operations of an organization (100%), and {others} others, \
+         in {} requests",
+        replay.asked
+    );
+}

@@ -1,0 +1,206 @@
+//! Nodes take up what is in the records, and keep what they have without them.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use weir_config::ResourceKind;
+use weir_revisions::What;
+use weir_testkit::Postgres;
+
+use super::{
+    Editor, config, delete, put, route, route_to, server, wait_until_available,
+    wait_until_in_effect,
+};
+use crate::harness::{Load, Setup, Weir, wait_until};
+
+fn status(weir: &Weir) -> Value {
+    weir.ask("GET", "/v1/status").json()["resources"].clone()
+}
+
+fn kept_revision(weir: &Weir) -> i64 {
+    let text = std::fs::read_to_string(weir.setup().data().join("resources.json"));
+    let kept: Value = text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
+    kept["revision"].as_i64().unwrap_or(0)
+}
+
+fn wait_until_kept(weir: &Weir, revision: i64) {
+    wait_until("the revision is kept", || kept_revision(weir) == revision);
+}
+
+#[test]
+fn revisions_of_another_process_take_effect() {
+    let upstream = server();
+    let weir = Weir::start(&config(&upstream, ""));
+    wait_until_available(&weir);
+    let editor = Editor::of(&weir);
+    weir.get("/a").assert_problem(404, "no_route");
+    let targets = json!({"targets": [upstream.address.to_string()]});
+    let one = editor.change(vec![
+        put(ResourceKind::Upstream, "other", targets),
+        route_to("a", "other"),
+        route("b"),
+    ]);
+    let since = Instant::now();
+    wait_until_in_effect(&weir, one);
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(weir.get("/a").text(), "fine");
+    assert_eq!(weir.get("/b").text(), "fine");
+    assert_eq!(weir.metric("weir_config_resources_revision", &[]), 1.0);
+    assert_eq!(weir.metric("weir_config_resources_refused", &[]), 0.0);
+
+    let load = Load::keep_alive(weir.http(), 2, "fine");
+    let two = editor.change(vec![delete(ResourceKind::Route, "b")]);
+    wait_until_in_effect(&weir, two);
+    weir.get("/b").assert_problem(404, "no_route");
+    wait_until_in_effect(&weir, editor.make(What::Rollback(one)));
+    assert_eq!(weir.get("/b").text(), "fine");
+    // The file goes on being read, with the resources beside it.
+    let text = config(&upstream, "").replace("/of-file", "/elsewhere");
+    assert_eq!(weir.reload(&text).status(), 200);
+    assert_eq!(weir.get("/elsewhere").text(), "fine");
+    assert_eq!(weir.get("/b").text(), "fine");
+    load.finish();
+}
+
+#[test]
+fn three_nodes_on_one_server_and_one_that_starts_without_it() {
+    let upstream = server();
+    let database = Postgres::start(&["fsync=off"]);
+    let url = database.database();
+    let text = config(
+        &upstream,
+        &format!("records: {{ url: \"{url}\", acquire_timeout: 2s }}\n"),
+    );
+    let data = tempfile::tempdir().unwrap();
+    let start_again = || Setup::new().data_directory(data.path()).start(&text);
+    let nodes = [Weir::start(&text), Weir::start(&text), start_again()];
+    nodes.iter().for_each(wait_until_available);
+    let editor = Editor::on_server(&url);
+    let one = editor.change(vec![route("a")]);
+    let since = Instant::now();
+    for node in &nodes {
+        wait_until_in_effect(node, one);
+        assert_eq!(node.get("/a").text(), "fine");
+    }
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let [first, second, third] = nodes;
+    wait_until_kept(&third, one);
+
+    let load = Load::keep_alive(first.http(), 2, "fine");
+    database.stop();
+    wait_until("it is known that records are gone", || {
+        first.metric("weir_records_available", &[]) == 0.0
+    });
+    assert_eq!(second.get("/a").text(), "fine");
+    // It ends at once, and what it kept is what it serves.
+    third.signal(rustix::process::Signal::KILL);
+    drop(third);
+    let third = start_again();
+    assert_eq!(third.get("/a").text(), "fine");
+    assert_eq!(status(&third)["revision"], one);
+
+    database.resume();
+    let two = editor.change(vec![route("b")]);
+    for node in [&first, &second, &third] {
+        wait_until_in_effect(node, two);
+        assert_eq!(node.get("/b").text(), "fine");
+    }
+    load.wait_for_more(50);
+    load.finish();
+}
+
+#[test]
+fn a_revision_that_does_not_fit_the_file_is_refused_until_it_does() {
+    let upstream = server();
+    let weir = Weir::start(&config(&upstream, ""));
+    wait_until_available(&weir);
+    let editor = Editor::of(&weir);
+    let one = editor.change(vec![route("a")]);
+    wait_until_in_effect(&weir, one);
+    // Another node's file has this upstream.
+    let two = editor.change(vec![
+        route_to("b", "elsewhere"),
+        delete(ResourceKind::Route, "a"),
+    ]);
+    wait_until("the revision is refused", || {
+        status(&weir)["refused"]["revision"] == two
+    });
+    let refused = status(&weir)["refused"].clone();
+    assert_eq!(refused["diagnostics"][0]["code"], "WR0201");
+    assert_eq!(
+        refused["diagnostics"][0]["resource"],
+        json!({"kind": "route", "name": "b"})
+    );
+    assert_eq!(weir.metric("weir_config_resources_refused", &[]), 1.0);
+    assert_eq!(status(&weir)["revision"], one);
+    assert_eq!(weir.get("/a").text(), "fine");
+    // Nothing is wrong with the file itself.
+    assert_eq!(weir.revision().get("rejected"), None);
+
+    let text = config(&upstream, "").replace(
+        "shop: {",
+        "elsewhere: { targets: [\"127.0.0.1:1\"] }, shop: {",
+    );
+    assert_eq!(weir.reload(&text).status(), 200);
+    wait_until_in_effect(&weir, two);
+    weir.get("/a").assert_problem(404, "no_route");
+    assert_eq!(status(&weir).get("refused"), None);
+    assert_eq!(weir.metric("weir_config_resources_refused", &[]), 0.0);
+}
+
+#[test]
+fn a_start_leaves_out_what_the_file_leaves_no_room_for() {
+    let upstream = server();
+    let text = config(&upstream, "");
+    let data = tempfile::tempdir().unwrap();
+    let start = |text: &str| Setup::new().data_directory(data.path()).start(text);
+    let weir = start(&text);
+    wait_until_available(&weir);
+    let editor = Editor::of(&weir);
+    let targets = json!({"targets": [upstream.address.to_string()]});
+    let one = editor.change(vec![
+        put(ResourceKind::Upstream, "other", targets),
+        route("a"),
+        route_to("b", "other"),
+    ]);
+    wait_until_in_effect(&weir, one);
+    wait_until_kept(&weir, one);
+    drop(weir);
+
+    // Now the file has what `a` matches, under another name.
+    let other = text.replace("/of-file", "/a");
+    let weir = start(&other);
+    assert_eq!(weir.get("/a").text(), "fine");
+    assert_eq!(weir.get("/b").text(), "fine");
+    let left_out = json!([{"kind": "route", "name": "a"}]);
+    assert_eq!(status(&weir)["left_out"], left_out);
+    assert!(weir.stderr().contains("route `a`"), "{}", weir.stderr());
+    assert_eq!(weir.metric("weir_config_resources_refused", &[]), 1.0);
+    // It is as wanted again as soon as there is room.
+    assert_eq!(weir.reload(&text).status(), 200);
+    wait_until("nothing is left out", || {
+        status(&weir).get("left_out").is_none()
+    });
+    assert_eq!(weir.get("/a").text(), "fine");
+    assert_eq!(weir.get("/of-file").text(), "fine");
+}
+
+#[test]
+fn a_damaged_file_of_resources_hinders_no_start() {
+    let upstream = server();
+    let text = config(&upstream, "");
+    let data = tempfile::tempdir().unwrap();
+    let start = || Setup::new().data_directory(data.path()).start(&text);
+    let weir = start();
+    wait_until_available(&weir);
+    let one = Editor::of(&weir).change(vec![route("a")]);
+    wait_until_kept(&weir, one);
+    drop(weir);
+    std::fs::write(data.path().join("resources.json"), "{").unwrap();
+    let weir = start();
+    assert!(weir.stderr().contains("resources.json is damaged"));
+    wait_until_in_effect(&weir, one);
+    assert_eq!(weir.get("/a").text(), "fine");
+}
