@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, invitation,
-    login, logout, member, migrate, organization, reload, requests, resource, restore, revision,
-    role, run, schema, setup_link, top, traffic, trash, upgrade, upstreams, user, version, whoami,
+    accept, audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import,
+    invitation, login, logout, member, migrate, organization, reload, requests, resource, restore,
+    revision, role, run, schema, setup_link, top, traffic, trash, upgrade, upstreams, user,
+    version, whoami,
 };
 
 /// API gateway in one binary.
@@ -147,6 +148,7 @@ pub(crate) enum Command {
     Logout(logout::Arguments),
     Whoami(whoami::Arguments),
     SetupLink(setup_link::Arguments),
+    Accept(accept::Arguments),
     Org(organization::Arguments),
     Member(member::Arguments),
     Role(role::Arguments),

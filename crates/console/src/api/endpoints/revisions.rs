@@ -175,6 +175,7 @@ async fn list_revisions(
     responses(
         (status = 200, description = "Nothing is different, or it was only tried.", body = Made),
         (status = 201, description = "The revision.", body = Made),
+        (status = 404, description = "A resource that is to be deleted is not there."),
         (status = 409, description = "One of the resources is the file's."),
         (status = 412, description = "Another revision was made since."),
         (status = 413, description = "The body is larger than 64 MiB."),

@@ -12,6 +12,9 @@ on_both_engines! {
     what_is_of_another_organization_is_not_there,
 }
 
+/// A route that the platform made.
+const ROUTE: &str = "platforms";
+
 /// An organization with one of everything.
 struct Tenant {
     id: TenantId,
@@ -30,6 +33,9 @@ struct Tenant {
 /// Identifiers of things that are nowhere, for each placeholder of a path.
 fn nowhere(placeholder: &str) -> String {
     match placeholder {
+        "section" => return "routes".to_owned(),
+        "name" => return "nothing".to_owned(),
+        "number" => return "999".to_owned(),
         "organization" => Id::new("org"),
         "user" => Id::new("usr"),
         "role" => Id::new("rol"),
@@ -82,6 +88,10 @@ impl Tenant {
             "invitation" => self.invitation.clone(),
             "session" => self.session.clone(),
             "id" => self.trashed.clone(),
+            // Of the platform.
+            "section" => "routes".to_owned(),
+            "name" => ROUTE.to_owned(),
+            "number" => "1".to_owned(),
             other => panic!("what of an organization is {{{other}}}? say so here"),
         }
     }
@@ -134,6 +144,10 @@ impl Operation {
             "update_role" => json!({ "description": "taken over" }),
             "create_invitation" => json!({ "email": "mallory@evil.example", "role": role }),
             "update_user" => json!({ "name": "Taken Over" }),
+            "put_resource" => {
+                json!({ "match": { "path": "/taken" }, "respond": { "status": 200 } })
+            }
+            "roll_back" => json!({ "comment": "taken over" }),
             other => {
                 assert!(!self.has_body, "what does {other} take? say so here");
                 return None;
@@ -197,7 +211,8 @@ impl Answer {
 
 /// All that there is, as those see it who may see everything.
 async fn everything(world: &World, tenants: [&Tenant; 2]) -> Vec<String> {
-    let mut paths = vec!["/v1/users".to_owned(), "/v1/trash".to_owned()];
+    let platforms = ["users", "trash", "revisions", "config/routes"];
+    let mut paths = platforms.map(|part| format!("/v1/{part}")).to_vec();
     for tenant in tenants {
         let base = format!("/v1/organizations/{}", tenant.id);
         paths.push(base.clone());
@@ -233,6 +248,10 @@ async fn what_is_of_another_organization_is_not_there(engine: &str) {
     let world = World::begin(engine).await;
     let acme = Tenant::new(&world, "acme").await;
     let globex = Tenant::new(&world, "globex").await;
+    let route = json!({ "match": { "path": "/platforms" }, "respond": { "status": 200 } });
+    let path = format!("/v1/config/routes/{ROUTE}");
+    let made = world.owner.send("PUT", &path, Some(&route), "");
+    assert_eq!(made.status(), 201, "{}", made.text());
     let mut replay = Replay {
         stranger: &globex.owner,
         asked: 0,
@@ -313,6 +332,13 @@ async fn what_is_of_another_organization_is_not_there(engine: &str) {
     );
     globex.owner.get(&members).assert_problem(422, "invalid");
     assert_eq!(everything(&world, [&acme, &globex]).await, before);
+    let listed = globex.owner.get("/v1/organizations").json();
+    let ids = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["id"]);
+    assert_eq!(ids.collect::<Vec<_>>(), [globex.id.as_str()]);
     let there_are = operations.iter().filter(|one| one.is_of_a_tenant()).count();
     assert_eq!(replayed, there_are);
     assert!(replayed >= 20, "{replayed}");
