@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Runs the examples in README.md and docs/**/*.md, and checks that relative links lead somewhere.
 
+With --records the configurations of the pages that --page names keep their records on a PostgreSQL server
+instead of in files: each in a database that has the name of the configuration's file.
+
 Two kinds of fenced blocks are examples; every other block is left alone:
 
     ```yaml weir.yaml       is written to the file of that name
@@ -64,7 +67,14 @@ def isolation():
         return []
 
 
-def run_page(text, directory, environment):
+def on_server(name, body, records):
+    """A configuration with its records on a server."""
+    if records is None or name.suffix != ".yaml":
+        return body
+    return f"{body}records: {{ url: \"{records.replace('DATABASE', name.stem)}\" }}\n"
+
+
+def run_page(text, directory, environment, records=None):
     """Runs the page's examples and returns a list of mistakes."""
     script, expectations = ["exec 2>&1"], []
     for block in FENCE.finditer(text):
@@ -77,7 +87,7 @@ def run_page(text, directory, environment):
             if name.is_absolute() or ".." in name.parts:
                 return [f"example file outside of the scratch directory: {name}"]
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            (directory / name).write_text(block["body"])
+            (directory / name).write_text(on_server(name, block["body"], records))
     if not expectations:
         return []
 
@@ -135,6 +145,8 @@ def broken_links(page, text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weir", type=Path, required=True, help="the binary that the examples run")
+    parser.add_argument("--page", type=Path, action="append", help="run this page only")
+    parser.add_argument("--records", help="address of a PostgreSQL database; `DATABASE` in it is replaced")
     arguments = parser.parse_args()
     root = Path(__file__).resolve().parent.parent
     weir = arguments.weir.resolve()
@@ -143,12 +155,13 @@ def main():
     environment = os.environ | {"PATH": f"{weir.parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
 
     failed = False
-    for page in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md")]):
+    pages = [root / page for page in arguments.page or ()] or [*root.glob("*.md"), *root.glob("docs/**/*.md")]
+    for page in sorted(pages):
         text = page.read_text()
         with tempfile.TemporaryDirectory(prefix="weir-docs-") as directory:
             # What examples sign in to is forgotten with their page.
             own = environment | {"XDG_CONFIG_HOME": f"{directory}/.config"}
-            mistakes = broken_links(page, text) + run_page(text, Path(directory), own)
+            mistakes = broken_links(page, text) + run_page(text, Path(directory), own, arguments.records)
         for mistake in mistakes:
             failed = True
             print(f"{page.relative_to(root)}: {mistake}", file=sys.stderr)

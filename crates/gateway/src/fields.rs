@@ -114,6 +114,13 @@ impl From<HeaderMap> for Fields {
     }
 }
 
+/// A value that no other message has. HPACK keeps it out of its tables (RFC 7541 §6.2.3), where each one
+/// would push out what comes again, and be compared with each that follows.
+pub(crate) fn unique(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
 /// Fields that are added to a message last: room for them spares the map a second table.
 const ADDED: usize = 3;
 

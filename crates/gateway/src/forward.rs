@@ -108,7 +108,7 @@ pub(crate) async fn forward(
                 body,
                 interim,
                 timer,
-                deadlines,
+                &deadlines,
                 &mut record.timing,
             )
             .await

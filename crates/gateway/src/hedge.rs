@@ -258,7 +258,7 @@ async fn run(
         Body::Empty,
         interim,
         &timer,
-        deadlines,
+        &deadlines,
         &mut timing,
     )
     .await;

@@ -83,49 +83,55 @@ pub(crate) struct Answer {
 }
 
 /// Answers a request: by a target, or here with the reason why not.
-pub(crate) async fn answer(client: &Rc<Client>, request: Request, timer: &Timer) -> Response {
-    let snapshot = client.worker.snapshot();
+pub(crate) fn answer<'a>(
+    client: &'a Rc<Client>,
+    request: Request,
+    timer: &'a Timer,
+) -> impl Future<Output = Response> + 'a {
+    // Taken apart here, so that the future, which is a part of every connection, holds it once.
     let Request {
         mut head,
         body,
         meter,
         interim,
     } = request;
-    let mut record = Recorder::start(
-        client,
-        &snapshot,
-        head.version,
-        head.authority.clone(),
-        Some(head.method.clone()),
-        head.path.clone(),
-    );
-    record.meter(meter);
-    record.call = grpc::recognise(&head);
-    record.keep(head.query.as_ref(), &head.fields);
-    match live(
-        client,
-        &snapshot,
-        &mut head,
-        body,
-        &interim,
-        timer,
-        &mut record,
-    )
-    .await
-    {
-        Ok(Answer { head, body, idle }) => {
-            record.answered(head.status.as_u16());
-            Response {
-                head,
-                body,
-                record,
-                idle,
+    async move {
+        let snapshot = client.worker.snapshot();
+        let mut record = Recorder::start(
+            client,
+            &snapshot,
+            head.version,
+            head.authority.clone(),
+            Some(head.method.clone()),
+            head.path.clone(),
+        );
+        record.meter(meter);
+        record.call = grpc::recognise(&head);
+        record.keep(head.query.as_ref(), &head.fields);
+        let answer = live(
+            client,
+            &snapshot,
+            &mut head,
+            body,
+            &interim,
+            timer,
+            &mut record,
+        );
+        match answer.await {
+            Ok(Answer { head, body, idle }) => {
+                record.answered(head.status.as_u16());
+                Response {
+                    head,
+                    body,
+                    record,
+                    idle,
+                }
             }
-        }
-        Err(denial) => {
-            // A deadline that has passed must not cut the answer that says so.
-            timer.lift_end();
-            deny::deny(client, record, denial)
+            Err(denial) => {
+                // A deadline that has passed must not cut the answer that says so.
+                timer.lift_end();
+                deny::deny(client, record, denial)
+            }
         }
     }
 }

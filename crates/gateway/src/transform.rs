@@ -14,7 +14,7 @@ use crate::altered::Alteration;
 use crate::body::Body;
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::fields::Fields;
+use crate::fields::{Fields, unique};
 use crate::hop::{self, ForwardingInfo};
 use crate::message::{RequestHead, ResponseHead};
 use crate::record::Recorder;
@@ -103,7 +103,7 @@ impl<'a> Matched<'a> {
             && head.fields.contains(&REQUEST_ID)
             && stated_request_id(&head.fields).is_none();
         if !is_foreign && let Ok(id) = HeaderValue::from_bytes(&record.id.to_text()) {
-            head.fields.set(REQUEST_ID, id);
+            head.fields.set(REQUEST_ID, unique(id));
         }
         if let Some(trace) = &record.trace {
             trace.show(&mut head.fields);

@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import, invitation,
-    login, logout, member, migrate, organization, reload, requests, resource, restore, revision,
-    role, run, schema, setup_link, top, traffic, trash, upgrade, upstreams, user, version, whoami,
+    accept, audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import,
+    invitation, login, logout, member, migrate, organization, reload, requests, resource, restore,
+    revision, role, run, schema, setup_link, top, traffic, trash, upgrade, upstreams, user,
+    version, whoami,
 };
 
 /// API gateway in one binary.
@@ -147,9 +148,12 @@ pub(crate) enum Command {
     Logout(logout::Arguments),
     Whoami(whoami::Arguments),
     SetupLink(setup_link::Arguments),
+    Accept(accept::Arguments),
     Org(organization::Arguments),
     Member(member::Arguments),
     Role(role::Arguments),
+    Invitation(invitation::Arguments),
+    User(user::Arguments),
     /// Routes beside the configuration file: list, show, put, delete, restore
     #[command(after_help = resource::ROUTES)]
     Route(resource::Arguments),
@@ -160,8 +164,6 @@ pub(crate) enum Command {
     #[command(after_help = resource::POLICIES)]
     Policy(resource::Arguments),
     Revision(revision::Arguments),
-    Invitation(invitation::Arguments),
-    User(user::Arguments),
     Trash(trash::Arguments),
     Migrate(migrate::Arguments),
     Audit(audit::Arguments),

@@ -73,6 +73,11 @@ struct Closed;
 #[error("{0}")]
 pub(crate) struct Incomplete(pub(crate) String);
 
+/// Something that was printed in parts is not whole.
+#[derive(Debug, thiserror::Error)]
+#[error("what was printed is not whole: {0:#}")]
+struct Cut(anyhow::Error);
+
 /// The exit status for a command line that is not understood.
 const NOT_UNDERSTOOD: u8 = 2;
 
@@ -159,17 +164,27 @@ impl Output {
         }
     }
 
+    /// The failure of what has printed a part of its result: that cannot be told as part of it.
+    pub(crate) fn cut(error: anyhow::Error) -> anyhow::Error {
+        match error.is::<Closed>() {
+            true => error,
+            false => Cut(error).into(),
+        }
+    }
+
     /// Says why a command failed, and how the process ends.
     pub(crate) fn fail(&self, error: &anyhow::Error) -> ExitCode {
         if error.is::<Closed>() {
             return ExitCode::SUCCESS;
         }
-        if error.is::<Incomplete>() {
-            self.note(&format!(
-                "{} {error:#}\n",
-                self.note_style(Style::Bad, "error:")
-            ));
-            return ExitCode::from(NOT_UNDERSTOOD);
+        // Of neither has a program a document to read.
+        if error.is::<Incomplete>() || error.is::<Cut>() {
+            let head = self.note_style(Style::Bad, "error:");
+            self.note(&format!("{head} {error:#}\n"));
+            return match error.is::<Cut>() {
+                true => ExitCode::FAILURE,
+                false => ExitCode::from(NOT_UNDERSTOOD),
+            };
         }
         if self.json {
             // One document on standard output, however it went. Nobody is left to tell if this fails.

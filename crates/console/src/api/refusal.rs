@@ -9,7 +9,13 @@ use crate::problem::{FieldError, Problem};
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Missing(_) | Error::NoResource(_) => Self::not_found(),
+            Error::Missing(_) => Self::not_found(),
+            Error::NoResource(resource) => Self::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                format!("There is no {resource}."),
+            )
+            .with("resource", named(&resource)),
             Error::Stale { latest } => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "stale",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use crate::failure::Failure;
-use crate::fields::Fields;
+use crate::fields::{Fields, unique};
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Digits that the value may have.
@@ -59,7 +59,7 @@ pub(super) fn write(fields: &mut Fields, left: Duration) {
     // Less than a microsecond is a moment all the same.
     let text = format!("{}{unit}", number.max(1));
     if let Ok(value) = HeaderValue::from_str(&text) {
-        fields.set(GRPC_TIMEOUT, value);
+        fields.set(GRPC_TIMEOUT, unique(value));
     }
 }
 

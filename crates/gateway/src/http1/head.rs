@@ -227,20 +227,29 @@ pub(crate) fn is_authority(authority: &str) -> bool {
         Some(rest) => rest
             .strip_suffix(']')
             .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => {
-            // Servers disagree on names with an empty label.
-            !host.is_empty()
-                && !host.starts_with('.')
-                && !host.contains("..")
-                && host.bytes().all(|byte| {
-                    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-                })
-        }
+        None => is_name(host),
     };
     // `parse` alone would take a sign.
     let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let is_port = |port: &str| port.is_empty() || (is_number(port) && port.parse::<u16>().is_ok());
     host_is_valid && port.is_none_or(is_port)
+}
+
+/// A name or an IPv4 address. Servers disagree on names with an empty label.
+fn is_name(host: &str) -> bool {
+    let mut before = b'.';
+    for byte in host.bytes() {
+        let is_allowed = match byte {
+            b'.' => before != b'.',
+            b'-' | b'_' | b'~' => true,
+            _ => byte.is_ascii_alphanumeric(),
+        };
+        if !is_allowed {
+            return false;
+        }
+        before = byte;
+    }
+    !host.is_empty()
 }
 
 /// Host and port of an authority; brackets stay with an IPv6 address.

@@ -9,13 +9,14 @@ use h2::client::ResponseFuture;
 use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_KEY, TE};
+use http::uri::{self, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use weir_config::model::Pings;
 
 use super::alive::{Heard, Signs, watch};
 use crate::body::{Body, Frame};
 use crate::failure::Failure;
-use crate::fields::Fields;
+use crate::fields::{Fields, unique};
 use crate::http1::content_length;
 use crate::message::{MOST_RESPONSE_HEAD, ResponseHead};
 use crate::stream::Stream;
@@ -29,6 +30,10 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// As large as the protocol allows: the streams' windows are the bound. A smaller one would be used up
 /// by a few clients that do not read, to the harm of all others behind the same connection.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// Bytes of the longest body that is handed over with its head, whatever room the target has: no more than
+/// the piece that would be held until there is some.
+const MOST_AT_ONCE: usize = 16 * 1024;
 
 /// A way to start exchanges on a connection; cheap to clone.
 pub(crate) type Sender = h2::client::SendRequest<Bytes>;
@@ -92,6 +97,8 @@ struct Upload {
     stream: SendStream<Bytes>,
     body: Body,
     pending: Bytes,
+    /// Whether a piece was read that is sent as the target has room for it.
+    is_begun: bool,
     awaits_continue: bool,
 }
 
@@ -102,7 +109,7 @@ impl Exchange {
         head: &ForwardHead<'_>,
         body: Body,
     ) -> Result<Self, (Failure, Body)> {
-        let Some(request) = request(head, &body) else {
+        let Some(request) = request(head, &body, &share) else {
             return Err((Failure::Malformed("The request target is not valid."), body));
         };
         let end = body.is_end() && head.upgrade.is_none();
@@ -117,6 +124,7 @@ impl Exchange {
                     stream,
                     body,
                     pending: Bytes::new(),
+                    is_begun: false,
                     awaits_continue: head.expects_continue,
                 };
                 (Some(upload), None)
@@ -377,6 +385,17 @@ impl Upload {
                     }
                 }
             }
+            // A new stream is given no capacity before its head is written. A body that is all here, and
+            // short, need not wait for that: both go in one write, and the request's task sleeps once.
+            let is_whole = !self.is_begun && self.body.is_end();
+            if is_whole && self.pending.len() <= MOST_AT_ONCE {
+                *progress = true;
+                let _ = self
+                    .stream
+                    .send_data(std::mem::take(&mut self.pending), true);
+                return Poll::Ready(Ok(()));
+            }
+            self.is_begun = true;
             self.stream.reserve_capacity(self.pending.len());
             let mut capacity = self.stream.capacity();
             while capacity == 0 {
@@ -423,20 +442,18 @@ fn ended(error: &h2::Error) -> Failure {
     })
 }
 
-fn request(head: &ForwardHead<'_>, body: &Body) -> Option<http::Request<()>> {
+fn request(head: &ForwardHead<'_>, body: &Body, share: &Share) -> Option<http::Request<()>> {
     let path_and_query = match head.query {
         Some(query) => format!("{}?{query}", head.path),
         None => head.path.to_owned(),
     };
-    let uri = Uri::builder()
-        .scheme(head.scheme)
-        .authority(head.authority)
-        .path_and_query(path_and_query)
-        .build()
-        .ok()?;
+    let mut parts = uri::Parts::default();
+    parts.scheme = Some(Scheme::try_from(head.scheme).ok()?);
+    parts.authority = Some(share.authority(head.authority)?);
+    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
     let mut request = http::Request::new(());
     *request.method_mut() = head.method.clone();
-    *request.uri_mut() = uri;
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
     *request.version_mut() = http::Version::HTTP_2;
     let map = request.headers_mut();
     *map = head.fields.into();
@@ -447,7 +464,7 @@ fn request(head: &ForwardHead<'_>, body: &Body) -> Option<http::Request<()>> {
     if let Some(trace) = head.trace
         && let Ok(value) = HeaderValue::from_bytes(&trace.text(trace.attempt(head.attempt)))
     {
-        map.insert(TRACEPARENT, value);
+        map.insert(TRACEPARENT, unique(value));
     }
     if head.upgrade.is_some() {
         // RFC 8441 §4, §5.

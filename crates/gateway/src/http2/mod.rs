@@ -1,6 +1,11 @@
 //! HTTP/2 (RFC 9113) on both sides, on the `h2` crate: framing, flow control and HPACK are its,
 //! deadlines, bounds and the mapping to our messages are ours.
 
+// The library tells `tracing` of every frame; what `tracing` then offers to `log`, since a dependency asks
+// for that, must cost nothing.
+const _: () =
+    assert!(cfg!(debug_assertions) || matches!(log::STATIC_MAX_LEVEL, log::LevelFilter::Off));
+
 mod alive;
 mod client;
 mod prefixed;

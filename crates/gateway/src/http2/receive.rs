@@ -164,10 +164,11 @@ pub(crate) struct RequestBody {
 
 impl RequestBody {
     pub(crate) fn length(&self) -> Option<u64> {
-        if self.data_ended && self.receive.is_end_stream() {
-            Some(0)
-        } else {
-            self.length
+        match self.length {
+            Some(left) if left > 0 => Some(left),
+            // The last piece may have said that it is: then whoever forwards it can say so, too. Until
+            // that is said, trailers may follow.
+            _ => self.receive.is_end_stream().then_some(0),
         }
     }
 

@@ -92,18 +92,19 @@ pub(crate) async fn serve(client: Rc<Client>, stream: Stream, input: BytesMut, t
         let Some((request, respond)) = accepted else {
             return;
         };
-        client.streams.set(client.streams.get() + 1);
-        let count = StreamCount(Rc::clone(&client));
-        let client = Rc::clone(&client);
-        let resets = Rc::clone(&state.resets);
-        tokio::task::spawn_local(async move {
-            let _count = count;
-            serve_stream(&client, &resets, request, respond).await;
-        });
+        let (client, resets) = (Rc::clone(&client), Rc::clone(&state.resets));
+        tokio::task::spawn_local(serve_stream(client, resets, request, respond));
     }
 }
 
 struct StreamCount(Rc<Client>);
+
+impl StreamCount {
+    fn begin(client: &Rc<Client>) -> Self {
+        client.streams.set(client.streams.get() + 1);
+        Self(Rc::clone(client))
+    }
+}
 
 impl Drop for StreamCount {
     fn drop(&mut self) {
@@ -222,62 +223,61 @@ fn poll_accept(
     Poll::Pending
 }
 
-async fn serve_stream(
-    client: &Rc<Client>,
-    resets: &ResetCount,
+/// Answers a request on its stream. What can be done at once is done here: the future is moved to its
+/// place on the heap, and there is one for each stream, so that it holds no more than it needs.
+fn serve_stream(
+    client: Rc<Client>,
+    resets: Rc<ResetCount>,
     request: http::Request<RecvStream>,
     respond: SendResponse<Bytes>,
-) {
-    let timer = client.worker.timers.register();
-    let timers = &client.worker.timers;
+) -> impl Future<Output = ()> {
+    let count = StreamCount::begin(&client);
     let method = request.method().clone();
     let sender = Rc::new(RefCell::new(respond));
     // What an extended CONNECT brings is no body of a request.
     let mut stream = None;
-    let answer = async {
-        match read_head(request, client.worker.snapshot().limits.headers) {
-            Ok((head, receive)) => {
-                let (body, meter) = if head.upgrade.is_none() {
-                    take_body(client, receive, &head, &sender)
-                } else {
-                    stream = Some(receive);
-                    (Body::Empty, None)
-                };
-                let interim = Interim::Http2(InterimSender(Rc::clone(&sender)));
-                request::answer(
-                    client,
-                    Request {
-                        head,
-                        body,
-                        meter,
-                        interim,
-                    },
-                    &timer,
-                )
-                .await
-            }
-            Err(failure) => deny::refuse(client, failure),
+    let most_headers = client.worker.snapshot().limits.headers;
+    let request = read_head(request, most_headers).map(|(head, receive)| {
+        let (body, meter) = if head.upgrade.is_none() {
+            take_body(&client, receive, &head, &sender)
+        } else {
+            stream = Some(receive);
+            (Body::Empty, None)
+        };
+        Request {
+            head,
+            body,
+            meter,
+            interim: Interim::Http2(InterimSender(Rc::clone(&sender))),
         }
-    };
-    // It is most of a stream's task: over before the answer's body is sent.
-    let response = {
-        let mut answer = pin!(answer);
-        std::future::poll_fn(|context| {
-            if let Poll::Ready(response) = answer.as_mut().poll(context) {
-                return Poll::Ready(Some(response));
+    });
+    async move {
+        let _count = count;
+        let timers = &client.worker.timers;
+        let timer = timers.register();
+        let response = match request {
+            Ok(request) => {
+                // It is most of a stream's task: over before the answer's body is sent.
+                let mut answer = pin!(request::answer(&client, request, &timer));
+                let answered = std::future::poll_fn(|context| {
+                    if let Poll::Ready(response) = answer.as_mut().poll(context) {
+                        return Poll::Ready(Some(response));
+                    }
+                    sender.borrow_mut().poll_reset(context).map(|_| None)
+                });
+                answered.await
             }
-            sender.borrow_mut().poll_reset(context).map(|_| None)
-        })
-        .await
-    };
-    let Some(response) = response else {
-        return resets.count(timers.now(), true);
-    };
-    if let (Body::WebSocket(_), Some(stream)) = (&response.body, stream) {
-        resets.count(timers.now(), false);
-        // Boxed: few streams become one.
-        return Box::pin(switch(client, &timer, &sender, stream, response)).await;
+            Err(failure) => Some(deny::refuse(&client, failure)),
+        };
+        let Some(response) = response else {
+            return resets.count(timers.now(), true);
+        };
+        if let (Body::WebSocket(_), Some(stream)) = (&response.body, stream) {
+            resets.count(timers.now(), false);
+            // Boxed: few streams become one.
+            return Box::pin(switch(&client, &timer, &sender, stream, response)).await;
+        }
+        let sent = send(&client, &timer, &sender, response, &method).await;
+        resets.count(timers.now(), sent == Err(Failure::ClientClosed));
     }
-    let sent = send(client, &timer, &sender, response, &method).await;
-    resets.count(timers.now(), sent == Err(Failure::ClientClosed));
 }

@@ -198,7 +198,7 @@ impl Copy {
             };
             let mut timing = Timing::default();
             let interim = Interim::Nowhere;
-            let sent = attempt(pool, &head, body, &interim, &timer, deadlines, &mut timing);
+            let sent = attempt(pool, &head, body, &interim, &timer, &deadlines, &mut timing);
             match sent.await {
                 Ok((_, exchange)) => {
                     return match discard(exchange.into_body(), MOST_ANSWER).await {

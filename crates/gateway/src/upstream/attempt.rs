@@ -84,7 +84,7 @@ pub(crate) async fn attempt(
     body: Body,
     interim: &Interim,
     timer: &Timer,
-    deadlines: Deadlines,
+    deadlines: &Deadlines,
     timing: &mut Timing,
 ) -> Outcome {
     let failed = |failure, body| Attempted {
@@ -140,7 +140,7 @@ async fn response_head(
     exchange: &mut Attempt,
     interim: &Interim,
     timer: &Timer,
-    deadlines: Deadlines,
+    deadlines: &Deadlines,
     timing: &mut Timing,
 ) -> Result<ResponseHead, Failure> {
     let mut waiting_for = None;

@@ -55,6 +55,10 @@ pub(super) async fn acquire(
     let mut left = limit;
     loop {
         let slot = if pool.opening.is_shared() && !is_own {
+            // Most often there is a connection, and nothing to wait for.
+            if let Some(share) = shared(pool).await {
+                return Ok(Acquired::Http2(share));
+            }
             None
         } else {
             // HTTP/1.1 is the common case and mostly needs no wait at all.
@@ -123,9 +127,6 @@ async fn open(pool: &Rc<Pool>, slot: Option<Slot>, is_own: bool) -> Result<Opene
     if slot.is_some() {
         let made = counted(pool, establish(pool, slot, is_own).await);
         return made.map(Opened::Acquired);
-    }
-    if let Some(share) = shared(pool).await {
-        return Ok(Opened::Acquired(Acquired::Http2(share)));
     }
     let turn = pool.opening.turn().await?;
     // Whoever had the turn before may have made what is needed, or found out that it cannot be made.

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use http::uri::Authority;
+
 use crate::http2::{Sender, Signs};
 
 /// Most connections to one target, per worker. One more is made when the target's limit of streams
@@ -26,6 +28,8 @@ struct Connection {
     /// It did not answer in time: what is under way may end, nothing new is sent.
     given_up: Cell<bool>,
     since: Instant,
+    /// What was last asked for: most often the next request asks for the same.
+    authority: RefCell<Option<Authority>>,
 }
 
 /// The connections of one worker to one target.
@@ -68,6 +72,7 @@ impl SharedConnections {
             answers: Cell::new(0),
             given_up: Cell::new(false),
             since: Instant::now(),
+            authority: RefCell::default(),
         });
         let share = Share::of(&connection);
         let mut connections = self.0.borrow_mut();
@@ -124,6 +129,15 @@ impl Share {
 
     pub(crate) fn sender(&mut self) -> &mut Sender {
         &mut self.sender
+    }
+
+    /// The `:authority` of a request, if the text is one.
+    pub(crate) fn authority(&self, text: &str) -> Option<Authority> {
+        let mut known = self.connection.authority.borrow_mut();
+        if known.as_ref().is_none_or(|known| known.as_str() != text) {
+            *known = Some(Authority::try_from(text).ok()?);
+        }
+        known.clone()
     }
 
     /// Waits until a request can be sent; an error means that the connection ended.

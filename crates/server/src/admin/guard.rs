@@ -5,12 +5,14 @@
 //! it can only send: requests that change something must be such that a browser would ask first.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
 };
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,10 +21,33 @@ use weir_console::Problem;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
+/// Where people reach the listener by a name: `admin.public_url`.
+#[derive(Clone, Debug)]
+pub(super) struct Public(Arc<str>);
+
+impl Public {
+    pub(super) fn new(url: &str) -> Self {
+        Self(url.into())
+    }
+
+    fn is_origin(&self, origin: &str) -> bool {
+        self.0.eq_ignore_ascii_case(origin)
+    }
+
+    fn is_host(&self, host: &str) -> bool {
+        let own = self.0.split_once("://").map_or("", |(_, host)| host);
+        own.eq_ignore_ascii_case(host)
+    }
+}
+
 /// Admits requests, and marks answers as not for caches and not for guessing.
-pub(super) async fn guard(request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(public): State<Option<Public>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_pretty = wants_pretty(&request);
-    let mut response = match admit(&request) {
+    let mut response = match admit(&request, public.as_ref()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -35,14 +60,12 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-fn admit(request: &Request) -> Result<(), Problem> {
+fn admit(request: &Request, public: Option<&Public>) -> Result<(), Problem> {
     let host = sole_host(request)?;
-    if let Some(host) = host {
-        check_host(host)?;
-    }
     // Clients may name the host in the request target as well (RFC 9112 §3.2.2).
-    if let Some(authority) = request.uri().authority() {
-        check_host(authority.as_str())?;
+    let authority = request.uri().authority().map(Authority::as_str);
+    for host in host.into_iter().chain(authority) {
+        check_host(host, public)?;
     }
     if matches!(
         *request.method(),
@@ -50,7 +73,7 @@ fn admit(request: &Request) -> Result<(), Problem> {
     ) {
         return Ok(());
     }
-    check_site(request.headers(), host)?;
+    check_site(request.headers(), host, public)?;
     check_media_type(request.headers())
 }
 
@@ -79,15 +102,15 @@ fn sole_host(request: &Request) -> Result<Option<&str>, Problem> {
 }
 
 /// Only names that no foreign name server answers for. The configured address is an IP address
-/// always, so that it is among them.
-fn check_host(text: &str) -> Result<(), Problem> {
-    if is_own_host(text) {
+/// always, so that it is among them. The name of `admin.public_url` is its owner's to look after.
+fn check_host(text: &str, public: Option<&Public>) -> Result<(), Problem> {
+    if is_own_host(text) || public.is_some_and(|public| public.is_host(text)) {
         return Ok(());
     }
     Err(Problem::new(
         StatusCode::FORBIDDEN,
         "host_not_allowed",
-        "The admin listener answers to IP addresses and to localhost only.",
+        "The admin listener answers to IP addresses, to localhost, and to the name in `admin.public_url`.",
     ))
 }
 
@@ -108,12 +131,19 @@ fn is_own_host(text: &str) -> bool {
 
 /// Browsers state where a request comes from; command-line clients state nothing. Another port of
 /// the same host is the same site, and another program: `same-site` is not enough.
-fn check_site(headers: &HeaderMap, host: Option<&str>) -> Result<(), Problem> {
+fn check_site(
+    headers: &HeaderMap,
+    host: Option<&str>,
+    public: Option<&Public>,
+) -> Result<(), Problem> {
+    // Whoever ends TLS in front passes on the name that the page has.
+    let public = public.filter(|public| host.is_some_and(|host| public.is_host(host)));
     let is_own_origin = |origin: &HeaderValue| {
-        let authority = origin
-            .to_str()
-            .ok()
-            .and_then(|text| text.strip_prefix("http://"));
+        let origin = origin.to_str().ok();
+        if let (Some(public), Some(origin)) = (public, origin) {
+            return public.is_origin(origin);
+        }
+        let authority = origin.and_then(|text| text.strip_prefix("http://"));
         authority
             .zip(host)
             .is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
@@ -229,7 +259,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        admit(&request)
+        admit(&request, Some(&Public::new("https://weir.example")))
             .err()
             .map(|problem| problem.into_response().status().as_u16())
     }
@@ -246,7 +276,24 @@ mod tests {
             ("sec-fetch-site", "same-origin"),
         ];
         assert_eq!(reason(&own), None);
+        let public = [("host", "Weir.Example"), JSON];
+        assert_eq!(reason(&public), None);
+        for (origin, status) in [
+            ("https://weir.example", None),
+            ("http://weir.example", Some(403)),
+            ("https://weir.example.evil.example", Some(403)),
+            ("https://localhost:9900", Some(403)),
+        ] {
+            let [host, json] = public;
+            assert_eq!(
+                reason(&[host, json, ("origin", origin)]),
+                status,
+                "{origin}"
+            );
+        }
+        assert_eq!(reason(&[("host", "weir.example:9900"), JSON]), Some(403));
         for origin in [
+            "https://weir.example",
             "null",
             "http://localhost:3000",
             "http://localhost",

@@ -42,6 +42,7 @@ use tokio::time::{sleep, timeout};
 use weir_console::{Problem, Services};
 use weir_identity::Permission;
 
+use self::guard::Public;
 use crate::log::Counters;
 use crate::otlp;
 use crate::records::Keeper;
@@ -216,6 +217,8 @@ async fn grow_old(lasting: &Lasting) {
 }
 
 fn router(shared: Arc<Shared>) -> Router {
+    let running = shared.node.gateway.snapshot();
+    let public = running.config.admin.public_url.as_deref().map(Public::new);
     let (records, _) = weir_console::api(shared.services.clone());
     protected()
         .route_layer(middleware::from_fn_with_state(
@@ -225,6 +228,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(open())
         .with_state(shared)
         .merge(records.layer(middleware::from_fn(last)))
+        .merge(weir_console::pages())
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -234,7 +238,7 @@ fn router(shared: Arc<Shared>) -> Router {
         })
         .fallback(async || Problem::not_found())
         .layer(middleware::from_fn(weir_console::finish))
-        .layer(middleware::from_fn(guard::guard))
+        .layer(middleware::from_fn_with_state(public, guard::guard))
 }
 
 /// Lets exports of records go on for as long as their clients read.

@@ -126,7 +126,7 @@ fn is_refused(error: &anyhow::Error) -> bool {
     refusal.and_then(Refusal::reason) == Some("refused")
 }
 
-fn need_terminal(option: &str) -> anyhow::Result<()> {
+pub(super) fn need_terminal(option: &str) -> anyhow::Result<()> {
     if api::has_terminal() {
         return Ok(());
     }
@@ -134,7 +134,7 @@ fn need_terminal(option: &str) -> anyhow::Result<()> {
 }
 
 /// The first line, as files and pipes end with a line break that is no part of it.
-fn read_password() -> anyhow::Result<Secret<String>> {
+pub(super) fn read_password() -> anyhow::Result<Secret<String>> {
     let mut text = String::new();
     std::io::stdin()
         .take(MOST)

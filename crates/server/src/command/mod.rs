@@ -1,6 +1,7 @@
 //! One file per command. Each takes its arguments and says with its exit code how it went:
 //! 0 done, 1 the answer is no, 2 (by the argument parser) not understood.
 
+pub(crate) mod accept;
 mod admin_address;
 mod api;
 pub(crate) mod audit;

@@ -24,6 +24,7 @@ mod handover;
 mod health;
 mod http2;
 mod http2_targets;
+mod http2_uploads;
 mod limits;
 mod overload;
 mod prometheus;

@@ -78,7 +78,6 @@ struct OfResource {
 }
 
 impl OfResource {
-    /// What is no name, names nothing.
     fn resource(&self) -> Result<ResourceName, Problem> {
         ResourceName::new(self.section.kind(), &self.name).map_err(|why| {
             Problem::invalid(vec![FieldError {
@@ -352,7 +351,8 @@ async fn show_resource(
     State(services): State<Services>,
 ) -> Result<Response, Problem> {
     guard.platform(reading(path.section.kind()))?;
-    let name = path.resource()?;
+    // Nothing is called what is no name.
+    let name = path.resource().map_err(|_| Problem::not_found())?;
     let configuration = services.configuration();
     let running = configuration.running.borrow().clone();
     if let Some(document) = running.file.document(&name) {

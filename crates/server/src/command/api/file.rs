@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::Value;
 
-/// Longer than what the API takes.
-const MOST: u64 = 16 << 20;
+/// As much as the largest batch that the API takes.
+const MOST: u64 = 64 << 20;
 
 /// The JSON of a file; `-` is standard input.
 pub(crate) fn json_file(path: &Path) -> anyhow::Result<Value> {
@@ -23,10 +23,15 @@ pub(crate) fn text_file(path: &Path) -> anyhow::Result<String> {
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     match path == Path::new("-") {
-        true => io::stdin().take(MOST).read_to_string(&mut text)?,
+        true => io::stdin().take(MOST + 1).read_to_string(&mut text)?,
         false => std::fs::File::open(path)?
-            .take(MOST)
+            .take(MOST + 1)
             .read_to_string(&mut text)?,
     };
+    // A part of a document may well be a document, and mean something else.
+    if text.len() as u64 > MOST {
+        let message = format!("it is larger than {MOST} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
     Ok(text)
 }

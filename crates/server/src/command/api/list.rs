@@ -103,7 +103,11 @@ impl List {
             shown += items.len();
             output.print(&text)?;
             Ok(ControlFlow::Continue(()))
-        })?;
+        });
+        let is_whole = match is_whole {
+            Err(error) if shown > 0 => return Err(Output::cut(error)),
+            is_whole => is_whole?,
+        };
         if output.json {
             output.print(if shown == 0 { "[]\n" } else { "\n]\n" })?;
         } else if shown == 0 {

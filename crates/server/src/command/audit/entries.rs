@@ -86,7 +86,13 @@ struct Filter {
 impl Filter {
     fn list(&self, api: &Api) -> anyhow::Result<List> {
         let actor = match &self.actor {
-            Some(actor) => Some(person(api, self.organization.name(), actor)?),
+            // Not all who act in an organization are its members, and not all who ask may see others.
+            Some(actor) => Some(person(api, None, actor).or_else(|error| {
+                match self.organization.name() {
+                    Some(name) => person(api, Some(name), actor),
+                    None => Err(error),
+                }
+            })?),
             None => None,
         };
         Ok(List::at(self.organization.path(&["audit"]))
@@ -109,8 +115,15 @@ pub(super) fn export(api: &Api, wanted: &Export, output: &Output) -> anyhow::Res
         Format::Csv => "csv",
     };
     let list = wanted.filter.list(api)?.with("format", Some(format));
-    api.stream(&list.address(), &mut |bytes| output.write(bytes))?;
-    Ok(ExitCode::SUCCESS)
+    let mut has_begun = false;
+    let streamed = api.stream(&list.address(), &mut |bytes| {
+        has_begun = true;
+        output.write(bytes)
+    });
+    match streamed {
+        Err(error) if has_begun => Err(Output::cut(error)),
+        streamed => streamed.map(|()| ExitCode::SUCCESS),
+    }
 }
 
 /// The first of these that is something.

@@ -89,6 +89,9 @@ fn send_everywhere(clients: &[&Client]) -> Vec<(String, Message)> {
     for (path, item) in document["paths"].as_object().unwrap() {
         let segments = path.split('/').map(|segment| match segment {
             "{organization}" => "acme",
+            "{section}" => "routes",
+            "{name}" => "kept",
+            "{number}" => "0",
             segment if segment.starts_with('{') => "usr_01kc2q8r5nf0hb6x2v9w4t7zde",
             segment => segment,
         });

@@ -10,6 +10,7 @@ mod idempotency;
 mod mail;
 mod organizations;
 mod outage;
+mod pages;
 mod people;
 mod setup;
 mod sign_in;
