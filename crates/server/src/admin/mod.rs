@@ -98,6 +98,8 @@ POST   /v1/traffic/ROUTE               change the shares of a route's split
 
 DELETE /v1/bans/ADDRESS  serve an address again
 
+GET    /v1/openapi.json  what else there is: organizations, people, resources
+
 Add ?pretty to JSON answers for indentation.
 ";
 

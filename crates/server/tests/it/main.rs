@@ -5,6 +5,10 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on ends; nothing here is anybody's interface"
 )]
+#![allow(
+    clippy::print_stdout,
+    reason = "figures of a run, for whoever asks to see them"
+)]
 
 #[path = "../common/ending.rs"]
 mod ending;
