@@ -39,7 +39,7 @@ Examples:
     weir user create ada@acme.example --name 'Ada Lovelace'
     weir user sessions ada@acme.example --end
     weir user suspend ada@acme.example --reason 'left the company'
-    weir user erase ada@acme.example > certificate.json --json")]
+    weir user erase ada@acme.example --json > certificate.json")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     ask: Ask,

@@ -87,12 +87,14 @@ impl Filter {
     fn list(&self, api: &Api) -> anyhow::Result<List> {
         let actor = match &self.actor {
             // Not all who act in an organization are its members, and not all who ask may see others.
-            Some(actor) => Some(person(api, None, actor).or_else(|error| {
-                match self.organization.name() {
-                    Some(name) => person(api, Some(name), actor),
-                    None => Err(error),
-                }
-            })?),
+            Some(actor) => {
+                Some(
+                    person(api, None, actor).or_else(|error| match self.organization.name() {
+                        Some(name) => person(api, Some(name), actor),
+                        None => Err(error),
+                    })?,
+                )
+            }
             None => None,
         };
         Ok(List::at(self.organization.path(&["audit"]))

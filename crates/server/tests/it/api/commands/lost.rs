@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use crate::harness::{Message, Ran, Setup, Wire};
 
 const CREATED: &str =
-    "HTTP/1.1 201 Created\r\ncontent-length: 32\r\n\r\n{\"slug\": \"acme\", \"id\": \"org_123\"}";
+    "HTTP/1.1 201 Created\r\ncontent-length: 33\r\n\r\n{\"slug\": \"acme\", \"id\": \"org_123\"}";
 const IN_USE: &str = "HTTP/1.1 409 Conflict\r\nretry-after: 1\r\ncontent-length: 36\r\n\r\n{\"reason\": \"idempotency_key_in_use\"}";
 
 /// Answers request after request in this way, each on a connection of its own; the requests come back.
