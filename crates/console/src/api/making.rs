@@ -1,5 +1,6 @@
 //! Making a revision: who may, what this node says of it, and whether it runs here by now.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::Value as Json;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 use weir_config::ResourceKind;
-use weir_identity::Permission;
+use weir_identity::{Identity, Permission};
 use weir_revisions::{Action, Author, Difference, Outcome, Proposal, Revision, What};
 
 use super::guard::Guard;
@@ -70,6 +71,8 @@ struct ShownAuthor {
     kind: String,
     /// Of a person.
     id: Option<String>,
+    /// The address of the person's account, as it is now; null if it is no more.
+    name: Option<String>,
 }
 
 /// A resource that is different.
@@ -97,6 +100,7 @@ impl From<Revision> for ShownRevision {
             author: ShownAuthor {
                 kind: revision.author_kind,
                 id: revision.author_id,
+                name: None,
             },
             comment: revision.comment,
             rolled_back_to: revision.rolled_back_to,
@@ -104,6 +108,31 @@ impl From<Revision> for ShownRevision {
             digest: revision.digest,
         }
     }
+}
+
+/// Adds by which addresses the authors are known.
+pub(crate) async fn name_authors(
+    identity: &Identity,
+    revisions: &mut [ShownRevision],
+) -> Result<(), Problem> {
+    let mut known: HashMap<String, Option<String>> = HashMap::new();
+    for ShownRevision { author, .. } in revisions {
+        let Some(id) = &author.id else { continue };
+        if !known.contains_key(id) {
+            let account = match id.parse() {
+                Ok(id) => identity.user(&id).await.map(Some),
+                Err(_) => Ok(None),
+            };
+            let email = match account {
+                Ok(account) => account.map(|account| account.email),
+                Err(weir_identity::Error::Missing(_)) => None,
+                Err(error) => return Err(error.into()),
+            };
+            known.insert(id.clone(), email);
+        }
+        author.name = known.get(id).cloned().flatten();
+    }
+    Ok(())
 }
 
 impl From<Difference> for ShownChange {
@@ -226,10 +255,11 @@ async fn followed(services: &Services, outcome: Outcome) -> Made {
         in_effect: now.revision >= number,
         refused: refused(&now, number).map(|refused| refused.text.clone()),
         changes: outcome.differences.into_iter().map(Into::into).collect(),
-        // Diagnostics can always be written.
+        // Diagnostics can always be written. Those of the file are for whoever runs the node.
         warnings: outcome
             .warnings
             .iter()
+            .filter(|one| one.resource.is_some())
             .map(|one| serde_json::json!(one))
             .collect(),
     }

@@ -18,7 +18,12 @@ use crate::output::{Output, Style};
 const COLUMNS: [Column; 5] = [
     Column::member("REVISION", "/number"),
     Column::moment("MADE", "/created_at"),
-    Column::member("BY", "/author/kind"),
+    Column::of("BY", |revision| {
+        let author = &revision["author"];
+        let known = ["name", "id", "kind"].map(|member| author[member].as_str());
+        let known = known.into_iter().flatten().next();
+        known.unwrap_or_default().to_owned()
+    }),
     Column::member("CHANGES", "/changes"),
     Column::member("COMMENT", "/comment"),
 ];

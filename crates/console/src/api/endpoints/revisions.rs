@@ -19,7 +19,7 @@ use crate::api::answer::told;
 use crate::api::body::Body;
 use crate::api::guard::Guard;
 use crate::api::list::{List, Listed};
-use crate::api::making::{Made, ShownChange, ShownRevision, make};
+use crate::api::making::{Made, ShownChange, ShownRevision, make, name_authors};
 use crate::api::parameters::{Path, Query};
 use crate::api::services::Services;
 use crate::page::Page;
@@ -160,7 +160,8 @@ async fn list_revisions(
     let next = last
         .filter(|_| has_more)
         .map(|number| vec![Value::from(number)]);
-    let items: Vec<ShownRevision> = found.into_iter().map(Into::into).collect();
+    let mut items: Vec<ShownRevision> = found.into_iter().map(Into::into).collect();
+    name_authors(guard.identity(), &mut items).await?;
     Ok(list.answer(items, next))
 }
 
@@ -229,7 +230,9 @@ async fn show_revision(
 ) -> Result<Response, Problem> {
     guard.platform(Permission::RevisionRead)?;
     let revisions = &services.configuration().revisions;
-    let revision: ShownRevision = revisions.revision(path.number).await?.into();
+    let mut shown = [revisions.revision(path.number).await?.into()];
+    name_authors(guard.identity(), &mut shown).await?;
+    let [revision]: [ShownRevision; 1] = shown;
     Ok(told(&revision))
 }
 

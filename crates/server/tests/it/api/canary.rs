@@ -252,7 +252,11 @@ async fn secrets_are_nowhere_but_where_they_belong(engine: &str) {
     places.push(("the log".to_owned(), weir.log().into_bytes()));
     places.push(("spans".to_owned(), receiver.text().into_bytes()));
     // What was printed for whoever starts Weir is theirs to keep.
-    let (_, printed) = weir.stderr().split_once("another link.)").map(own).unwrap();
+    let (_, printed) = weir
+        .stderr()
+        .split_once("prints another one.")
+        .map(own)
+        .unwrap();
     places.push(("standard error".to_owned(), printed.into_bytes()));
 
     // That there is something in each place where something is looked for.

@@ -69,10 +69,15 @@ fn the_owner_and_somebody_invited_come_by_their_links() {
     let ada = Client::of(&weir).sign_in("ada@acme.example");
     assert_eq!(ada.get("/v1/me").json()["name"], "Ada");
 
+    ada.post(
+        "/v1/organizations",
+        &json!({ "slug": "acme", "name": "Acme" }),
+    );
     let invited = ada.post(
-        "/v1/organizations/platform/invitations",
+        "/v1/organizations/acme/invitations",
         &json!({ "email": "grace@acme.example", "role": "viewer" }),
     );
+    assert_eq!(invited.status(), 201, "{}", invited.text());
     let link = invited.json()["link"].as_str().unwrap().to_owned();
     let values = json!({ "name": "<b>Grace</b>", "password": PASSWORD });
     let seen = steps(
@@ -84,7 +89,7 @@ fn the_owner_and_somebody_invited_come_by_their_links() {
             SAID.to_owned(),
         ],
     );
-    assert_eq!(seen[0], "grace@acme.example is invited to Platform.");
+    assert_eq!(seen[0], "grace@acme.example is invited to Acme.");
     assert!(seen[2].as_str().unwrap().starts_with("You are a member"));
     let grace = Client::of(&weir).sign_in("grace@acme.example");
     assert_eq!(grace.get("/v1/me").json()["name"], "<b>Grace</b>");

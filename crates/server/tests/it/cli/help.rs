@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 36] = [
     "run",
     "demo",
     "check",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 35] = [
     "traffic",
     "bans",
     "upgrade",
+    "accept",
     "login",
     "logout",
     "whoami",
@@ -88,6 +89,7 @@ fn every_example_works() {
     workspace.write("password", "correct horse battery\n");
     // Commands that serve or talk to what serves must at least be understood, and then fail here.
     let fails = [
+        "weir accept",
         "weir audit export",
         "weir audit list",
         "weir invitation",
