@@ -88,7 +88,8 @@ impl Identity {
         };
         let is_open = account.as_ref().is_some_and(|one| !one.is_suspended);
         let Some(account) = account.filter(|_| is_open && verdict != Verdict::Wrong) else {
-            return self.refuse(caller, &email, None, REFUSED).await;
+            let name = parsed.as_ref().map(Email::as_str);
+            return self.refuse(caller, name, None, REFUSED).await;
         };
         let rehashed = match verdict {
             Verdict::RightButOld => Some(self.shared.hasher.hash(password).await?),
@@ -164,7 +165,8 @@ impl Identity {
         let mut write = self.records.write(&Scope::Platform).await?;
         if !self.check_code(&mut write, &user, code).await? {
             drop(write);
-            return self.refuse(caller, &email, Some(user), WRONG_CODE).await;
+            let name = Some(email.as_str());
+            return self.refuse(caller, name, Some(user), WRONG_CODE).await;
         }
         one_time::take(&mut write, Kind::SecondFactor, token.expose()).await?;
         if user_within(&mut *write, &user)
@@ -196,18 +198,18 @@ impl Identity {
     }
 
     /// Tells the audit of a failure, and fails. The address that was tried stands in the origin, which
-    /// can be erased.
+    /// can be erased; what is no address is not told, since it may be a password in the wrong field.
     async fn refuse<T>(
         &self,
         caller: &Caller,
-        email: &str,
+        email: Option<&str>,
         user: Option<Id>,
         error: Error,
     ) -> Result<T> {
         let entry = Entry {
             actor: Actor::Anonymous,
             origin: Origin {
-                name: Some(email.to_owned()),
+                name: email.map(str::to_owned),
                 ..caller.origin.clone()
             },
             action: "session.refuse",

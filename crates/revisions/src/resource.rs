@@ -143,6 +143,10 @@ impl Revisions {
             .order(["name"])
             .descending(wanted.descending)
             .limit(wanted.limit);
+        // No name has one, and no engine takes one.
+        if wanted.prefix.contains('\0') {
+            return Err(Error::invalid("name", "has characters that are not text"));
+        }
         if !wanted.prefix.is_empty() {
             let end = format!("{}{}", wanted.prefix, char::MAX);
             let bounds = [wanted.prefix.clone(), end];

@@ -63,6 +63,11 @@ impl Guard {
         &self.caller
     }
 
+    /// Who asks.
+    pub(crate) const fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
     /// What the caller may do in an organization.
     pub(crate) fn rights(&self, tenant: &TenantId) -> Permissions {
         self.principal.rights(tenant)

@@ -21,14 +21,17 @@ use weir_store::audit::Actor;
 use weir_store::records::Once;
 
 use super::body;
+use super::making::may_change_any;
 use super::services::Services;
 use crate::problem::Problem;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MOST_KEY: usize = 255;
-/// Bytes of a request that can be sent with a key.
-const MOST_REQUEST: usize = 64 << 20;
+/// Bytes of a request that can be sent with a key; more of a batch, by who may send one.
+const MOST_REQUEST: usize = 1 << 20;
+const MOST_BATCH: usize = 64 << 20;
+const BATCHES: &str = "/v1/revisions";
 /// Bytes of an answer that is kept; a longer one is read again.
 const MOST_ANSWER: usize = 256 << 10;
 
@@ -68,7 +71,9 @@ impl Idempotency {
         let identity = self.services.people().get()?;
         let key = key(request.headers())?.to_owned();
         let (mut parts, body) = request.into_parts();
-        let body = body::read(body, MOST_REQUEST).await?;
+        let is_batch = parts.uri.path() == BATCHES && may_change_any(&principal).is_ok();
+        let most = if is_batch { MOST_BATCH } else { MOST_REQUEST };
+        let body = body::read(body, most).await?;
         let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
         let once = Once {
             key_hash: hash(&[owner(&principal.actor()).as_bytes(), key.as_bytes()]),

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -17,6 +19,7 @@ use weir_revisions::{Action, Author, Difference, Outcome, Proposal, Revision, Wh
 use super::guard::Guard;
 use super::refusal::file_owned;
 use super::services::Services;
+use crate::authenticate::Principal;
 use crate::configuration::Running;
 use crate::problem::Problem;
 
@@ -229,6 +232,31 @@ fn authorise(guard: &Guard, what: &What) -> Result<(), Problem> {
         }
         What::Restore(resource) => guard.platform(writing(resource.kind)),
         What::Rollback(_) => guard.platform(Permission::RevisionWrite),
+    }
+}
+
+/// Whether somebody may change any kind of resource: nobody else's large bodies are read.
+///
+/// # Errors
+/// 403, which names a permission.
+pub(super) fn may_change_any(principal: &Principal) -> Result<(), Problem> {
+    let allowed = ResourceKind::ALL.map(|kind| principal.allow_on_platform(writing(kind)));
+    match allowed.iter().any(Result::is_ok) {
+        true => Ok(()),
+        false => allowed.into_iter().collect(),
+    }
+}
+
+/// Somebody who may change resources.
+pub(crate) struct Editor(pub(crate) Guard);
+
+impl FromRequestParts<Services> for Editor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
+        let guard = Guard::from_request_parts(parts, services).await?;
+        may_change_any(guard.principal())?;
+        Ok(Self(guard))
     }
 }
 

@@ -21,7 +21,7 @@ const LARGEST: u64 = 64 << 20;
 /// How often it is looked whether a new revision names somebody new.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often all is read although nothing was said: a notice can be lost.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What a former process was told. A file that cannot be read is said, and nobody is suspended until
 /// the records can be asked.

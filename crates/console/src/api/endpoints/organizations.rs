@@ -167,10 +167,15 @@ async fn update_organization(
         let before = guard
             .organization(&path.organization, Permission::OrganizationWrite)
             .await?;
+        let limits = before.settings.limits.clone();
         let after = patch.onto(&OrganizationPatch {
             name: before.name,
             settings: before.settings,
         })?;
+        // They are set for an organization, not by it.
+        if after.settings.limits != limits {
+            guard.platform(Permission::OrganizationWrite)?;
+        }
         let update = OrganizationUpdate {
             name: Some(after.name),
             settings: Some(after.settings),

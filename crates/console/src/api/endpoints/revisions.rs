@@ -19,7 +19,7 @@ use crate::api::answer::told;
 use crate::api::body::Body;
 use crate::api::guard::Guard;
 use crate::api::list::{List, Listed};
-use crate::api::making::{Made, ShownChange, ShownRevision, make, name_authors};
+use crate::api::making::{Editor, Made, ShownChange, ShownRevision, make, name_authors};
 use crate::api::parameters::{Path, Query};
 use crate::api::services::Services;
 use crate::page::Page;
@@ -183,7 +183,7 @@ async fn list_revisions(
     )
 )]
 async fn make_revision(
-    guard: Guard,
+    Editor(guard): Editor,
     State(services): State<Services>,
     Body(batch): Body<Batch, BATCH>,
 ) -> Result<Response, Problem> {

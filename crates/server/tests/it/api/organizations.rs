@@ -12,6 +12,8 @@ on_both_engines! {
     lists_page_to_their_end,
     a_suspended_organization_is_looked_at_only,
     mistakes_are_pointed_at,
+    nobody_lifts_the_limits_that_others_set_for_them,
+    what_somebody_may_not_do_is_said_before_their_body_is_read,
 }
 
 const ACME: &str = "/v1/organizations/acme";
@@ -198,4 +200,44 @@ async fn mistakes_are_pointed_at(engine: &str) {
     let owner = &world.owner;
     let broken = owner.send("POST", "/v1/organizations", Some(&json!("x")), "");
     assert_eq!(broken.status(), 422);
+}
+
+async fn nobody_lifts_the_limits_that_others_set_for_them(engine: &str) {
+    let world = World::begin(engine).await;
+    let acme = world.organization("acme");
+    let owner = world.member(&acme, "owner").await;
+    let limits = json!({ "settings": { "limits": { "members": 20 } } });
+    let set = world.owner.patch(ACME, &limits);
+    assert_eq!(set.status(), 200, "{}", set.text());
+    for lifted in [
+        json!({ "settings": { "limits": null } }),
+        json!({ "settings": { "limits": { "members": 21 } } }),
+    ] {
+        owner.patch(ACME, &lifted).assert_problem(403, "forbidden");
+    }
+    // What is theirs they do change.
+    let rename = json!({ "name": "Acme Works" });
+    assert_eq!(owner.patch(ACME, &rename).status(), 200);
+    let shown = world.owner.get(ACME).json();
+    assert_eq!(shown["settings"]["limits"]["members"], 20);
+}
+
+async fn what_somebody_may_not_do_is_said_before_their_body_is_read(engine: &str) {
+    let world = World::begin(engine).await;
+    let acme = world.organization("acme");
+    let viewer = world.member(&acme, "viewer").await;
+    // Not even JSON: whoever had read it would say that.
+    let batch = "[".repeat(10_000);
+    viewer
+        .send_text("POST", "/v1/revisions", &batch, "")
+        .assert_problem(403, "forbidden");
+    // With a key bodies are read first, and small ones only.
+    let large = "[".repeat(2 << 20);
+    viewer
+        .send_text("POST", "/v1/revisions", &large, "Idempotency-Key: a\r\n")
+        .assert_problem(413, "body_too_large");
+    world
+        .owner
+        .get("/v1/config/routes?name=%00")
+        .assert_problem(422, "invalid");
 }
