@@ -1,5 +1,5 @@
--- Routes, upstreams, policies and certificates that are kept beside the configuration file, and how they
--- came to be what they are. Unique indexes are named TABLE_by_COLUMNS, without tenant_id.
+-- Routes, upstreams and policies that are kept beside the configuration file, and how they came to be what
+-- they are. Unique indexes are named TABLE_by_COLUMNS, without tenant_id.
 
 CREATE TABLE resources (
     id {text} NOT NULL PRIMARY KEY,
@@ -12,7 +12,7 @@ CREATE TABLE resources (
     version BIGINT NOT NULL,
     kind {text} NOT NULL,
     name {text} NOT NULL,
-    -- JSON: what the file would say; secrets in it are sealed.
+    -- JSON: what the file would say.
     document {text} NOT NULL,
     -- The revision that changed it last.
     revision BIGINT NOT NULL

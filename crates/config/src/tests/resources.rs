@@ -278,25 +278,20 @@ fn hostile_documents_are_refused_and_nothing_more() {
     }
 }
 
-/// A measurement: `cargo nextest run --release -p weir-config --run-ignored only ten_thousand`.
+/// How long they take on running nodes is measured by `bench/revisions.py`.
 #[test]
-#[ignore = "a measurement, meant for a release build"]
-fn ten_thousand_resources_load_in_time() {
+fn ten_thousand_resources_load() {
     let mut documents = vec![resource("upstream", "catalog", CATALOG)];
     for index in 0..10_000 {
         let name = format!("route-{index}");
         let text = format!(
-            r#"{{"name": "{name}", "match": {{"host": "h{}.example.com", "path": "/shop/{index}/*", "methods": ["GET", "POST"]}}, "upstream": "catalog", "rewrite": {{"strip_prefix": "/shop"}}, "headers": {{"request": {{"set": {{"x-shop": "{index}"}}}}}}}}"#,
+            r#"{{"name": "{name}", "match": {{"host": "h{}.example.com", "path": "/shop/{index}/*", "methods": ["GET", "POST"]}}, "upstream": "catalog", "rewrite": {{"prefix": "/"}}, "headers": {{"request": {{"set": {{"x-shop": "{index}"}}}}}}}}"#,
             index % 100
         );
         documents.push(resource("route", &name, &text));
     }
-    let begin = std::time::Instant::now();
     let loaded = load(BASE, documents).unwrap();
-    let took = begin.elapsed();
     assert_eq!(loaded.config.routes.len(), 10_000);
-    println!("10,000 routes loaded in {took:?}");
-    assert!(took < std::time::Duration::from_millis(200), "{took:?}");
 }
 
 #[test]
