@@ -2,9 +2,11 @@
 
 mod account;
 mod audit;
+mod behind;
 mod canary;
 mod commands;
 mod credentials;
+mod deeds;
 mod document;
 mod idempotency;
 mod mail;
