@@ -9,6 +9,7 @@ mod credentials;
 mod deeds;
 mod document;
 mod idempotency;
+mod killed;
 mod mail;
 mod organizations;
 mod outage;
