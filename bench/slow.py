@@ -41,6 +41,8 @@ NORMAL_PATH = "/normal"
 NORMAL_CONNECTIONS = 16
 NORMAL_RATE = 1_000
 CALM_ROUNDS = 3
+# Of slowhttptest.
+PROCESSES = 20
 
 WEIR = """
 workers: 1
@@ -77,21 +79,25 @@ server {{
 
 
 class Slow:
-    """slowhttptest with all its connections open."""
+    """slowhttptest with all its connections open: several, for each looks at all of its connections in one system
+    call, which nobody else on that CPU gets into."""
 
     def __init__(self, mode, stage, arguments):
         path = LARGE_PATH if mode == "read" else SMALL_PATH
         self._command = [
-            "slowhttptest", *MODES[mode], "-c", str(arguments.connections), "-r", str(arguments.rate),
-            "-l", "600", "-p", "60", "-v", "0", "-u", stage.url + path,
+            "slowhttptest", *MODES[mode], "-c", str(arguments.connections // PROCESSES),
+            "-r", str(arguments.rate // PROCESSES), "-l", "600", "-p", "60", "-v", "0", "-u", stage.url + path,
         ]
         self._cpus = stage.load_cpus
 
     def __enter__(self):
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=self._step_back,
-        )
+        self._processes = [
+            subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                preexec_fn=self._step_back,
+            )
+            for _ in range(PROCESSES)
+        ]
         return self
 
     def _step_back(self):
@@ -101,8 +107,10 @@ class Slow:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
     def __exit__(self, *_error):
-        self._process.kill()
-        self._process.wait()
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
 
 
 class Stage:
@@ -260,6 +268,10 @@ def main():
         return asyncio.run(serve(arguments.serve))
     if not shutil.which("slowhttptest"):
         raise Failure("slowhttptest is missing; run bench/install.sh")
+    # Each may have a connection to its upstream; Weir keeps some files for itself.
+    if hard < 2 * arguments.connections + 1_000:
+        raise Failure(f"{hard:,} files may be open at once, which is too few for {arguments.connections:,} slow connections; "
+                      f"ask for fewer with --connections, or for a higher limit (ulimit -Hn)")
     modes = arguments.modes.split(",")
     with tempfile.TemporaryDirectory() as directory:
         is_good = True
