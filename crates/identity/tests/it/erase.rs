@@ -1,5 +1,7 @@
 //! A person is erased: from records and from the audit, of which the chains hold.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use weir_core::{Id, TenantId};
 use weir_identity::{BuiltIn, Error, Listing, UserUpdate};
@@ -175,6 +177,13 @@ async fn answers_are_forgotten_in_batches(engine: &str) {
         .unwrap();
     assert_eq!(certificate.rows["answers"], 1_201);
     assert_eq!(kept_answers(&fresh).await, 0);
+    // Each batch was a transaction of its own, with a time of its own.
+    let rows = fresh.records.all(KEYS.rows().select()).await.unwrap();
+    let times: BTreeSet<_> = rows
+        .iter()
+        .map(|row| row.time("updated_at").unwrap())
+        .collect();
+    assert_eq!(times.len(), 3, "{times:?}");
 }
 
 async fn an_erasure_that_is_refused_forgets_nothing(engine: &str) {
