@@ -6,19 +6,25 @@ use super::*;
 
 const WITHIN: Duration = Duration::from_secs(5);
 
+/// The head of a request.
+fn head(stream: &mut std::net::TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
 /// Answers one connection with these bytes; what was asked comes back.
 fn serve(answer: &'static [u8]) -> (SocketAddr, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
-            head.push(byte[0]);
-        }
+        let head = head(&mut stream);
         stream.write_all(answer).unwrap();
-        String::from_utf8(head).unwrap()
+        head
     });
     (address, server)
 }
@@ -68,7 +74,8 @@ fn an_answer_that_trickles_ends_with_the_deadline() {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n");
+        head(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 16000000\r\n\r\n");
         // Until nobody reads any more.
         while stream.write_all(b"x").is_ok() {
             std::thread::yield_now();
@@ -78,7 +85,7 @@ fn an_answer_that_trickles_ends_with_the_deadline() {
         &Admin::anonymous(address),
         Method::GET,
         "/",
-        Duration::from_millis(1),
+        Duration::from_millis(50),
     )
     .unwrap_err();
     assert!(matches!(error, AdminError::Timeout(_)), "{error}");
