@@ -7,7 +7,7 @@ use super::*;
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// The head of a request.
-fn head(stream: &mut std::net::TcpStream) -> String {
+fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
