@@ -111,6 +111,8 @@ codes! {
     FILE_ABSENT "WR0310" "a file that is not there yet"
     NAMELESS_CERTIFICATE "WR0311" "a certificate without names"
     REFERENCE_IN_RESOURCE "WR0312" "a resource refers to the machine"
+    SECRET_OF_FILE "WR0313" "a resource would get a secret of the file"
+    OUT_OF_REACH "WR0314" "a resource reaches where it may not"
     BAD_CONTRACT "WR0320" "an OpenAPI document or JSON Schema that cannot be used"
 
     // What this version does not do.

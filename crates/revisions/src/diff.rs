@@ -1,16 +1,22 @@
 //! What is different between two states.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 use similar::TextDiff;
 use weir_config::ResourceName;
-use weir_store::records::{Row, Select};
+use weir_store::records::{Read, Row, Value};
 
 use crate::CHANGES;
 use crate::error::{Error, Result};
 use crate::resource::name_of;
+
+/// By what a history is read: a unique index.
+const ORDER: [&str; 3] = ["revision", "kind", "name"];
+/// Changes of one page; each has up to two documents.
+const PAGE: i64 = 100;
 
 /// A resource that is different; not both `before` and `after` are none.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,37 +50,60 @@ impl Difference {
     }
 }
 
-/// The changes of all revisions behind `from`, up to `to`.
-pub(crate) fn between(from: i64, to: i64) -> Select {
-    CHANGES
+/// A resource and what it was and is, as texts.
+type Texts = BTreeMap<ResourceName, (Option<String>, Option<String>)>;
+
+/// What the revisions behind `from`, up to `to`, make different together. A long history is read page by
+/// page: what is held is at most what there was, and what there is.
+pub(crate) async fn differences_between(
+    read: &mut Read,
+    from: i64,
+    to: i64,
+) -> Result<Vec<Difference>> {
+    let select = CHANGES
         .rows()
         .select()
         .filter("revision > ? AND revision <= ?", [from, to])
-        .order(["revision", "kind", "name"])
-}
-
-/// What these changes, in order, make different together.
-pub(crate) fn fold(rows: &[Row]) -> Result<Vec<Difference>> {
-    let mut changed: BTreeMap<ResourceName, Difference> = BTreeMap::new();
-    for row in rows {
-        let resource = name_of(row)?;
-        let before = document(row, "document_before")?;
-        let after = document(row, "document_after")?;
-        changed
-            .entry(resource)
-            .and_modify(|difference| difference.after.clone_from(&after))
-            .or_insert_with_key(|resource| Difference {
-                resource: resource.clone(),
-                before,
-                after,
-            });
+        .order(ORDER)
+        .limit(PAGE);
+    let mut texts = Texts::new();
+    let mut page = read.all(select.clone()).await?;
+    while let Some(last) = page.last() {
+        let behind = [
+            Value::from(last.int("revision")?),
+            Value::from(last.text("kind")?),
+            Value::from(last.text("name")?),
+        ];
+        for row in &page {
+            fold(&mut texts, row)?;
+        }
+        page = read.all(select.clone().after(behind)).await?;
     }
-    let is_different = |difference: &Difference| difference.before != difference.after;
-    Ok(changed.into_values().filter(is_different).collect())
+    let texts = texts.into_iter();
+    let different = texts.filter(|(_, (before, after))| before != after);
+    different
+        .map(|(resource, (before, after))| {
+            Ok(Difference {
+                resource,
+                before: parse(before)?,
+                after: parse(after)?,
+            })
+        })
+        .collect()
 }
 
-fn document(row: &Row, column: &str) -> Result<Option<Json>> {
-    let text = row.optional_text(column)?;
+fn fold(texts: &mut Texts, row: &Row) -> Result<()> {
+    let after = row.optional_text("document_after")?;
+    match texts.entry(name_of(row)?) {
+        Entry::Occupied(mut known) => known.get_mut().1 = after,
+        Entry::Vacant(new) => {
+            new.insert((row.optional_text("document_before")?, after));
+        }
+    }
+    Ok(())
+}
+
+fn parse(text: Option<String>) -> Result<Option<Json>> {
     let parse = |text: String| serde_json::from_str(&text).map_err(Error::internal);
     text.map(parse).transpose()
 }

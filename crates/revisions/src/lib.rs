@@ -3,7 +3,7 @@
 //!
 //! One service, [`Revisions`], on the records. A revision is a set of changes that take effect together:
 //! it is judged as a whole, with all that was there before, by whoever knows how ([`Revisions::apply`]
-//! takes the judge), while no other revision can be made. Every revision keeps what it changed, so that any two
+//! takes the judge), and is made only if no other was made meanwhile. Every revision keeps what it changed, so that any two
 //! states can be compared and any earlier one be brought back, which is a revision again.
 //!
 //! What it does not do: it does not know the configuration file, asks nobody whether they may make a
@@ -15,17 +15,23 @@ mod change;
 mod diff;
 mod error;
 mod history;
+mod plan;
 mod resource;
 mod revision;
 mod trash;
 
+pub use apply::Objection;
 pub use author::Author;
 pub use change::{Action, Change, Precondition, Proposal, What};
 pub use diff::{Difference, unified};
 pub use error::{Error, Result};
-pub use resource::{Resource, Wanted};
+pub use resource::{Latest, Resource, Wanted};
 pub use revision::{Outcome, Revision};
+pub use trash::{Discarded, Trashed};
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 use weir_store::Records;
 use weir_store::records::{PlatformTable, TenantTable};
 
@@ -37,11 +43,16 @@ const CHANGES: PlatformTable = PlatformTable::new("revision_changes");
 #[derive(Clone, Debug)]
 pub struct Revisions {
     records: Records,
+    /// The turn to make one; of clones there is one.
+    turn: Arc<Semaphore>,
 }
 
 impl Revisions {
     /// On these records.
-    pub const fn new(records: Records) -> Self {
-        Self { records }
+    pub fn new(records: Records) -> Self {
+        Self {
+            records,
+            turn: Arc::new(Semaphore::new(1)),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Routes, upstreams and policies as they are wanted: the file's, and those beside it.
 
+mod trashed;
+
 use axum::Json as JsonAnswer;
 use axum::extract::{FromRequestParts, State};
 use axum::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
@@ -28,9 +30,6 @@ use crate::configuration::Running;
 use crate::page::Page;
 use crate::precondition::{Expected, entity_tag, expected_version};
 use crate::problem::{FieldError, Problem};
-
-/// How many deleted ones are shown.
-const MOST_TRASHED: i64 = 200;
 
 pub(super) fn router() -> OpenApiRouter<Services> {
     OpenApiRouter::default()
@@ -261,14 +260,11 @@ async fn list_resources(
 ) -> Result<Response, Problem> {
     let kind = path.section.kind();
     guard.platform(reading(kind))?;
+    if list.filter.deleted == Some(true) {
+        return trashed::page(&services, kind, &list).await;
+    }
     let configuration = services.configuration();
     let running = configuration.running.borrow().clone();
-    if list.filter.deleted == Some(true) {
-        let trashed = configuration.revisions.trashed(kind, MOST_TRASHED).await?;
-        let shown = trashed.into_iter();
-        let shown = shown.map(|resource| ShownResource::of(resource, &running));
-        return Ok(list.answer(shown.collect(), None));
-    }
     let after = after(&list)?;
     let prefix = list.filter.name.clone().unwrap_or_default();
     let mut items = Vec::new();
