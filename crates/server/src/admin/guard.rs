@@ -325,7 +325,12 @@ mod tests {
                 "{site}"
             );
         }
-        assert_eq!(reason(&[HOST]), Some(415));
+        // Without a body there is nothing to say of its type; whose page it comes from counts all the same.
+        assert_eq!(reason(&[HOST]), None);
+        assert_eq!(
+            reason(&[HOST, ("origin", "http://evil.example")]),
+            Some(403)
+        );
         for media_type in [
             "text/plain",
             "application/jsonp",
