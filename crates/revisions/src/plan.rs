@@ -12,7 +12,7 @@ use weir_store::records::Read;
 use crate::change::{Action, Change, Precondition, Proposal, What, canonical};
 use crate::diff::{Difference, differences_between};
 use crate::error::{Error, Result};
-use crate::resource::{Kept, kept, latest};
+use crate::resource::{Kept, Latest, kept, latest};
 use crate::{RESOURCES, Revisions};
 
 /// Resources in all.
@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 64 << 20;
 /// What is to be done if it is found good.
 pub(crate) struct Plan {
     /// The revision that it begins with.
-    pub(crate) latest: i64,
+    pub(crate) latest: Latest,
     /// What becomes different, by kind and name.
     pub(crate) changed: Vec<Changed>,
     /// Everything as it is to be.
@@ -43,14 +43,18 @@ impl Revisions {
     /// What a proposal comes to now. Nothing is held meanwhile.
     pub(crate) async fn plan(&self, proposal: &Proposal) -> Result<Plan> {
         let mut read = self.records.read().await?;
-        let latest = latest(&mut read).await?.number;
-        if proposal.expected.is_some_and(|expected| expected != latest) {
+        let latest = latest(&mut read).await?;
+        if proposal
+            .expected
+            .is_some_and(|expected| expected != latest.number)
+        {
+            let latest = latest.number;
             return Err(Error::Stale { latest });
         }
         let there: BTreeMap<_, _> = kept(&mut read).await?.into_iter().collect();
-        let changes = changes(&mut read, &proposal.what, latest).await?;
+        let changes = changes(&mut read, &proposal.what, latest.number).await?;
         let changed = changed(&changes, &there)?;
-        let wanted = Arc::new(merged(latest + 1, there, &changed)?);
+        let wanted = Arc::new(merged(latest.number + 1, there, &changed)?);
         Ok(Plan {
             latest,
             changed,
