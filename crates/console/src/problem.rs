@@ -83,6 +83,15 @@ impl Problem {
         .with("version", version)
     }
 
+    /// A change in an organization that is suspended.
+    pub fn suspended() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "organization_suspended",
+            "The organization is suspended: it can be looked at, but not changed.",
+        )
+    }
+
     /// A mistake of this program.
     pub fn internal() -> Self {
         Self::new(

@@ -7,15 +7,15 @@ use crate::Identity;
 use crate::caller::Caller;
 use crate::email::Email;
 use crate::error::{Error, Result};
+use crate::familiar;
 use crate::mail::Letter;
 use crate::one_time::{self, About, Kind};
-use crate::password::{Password, Verdict};
+use crate::password::Password;
+use crate::proof::Proof;
 use crate::session::end_others;
 use crate::tables::{MAIL_OUTBOX, ONE_TIME_TOKENS, USERS};
-use crate::throttle::{self, Counted};
-use crate::user::user_within;
-
-const WRONG: Error = Error::Refused("the password is wrong");
+use crate::throttle::{Counted, forget_account};
+use crate::user::{not_oneself, user_within};
 
 impl Identity {
     /// Sends a link by which somebody shows that they read mail at their address.
@@ -42,18 +42,40 @@ impl Identity {
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
-    /// Takes the token of such a link.
-    pub async fn verify_email(&self, caller: &Caller, token: &Secret<String>) -> Result<Id> {
+    /// Takes the token of such a link, or of one to another address: then that is the account's from now
+    /// on, and all its sessions but `session` end.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] if the other address became somebody else's meanwhile.
+    pub async fn verify_email(
+        &self,
+        caller: &Caller,
+        token: &Secret<String>,
+        session: Option<&Id>,
+    ) -> Result<Id> {
         let mut write = self.records.write(&Scope::Platform).await?;
-        let about = one_time::take(&mut write, Kind::VerifyEmail, token.expose()).await?;
+        let taken = one_time::take(&mut write, Kind::VerifyEmail, token.expose()).await;
+        let (about, is_another) = match taken {
+            Err(Error::Refused(_)) => {
+                let taken = one_time::take(&mut write, Kind::ChangeEmail, token.expose());
+                (taken.await?, true)
+            }
+            taken => (taken?, false),
+        };
         let (user, email) = addressed(about)?;
         let account = user_within(&mut *write, &user).await?;
+        let caller = caller.as_user(&user, &email);
+        if is_another {
+            let email = Email::parse(&email)?;
+            self.replace_email(write, &caller, "email.change", &user, session, &email)
+                .await?;
+            return Ok(user);
+        }
         if account.email != email {
             return Err(Error::Refused("the link is for another address"));
         }
         let values = [("email_verified_at", Value::from(write.now()))];
         write.update(USERS.rows(), &user, None, values).await?;
-        let caller = caller.as_user(&user, &email);
         let entry = caller.entry("email.verify", "user", &user, Default::default());
         write.commit(&Scope::Platform, &entry).await?;
         Ok(user)
@@ -112,10 +134,19 @@ impl Identity {
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
-    /// Makes such a link for somebody who cannot get mail, to be handed over.
+    /// Makes such a link for somebody who cannot get mail, to be handed over. It ends nothing by itself.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for somebody with rights that the caller does not have, and for oneself;
+    /// [`Error::Conflict`] for an account that is suspended.
     pub async fn issue_reset(&self, caller: &Caller, user: &Id) -> Result<Secret<String>> {
         let mut write = self.records.write(&Scope::Platform).await?;
         let account = user_within(&mut *write, user).await?;
+        not_oneself(caller, user)?;
+        self.may_decide_on(&mut *write, caller, user).await?;
+        if account.suspended_at.is_some() {
+            return Err(Error::Conflict("the account is suspended"));
+        }
         one_time::forget(&mut write, Kind::ResetPassword, user).await?;
         // Without the address: that somebody has this link does not show that they read mail there.
         let about = About {
@@ -153,6 +184,9 @@ impl Identity {
         }
         self.set_password(&mut write, &user, &account.email, hash, None)
             .await?;
+        // Whoever has the link is let in from there, also while others guess.
+        let address = caller.origin.address.as_deref();
+        familiar::remember(&mut write, &user, &account.email, address).await?;
         let caller = caller.as_user(&user, &account.email);
         let entry = caller.entry("password.reset", "user", &user, Default::default());
         write.commit(&Scope::Platform, &entry).await?;
@@ -160,46 +194,27 @@ impl Identity {
     }
 
     /// Sets a new password for somebody who knows the present one. All sessions but `session` end.
+    ///
+    /// # Errors
+    /// Those of a [`Proof`]; [`Error::Invalid`] if the new one is no good password.
     pub async fn change_password(
         &self,
         caller: &Caller,
         user: &Id,
         session: Option<&Id>,
-        present: &Password,
+        proof: &Proof,
         password: &Password,
     ) -> Result<()> {
         let account = self.user(user).await?;
         password.check(&[&account.email, &account.name])?;
-        self.attempt(&[Counted::account(&account.email)]).await?;
-        let before = self.password_hash(user).await?;
-        let verdict = self
-            .shared
-            .hasher
-            .verify(present, before.as_deref())
-            .await?;
-        if verdict == Verdict::Wrong {
-            return Err(WRONG);
-        }
+        let proven = self.prove(caller, user, proof).await?;
         let hash = self.shared.hasher.hash(password).await?;
-        let mut write = self.records.write(&Scope::Platform).await?;
+        let mut write = self.begin_proven(caller, &proven, proof).await?;
         let account = user_within(&mut *write, user).await?;
-        let row = write.first(USERS.rows().select().with_id(user)).await?;
-        let now = row.map(|row| row.optional_text("password_hash"));
-        if now.transpose()?.flatten() != before {
-            return Err(WRONG);
-        }
         self.set_password(&mut write, user, &account.email, hash, session)
             .await?;
         let entry = caller.entry("password.change", "user", user, Default::default());
         Ok(write.commit(&Scope::Platform, &entry).await?)
-    }
-
-    async fn password_hash(&self, user: &Id) -> Result<Option<String>> {
-        let select = USERS.rows().select().with_id(user);
-        let row = self.records.first(select).await?;
-        Ok(row
-            .ok_or(Error::Missing("user"))?
-            .optional_text("password_hash")?)
     }
 
     /// Whoever had the old password, or a link to set another, has nothing any more.
@@ -214,10 +229,11 @@ impl Identity {
         let values = [("password_hash", Value::from(hash))];
         write.update(USERS.rows(), user, None, values).await?;
         end_others(write, user, keep).await?;
-        for kind in [Kind::ResetPassword, Kind::SecondFactor] {
+        // A wish for another address may have been a stranger's.
+        for kind in [Kind::ResetPassword, Kind::SecondFactor, Kind::ChangeEmail] {
             one_time::forget(write, kind, user).await?;
         }
-        throttle::forgive(write, email, None).await?;
+        forget_account(write, email).await?;
         if self.sends_mail() {
             let letter = Letter::PasswordChanged {
                 at: write.now(),
@@ -229,7 +245,7 @@ impl Identity {
     }
 }
 
-fn about(user: &Id, email: &str) -> About {
+pub(crate) fn about(user: &Id, email: &str) -> About {
     About {
         user: Some(user.clone()),
         email: Some(email.to_owned()),

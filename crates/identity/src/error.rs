@@ -37,6 +37,9 @@ pub enum Error {
     /// It cannot be done in the state that things are in.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The organization is suspended: nothing in it changes meanwhile.
+    #[error("the organization is suspended")]
+    Suspended,
     /// E-mail address, password, code or token are not right, or not any more. Which, is not said.
     #[error("this does not sign in: {0}")]
     Refused(&'static str),
@@ -73,6 +76,7 @@ impl Error {
             Self::Forbidden(_) => "forbidden",
             Self::Invalid { .. } => "invalid",
             Self::Conflict(_) => "conflict",
+            Self::Suspended => "suspended",
             Self::Refused(_) => "refused",
             Self::Throttled { .. } => "throttled",
             Self::Busy(_) => "busy",
@@ -81,6 +85,17 @@ impl Error {
             Self::Unknown(_) => "unknown",
             Self::Internal(_) => "internal",
         }
+    }
+
+    /// With all that led to it: for logs, not for clients.
+    pub fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        text
     }
 
     pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> Self {

@@ -73,10 +73,10 @@ impl Identity {
 
 /// Forgets as many answers as this. They may tell of somebody who is erased, and are sealed: all have to go. What
 /// they told is read again where it is still there.
-pub(crate) async fn forget_answers(changes: &mut Changes, most: i64) -> Result<u64> {
+async fn forget_answers(changes: &mut Changes, most: i64) -> Result<u64> {
     let set = [("sealed_answer", Value::from(None::<&[u8]>))];
     let rows = IDEMPOTENCY_KEYS.rows();
-    // In order, so that two who do this wait for each other in the same way.
+    // Two erasures at once may be in each other's way on PostgreSQL; one of them then goes on later.
     let condition = "id IN (SELECT id FROM idempotency_keys WHERE sealed_answer IS NOT NULL ORDER BY id LIMIT ?)";
     Ok(changes.update_where(rows, condition, [most], set).await?)
 }

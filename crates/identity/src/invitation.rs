@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::mail::Letter;
 use crate::membership::count;
 use crate::one_time::{self, About, Kind};
-use crate::page::{Listing, Order, Page, page};
+use crate::organization::Organization;
+use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::password::Password;
 use crate::reader::Reader;
 use crate::role::Assigned;
@@ -224,13 +225,19 @@ impl Identity {
         Invitation::of(&row.ok_or(Error::Missing("invitation"))?)
     }
 
-    /// The invitations of an organization, by the time they were made.
+    /// The invitations of an organization, by the time they were made; those whose address begins with
+    /// `email`, if it is given.
     pub async fn invitations(
         &self,
         tenant: &TenantId,
+        email: Option<&str>,
         listing: &Listing,
     ) -> Result<Page<Invitation>> {
-        let select = INVITATIONS.of(tenant).select();
+        let mut select = INVITATIONS.of(tenant).select();
+        if let Some(email) = email {
+            let bounds = prefix_bounds("email", &email.to_ascii_lowercase())?;
+            select = select.filter("email >= ? AND email < ?", bounds);
+        }
         page(
             &self.records,
             select,
@@ -242,10 +249,13 @@ impl Identity {
     }
 
     /// What an invitation's token offers.
+    ///
+    /// # Errors
+    /// As of [`accept_invitation`](Self::accept_invitation).
     pub async fn offer(&self, token: &Secret<String>) -> Result<Offer> {
         let about = self.look(Kind::Invitation, token.expose()).await?;
         let (tenant, _, email) = invited(about)?;
-        let organization = self.organization(&tenant).await?;
+        let organization = open(&mut self.records.read().await?, &tenant).await?;
         let select = USERS.rows().select().filter("email = ?", [&email]);
         Ok(Offer {
             has_account: self.records.first(select).await?.is_some(),
@@ -259,7 +269,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Refused`] if the token opens nothing, [`Error::Conflict`] if the address has an account
-    /// that is not signed in.
+    /// that is not signed in, or the organization was deleted; [`Error::Suspended`].
     pub async fn accept_invitation(
         &self,
         caller: &Caller,
@@ -279,6 +289,7 @@ impl Identity {
         let mut write = self.records.write(&Scope::Platform).await?;
         let scope = Scope::of(&tenant);
         write.hold(&scope).await?;
+        open(&mut *write, &tenant).await?;
         one_time::take(&mut write, Kind::Invitation, token.expose()).await?;
         let invitation = waiting(&mut *write, &tenant, &id).await?;
         let (caller, user) = self.accepting(&mut write, caller, &email, new).await?;
@@ -341,6 +352,20 @@ fn invited(about: About) -> Result<(TenantId, Id, String)> {
     match (about.organization, about.invitation, about.email) {
         (Some(tenant), Some(id), Some(email)) => Ok((tenant, id, email)),
         _ => Err(Error::internal("the token of an invitation is of none")),
+    }
+}
+
+/// The organization that somebody is invited to, if one can join it now. The invitation waits meanwhile.
+async fn open(reader: &mut impl Reader, tenant: &TenantId) -> Result<Organization> {
+    let select = ORGANIZATIONS.rows().select().with_trashed();
+    let row = reader.first(select.with_id(tenant.id())).await?;
+    let organization = Organization::of(&row.ok_or(Error::Missing("organization"))?)?;
+    if organization.deleted_at.is_some() {
+        return Err(Error::Conflict("the organization was deleted"));
+    }
+    match organization.suspended_at {
+        Some(_) => Err(Error::Suspended),
+        None => Ok(organization),
     }
 }
 

@@ -113,12 +113,14 @@ impl Identity {
                     delivered.sent += 1;
                 }
                 Err(error) if is_hopeless(&row)? => {
-                    tracing::error!(letter = %id, %error, "mail given up after three days");
+                    let error = error.in_full();
+                    tracing::error!(letter = %id, error, "mail given up after three days");
                     self.forget_letter(&id).await?;
                     delivered.dropped += 1;
                 }
                 Err(error) => {
-                    tracing::warn!(letter = %id, %error, "mail deferred");
+                    let why = error.in_full();
+                    tracing::warn!(letter = %id, error = why, "mail deferred");
                     self.defer(&row, &id, &error).await?;
                     delivered.deferred += 1;
                 }
@@ -164,7 +166,7 @@ impl Identity {
     async fn defer(&self, row: &Row, id: &Id, error: &Error) -> Result<()> {
         let attempts = row.int("attempts")? + 1;
         let mut write = self.records.write_unaudited().await?;
-        let said: String = reason(error).chars().take(MOST_ERROR).collect();
+        let said: String = error.in_full().chars().take(MOST_ERROR).collect();
         let set = [
             ("attempts", Value::from(attempts)),
             (
@@ -192,19 +194,6 @@ fn delay(attempts: i64) -> Duration {
 fn is_hopeless(row: &Row) -> Result<bool> {
     let age = Timestamp::now().duration_since(row.time("created_at")?);
     Ok(age.unsigned_abs() > PATIENCE)
-}
-
-/// What the server or the system said.
-fn reason(error: &Error) -> String {
-    use std::error::Error as _;
-
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::Identity;
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
 use crate::organization::Organization;
-use crate::page::{Listing, Order, Page, page};
+use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::permission::{Permission, Permissions};
 use crate::reader::Reader;
 use crate::role::Assigned;
@@ -153,13 +153,23 @@ impl Identity {
         Membership::of(&row.ok_or(Error::Missing("member"))?)
     }
 
-    /// The members of an organization, by the time they joined.
-    pub async fn members(&self, tenant: &TenantId, listing: &Listing) -> Result<Page<Membership>> {
+    /// The members of an organization, by the time they joined; those whose address begins with `email`, if
+    /// it is given.
+    pub async fn members(
+        &self,
+        tenant: &TenantId,
+        email: Option<&str>,
+        listing: &Listing,
+    ) -> Result<Page<Membership>> {
         let order = Order {
             columns: ["base.created_at", "base.id"],
             ..Order::CREATED
         };
-        let select = Membership::select(tenant);
+        let mut select = Membership::select(tenant);
+        if let Some(email) = email {
+            let bounds = prefix_bounds("email", &email.to_ascii_lowercase())?;
+            select = select.filter("users.email >= ? AND users.email < ?", bounds);
+        }
         page(&self.records, select, order, listing, Membership::of).await
     }
 
@@ -281,7 +291,11 @@ impl Identity {
             Actor::User(own) => belongings(self, reader, own).await?,
             Actor::Target | Actor::Anonymous => Vec::new(),
         };
-        let theirs = belongings(self, reader, user).await?;
+        // With what would come back with an account from the trash.
+        let everywhere = MEMBERSHIPS.select_everywhere().with_trashed();
+        let condition = "base.deleted_at IS NULL OR base.deleted_with = base.user_id";
+        let theirs = everywhere.filter::<Value>(condition, []);
+        let theirs = collect(self, reader, user, theirs).await?;
         let is_within =
             |one: &Belonging| rights_in(&own, &one.organization).includes(one.permissions);
         match theirs.iter().all(is_within) {
@@ -390,8 +404,16 @@ pub(crate) async fn belongings(
     reader: &mut impl Reader,
     user: &Id,
 ) -> Result<Vec<Belonging>> {
-    let select = MEMBERSHIPS
-        .select_everywhere()
+    collect(identity, reader, user, MEMBERSHIPS.select_everywhere()).await
+}
+
+async fn collect(
+    identity: &Identity,
+    reader: &mut impl Reader,
+    user: &Id,
+    memberships: Select,
+) -> Result<Vec<Belonging>> {
+    let select = memberships
         .columns(
             "base.tenant_id, base.role, organizations.slug, organizations.name, \
              organizations.suspended_at",

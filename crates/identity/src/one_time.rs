@@ -18,6 +18,8 @@ const REFUSED: Error = Error::Refused("the link was used, has run out, or never 
 pub(crate) enum Kind {
     Setup,
     VerifyEmail,
+    /// Of the address that is to take the place of another.
+    ChangeEmail,
     ResetPassword,
     Invitation,
     /// The second step of signing in, behind the right password.
@@ -29,15 +31,16 @@ impl Kind {
         match self {
             Self::Setup => "setup",
             Self::VerifyEmail => "verify_email",
+            Self::ChangeEmail => "change_email",
             Self::ResetPassword => "reset_password",
             Self::Invitation => "invitation",
             Self::SecondFactor => "second_factor",
         }
     }
 
-    const fn lifetime(self) -> Duration {
+    pub(crate) const fn lifetime(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Setup | Self::VerifyEmail => 86_400,
+            Self::Setup | Self::VerifyEmail | Self::ChangeEmail => 86_400,
             Self::ResetPassword => 3_600,
             Self::Invitation => 7 * 86_400,
             Self::SecondFactor => 300,
@@ -122,14 +125,12 @@ pub(crate) async fn take(changes: &mut Changes, kind: Kind, token: &str) -> Resu
     About::of(&changes.first(select).await?.ok_or(REFUSED)?)
 }
 
-/// Those of a kind that are about somebody open nothing any more.
-pub(crate) async fn forget(changes: &mut Changes, kind: Kind, user: &Id) -> Result<()> {
+/// Those of a kind that are about somebody open nothing any more; tells how many they were.
+pub(crate) async fn forget(changes: &mut Changes, kind: Kind, user: &Id) -> Result<u64> {
     let rows = ONE_TIME_TOKENS.rows();
     let values = [Value::from(kind.name()), Value::from(user)];
-    changes
-        .remove(rows, "kind = ? AND user_id = ?", values)
-        .await?;
-    Ok(())
+    let condition = "kind = ? AND user_id = ?";
+    Ok(changes.remove(rows, condition, values).await?)
 }
 
 /// All of a kind open nothing any more.
@@ -149,6 +150,20 @@ pub(crate) async fn forget_invitation(changes: &mut Changes, invitation: &Id) ->
 }
 
 impl Identity {
+    /// What the token of a kind that waits for somebody is about.
+    pub(crate) async fn waiting(&self, kind: Kind, user: &Id) -> Result<Option<About>> {
+        let select = ONE_TIME_TOKENS.rows().select().filter(
+            "user_id = ? AND kind = ? AND used_at IS NULL AND expires_at > ?",
+            [
+                Value::from(user),
+                Value::from(kind.name()),
+                Value::from(jiff::Timestamp::now()),
+            ],
+        );
+        let row = self.records.first(select).await?;
+        row.as_ref().map(About::of).transpose()
+    }
+
     /// What a token is about, without using it up: to be asked before work that costs.
     pub(crate) async fn look(&self, kind: Kind, token: &str) -> Result<About> {
         let hash = token::shown(Prefix::Once, token).ok_or(REFUSED)?;

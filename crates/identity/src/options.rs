@@ -1,6 +1,7 @@
 //! How the service is set up.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use weir_core::Secret;
@@ -26,6 +27,9 @@ pub struct Options {
     pub hashing: Hashing,
     /// How long things stay in the trash.
     pub retention: Duration,
+    /// How many counts of attempts are kept when upkeep comes by: those that would be forgotten first go.
+    /// Between two of its visits there cannot be many more, since each attempt costs a hash.
+    pub most_counts: u32,
 }
 
 impl Options {
@@ -37,6 +41,7 @@ impl Options {
             mail: None,
             hashing: Hashing::default(),
             retention: Duration::from_secs(30 * 86_400),
+            most_counts: 100_000,
         }
     }
 }
@@ -53,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) hasher: Hasher,
     pub(crate) sealer: Sealer,
     pub(crate) activity: Activity,
+    /// Whether the engine's log may have what was erased: by this process, or by one before it.
+    pub(crate) unscrubbed: AtomicBool,
 }
 
 impl Identity {
@@ -64,6 +71,7 @@ impl Identity {
                 hasher: Hasher::new(&options.hashing)?,
                 sealer: Sealer::new(&options.key)?,
                 activity: Activity::default(),
+                unscrubbed: AtomicBool::new(true),
                 options,
             }),
         })

@@ -99,8 +99,11 @@ impl Session {
 pub(crate) struct Activity(Mutex<HashMap<Id, Timestamp>>);
 
 impl Activity {
-    fn note(&self, session: &Id, now: Timestamp) {
-        self.lock().insert(session.clone(), now);
+    /// What is known to be later stays.
+    fn note(&self, session: &Id, time: Timestamp) {
+        let mut seen = self.lock();
+        let latest = seen.entry(session.clone()).or_insert(time);
+        *latest = time.max(*latest);
     }
 
     fn seen(&self, session: &Id) -> Option<Timestamp> {
@@ -235,6 +238,9 @@ impl Identity {
     }
 
     /// Ends all sessions of somebody but one, and tells how many they were.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for somebody with rights that the caller does not have.
     pub async fn revoke_sessions(
         &self,
         caller: &Caller,
@@ -242,6 +248,7 @@ impl Identity {
         except: Option<&Id>,
     ) -> Result<u64> {
         let mut write = self.records.write(&Scope::Platform).await?;
+        self.may_decide_on(&mut *write, caller, user).await?;
         let gone = end_others(&mut write, user, except).await?;
         let entry = caller.entry("session.revoke_all", "user", user, Default::default());
         write.commit(&Scope::Platform, &entry).await?;
@@ -299,4 +306,23 @@ pub(crate) async fn remove_ended(changes: &mut Changes) -> Result<u64> {
     Ok(changes
         .remove(SESSIONS.rows(), condition, [now, idle])
         .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_written_does_not_hide_what_was_seen_since() {
+        let activity = Activity::default();
+        let session = Id::new("ses");
+        let at = |second| Timestamp::from_second(second).unwrap();
+        activity.note(&session, at(1));
+        let unwritten = activity.take();
+        activity.note(&session, at(2));
+        for (session, time) in unwritten {
+            activity.note(&session, time);
+        }
+        assert_eq!(activity.seen(&session), Some(at(2)));
+    }
 }

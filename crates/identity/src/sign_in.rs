@@ -10,11 +10,12 @@ use crate::Identity;
 use crate::caller::{Caller, made, members};
 use crate::email::Email;
 use crate::error::{Error, Result};
+use crate::familiar;
 use crate::one_time::{self, About, Kind};
 use crate::password::{Password, Verdict};
 use crate::session::{self, SignedIn};
 use crate::tables::USERS;
-use crate::throttle::{Counted, forgive, take_back};
+use crate::throttle::{Guess, forgive, take_back};
 use crate::user::user_within;
 
 const REFUSED: Error = Error::Refused("e-mail address or password is wrong");
@@ -61,9 +62,8 @@ impl Identity {
             None => email.trim().to_lowercase().chars().take(254).collect(),
         };
         let address = caller.origin.address.as_deref();
-        let mut counted = vec![Counted::account(&email)];
-        counted.extend(Counted::address(address));
-        self.attempt(&counted).await?;
+        let guess = self.guess(&email, address).await?;
+        self.attempt(&guess.counted()).await?;
         if password.is_too_long() {
             return Err(REFUSED);
         }
@@ -81,7 +81,7 @@ impl Identity {
             .and_then(|one| one.password_hash.as_deref());
         let verdict = match self.shared.hasher.verify(password, hash).await {
             Err(Error::Busy(what)) => {
-                self.forget_attempt(&counted).await?;
+                self.forget_attempt(&guess.counted()).await?;
                 return Err(Error::Busy(what));
             }
             verdict => verdict?,
@@ -95,13 +95,15 @@ impl Identity {
             Verdict::RightButOld => Some(self.shared.hasher.hash(password).await?),
             _ => None,
         };
-        self.password_was_right(caller, account, rehashed).await
+        self.password_was_right(caller, account, &guess, rehashed)
+            .await
     }
 
     async fn password_was_right(
         &self,
         caller: &Caller,
         account: Account,
+        guess: &Guess,
         rehashed: Option<String>,
     ) -> Result<Step> {
         let user = &account.id;
@@ -127,7 +129,7 @@ impl Identity {
             };
             let token = one_time::issue(&mut write, Kind::SecondFactor, &about).await?;
             // The account stays counted: the right password makes guessing codes no faster.
-            if let Some(counted) = Counted::address(caller.origin.address.as_deref()) {
+            if let Some(counted) = guess.network() {
                 take_back(&mut write, &counted).await?;
             }
             let entry = caller.entry("session.second_factor", "user", user, Default::default());
@@ -136,7 +138,8 @@ impl Identity {
         }
         let signed_in = session::begin(&mut write, user, &caller, false).await?;
         let address = caller.origin.address.as_deref();
-        forgive(&mut write, &account.email, address).await?;
+        forgive(&mut write, guess).await?;
+        familiar::remember(&mut write, user, &account.email, address).await?;
         write
             .commit(&Scope::Platform, &begun(&caller, &signed_in))
             .await?;
@@ -159,9 +162,8 @@ impl Identity {
             .user()?;
         let email = self.user(&user).await?.email;
         let address = caller.origin.address.as_deref();
-        let mut counted = vec![Counted::account(&email)];
-        counted.extend(Counted::address(address));
-        self.attempt(&counted).await?;
+        let guess = self.guess(&email, address).await?;
+        self.attempt(&guess.counted()).await?;
         let mut write = self.records.write(&Scope::Platform).await?;
         if !self.check_code(&mut write, &user, code).await? {
             drop(write);
@@ -178,7 +180,8 @@ impl Identity {
         }
         let caller = caller.as_user(&user, &email);
         let signed_in = session::begin(&mut write, &user, &caller, true).await?;
-        forgive(&mut write, &email, address).await?;
+        forgive(&mut write, &guess).await?;
+        familiar::remember(&mut write, &user, &email, address).await?;
         write
             .commit(&Scope::Platform, &begun(&caller, &signed_in))
             .await?;

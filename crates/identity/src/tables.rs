@@ -14,6 +14,8 @@ pub(crate) const SESSIONS: PlatformTable = PlatformTable::new("sessions");
 pub(crate) const TOTP: PlatformTable = PlatformTable::new("totp");
 pub(crate) const RECOVERY_CODES: PlatformTable = PlatformTable::new("recovery_codes");
 pub(crate) const ONE_TIME_TOKENS: PlatformTable = PlatformTable::new("one_time_tokens");
+pub(crate) const ERASURES: PlatformTable = PlatformTable::new("erasures");
+pub(crate) const FAMILIAR_PLACES: PlatformTable = PlatformTable::new("familiar_places");
 pub(crate) const THROTTLES: PlatformTable = PlatformTable::new("throttles");
 pub(crate) const MAIL_OUTBOX: PlatformTable = PlatformTable::new("mail_outbox");
 

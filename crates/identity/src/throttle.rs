@@ -1,5 +1,9 @@
-//! Who tries too often: attempts are counted by account and by address, in the records, and each
-//! failure behind the free ones doubles the time until the next attempt.
+//! Who tries too often: attempts are counted in the records, and each failure behind the free ones
+//! doubles the time until the next attempt.
+//!
+//! What is counted is an account together with the network that tries, so that nobody's guessing keeps
+//! others out; the account as a whole, for guesses from many networks, but not where its owner has signed
+//! in [lately](crate::familiar); and the network, for guesses at many accounts.
 //!
 //! An attempt counts as a failure before it is looked at, so that many at once are not more than one
 //! after another; success takes it back.
@@ -15,15 +19,64 @@ use weir_store::records::{Changes, Row, Unaudited, Value};
 
 use crate::Identity;
 use crate::error::{Error, Result};
+use crate::membership::count as count_rows;
 use crate::tables::THROTTLES;
 
 /// For how long a failure counts.
 const MEMORY: Duration = Duration::from_secs(86_400);
+/// How many counts are looked at together.
+const BATCH: i64 = 10_000;
+
+/// From where something is tried: an address, of IPv6 the network of a subscriber (RFC 6177).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Network(Vec<u8>);
+
+impl Network {
+    pub(crate) fn of(address: Option<&str>) -> Option<Self> {
+        Some(Self(
+            match address?.parse::<IpAddr>().ok()?.to_canonical() {
+                IpAddr::V4(address) => address.octets().to_vec(),
+                IpAddr::V6(address) => address.octets()[..8].to_vec(),
+            },
+        ))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// An attempt to show who one is.
+#[derive(Clone, Debug)]
+pub(crate) struct Guess {
+    email: String,
+    network: Option<Network>,
+    is_familiar: bool,
+}
+
+impl Guess {
+    /// What is counted of it, in the order in which everybody takes it up.
+    pub(crate) fn counted(&self) -> Vec<Counted> {
+        let mut counted = vec![Counted::place(&self.email, self.network.as_ref())];
+        if !self.is_familiar {
+            counted.push(Counted::account(&self.email));
+        }
+        counted.extend(self.network.as_ref().map(Counted::network));
+        counted
+    }
+
+    /// What the network is counted by.
+    pub(crate) fn network(&self) -> Option<Counted> {
+        self.network.as_ref().map(Counted::network)
+    }
+}
 
 /// What is counted, and how patiently.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted {
     subject: [u8; 32],
+    /// The account that it is about, if it is about one among other things.
+    account: Option<[u8; 32]>,
     /// Attempts without a delay.
     free: i64,
     /// The longest delay.
@@ -31,34 +84,60 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    /// Attempts to sign in to one account, whether there is such an account or not.
-    pub(crate) fn account(email: &str) -> Self {
+    /// Attempts on one account from one network, whether there is such an account or not.
+    fn place(email: &str, network: Option<&Network>) -> Self {
+        let network = network.map(Network::bytes).unwrap_or_default();
+        let of = [email.as_bytes(), &[0], network].concat();
         Self {
-            subject: account(email),
+            subject: subject("place", &of),
+            account: Some(account(email)),
             free: 5,
             // Long enough to make guessing hopeless, and no way to keep somebody out for a day.
             most: Duration::from_secs(900),
         }
     }
 
-    /// Attempts from one address: of IPv6, one network of a subscriber (RFC 6177).
-    pub(crate) fn address(address: Option<&str>) -> Option<Self> {
-        let address = match address?.parse::<IpAddr>().ok()?.to_canonical() {
-            IpAddr::V4(address) => address.octets().to_vec(),
-            IpAddr::V6(address) => address.octets()[..8].to_vec(),
-        };
-        Some(Self {
-            subject: subject("address", &address),
+    /// Attempts on one account from all networks together.
+    fn account(email: &str) -> Self {
+        Self {
+            subject: account(email),
+            account: None,
+            free: 20,
+            most: Duration::from_secs(900),
+        }
+    }
+
+    /// Attempts from one network.
+    fn network(network: &Network) -> Self {
+        Self {
+            subject: subject("address", network.bytes()),
+            account: None,
             // Many people may share one.
             free: 50,
             most: Duration::from_secs(3_600),
-        })
+        }
+    }
+
+    /// The same, by an address of it.
+    pub(crate) fn address(address: Option<&str>) -> Option<Self> {
+        Network::of(address).as_ref().map(Self::network)
+    }
+
+    /// Wishes of one person for another address.
+    pub(crate) fn wish(user: &Id) -> Self {
+        Self {
+            subject: subject("wish", user.as_str().as_bytes()),
+            account: None,
+            free: 5,
+            most: Duration::from_secs(3_600),
+        }
     }
 
     /// Mail sent to one address because somebody asked for it.
     pub(crate) fn mail(email: &str) -> Self {
         Self {
             subject: mail(email),
+            account: None,
             free: 3,
             most: Duration::from_secs(3_600),
         }
@@ -83,7 +162,7 @@ impl Counted {
 }
 
 /// By what attempts on one account are counted.
-pub(crate) fn account(email: &str) -> [u8; 32] {
+fn account(email: &str) -> [u8; 32] {
     subject("account", email.as_bytes())
 }
 
@@ -103,6 +182,20 @@ fn subject(kind: &str, of: &[u8]) -> [u8; 32] {
 }
 
 impl Identity {
+    /// An attempt on the account of an address, from somewhere.
+    pub(crate) async fn guess(&self, email: &str, address: Option<&str>) -> Result<Guess> {
+        let network = Network::of(address);
+        let is_familiar = match &network {
+            Some(network) => self.is_familiar(email, network).await?,
+            None => false,
+        };
+        Ok(Guess {
+            email: email.to_owned(),
+            network,
+            is_familiar,
+        })
+    }
+
     /// Counts an attempt, unless it is too early for one.
     ///
     /// # Errors
@@ -147,6 +240,10 @@ async fn count(changes: &mut Changes, counted: &Counted) -> Result<()> {
     let Some(row) = held(changes, counted).await? else {
         let values = [
             ("subject", Value::from(&counted.subject[..])),
+            (
+                "account",
+                Value::from(counted.account.as_ref().map(|one| &one[..])),
+            ),
             ("failures", Value::from(1_i64)),
             ("blocked_until", counted.blocked_until(1, now)?),
             ("forgotten_at", Value::from(forgotten_at)),
@@ -187,32 +284,72 @@ async fn held(changes: &mut Changes, counted: &Counted) -> Result<Option<Row>> {
     Ok(changes.first(select).await?)
 }
 
-/// Success: the account begins anew, and its address did nothing wrong this time.
-pub(crate) async fn forgive(
-    changes: &mut Changes,
-    email: &str,
-    address: Option<&str>,
-) -> Result<()> {
-    let rows = THROTTLES.rows();
-    let subject = account(email);
-    changes.remove(rows, "subject = ?", [&subject[..]]).await?;
-    match Counted::address(address) {
-        Some(counted) => take_back(changes, &counted).await,
+/// Success: what failed there before was its owner, and is not held against the account.
+pub(crate) async fn forgive(changes: &mut Changes, guess: &Guess) -> Result<()> {
+    let place = Counted::place(&guess.email, guess.network.as_ref());
+    let failures = match held(changes, &place).await? {
+        Some(row) => row.int("failures")?,
+        None => 0,
+    };
+    let subject = [&place.subject[..]];
+    changes
+        .remove(THROTTLES.rows(), "subject = ?", subject)
+        .await?;
+    if !guess.is_familiar {
+        lessen(changes, &Counted::account(&guess.email), failures).await?;
+    }
+    match guess.network() {
+        Some(network) => take_back(changes, &network).await,
         None => Ok(()),
     }
 }
 
+/// Forgets all attempts on an account, from wherever they were, and tells how many counts they were.
+pub(crate) async fn forget_account(changes: &mut Changes, email: &str) -> Result<u64> {
+    let rows = THROTTLES.rows();
+    let subject = account(email);
+    // The account as a whole comes last, as in every attempt: so nobody waits for each other.
+    let mut gone = 0;
+    for condition in ["account = ?", "subject = ?"] {
+        gone += changes.remove(rows, condition, [&subject[..]]).await?;
+    }
+    Ok(gone)
+}
+
 /// One attempt was no failure.
 pub(crate) async fn take_back(changes: &mut Changes, counted: &Counted) -> Result<()> {
+    lessen(changes, counted, 1).await
+}
+
+async fn lessen(changes: &mut Changes, counted: &Counted, by: i64) -> Result<()> {
     let rows = THROTTLES.rows();
     if let Some(row) = held(changes, counted).await? {
         let values = [
-            ("failures", Value::from((row.int("failures")? - 1).max(0))),
+            ("failures", Value::from((row.int("failures")? - by).max(0))),
             ("blocked_until", Value::from(0_i64)),
         ];
         changes.update(rows, &row.id("id")?, None, values).await?;
     }
     Ok(())
+}
+
+/// Removes what is forgotten and, if there are more than `most`, those that would be forgotten next.
+pub(crate) async fn sweep(changes: &mut Changes, most: i64) -> Result<u64> {
+    let rows = THROTTLES.rows();
+    let now = changes.now();
+    let mut gone = changes.remove(rows, "forgotten_at < ?", [now]).await?;
+    let mut beyond = count_rows(changes, rows.select().count()).await? - most;
+    while beyond > 0 {
+        let oldest = rows.select().columns("forgotten_at");
+        let oldest = oldest.order(["forgotten_at", "id"]);
+        let oldest = changes.all(oldest.limit(beyond.min(BATCH))).await?;
+        let Some(last) = oldest.last() else { break };
+        let until = last.int("forgotten_at")?;
+        let removed = changes.remove(rows, "forgotten_at <= ?", [until]).await?;
+        beyond -= i64::try_from(removed).unwrap_or(i64::MAX);
+        gone += removed;
+    }
+    Ok(gone)
 }
 
 pub(crate) fn later(now: Timestamp, by: Duration) -> Result<Timestamp> {
@@ -225,25 +362,40 @@ mod tests {
 
     #[test]
     fn delays_double_to_their_bound() {
-        let account = Counted::account("a@b");
-        let seconds: Vec<_> = (1..=18).map(|n| account.delay(n).as_secs()).collect();
+        let place = Counted::place("a@b", None);
+        let seconds: Vec<_> = (1..=18).map(|n| place.delay(n).as_secs()).collect();
         assert_eq!(
             seconds,
             [
                 0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900
             ]
         );
-        assert_eq!(account.delay(i64::MAX).as_secs(), 900);
+        assert_eq!(place.delay(i64::MAX).as_secs(), 900);
     }
 
     #[test]
     fn an_address_of_ipv6_is_its_network() {
-        let subject = |text| Counted::address(Some(text)).map(|counted| counted.subject);
-        assert_eq!(subject("2001:db8::1"), subject("2001:db8::ffff:2"));
-        assert_ne!(subject("2001:db8::1"), subject("2001:db8:0:1::1"));
-        assert_eq!(subject("192.0.2.1"), subject("::ffff:192.0.2.1"));
-        assert_ne!(subject("192.0.2.1"), subject("192.0.2.2"));
-        assert_eq!(subject("not an address"), None);
-        assert_ne!(account("a@b"), mail("a@b"));
+        let network = |text| Network::of(Some(text));
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:2"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        assert_eq!(network("not an address"), None);
+    }
+
+    #[test]
+    fn what_is_counted_is_not_taken_for_something_else() {
+        let network = Network::of(Some("192.0.2.1"));
+        let place = |email, network| Counted::place(email, network).subject;
+        let subjects = [
+            place("a@b", None),
+            place("a@b", network.as_ref()),
+            place("a@c", network.as_ref()),
+            account("a@b"),
+            mail("a@b"),
+        ];
+        for (at, subject) in subjects.iter().enumerate() {
+            assert!(!subjects[..at].contains(subject));
+        }
     }
 }

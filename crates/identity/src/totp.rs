@@ -3,15 +3,19 @@
 use jiff::Timestamp;
 use totp_rs::{Builder, Secret as TotpSecret, Totp};
 use weir_core::{Id, Secret};
-use weir_store::records::{Changes, Row, Scope, Value};
+use weir_store::records::{Changes, Row, Scope, Value, Write};
 
 use crate::Identity;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
+use crate::mail::Letter;
+use crate::one_time::{self, Kind};
+use crate::proof::Proof;
 use crate::reader::Reader;
 use crate::tables::{RECOVERY_CODES, TOTP};
+use crate::throttle::forgive;
 use crate::token;
-use crate::user::user_within;
+use crate::user::{end_sessions, not_oneself, user_within};
 
 /// What RFC 4226 §4 recommends: 160 bits.
 const SECRET: usize = 20;
@@ -33,8 +37,15 @@ pub struct Enrolment {
 
 impl Identity {
     /// Begins to set up an authenticator; it counts once a code of it was [shown](Self::confirm_totp).
-    pub async fn enrol_totp(&self, caller: &Caller, user: &Id) -> Result<Enrolment> {
-        let mut write = self.records.write(&Scope::Platform).await?;
+    ///
+    /// # Errors
+    /// Those of a [`Proof`]; [`Error::Conflict`] if there is one.
+    pub async fn enrol_totp(&self, caller: &Caller, user: &Id, proof: &Proof) -> Result<Enrolment> {
+        if self.has_second_factor(user).await? {
+            return Err(Error::Conflict("there is an authenticator already"));
+        }
+        let proven = self.prove(caller, user, proof).await?;
+        let mut write = self.begin_proven(caller, &proven, proof).await?;
         let account = user_within(&mut *write, user).await?;
         if self.has_totp(&mut *write, user).await? {
             return Err(Error::Conflict("there is an authenticator already"));
@@ -62,13 +73,18 @@ impl Identity {
         })
     }
 
-    /// Makes an authenticator count, and tells the recovery codes, once.
+    /// Makes an authenticator count, and tells the recovery codes, once. Whoever has begun to set it up has
+    /// shown the password; guesses of the code are counted.
     pub async fn confirm_totp(
         &self,
         caller: &Caller,
         user: &Id,
         code: &str,
     ) -> Result<Secret<Vec<String>>> {
+        let account = self.user(user).await?;
+        let address = caller.origin.address.as_deref();
+        let guess = self.guess(&account.email, address).await?;
+        self.attempt(&guess.counted()).await?;
         let mut write = self.records.write(&Scope::Platform).await?;
         let row = totp_row(&mut *write, user, false).await?;
         let row = row.ok_or(Error::Missing("authenticator to confirm"))?;
@@ -78,6 +94,7 @@ impl Identity {
         {
             return Err(Error::invalid("code", "is not the one that is shown now"));
         }
+        forgive(&mut write, &guess).await?;
         let values = [("confirmed_at", Value::from(write.now()))];
         write
             .update(TOTP.rows(), &row.id("id")?, None, values)
@@ -89,33 +106,74 @@ impl Identity {
     }
 
     /// Makes new recovery codes in place of all there were.
+    ///
+    /// # Errors
+    /// Those of a [`Proof`].
     pub async fn renew_recovery_codes(
         &self,
         caller: &Caller,
         user: &Id,
+        proof: &Proof,
     ) -> Result<Secret<Vec<String>>> {
-        let mut write = self.records.write(&Scope::Platform).await?;
-        if !self.has_totp(&mut *write, user).await? {
-            return Err(Error::Missing("authenticator"));
-        }
+        let mut write = self.begin_on_totp(caller, user, proof).await?;
         let codes = new_codes(&mut write, user).await?;
         let entry = caller.entry("totp.renew_codes", "user", user, Default::default());
         write.commit(&Scope::Platform, &entry).await?;
         Ok(codes)
     }
 
-    /// Removes the authenticator and the recovery codes.
-    pub async fn remove_totp(&self, caller: &Caller, user: &Id) -> Result<()> {
-        let mut write = self.records.write(&Scope::Platform).await?;
-        let gone = write.remove(TOTP.rows(), "user_id = ?", [user]).await?;
-        if gone == 0 {
-            return Err(Error::Missing("authenticator"));
-        }
-        write
-            .remove(RECOVERY_CODES.rows(), "user_id = ?", [user])
-            .await?;
+    /// Removes one's own authenticator and the recovery codes.
+    ///
+    /// # Errors
+    /// Those of a [`Proof`].
+    pub async fn remove_totp(&self, caller: &Caller, user: &Id, proof: &Proof) -> Result<()> {
+        let mut write = self.begin_on_totp(caller, user, proof).await?;
+        self.drop_totp(&mut write, user).await?;
         let entry = caller.entry("totp.remove", "user", user, Default::default());
         Ok(write.commit(&Scope::Platform, &entry).await?)
+    }
+
+    /// Removes the authenticator of somebody who lost it, with the recovery codes. Their sessions end.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for somebody with rights that the caller does not have, and for oneself.
+    pub async fn remove_totp_of(&self, caller: &Caller, user: &Id) -> Result<()> {
+        let mut write = self.records.write(&Scope::Platform).await?;
+        user_within(&mut *write, user).await?;
+        not_oneself(caller, user)?;
+        self.may_decide_on(&mut *write, caller, user).await?;
+        if !self.has_totp(&mut *write, user).await? {
+            return Err(Error::Missing("authenticator"));
+        }
+        self.drop_totp(&mut write, user).await?;
+        end_sessions(&mut write, user).await?;
+        one_time::forget(&mut write, Kind::SecondFactor, user).await?;
+        let entry = caller.entry("totp.remove", "user", user, Default::default());
+        Ok(write.commit(&Scope::Platform, &entry).await?)
+    }
+
+    async fn begin_on_totp(&self, caller: &Caller, user: &Id, proof: &Proof) -> Result<Write> {
+        if !self.has_second_factor(user).await? {
+            return Err(Error::Missing("authenticator"));
+        }
+        let proven = self.prove(caller, user, proof).await?;
+        self.begin_proven(caller, &proven, proof).await
+    }
+
+    /// Its owner is told, whoever did it.
+    async fn drop_totp(&self, write: &mut Write, user: &Id) -> Result<()> {
+        for table in [TOTP, RECOVERY_CODES] {
+            write.remove(table.rows(), "user_id = ?", [user]).await?;
+        }
+        if self.sends_mail() {
+            let letter = Letter::SecondFactorRemoved {
+                at: write.now(),
+                url: &self.shared.options.public_url,
+            };
+            let account = user_within(&mut **write, user).await?;
+            self.post(write, &account.email, &letter).await?;
+        }
+        Ok(())
     }
 
     /// Whether somebody is asked for a second factor when they sign in.

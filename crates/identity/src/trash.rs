@@ -13,10 +13,12 @@ use crate::Identity;
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
 use crate::page::{Key, Listing, Order, Page, Position, page};
+use crate::permission::Permissions;
+use crate::reader::Reader;
 use crate::role::{Assigned, Role};
 use crate::tables::{
-    INVITATIONS, MEMBERSHIPS, ONE_TIME_TOKENS, ORGANIZATIONS, OWNED, RECOVERY_CODES, ROLES,
-    SESSIONS, TOTP, USERS,
+    FAMILIAR_PLACES, INVITATIONS, MEMBERSHIPS, ONE_TIME_TOKENS, ORGANIZATIONS, OWNED,
+    RECOVERY_CODES, ROLES, SESSIONS, TOTP, USERS,
 };
 use crate::throttle::later;
 use crate::user::{self, tenants_of};
@@ -46,6 +48,8 @@ pub struct Purged {
     pub users: u64,
     /// Things of organizations that are still there.
     pub others: u64,
+    /// Organizations and accounts of which something could not be removed: the log says why.
+    pub failed: u64,
 }
 
 /// What an organization has, by the words that its trash uses.
@@ -172,17 +176,8 @@ impl Identity {
             let Some(row) = write.first(select).await? else {
                 continue;
             };
-            let rights = match kind {
-                "role" => Role::of(&row)?.permissions,
-                _ => {
-                    let role: Assigned = row.text("role")?.parse().map_err(Error::internal)?;
-                    let rights = self.rights_of(&mut *write, tenant, &role).await;
-                    rights.map_err(|error| match error {
-                        Error::Invalid { .. } => Error::Conflict("its role is not there any more"),
-                        error => error,
-                    })?
-                }
-            };
+            let rights = self.rights_by(&mut *write, tenant, kind, &row).await?;
+            let rights = rights.ok_or(Error::Conflict("its role is not there any more"))?;
             self.may_give(&mut *write, caller, tenant, rights).await?;
             write.restore_with(rows, id).await?;
             let change = made(members(json!({ "kind": kind })));
@@ -193,6 +188,10 @@ impl Identity {
     }
 
     /// Removes something in the trash for good, before its time.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if it gives rights, or is the account of somebody with rights, that the caller
+    /// does not have.
     pub async fn purge_one(&self, caller: &Caller, tenant: &TenantId, id: &Id) -> Result<()> {
         let whenever = Timestamp::MAX;
         let purged = match Trash::of(tenant, id) {
@@ -213,44 +212,69 @@ impl Identity {
         let mut write = self.begin(tenant).await?;
         for (kind, table) in KINDS {
             let rows = table.of(tenant);
-            let purged = write
-                .purge(rows, "id = ? AND deleted_with = id", [id])
-                .await?;
-            if purged > 0 {
-                let change = gone(members(json!({ "kind": kind })));
-                let entry = caller.entry("trash.purge", kind, id, change);
-                write.commit(&Scope::of(tenant), &entry).await?;
-                return Ok(purged);
-            }
+            let select = rows.select().trashed().with_id(id);
+            let select = select.filter::<Value>("deleted_with = id", []);
+            let Some(row) = write.first(select).await? else {
+                continue;
+            };
+            let rights = self.rights_by(&mut *write, tenant, kind, &row).await?;
+            // What it had no longer gives rights by a role that is gone.
+            let rights = rights.unwrap_or_default();
+            self.may_give(&mut *write, caller, tenant, rights).await?;
+            let purged = write.purge(rows, "id = ?", [id]).await?;
+            let change = gone(members(json!({ "kind": kind })));
+            let entry = caller.entry("trash.purge", kind, id, change);
+            write.commit(&Scope::of(tenant), &entry).await?;
+            return Ok(purged);
         }
         Ok(0)
     }
 
+    /// The rights that something of an organization gives, or would if it came back; none if the role that
+    /// it had is gone.
+    async fn rights_by(
+        &self,
+        reader: &mut impl Reader,
+        tenant: &TenantId,
+        kind: &str,
+        row: &Row,
+    ) -> Result<Option<Permissions>> {
+        if kind == "role" {
+            return Ok(Some(Role::of(row)?.permissions));
+        }
+        let role: Assigned = row.text("role")?.parse().map_err(Error::internal)?;
+        match self.rights_of(reader, tenant, &role).await {
+            Ok(rights) => Ok(Some(rights)),
+            Err(Error::Invalid { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes for good what has been in the trash for longer than `retention`. Each organization is
-    /// a change of its own, so that nobody waits for all of it.
+    /// a change of its own, so that nobody waits for all of it, and none that fails keeps the others.
     pub async fn purge(&self, caller: &Caller, retention: Duration) -> Result<Purged> {
         let before = Timestamp::now()
             .checked_sub(retention)
             .map_err(Error::internal)?;
         let mut purged = Purged::default();
-        let old = ORGANIZATIONS
-            .rows()
-            .select()
-            .trashed()
-            .filter("deleted_at < ?", [before]);
-        for row in self.records.all(old).await? {
+        let old = |select: Select| select.trashed().filter("deleted_at < ?", [before]);
+        for row in self.records.all(old(ORGANIZATIONS.rows().select())).await? {
             let tenant: TenantId = row.text("id")?.parse().map_err(Error::internal)?;
-            purged.organizations += self.purge_organization(caller, &tenant, before).await?;
+            let gone = self.purge_organization(caller, &tenant, before).await;
+            let gone = purged.count(tenant.id(), gone)?;
+            purged.organizations += gone;
         }
-        let old = USERS
-            .rows()
-            .select()
-            .trashed()
-            .filter("deleted_at < ?", [before]);
-        for row in self.records.all(old).await? {
-            purged.users += self.purge_user(caller, &row.id("id")?, before).await?;
+        for row in self.records.all(old(USERS.rows().select())).await? {
+            let id = row.id("id")?;
+            let gone = self.purge_user(caller, &id, before).await;
+            let gone = purged.count(&id, gone)?;
+            purged.users += gone;
         }
-        purged.others = self.purge_owned(caller, before).await?;
+        for tenant in self.with_old_trash(before).await? {
+            let gone = self.purge_owned(caller, &tenant, before).await;
+            let gone = purged.count(tenant.id(), gone)?;
+            purged.others += gone;
+        }
         Ok(purged)
     }
 
@@ -291,6 +315,7 @@ impl Identity {
         if write.first(select).await?.is_none() {
             return Ok(0);
         }
+        self.may_decide_on(&mut *write, caller, id).await?;
         let own = MEMBERSHIPS.select_everywhere().with_trashed();
         let own = own.filter("user_id = ?", [id]);
         for tenant in tenants_of(&write.all(own).await?)? {
@@ -298,7 +323,13 @@ impl Identity {
             let rows = MEMBERSHIPS.of(&tenant);
             write.remove(rows, "user_id = ?", [id]).await?;
         }
-        for table in [SESSIONS, TOTP, RECOVERY_CODES, ONE_TIME_TOKENS] {
+        for table in [
+            SESSIONS,
+            FAMILIAR_PLACES,
+            TOTP,
+            RECOVERY_CODES,
+            ONE_TIME_TOKENS,
+        ] {
             write.remove(table.rows(), "user_id = ?", [id]).await?;
         }
         write.purge(USERS.rows(), "id = ?", [id]).await?;
@@ -307,40 +338,57 @@ impl Identity {
         Ok(1)
     }
 
-    async fn purge_owned(&self, caller: &Caller, before: Timestamp) -> Result<u64> {
+    /// The organizations in whose trash something is that old.
+    async fn with_old_trash(&self, before: Timestamp) -> Result<Vec<TenantId>> {
         let mut tenants = Vec::new();
         for table in OWNED {
             let old = table.select_everywhere().trashed();
-            let rows: Vec<Row> = self
-                .records
-                .all(
-                    old.columns("DISTINCT tenant_id")
-                        .filter("deleted_at < ?", [before]),
-                )
-                .await?;
-            tenants.extend(tenants_of(&rows)?);
+            let old = old.columns("DISTINCT tenant_id");
+            let old = old.filter("deleted_at < ?", [before]);
+            tenants.extend(tenants_of(&self.records.all(old).await?)?);
         }
         tenants.sort_unstable();
         tenants.dedup();
-        let mut purged = 0;
-        for tenant in tenants {
-            let mut write = match self.begin(&tenant).await {
-                Ok(write) => write,
-                // It is in the trash itself, and goes when its own time has come.
-                Err(Error::Missing(_)) => continue,
-                Err(error) => return Err(error),
-            };
-            let mut rows = 0;
-            for table in OWNED {
-                rows += write
-                    .purge(table.of(&tenant), "deleted_at < ?", [before])
-                    .await?;
-            }
-            let change = gone(members(json!({ "rows": rows })));
-            let entry = caller.entry("trash.purge", "organization", tenant.id(), change);
-            write.commit(&Scope::of(&tenant), &entry).await?;
-            purged += rows;
+        Ok(tenants)
+    }
+
+    async fn purge_owned(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        before: Timestamp,
+    ) -> Result<u64> {
+        let mut write = match self.begin(tenant).await {
+            Ok(write) => write,
+            // It is in the trash itself, and goes when its own time has come.
+            Err(Error::Missing(_)) => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let mut rows = 0;
+        for table in OWNED {
+            rows += write
+                .purge(table.of(tenant), "deleted_at < ?", [before])
+                .await?;
         }
-        Ok(purged)
+        let change = gone(members(json!({ "rows": rows })));
+        let entry = caller.entry("trash.purge", "organization", tenant.id(), change);
+        write.commit(&Scope::of(tenant), &entry).await?;
+        Ok(rows)
+    }
+}
+
+impl Purged {
+    /// How many went; what failed is noted. While records are not there nothing else would go either.
+    fn count(&mut self, of: &Id, gone: Result<u64>) -> Result<u64> {
+        match gone {
+            Ok(gone) => Ok(gone),
+            Err(error @ (Error::Unavailable(_) | Error::Unknown(_))) => Err(error),
+            Err(error) => {
+                let error = error.in_full();
+                tracing::warn!(%of, error, "what was long enough in the trash could not be removed");
+                self.failed += 1;
+                Ok(0)
+            }
+        }
     }
 }

@@ -2,30 +2,50 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use crate::Identity;
 use crate::caller::Caller;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::session::remove_ended;
-use crate::tables::{IDEMPOTENCY_KEYS, ONE_TIME_TOKENS, THROTTLES};
+use crate::tables::{FAMILIAR_PLACES, IDEMPOTENCY_KEYS, ONE_TIME_TOKENS};
+use crate::throttle;
 
-const ROUND: Duration = Duration::from_secs(5);
-/// Every so many rounds: each hour.
-const SWEEP: u64 = 720;
+/// How often activity of sessions is written down.
+const ACTIVITY: Duration = Duration::from_secs(5);
+/// How often mail is looked for.
+const MAIL: Duration = Duration::from_secs(5);
+/// How often erasures are looked for of which nobody is about.
+const ERASURES: Duration = Duration::from_secs(15);
+/// How often what has run out is removed, and what has been in the trash for long enough.
+const SWEEP: Duration = Duration::from_secs(3_600);
+
+/// After a failure; doubled with each further one, up to its usual pace.
+const RETRY: Duration = Duration::from_secs(5);
+/// What is usually done more often than this waits so long at most.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 impl Identity {
-    /// Does all of it, for as long as it is polled: activity of sessions is written down and mail
-    /// delivered every few seconds, and what has run out is removed every hour. Several nodes may do so.
+    /// Does all of it, for as long as it is polled, each at its own pace: none waits for another. Several
+    /// nodes may do so.
     pub async fn run(&self) {
-        let mut rounds = tokio::time::interval(ROUND);
-        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        for round in 0_u64.. {
-            rounds.tick().await;
-            report("activity of sessions", self.flush_activity().await);
-            report("mail", self.deliver_mail().await);
-            if round.is_multiple_of(SWEEP) {
-                report("what has run out", self.sweep().await);
-                let retention = self.shared.options.retention;
-                report("the trash", self.purge(&Caller::system(), retention).await);
+        tokio::join!(
+            again("activity of sessions", ACTIVITY, || self.flush_activity()),
+            again("mail", MAIL, || self.deliver_mail()),
+            again("erasures", ERASURES, || self.resume_erasures()),
+            again("what has run out", SWEEP, || self.sweep()),
+            again("the trash", SWEEP, || self.purge_old()),
+        );
+    }
+
+    async fn purge_old(&self) -> Result<()> {
+        let retention = self.shared.options.retention;
+        let purged = self.purge(&Caller::system(), retention).await?;
+        match purged.failed {
+            0 => Ok(()),
+            failed => {
+                let what = format!("{failed} of what was to go are still there");
+                Err(Error::internal(what))
             }
         }
     }
@@ -37,8 +57,10 @@ impl Identity {
         let mut gone = remove_ended(&mut write).await?;
         let tokens = ONE_TIME_TOKENS.rows();
         gone += write.remove(tokens, "expires_at < ?", [now]).await?;
-        let throttles = THROTTLES.rows();
-        gone += write.remove(throttles, "forgotten_at < ?", [now]).await?;
+        let places = FAMILIAR_PLACES.rows();
+        gone += write.remove(places, "expires_at < ?", [now]).await?;
+        let most = i64::from(self.shared.options.most_counts);
+        gone += throttle::sweep(&mut write, most).await?;
         let keys = IDEMPOTENCY_KEYS.rows();
         gone += write.remove(keys, "expires_at < ?", [now]).await?;
         write.commit().await?;
@@ -46,8 +68,54 @@ impl Identity {
     }
 }
 
-fn report<T>(what: &'static str, result: Result<T>) {
-    if let Err(error) = result {
-        tracing::warn!(what, %error, "upkeep of records failed; it is tried again");
+/// Does something for ever.
+async fn again<T, W: Future<Output = Result<T>>>(
+    what: &'static str,
+    pace: Duration,
+    work: impl Fn() -> W,
+) {
+    let mut failures = 0_u32;
+    loop {
+        let pause = match work().await {
+            Ok(_) => {
+                failures = 0;
+                pace
+            }
+            Err(error) => {
+                failures += 1;
+                let pause = retry(failures, pace);
+                let (error, retry_in) = (error.in_full(), pause.as_secs());
+                tracing::warn!(what, error, failures, retry_in, "upkeep of records failed");
+                pause
+            }
+        };
+        sleep(pause).await;
+    }
+}
+
+fn retry(failures: u32, pace: Duration) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    (RETRY * (1 << doublings)).min(pace.max(LONGEST_RETRY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_is_tried_again_soon_and_then_less_often() {
+        let seconds = |pace| {
+            let retry = |failures| retry(failures, pace).as_secs();
+            (1..=12).map(retry).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            seconds(ACTIVITY),
+            [5, 10, 20, 40, 60, 60, 60, 60, 60, 60, 60, 60]
+        );
+        assert_eq!(
+            seconds(SWEEP),
+            [5, 10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 3_600, 3_600]
+        );
+        assert_eq!(retry(u32::MAX, SWEEP), SWEEP);
     }
 }

@@ -196,7 +196,8 @@ impl Identity {
     /// Changes name and address. Links that were sent to the former address open nothing any more.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], here and below, for somebody with rights that the caller does not have.
+    /// [`Error::Forbidden`], here and below, for somebody with rights that the caller does not have; and
+    /// for [another address](Self::change_email) of one's own, which takes a proof.
     pub async fn update_user(
         &self,
         caller: &Caller,
@@ -215,6 +216,7 @@ impl Identity {
             user.email = Email::parse(email)?.as_str().to_owned();
         }
         if user.email != before.email {
+            not_oneself(caller, id)?;
             user.email_verified_at = None;
             forget_tokens(&mut write, id).await?;
         }
@@ -268,7 +270,7 @@ impl Identity {
             .await
     }
 
-    async fn changed(
+    pub(crate) async fn changed(
         &self,
         mut write: Write,
         caller: &Caller,
@@ -331,6 +333,17 @@ impl Identity {
         let entry = caller.entry("user.restore", "user", id, made(user.state()));
         write.commit(&Scope::Platform, &entry).await?;
         Ok(user)
+    }
+}
+
+/// What is one's own to change takes a [`Proof`](crate::proof::Proof), whatever else one may: a session can
+/// be stolen.
+pub(crate) fn not_oneself(caller: &Caller, user: &Id) -> Result<()> {
+    match caller.actor.id() == Some(user) {
+        true => Err(Error::Forbidden(
+            "how one signs in oneself is changed with the password, at one's own account",
+        )),
+        false => Ok(()),
     }
 }
 

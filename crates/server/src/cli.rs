@@ -6,10 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    accept, audit, backup, bans, check, completions, demo, doctor, dry_run, explain, import,
-    invitation, login, logout, member, migrate, organization, reload, requests, resource, restore,
-    revision, role, run, schema, setup_link, top, traffic, trash, upgrade, upstreams, user,
-    version, whoami,
+    accept, account, audit, backup, bans, check, completions, demo, doctor, dry_run, explain,
+    import, invitation, login, logout, member, migrate, organization, reload, requests, resource,
+    restore, revision, role, run, schema, setup_link, top, traffic, trash, upgrade, upstreams,
+    user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -147,6 +147,7 @@ pub(crate) enum Command {
     Login(login::Arguments),
     Logout(logout::Arguments),
     Whoami(whoami::Arguments),
+    Account(account::Arguments),
     SetupLink(setup_link::Arguments),
     Accept(accept::Arguments),
     Org(organization::Arguments),

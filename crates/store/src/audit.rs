@@ -17,7 +17,7 @@ mod verify;
 
 pub(crate) use chain::{Head, append};
 pub use entry::{Actor, Change, Entry, Origin, Subject};
-pub use erase::{Erased, Person};
+pub use erase::{ERASURE_BEGUN, ERASURE_DONE, ErasedStretch, Eraser, Person};
 pub use query::{Query, Recorded};
 pub(crate) use verify::verify;
 pub use verify::{Broken, ERASURE, Fault, Verified};

@@ -79,6 +79,12 @@ impl Records {
         }
     }
 
+    /// Leaves nothing of what was erased in the engine's own log; whether that could be done yet. It can
+    /// be only once nobody reads what was before. PostgreSQL looks after its log by itself.
+    pub async fn scrub(&self) -> Result<bool> {
+        self.pools.fold_wholly().await
+    }
+
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<OnEngine> {
         self.pools.begin(purpose).await
     }

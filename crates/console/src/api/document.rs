@@ -37,7 +37,7 @@ const COMMON: &[(u16, &str)] = &[
     ),
     (412, "It has another version than `If-Match` says."),
     (413, "The body is larger than 1 MiB."),
-    (415, "The request is not `application/json`."),
+    (415, "The body is not `application/json`."),
     (
         422,
         "Parts of the request are not valid; `errors` says which.",

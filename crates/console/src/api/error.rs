@@ -29,6 +29,7 @@ impl From<Error> for Problem {
                 detail: why,
             }]),
             Error::Conflict(why) => Self::new(StatusCode::CONFLICT, "conflict", sentence(why)),
+            Error::Suspended => Self::suspended(),
             Error::Refused(why) => Self::new(StatusCode::FORBIDDEN, "refused", sentence(why)),
             Error::Throttled { retry_after } => {
                 let seconds = retry_after.as_secs_f64().ceil().max(1.0);
@@ -102,6 +103,7 @@ mod tests {
         assert_eq!(status(Error::Stale { version: 3 }), 412);
         assert_eq!(status(Error::Forbidden("x")), 403);
         assert_eq!(status(Error::Conflict("x")), 409);
+        assert_eq!(status(Error::Suspended), 409);
         assert_eq!(status(Error::Refused("x")), 403);
         assert_eq!(status(Error::Busy("mail")), 503);
         assert_eq!(status(Error::WrongKey), 503);

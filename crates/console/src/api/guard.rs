@@ -92,11 +92,7 @@ impl Guard {
         self.principal.allow(&organization.id, permission)?;
         let is_frozen = organization.suspended_at.is_some() && !permission.is_read();
         if is_frozen && !self.rights(&TenantId::platform()).has(permission) {
-            return Err(Problem::new(
-                StatusCode::CONFLICT,
-                "organization_suspended",
-                "The organization is suspended: it can be looked at, but not changed.",
-            ));
+            return Err(Problem::suspended());
         }
         let id = organization.id.clone();
         self.asked.note(Question::Organization(id, permission));

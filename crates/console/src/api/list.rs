@@ -42,6 +42,21 @@ impl Listed for ByTime {
     const ORDERS: &'static [(&'static str, Self::Order)] = &[("created_at", ())];
 }
 
+/// A list of what has an address, by the time at which things were made.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ByEmail {
+    /// Those whose address begins with this.
+    pub(crate) email: Option<String>,
+}
+
+impl Listed for ByEmail {
+    type Order = ();
+
+    const ORDERS: &'static [(&'static str, Self::Order)] = &[("created_at", ())];
+}
+
 /// A page of a list, as it is asked for.
 pub(crate) struct List<F: Listed> {
     /// What is to be on it.

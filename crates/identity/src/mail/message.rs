@@ -16,6 +16,16 @@ pub(crate) enum Letter<'a> {
     Reset { link: &'a str },
     /// To somebody whose password is another one now.
     PasswordChanged { at: Timestamp, url: &'a str },
+    /// To the address that is to take the place of another.
+    ChangeEmail { link: &'a str },
+    /// To an address that somebody else wanted for their account.
+    EmailTaken { url: &'a str },
+    /// To the present address, while another one waits.
+    EmailChangeAsked { at: Timestamp, url: &'a str },
+    /// To the former address.
+    EmailChanged { at: Timestamp, url: &'a str },
+    /// To somebody who is asked for a password only from now on.
+    SecondFactorRemoved { at: Timestamp, url: &'a str },
 }
 
 impl Letter<'_> {
@@ -27,6 +37,11 @@ impl Letter<'_> {
             Self::Verify { .. } => "Confirm your e-mail address",
             Self::Reset { .. } => "Set a new password",
             Self::PasswordChanged { .. } => "Your password was changed",
+            Self::ChangeEmail { .. } => "Confirm your new e-mail address",
+            Self::EmailTaken { .. } => "Your e-mail address was given for an account",
+            Self::EmailChangeAsked { .. } => "Your e-mail address is to be changed",
+            Self::EmailChanged { .. } => "Your e-mail address was changed",
+            Self::SecondFactorRemoved { .. } => "Your second factor was removed",
         }
     }
 
@@ -48,7 +63,7 @@ impl Letter<'_> {
                  as it is.\n"
             ),
             Self::PasswordChanged { at, url } => {
-                let at = at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M UTC");
+                let at = minute(*at);
                 format!(
                     "The password of your account at {url} was changed at {at}. All other sessions \
                      were ended.\n\n\
@@ -56,6 +71,49 @@ impl Letter<'_> {
                      installation.\n"
                 )
             }
+            Self::ChangeEmail { link } => format!(
+                "To make this the address of your account, open this link within a day:\n\n{link}\n\n\
+                 Until then you sign in with your present address. All sessions end with the change. If \
+                 you did not ask for this, ignore this message.\n"
+            ),
+            Self::EmailTaken { url } => format!(
+                "Somebody with an account at {url} asked to use this address for it. It is the address of \
+                 your account there already, so nothing was changed.\n\n\
+                 If it was you, sign in with this address. If not, there is nothing to do.\n"
+            ),
+            Self::EmailChangeAsked { at, url } => {
+                let at = minute(*at);
+                format!(
+                    "Somebody who knows your password asked at {at} to change the address of your account \
+                     at {url}. It is changed once the link that was sent to the other address is opened.\n\n\
+                     If it was not you, set another password at once, by that of a forgotten one if need \
+                     be: that takes the change back and ends all sessions. And tell whoever runs this \
+                     installation.\n"
+                )
+            }
+            Self::EmailChanged { at, url } => {
+                let at = minute(*at);
+                format!(
+                    "Your account at {url} has had another address since {at}: one signs in with that. \
+                     All other sessions were ended.\n\n\
+                     If it was not you, tell whoever runs this installation at once.\n"
+                )
+            }
+            Self::SecondFactorRemoved { at, url } => {
+                let at = minute(*at);
+                format!(
+                    "The second factor of your account at {url} was removed at {at}: to sign in, the \
+                     password is enough.\n\n\
+                     If you did not want that, set another password and a second factor at once, and \
+                     tell whoever runs this installation.\n"
+                )
+            }
         }
     }
+}
+
+fn minute(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC)
+        .strftime("%Y-%m-%d %H:%M UTC")
+        .to_string()
 }

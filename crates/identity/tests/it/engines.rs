@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 use weir_core::{Id, Secret, TenantId};
 use weir_identity::{
-    Assigned, BuiltIn, Caller, Hashing, Identity, NewOrganization, NewUser, Options, Result,
+    Assigned, BuiltIn, Caller, Hashing, Identity, NewOrganization, NewUser, Options, Proof, Result,
     SignedIn, Step, User,
 };
 use weir_store::Records;
@@ -16,7 +16,7 @@ pub(crate) use weir_testkit::on_both_engines;
 pub(crate) struct Fresh {
     pub(crate) identity: Identity,
     pub(crate) records: Records,
-    _directory: Option<TempDir>,
+    directory: Option<TempDir>,
 }
 
 pub(crate) fn options() -> Options {
@@ -57,7 +57,7 @@ pub(crate) async fn fresh_with(engine: &str, options: Options) -> Fresh {
     Fresh {
         identity,
         records,
-        _directory: directory,
+        directory,
     }
 }
 
@@ -85,6 +85,29 @@ pub(crate) fn client() -> Caller {
         },
         request_id: None,
         once: None,
+    }
+}
+
+/// The same from another address.
+pub(crate) fn client_at(address: &str) -> Caller {
+    let mut client = client();
+    client.origin.address = Some(address.to_owned());
+    client
+}
+
+/// Somebody's usual password, and no code.
+pub(crate) fn proof() -> Proof {
+    Proof {
+        password: PASSWORD.into(),
+        code: None,
+    }
+}
+
+/// The same with a code.
+pub(crate) fn proof_with(code: impl Into<String>) -> Proof {
+    Proof {
+        code: Some(code.into()),
+        ..proof()
     }
 }
 
@@ -192,6 +215,24 @@ impl Fresh {
             ..Query::default()
         };
         self.records.audit(&scope, &query, 1_000).await.unwrap()
+    }
+
+    /// The latest few actions of a chain of any length, the latest first.
+    pub(crate) async fn actions_latest(&self, of: &TenantId) -> Vec<String> {
+        let query = Query::default();
+        let entries = self.records.audit(&Scope::of(of), &query, 10).await;
+        let entries = entries.unwrap().into_iter();
+        entries.map(|entry| entry.action).collect()
+    }
+
+    /// All that SQLite has in its files.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let directory = self.directory.as_ref().unwrap();
+        let mut bytes = Vec::new();
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        }
+        bytes
     }
 
     pub(crate) async fn actions(&self, of: &TenantId) -> Vec<String> {

@@ -11,6 +11,7 @@ on_both_engines! {
     a_link_is_of_use_once_to_whom_it_was_sent,
     nobody_invites_to_more_than_they_have,
     an_invitation_goes_with_its_organization,
+    nobody_joins_what_is_suspended_or_deleted,
 }
 
 fn new(password: &str) -> Option<NewMember> {
@@ -173,7 +174,7 @@ async fn a_link_is_of_use_once_to_whom_it_was_sent(engine: &str) {
     let (one, two) = tokio::join!(accept(&token), accept(&token));
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     let page = identity
-        .invitations(&acme, &Listing::default())
+        .invitations(&acme, None, &Listing::default())
         .await
         .unwrap();
     assert_eq!(page.items.len(), 3);
@@ -228,7 +229,7 @@ async fn an_invitation_goes_with_its_organization(engine: &str) {
     let refused = identity
         .accept_invitation(&client(), &token, new(PASSWORD))
         .await;
-    assert!(matches!(refused, Err(Error::Missing(_))), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
     identity
         .restore_organization(&operator(), &acme)
         .await
@@ -237,4 +238,48 @@ async fn an_invitation_goes_with_its_organization(engine: &str) {
         .accept_invitation(&client(), &token, new(PASSWORD))
         .await
         .unwrap();
+}
+
+async fn nobody_joins_what_is_suspended_or_deleted(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let acme = fresh.organization("acme").await;
+    let viewer = built_in(BuiltIn::Viewer);
+    let invited = identity
+        .invite(&operator(), &acme, "zoe@a.example", &viewer)
+        .await;
+    let token = token_of(&invited.unwrap().link.unwrap());
+    let accept = async || {
+        identity
+            .accept_invitation(&client(), &token, new(PASSWORD))
+            .await
+    };
+    identity
+        .suspend_organization(&operator(), &acme, None, "unpaid")
+        .await
+        .unwrap();
+    assert!(matches!(
+        identity.offer(&token).await,
+        Err(Error::Suspended)
+    ));
+    assert!(matches!(accept().await, Err(Error::Suspended)));
+    identity
+        .resume_organization(&operator(), &acme, None)
+        .await
+        .unwrap();
+    identity
+        .delete_organization(&operator(), &acme, None)
+        .await
+        .unwrap();
+    let gone = identity.offer(&token).await;
+    assert!(matches!(gone, Err(Error::Conflict(_))), "{gone:?}");
+    let gone = accept().await;
+    assert!(matches!(gone, Err(Error::Conflict(_))), "{gone:?}");
+    // Nobody was made, and the link waits.
+    assert!(identity.user_by_email("zoe@a.example").await.is_err());
+    identity
+        .restore_organization(&operator(), &acme)
+        .await
+        .unwrap();
+    accept().await.unwrap();
 }

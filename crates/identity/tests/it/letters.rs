@@ -132,7 +132,10 @@ async fn an_address_is_verified(engine: &str) {
         .await;
     assert!(matches!(refused, Err(Error::Refused(_))));
     assert_eq!(
-        identity.verify_email(&client(), &token).await.unwrap(),
+        identity
+            .verify_email(&client(), &token, None)
+            .await
+            .unwrap(),
         user.id
     );
     assert!(
@@ -143,7 +146,7 @@ async fn an_address_is_verified(engine: &str) {
             .email_verified_at
             .is_some()
     );
-    let again = identity.verify_email(&client(), &token).await;
+    let again = identity.verify_email(&client(), &token, None).await;
     assert!(matches!(again, Err(Error::Refused(_))));
 
     // A link to an address that was given up verifies nothing.
@@ -159,10 +162,15 @@ async fn an_address_is_verified(engine: &str) {
         name: None,
     };
     identity
-        .update_user(&by(&other), &other.id, None, moved)
+        .update_user(&operator(), &other.id, None, moved)
         .await
         .unwrap();
-    assert!(identity.verify_email(&client(), &token).await.is_err());
+    assert!(
+        identity
+            .verify_email(&client(), &token, None)
+            .await
+            .is_err()
+    );
 }
 
 async fn a_forgotten_password_is_set_anew(engine: &str) {

@@ -299,7 +299,10 @@ async fn what_an_organization_has_goes_and_comes_back_with_it(engine: &str) {
         .restore_organization(&operator(), &acme)
         .await
         .unwrap();
-    let members = identity.members(&acme, &Listing::default()).await.unwrap();
+    let members = identity
+        .members(&acme, None, &Listing::default())
+        .await
+        .unwrap();
     let emails: Vec<_> = members.items.iter().map(|one| one.email.as_str()).collect();
     assert_eq!(
         emails,

@@ -4,7 +4,9 @@ use totp_rs::{Builder, Secret as TotpSecret, Totp};
 use weir_core::Secret;
 use weir_identity::{Enrolment, Error, Step, User};
 
-use crate::engines::{Fresh, PASSWORD, by, client, fresh, on_both_engines, sign_in};
+use crate::engines::{
+    Fresh, PASSWORD, by, client, fresh, on_both_engines, operator, proof, proof_with, sign_in,
+};
 
 on_both_engines! {
     a_code_is_asked_for_and_taken_once,
@@ -12,6 +14,8 @@ on_both_engines! {
     codes_cannot_be_guessed,
     an_authenticator_counts_once_it_was_shown,
     the_secret_is_sealed_at_rest,
+    a_lost_one_is_removed_by_others,
+    the_code_of_a_new_one_cannot_be_guessed,
 }
 
 fn authenticator(enrolment: &Enrolment) -> Totp {
@@ -29,7 +33,7 @@ async fn enrolled(fresh: &Fresh, email: &str) -> (User, Totp, Secret<Vec<String>
     let user = fresh.person(email).await;
     let enrolment = fresh
         .identity
-        .enrol_totp(&by(&user), &user.id)
+        .enrol_totp(&by(&user), &user.id, &proof())
         .await
         .unwrap();
     let totp = authenticator(&enrolment);
@@ -89,24 +93,24 @@ async fn a_code_is_asked_for_and_taken_once(engine: &str) {
 
 async fn a_recovery_code_is_taken_once(engine: &str) {
     let fresh = fresh(engine).await;
-    let (user, _, codes) = enrolled(&fresh, "zoe@a.example").await;
+    let (user, totp, codes) = enrolled(&fresh, "zoe@a.example").await;
     assert_eq!(codes.expose().len(), 10);
-    let code = codes.expose()[3].clone();
+    let spare = codes.expose()[3].clone();
     let (one, two) = (
         challenge(&fresh, "zoe@a.example").await,
         challenge(&fresh, "zoe@a.example").await,
     );
     // By two at once: one is let in. However it is typed.
-    let typed = format!(" {} ", code.to_uppercase());
+    let typed = format!(" {} ", spare.to_uppercase());
     let caller = client();
     let (first, second) = tokio::join!(
-        fresh.identity.sign_in_second(&caller, &one, &code),
+        fresh.identity.sign_in_second(&caller, &one, &spare),
         fresh.identity.sign_in_second(&caller, &two, &typed),
     );
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
     let renewed = fresh
         .identity
-        .renew_recovery_codes(&by(&user), &user.id)
+        .renew_recovery_codes(&by(&user), &user.id, &proof_with(code(&totp, 0)))
         .await
         .unwrap();
     let token = challenge(&fresh, "zoe@a.example").await;
@@ -146,7 +150,10 @@ async fn an_authenticator_counts_once_it_was_shown(engine: &str) {
     let fresh = fresh(engine).await;
     let identity = &fresh.identity;
     let user = fresh.person("zoe@a.example").await;
-    let first = identity.enrol_totp(&by(&user), &user.id).await.unwrap();
+    let first = identity
+        .enrol_totp(&by(&user), &user.id, &proof())
+        .await
+        .unwrap();
     let url = first.url.expose();
     assert!(
         url.starts_with("otpauth://totp/Weir:zoe@a.example?secret="),
@@ -154,7 +161,10 @@ async fn an_authenticator_counts_once_it_was_shown(engine: &str) {
     );
     fresh.signed_in("zoe@a.example", PASSWORD).await;
     // Another one in its place; the first one's codes are worth nothing.
-    let second = identity.enrol_totp(&by(&user), &user.id).await.unwrap();
+    let second = identity
+        .enrol_totp(&by(&user), &user.id, &proof())
+        .await
+        .unwrap();
     let old = code(&authenticator(&first), 0);
     let refused = identity.confirm_totp(&by(&user), &user.id, &old).await;
     assert!(matches!(refused, Err(Error::Invalid { field: "code", .. })));
@@ -164,11 +174,15 @@ async fn an_authenticator_counts_once_it_was_shown(engine: &str) {
         .await
         .unwrap();
     assert!(matches!(
-        identity.enrol_totp(&by(&user), &user.id).await,
+        identity.enrol_totp(&by(&user), &user.id, &proof()).await,
         Err(Error::Conflict(_))
     ));
     challenge(&fresh, "zoe@a.example").await;
-    identity.remove_totp(&by(&user), &user.id).await.unwrap();
+    let shown = proof_with(code(&authenticator(&second), 1));
+    identity
+        .remove_totp(&by(&user), &user.id, &shown)
+        .await
+        .unwrap();
     fresh.signed_in("zoe@a.example", PASSWORD).await;
 }
 
@@ -177,7 +191,7 @@ async fn the_secret_is_sealed_at_rest(engine: &str) {
     let user = fresh.person("zoe@a.example").await;
     let enrolment = fresh
         .identity
-        .enrol_totp(&by(&user), &user.id)
+        .enrol_totp(&by(&user), &user.id, &proof())
         .await
         .unwrap();
     let secret = TotpSecret::try_from_base32(enrolment.secret.expose()).unwrap();
@@ -187,4 +201,49 @@ async fn the_secret_is_sealed_at_rest(engine: &str) {
     let secret: &[u8] = secret.as_ref();
     assert!(!sealed.windows(secret.len()).any(|window| window == secret));
     assert!(!format!("{enrolment:?}").contains(enrolment.secret.expose().as_str()));
+}
+
+async fn a_lost_one_is_removed_by_others(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let (user, totp, _) = enrolled(&fresh, "zoe@a.example").await;
+    let token = challenge(&fresh, "zoe@a.example").await;
+    let session = identity
+        .sign_in_second(&client(), &token, &code(&totp, 0))
+        .await
+        .unwrap();
+    // Not by oneself, past the proof.
+    let own = identity.remove_totp_of(&by(&user), &user.id).await;
+    assert!(matches!(own, Err(Error::Forbidden(_))), "{own:?}");
+    identity
+        .remove_totp_of(&operator(), &user.id)
+        .await
+        .unwrap();
+    let session = identity.authenticate(session.token.expose()).await;
+    assert!(session.unwrap().is_none());
+    assert!(!identity.has_second_factor(&user.id).await.unwrap());
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
+    let none = identity.remove_totp_of(&operator(), &user.id).await;
+    assert!(matches!(none, Err(Error::Missing(_))), "{none:?}");
+    let told = fresh.audit(&weir_core::TenantId::platform()).await;
+    let told = told.iter().rfind(|entry| entry.action == "totp.remove");
+    assert_eq!(told.unwrap().actor_kind, "operator");
+}
+
+/// Whoever has only the session would get recovery codes by it.
+async fn the_code_of_a_new_one_cannot_be_guessed(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let user = fresh.person("zoe@a.example").await;
+    identity
+        .enrol_totp(&by(&user), &user.id, &proof())
+        .await
+        .unwrap();
+    let mut refused = 0;
+    while let Err(Error::Invalid { .. }) =
+        identity.confirm_totp(&by(&user), &user.id, "000000").await
+    {
+        refused += 1;
+    }
+    assert_eq!(refused, 6);
 }

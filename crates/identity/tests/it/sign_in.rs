@@ -7,7 +7,8 @@ use weir_core::TenantId;
 use weir_identity::{Error, Hashing, Identity, Options, Password, Step};
 
 use crate::engines::{
-    Fresh, PASSWORD, client, fresh, fresh_with, on_both_engines, operator, options, sign_in,
+    Fresh, PASSWORD, client, client_at, fresh, fresh_with, on_both_engines, operator, options,
+    sign_in, token_of,
 };
 
 on_both_engines! {
@@ -19,6 +20,10 @@ on_both_engines! {
     an_old_hash_becomes_a_new_one,
     hostile_input_signs_nobody_in,
     who_was_not_looked_at_has_not_failed,
+    guessing_from_elsewhere_keeps_nobody_out,
+    guesses_from_many_networks_are_counted_together,
+    places_are_few_and_forgotten,
+    counts_are_bounded,
 }
 
 async fn the_right_password_signs_in(engine: &str) {
@@ -111,7 +116,9 @@ async fn who_guesses_waits_longer_and_longer(engine: &str) {
             "{retry_after:?}"
         );
     }
-    assert_eq!(delays(&fresh).await, [0, 1 + 100, 1 + 200]);
+    // The address has a longer patience, as has the account as a whole: hers is not counted from here, since
+    // she was here before.
+    assert_eq!(delays(&fresh).await, [0, 0, 1 + 100, 1 + 200]);
     fresh.set_time("throttles", "blocked_until", -300).await;
     let answer = sign_in(identity, "zoe@a.example", "wrong password").await;
     assert!(matches!(answer, Err(Error::Refused(_))));
@@ -266,8 +273,109 @@ async fn who_was_not_looked_at_has_not_failed(engine: &str) {
     for row in fresh.records.all(throttles.select()).await.unwrap() {
         failures += row.int("failures").unwrap();
     }
-    // Each failure is counted for its account and for the address.
-    assert_eq!(failures, 2 * i64::try_from(refused).unwrap());
+    // Each failure is counted for its account from there, for the account and for the address.
+    assert_eq!(failures, 3 * i64::try_from(refused).unwrap());
+}
+
+/// Guesses until none is looked at any more, from a network of its own each five.
+async fn besiege(identity: &Identity, email: &str) -> usize {
+    let mut guesses = 0;
+    for network in 0.. {
+        let client = client_at(&format!("203.0.113.{network}"));
+        for _ in 0..5 {
+            match identity.sign_in(&client, email, &"a guess".into()).await {
+                Err(Error::Refused(_)) => guesses += 1,
+                Err(Error::Throttled { .. }) => return guesses,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    unreachable!("the networks never end");
+}
+
+async fn guessing_from_elsewhere_keeps_nobody_out(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let user = fresh.person("zoe@a.example").await;
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
+    besiege(identity, "zoe@a.example").await;
+    fresh.set_time("throttles", "blocked_until", 1_000).await;
+    // From where she signs in she is let in, again and again, and does not help who guesses.
+    for _ in 0..3 {
+        fresh.signed_in("zoe@a.example", PASSWORD).await;
+    }
+    assert_eq!(besiege(identity, "zoe@a.example").await, 0);
+    // From elsewhere she waits, unless she comes with a link.
+    let away = client_at("192.0.2.77");
+    let sign_in = async || {
+        let password = PASSWORD.into();
+        identity.sign_in(&away, "zoe@a.example", &password).await
+    };
+    assert!(matches!(sign_in().await, Err(Error::Throttled { .. })));
+    let link = identity.issue_reset(&operator(), &user.id).await.unwrap();
+    identity
+        .reset_password(&away, &token_of(&link), &PASSWORD.into())
+        .await
+        .unwrap();
+    besiege(identity, "zoe@a.example").await;
+    assert!(matches!(sign_in().await, Ok(Step::SignedIn(_))));
+    // Whoever guesses beside her waits as everybody does.
+    let mut refused = 0;
+    let guess = Password::from("a guess");
+    while let Err(Error::Refused(_)) = identity.sign_in(&away, "zoe@a.example", &guess).await {
+        refused += 1;
+    }
+    assert_eq!(refused, 6);
+}
+
+async fn guesses_from_many_networks_are_counted_together(engine: &str) {
+    let fresh = fresh(engine).await;
+    fresh.person("zoe@a.example").await;
+    for email in ["zoe@a.example", "nobody@a.example"] {
+        assert_eq!(besiege(&fresh.identity, email).await, 21, "{email}");
+    }
+}
+
+async fn places_are_few_and_forgotten(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let user = fresh.person("zoe@a.example").await;
+    let places = weir_store::records::PlatformTable::new("familiar_places").rows();
+    let count = async || fresh.records.all(places.select()).await.unwrap().len();
+    for network in 0..25 {
+        let client = client_at(&format!("203.0.113.{network}"));
+        let password = PASSWORD.into();
+        let signed_in = identity.sign_in(&client, "zoe@a.example", &password).await;
+        assert!(matches!(signed_in, Ok(Step::SignedIn(_))));
+    }
+    assert_eq!(count().await, 20);
+    fresh
+        .set_time("familiar_places", "expires_at", -30 * 86_400)
+        .await;
+    identity.sweep().await.unwrap();
+    assert_eq!(count().await, 0);
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
+    let certificate = identity.erase_user(&operator(), &user.id).await.unwrap();
+    assert_eq!(certificate.rows["familiar_places"], 1);
+}
+
+async fn counts_are_bounded(engine: &str) {
+    let few = Options {
+        most_counts: 7,
+        ..options()
+    };
+    let fresh = fresh_with(engine, few).await;
+    for number in 0..20 {
+        let email = format!("nobody{number}@a.example");
+        let refused = sign_in(&fresh.identity, &email, "wrong password").await;
+        assert!(matches!(refused, Err(Error::Refused(_))));
+    }
+    fresh.identity.sweep().await.unwrap();
+    let throttles = weir_store::records::PlatformTable::new("throttles").rows();
+    let rows = fresh.records.all(throttles.select()).await.unwrap();
+    assert!((5..=7).contains(&rows.len()), "{}", rows.len());
+    // What is in use stays: the network that all came from.
+    assert!(rows.iter().any(|row| row.int("failures").unwrap() == 20));
 }
 
 /// With what a hash really costs, the time tells nothing of whether there is an account.

@@ -11,6 +11,7 @@ on_both_engines! {
     pages_go_through_all_kinds,
     what_is_purged_is_gone,
     nobody_decides_on_who_may_more,
+    nobody_purges_more_than_they_have,
 }
 
 async fn pages_go_through_all_kinds(engine: &str) {
@@ -180,13 +181,24 @@ async fn nobody_decides_on_who_may_more(engine: &str) {
             identity.resume_user(&clerk, id, None).await.err(),
             identity.delete_user(&clerk, id, None).await.err(),
             identity.erase_user(&clerk, id).await.err(),
+            identity.revoke_sessions(&clerk, id, None).await.err(),
+            identity.issue_reset(&clerk, id).await.err(),
+            identity.remove_totp_of(&clerk, id).await.err(),
         ];
         for error in refused {
             assert!(matches!(error, Some(Error::Forbidden(_))), "{error:?}");
         }
     }
     update(nobody.id.clone()).await.unwrap();
-    update(clerk.actor.id().unwrap().clone()).await.unwrap();
+    // How one signs in oneself takes a password, whatever else one may.
+    let own = clerk.actor.id().unwrap();
+    for error in [
+        update(own.clone()).await.err(),
+        identity.issue_reset(&clerk, own).await.err(),
+        identity.remove_totp_of(&clerk, own).await.err(),
+    ] {
+        assert!(matches!(error, Some(Error::Forbidden(_))), "{error:?}");
+    }
     // Nor does somebody come back with more than who brings them back has.
     identity
         .delete_user(&operator(), &viewer.id, None)
@@ -195,4 +207,54 @@ async fn nobody_decides_on_who_may_more(engine: &str) {
     let back = identity.restore(&clerk, &platform, &viewer.id).await;
     assert!(matches!(back, Err(Error::Forbidden(_))), "{back:?}");
     assert!(identity.user(&viewer.id).await.is_err());
+    // Nor goes for good.
+    for gone in [
+        identity
+            .purge_one(&clerk, &platform, &viewer.id)
+            .await
+            .err(),
+        identity.erase_user(&clerk, &viewer.id).await.err(),
+    ] {
+        assert!(matches!(gone, Some(Error::Forbidden(_))), "{gone:?}");
+    }
+    identity
+        .restore(&operator(), &platform, &viewer.id)
+        .await
+        .unwrap();
+}
+
+async fn nobody_purges_more_than_they_have(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let acme = fresh.organization("acme").await;
+    let cleaner = NewRole {
+        name: "cleaner".to_owned(),
+        description: String::new(),
+        permissions: Permissions::from_iter([Permission::TrashRead, Permission::TrashPurge]),
+    };
+    let cleaner = identity.create_role(&operator(), &acme, cleaner).await;
+    let who = fresh.user("cleaner@a.example").await;
+    let role = Assigned::Custom(cleaner.unwrap().id);
+    identity
+        .add_member(&operator(), &acme, &who.id, &role)
+        .await
+        .unwrap();
+    fresh.member(&acme, "owner@a.example", BuiltIn::Owner).await;
+    let (_, admin) = fresh.member(&acme, "admin@a.example", BuiltIn::Admin).await;
+    identity
+        .remove_member(&operator(), &acme, &admin, None)
+        .await
+        .unwrap();
+    let (_, like) = fresh.member(&acme, "like@a.example", BuiltIn::Viewer).await;
+    identity
+        .set_member_role(&operator(), &acme, &like, None, &role)
+        .await
+        .unwrap();
+    identity
+        .remove_member(&operator(), &acme, &like, None)
+        .await
+        .unwrap();
+    let refused = identity.purge_one(&by(&who), &acme, &admin).await;
+    assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+    identity.purge_one(&by(&who), &acme, &like).await.unwrap();
 }

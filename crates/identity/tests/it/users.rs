@@ -9,6 +9,7 @@ on_both_engines! {
     an_address_is_one_persons_however_it_is_written,
     accounts_are_found_by_the_beginning_of_their_address,
     an_account_goes_and_comes_back_with_its_memberships,
+    members_and_invitations_are_found_by_the_beginning_of_their_address,
 }
 
 async fn an_account_lives(engine: &str) {
@@ -156,7 +157,10 @@ async fn an_account_goes_and_comes_back_with_its_memberships(engine: &str) {
         identity.user(&user.id).await,
         Err(Error::Missing("user"))
     ));
-    let members = identity.members(&acme, &Listing::default()).await.unwrap();
+    let members = identity
+        .members(&acme, None, &Listing::default())
+        .await
+        .unwrap();
     assert!(members.items.is_empty());
     // The address is free meanwhile.
     let taker = fresh.user("user@a.example").await;
@@ -181,4 +185,57 @@ async fn an_account_goes_and_comes_back_with_its_memberships(engine: &str) {
             "member.restore"
         ]
     );
+}
+
+async fn members_and_invitations_are_found_by_the_beginning_of_their_address(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let acme = fresh.organization("acme").await;
+    let other = fresh.organization("other").await;
+    for name in ["anna", "bea", "ann", "an_x"] {
+        let email = format!("{name}@a.example");
+        fresh.member(&acme, &email, BuiltIn::Viewer).await;
+        let invited = format!("new-{name}@a.example");
+        for tenant in [&acme, &other] {
+            identity
+                .invite(&operator(), tenant, &invited, &built_in(BuiltIn::Viewer))
+                .await
+                .unwrap();
+        }
+    }
+    let mut listing = Listing {
+        limit: 1,
+        ..Listing::default()
+    };
+    for (prefix, found) in [
+        ("ANN", vec!["anna@a.example", "ann@a.example"]),
+        ("an_", vec!["an_x@a.example"]),
+        ("x", vec![]),
+    ] {
+        let (mut members, mut invited) = (Vec::new(), Vec::new());
+        loop {
+            let page = identity.members(&acme, Some(prefix), &listing).await;
+            let page = page.unwrap();
+            members.extend(page.items.into_iter().map(|one| one.email));
+            listing.after = page.next;
+            if listing.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(members, found, "{prefix}");
+        let new = format!("new-{prefix}");
+        loop {
+            let page = identity.invitations(&acme, Some(&new), &listing).await;
+            let page = page.unwrap();
+            invited.extend(page.items.into_iter().map(|one| one.email));
+            listing.after = page.next;
+            if listing.after.is_none() {
+                break;
+            }
+        }
+        let found: Vec<_> = found.iter().map(|one| format!("new-{one}")).collect();
+        assert_eq!(invited, found, "{prefix}");
+    }
+    let bad = identity.members(&acme, Some("a\0"), &listing).await;
+    assert!(matches!(bad, Err(Error::Invalid { field: "email", .. })));
 }

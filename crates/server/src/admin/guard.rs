@@ -7,7 +7,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
@@ -74,6 +74,11 @@ fn admit(request: &Request, public: Option<&Public>) -> Result<(), Problem> {
         return Ok(());
     }
     check_site(request.headers(), host, public)?;
+    // Where there is nothing to read, nothing need be said of it.
+    let says_nothing = !request.headers().contains_key(CONTENT_TYPE);
+    if says_nothing && request.body().is_end_stream() {
+        return Ok(());
+    }
     check_media_type(request.headers())
 }
 
@@ -320,7 +325,12 @@ mod tests {
                 "{site}"
             );
         }
-        assert_eq!(reason(&[HOST]), Some(415));
+        // Without a body there is nothing to say of its type; whose page it comes from counts all the same.
+        assert_eq!(reason(&[HOST]), None);
+        assert_eq!(
+            reason(&[HOST, ("origin", "http://evil.example")]),
+            Some(403)
+        );
         for media_type in [
             "text/plain",
             "application/jsonp",

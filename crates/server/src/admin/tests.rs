@@ -140,7 +140,25 @@ async fn mistakes_are_answered_with_problems() {
     let form = "POST /v1/reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\
         content-type: application/x-www-form-urlencoded\r\nconnection: close\r\n\r\n";
     assert_eq!(admin.send(form).await.problem(), (415, "json_required"));
+    let untyped = "POST /v1/reload HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\
+        connection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    assert_eq!(admin.send(untyped).await.problem(), (415, "json_required"));
+    let forged = "POST /v1/reload HTTP/1.1\r\nhost: localhost\r\norigin: http://evil.example\r\n\
+        content-length: 0\r\nconnection: close\r\n\r\n";
+    assert_eq!(admin.send(forged).await.problem(), (403, "cross_site"));
     assert_eq!(admin.reloads(), 0);
+}
+
+#[tokio::test]
+async fn without_a_body_no_type_is_asked_for() {
+    let admin = Admin::start().await;
+    for length in ["", "content-length: 0\r\n"] {
+        let reload = format!(
+            "POST /v1/reload HTTP/1.1\r\nhost: localhost\r\n{length}connection: close\r\n\r\n"
+        );
+        assert_eq!(admin.send(&reload).await.status, 200);
+    }
+    assert_eq!(admin.reloads(), 2);
 }
 
 #[tokio::test]

@@ -91,7 +91,10 @@ pub(crate) fn run(
         }
         Page::Verify => {
             let body = json!({ "token": token });
-            let made = nobody()?.post(&path(&["email", "verify"]), Some(&body))?;
+            // With a session, if there is one: where the address takes the place of another, it is the one
+            // that does not end.
+            let api = Api::find(&arguments.ask, global, output).or_else(|_| nobody())?;
+            let made = api.post(&path(&["email", "verify"]), Some(&body))?;
             (made, "the address is verified".to_owned())
         }
     };

@@ -40,6 +40,9 @@ enum Action {
     List {
         #[command(flatten)]
         organization: InOrganization,
+        /// Only those whose address begins with this
+        #[arg(long, value_name = "PREFIX")]
+        email: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
@@ -83,9 +86,10 @@ pub(crate) fn run(
     match &arguments.action {
         Action::List {
             organization,
+            email,
             paging,
         } => {
-            let list = List::at(organization.path(&["invitations"]));
+            let list = List::at(organization.path(&["invitations"])).with("email", email.as_ref());
             return list.print_prepared(api, paging, &COLUMNS, output, |invitations| {
                 role::name_all(api, organization, invitations)
             });

@@ -39,6 +39,9 @@ enum Action {
     List {
         #[command(flatten)]
         organization: InOrganization,
+        /// Only those whose address begins with this
+        #[arg(long, value_name = "PREFIX")]
+        email: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
@@ -71,9 +74,10 @@ pub(crate) fn run(
     match &arguments.action {
         Action::List {
             organization,
+            email,
             paging,
         } => {
-            let list = List::at(organization.path(&["members"]));
+            let list = List::at(organization.path(&["members"])).with("email", email.as_ref());
             return list.print_prepared(api, paging, &COLUMNS, output, |members| {
                 role::name_all(api, organization, members)
             });

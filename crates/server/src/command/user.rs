@@ -4,6 +4,7 @@ mod erase;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -38,6 +39,7 @@ Examples:
     weir user list --email ada@
     weir user create ada@acme.example --name 'Ada Lovelace'
     weir user sessions ada@acme.example --end
+    weir user reset-link ada@acme.example
     weir user suspend ada@acme.example --reason 'left the company'
     weir user erase ada@acme.example --json > certificate.json")]
 pub(crate) struct Arguments {
@@ -106,10 +108,25 @@ enum Action {
         #[command(flatten)]
         confirmation: Confirmation,
     },
+    /// Print a link by which somebody sets another password, to hand over to them
+    ///
+    /// It works once, within an hour, and ends nothing by itself; a second factor stays.
+    ResetLink {
+        /// Address or identifier
+        user: String,
+    },
+    /// Remove the authenticator and the recovery codes of somebody who lost them, and end their sessions
+    RemoveSecondFactor {
+        /// Address or identifier
+        user: String,
+        #[command(flatten)]
+        confirmation: Confirmation,
+    },
     /// Remove all that records have of a person, for good, and print a certificate of it
     ///
-    /// The audit keeps what was done, but not by whom or from where. Somebody in the trash is named by
-    /// their identifier.
+    /// The audit keeps what was done, but not by whom or from where. An address need not be that of an
+    /// account: it may be somebody's who was only invited, or was mistyped. An identifier can be that of an
+    /// account that is gone.
     Erase {
         /// Address or identifier
         user: String,
@@ -198,6 +215,25 @@ pub(crate) fn run(
                 found["id"].as_str().unwrap_or_default()
             );
             tell(&deleted, &sentence, output)?;
+        }
+        Action::ResetLink { user } => {
+            let made = api.post(&address(user, &["reset-link"])?, None)?;
+            let link = made["link"].as_str();
+            let link = link.context("the answer of the admin listener has no link")?;
+            tell(&made, &printable(link), output)?;
+        }
+        Action::RemoveSecondFactor { user, confirmation } => {
+            let address = address(user, &["totp"])?;
+            let shown = printable(user);
+            let what = format!("remove the second factor of {shown} and end their sessions");
+            confirmation.ask(&what, output)?;
+            let removed = api.delete(&address)?;
+            let done = output.style(Style::Good, "removed");
+            tell(
+                &removed,
+                &format!("{done} the second factor of {shown}"),
+                output,
+            )?;
         }
         Action::Erase { user, confirmation } => {
             erase::erase(api, user, *confirmation, output)?;

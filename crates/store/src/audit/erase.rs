@@ -1,163 +1,246 @@
 //! Taking a person's data out of entries, while the chain stays whole.
+//!
+//! It goes along a chain in stretches, so that nobody waits long for the chain, and each stretch is a change
+//! of its own that tells what it took: after any of them one can stop, and go on later.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use weir_core::Id;
 
 use super::entry::{Actor, Change, Entry, Origin, Subject};
 use super::verify::ERASURE;
 use crate::error::{Error, Result};
-use crate::records::{Row, Scope, Statement, Write};
+use crate::records::{Records, Row, Scope, Statement, Write};
+
+/// The action of the entry that an erasure begins with.
+pub const ERASURE_BEGUN: &str = "user.erase_begin";
+/// The action of the entry that an erasure ends with.
+pub const ERASURE_DONE: &str = "user.erase";
+
+/// Entries that are looked at together.
+const STRETCH: i64 = 5_000;
+/// Entries that one entry tells of: whoever verifies the chain reads it again for each of them.
+const MOST: i64 = 500;
 
 /// Whose data is to go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// The identifier, which stays: by itself it names nobody.
-    pub id: Id,
+    /// The identifiers of their accounts, which stay: by themselves they name nobody.
+    pub ids: Vec<Id>,
     /// The e-mail addresses by which entries may name the person.
     pub emails: Vec<String>,
 }
 
-/// What was taken out of one chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Erased {
-    /// Which chain.
-    pub scope: Scope,
+/// Who has it erased, as entries name them.
+#[derive(Clone, Debug)]
+pub struct Eraser {
+    /// Who.
+    pub actor: Actor,
+    /// From where.
+    pub origin: Origin,
+    /// By which request.
+    pub request_id: Option<String>,
+}
+
+/// What was taken out of a stretch of one chain.
+#[derive(Clone, Debug)]
+pub struct ErasedStretch {
     /// The numbers of the entries that lost their text.
     pub entries: Vec<i64>,
-    /// The number of the entry that tells so.
+    /// Up to which number no entry names the person any more.
+    pub until: i64,
+    /// Whether that is the last one.
+    pub is_end: bool,
+    /// What the chain must be told if it was any: its number is `told_by`.
+    pub entry: Entry,
+    /// The number that this will have.
     pub told_by: i64,
+}
+
+impl Records {
+    /// Up to which number, from `after` on, no entry of a chain names a person: `after` itself, if the next
+    /// one does or there is none. Looks at one stretch, and holds nobody up.
+    pub async fn skip_unnamed(&self, scope: &Scope, person: &Person, after: i64) -> Result<i64> {
+        let head = Statement::new("SELECT audit_sequence FROM scopes WHERE id = ?");
+        let head = self.fetch(head.with(scope.name())).await?;
+        let head = head.first().ok_or(Error::Missing("scopes"))?;
+        let until = head.int("audit_sequence")?.min(after + STRETCH).max(after);
+        let mut first = Statement::new("SELECT sequence FROM audit WHERE ");
+        within(&mut first, scope, after, until, person);
+        first.push(" ORDER BY sequence LIMIT 1");
+        Ok(match self.fetch(first).await?.first() {
+            Some(row) => row.int("sequence")? - 1,
+            None => until,
+        })
+    }
+
+    /// The accounts that entries say had this address: in one stretch of the platform's chain, with the
+    /// number up to which it goes; none at the end.
+    pub async fn accounts_of(&self, email: &str, after: i64) -> Result<Option<(Vec<Id>, i64)>> {
+        let scope = Scope::Platform;
+        let person = Person {
+            emails: vec![email.to_owned()],
+            ..Person::default()
+        };
+        let head = Statement::new("SELECT audit_sequence FROM scopes WHERE id = ?");
+        let head = self.fetch(head.with(scope.name())).await?;
+        let head = head.first().ok_or(Error::Missing("scopes"))?;
+        let until = head.int("audit_sequence")?.min(after + STRETCH);
+        if until <= after {
+            return Ok(None);
+        }
+        let mut statement =
+            Statement::new("SELECT subject_id, change FROM audit WHERE subject_kind = 'user' AND ");
+        statement.push(OWN_ADDRESS).push(" AND ");
+        within(&mut statement, &scope, after, until, &person);
+        let mut ids: Vec<Id> = Vec::new();
+        for row in self.fetch(statement).await? {
+            if let Some(id) = row.optional_id("subject_id")?
+                && !ids.contains(&id)
+                && emails_in(&row)?.iter().any(|known| known == email)
+            {
+                ids.push(id);
+            }
+        }
+        Ok(Some((ids, until)))
+    }
 }
 
 impl Write {
     /// The e-mail addresses that entries about a person have recorded as that person's.
     pub async fn recorded_emails(&mut self, person: &Id) -> Result<Vec<String>> {
-        let statement = Statement::new(
-            "SELECT change FROM audit WHERE scope = ? AND subject_id = ? AND change IS NOT NULL",
-        )
-        .with(Scope::Platform.name())
-        .with(person);
+        let mut statement =
+            Statement::new("SELECT change FROM audit WHERE scope = ? AND subject_id = ? AND ")
+                .with(Scope::Platform.name())
+                .with(person);
+        statement.push(OWN_ADDRESS);
         let mut emails = Vec::new();
         for row in self.fetch(statement).await? {
-            let change: Change = serde_json::from_str(&row.text("change")?)
-                .map_err(|error| Error::Internal(error.into()))?;
-            for state in [&change.before, &change.after] {
-                if let Some(email) = state.get("email").and_then(|email| email.as_str())
-                    && !emails.iter().any(|known| known == email)
-                {
-                    emails.push(email.to_owned());
+            for email in emails_in(&row)? {
+                if !emails.contains(&email) {
+                    emails.push(email);
                 }
             }
         }
         Ok(emails)
     }
 
-    /// Removes origin and change, with their salts, of every entry in every chain that the person
-    /// did, that is about the person or that names one of the addresses; each chain is told of it.
-    /// The platform's scope must be held; those of organizations are taken up here.
+    /// Whether the platform's chain still tells something of a person, by the identifier.
+    pub async fn is_told_of(&mut self, person: &Id) -> Result<bool> {
+        // One condition each, so that an index serves it: this waits for nobody's whole chain.
+        for condition in [
+            "actor_id = ?",
+            "action NOT IN ('person.erase', 'user.erase_begin', 'user.erase') AND subject_id = ?",
+        ] {
+            let mut statement = Statement::new(
+                "SELECT sequence FROM audit WHERE erased_by IS NULL AND scope = ? AND ",
+            );
+            statement.bind(Scope::Platform.name());
+            statement.push(condition).bind(person);
+            statement.push(" LIMIT 1");
+            if !self.fetch(statement).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes origin and change, with their salts, of the entries behind `after` in one stretch of a chain
+    /// that the person did, that are about the person or that name one of the addresses. The scope must be
+    /// held. If there were any, this is to be committed with the entry that comes back.
     pub async fn erase_from_audit(
         &mut self,
+        scope: &Scope,
         person: &Person,
-        by: &Actor,
-        origin: &Origin,
-        request_id: Option<&str>,
-    ) -> Result<Vec<Erased>> {
-        let mut scopes = self.scopes_with(person).await?;
-        // Everybody takes up scopes in this order, the platform's first.
-        scopes.sort_unstable_by(|one, other| one.name().cmp(other.name()));
-        for scope in &scopes {
-            self.hold(scope).await?;
+        after: i64,
+        by: &Eraser,
+    ) -> Result<ErasedStretch> {
+        let told_by = self.next_sequence(scope)?;
+        let end = told_by - 1;
+        let mut until = end.min(after + STRETCH).max(after);
+        let mut found = Statement::new("SELECT sequence FROM audit WHERE ");
+        within(&mut found, scope, after, until, person);
+        found.push(" ORDER BY sequence LIMIT ").push_value(MOST);
+        let rows = self.fetch(found).await?;
+        let entries: Vec<i64> = rows
+            .iter()
+            .map(|row| row.int("sequence"))
+            .collect::<Result<_>>()?;
+        if let (true, Some(last)) = (rows.len() as i64 == MOST, entries.last()) {
+            until = *last;
         }
-        let mut erased = Vec::with_capacity(scopes.len());
-        for scope in scopes {
-            // What was added before the scope was held belongs to it as well.
-            let entries = self.entries_with(&scope, person).await?;
-            let told_by = self.next_sequence(&scope)?;
-            for entry in &entries {
-                self.erase_text(&scope, entry, told_by).await?;
+        if !entries.is_empty() {
+            // What an erasure erased must stay known; it names nobody.
+            let mut statement = Statement::new(
+                "UPDATE audit SET origin = NULL, origin_salt = NULL, \
+                 change = CASE WHEN action IN (?, ?, ?) THEN change END, \
+                 change_salt = CASE WHEN action IN (?, ?, ?) THEN change_salt END, \
+                 erased_by = ",
+            );
+            for action in OF_ERASURE.iter().chain(&OF_ERASURE) {
+                statement.bind(*action);
             }
-            let entries: Vec<i64> = entries.iter().map(|entry| entry.sequence).collect();
-            let mut after = Map::new();
-            after.insert("entries".to_owned(), json!(entries));
-            let entry = Entry {
-                actor: by.clone(),
-                origin: origin.clone(),
-                action: ERASURE,
-                subject: Subject {
-                    kind: "user",
-                    id: Some(person.id.clone()),
-                },
-                change: Change {
-                    before: Map::new(),
-                    after,
-                },
-                request_id: request_id.map(str::to_owned),
-                once: None,
-            };
-            self.tell(&scope, &entry).await?;
-            erased.push(Erased {
-                scope,
-                entries,
-                told_by,
-            });
+            statement.push_value(told_by).push(" WHERE ");
+            within(&mut statement, scope, after, until, person);
+            self.execute(statement).await?;
         }
-        Ok(erased)
-    }
-
-    async fn scopes_with(&mut self, person: &Person) -> Result<Vec<Scope>> {
-        let mut statement = Statement::new("SELECT DISTINCT scope FROM audit WHERE ");
-        concerns(&mut statement, person);
-        let rows = self.fetch(statement).await?;
-        rows.iter()
-            .map(|row| Scope::named(&row.text("scope")?))
-            .collect()
-    }
-
-    async fn entries_with(&mut self, scope: &Scope, person: &Person) -> Result<Vec<Found>> {
-        let mut statement =
-            Statement::new("SELECT sequence, action FROM audit WHERE scope = ?").with(scope.name());
-        statement.push(" AND ");
-        concerns(&mut statement, person);
-        statement.push(" ORDER BY sequence");
-        let rows = self.fetch(statement).await?;
-        rows.iter().map(Found::of).collect()
-    }
-
-    async fn erase_text(&mut self, scope: &Scope, entry: &Found, told_by: i64) -> Result<()> {
-        let mut statement =
-            Statement::new("UPDATE audit SET erased_by = ?, origin = NULL, origin_salt = NULL")
-                .with(told_by);
-        // What an erasure erased must stay known; it names nobody.
-        if !entry.is_erasure {
-            statement.push(", change = NULL, change_salt = NULL");
-        }
-        statement
-            .push(" WHERE scope = ? AND sequence = ?")
-            .bind(scope.name())
-            .bind(entry.sequence);
-        self.execute(statement).await.map(drop)
-    }
-}
-
-struct Found {
-    sequence: i64,
-    is_erasure: bool,
-}
-
-impl Found {
-    fn of(row: &Row) -> Result<Self> {
-        Ok(Self {
-            sequence: row.int("sequence")?,
-            is_erasure: row.text("action")? == ERASURE,
+        let mut after = Map::new();
+        after.insert("entries".to_owned(), json!(entries));
+        let entry = Entry {
+            actor: by.actor.clone(),
+            origin: by.origin.clone(),
+            action: ERASURE,
+            subject: Subject {
+                kind: "user",
+                id: person.ids.first().cloned(),
+            },
+            change: Change {
+                before: Map::new(),
+                after,
+            },
+            request_id: by.request_id.clone(),
+            once: None,
+        };
+        Ok(ErasedStretch {
+            entries,
+            until,
+            is_end: until == end,
+            entry,
+            told_by,
         })
     }
 }
 
-/// An address counts where it is a whole string of the JSON; that one is part of another is no reason
-/// to erase.
-fn concerns(statement: &mut Statement, person: &Person) {
-    statement.push("erased_by IS NULL AND (actor_id = ");
-    statement.push_value(&person.id);
-    statement.push(" OR subject_id = ").push_value(&person.id);
+/// Entries that tell of erasures: what they say of whom they are about names nobody.
+const OF_ERASURE: [&str; 3] = [ERASURE, ERASURE_BEGUN, ERASURE_DONE];
+
+/// An address that somebody only asked for may be anybody's.
+const OWN_ADDRESS: &str = "change IS NOT NULL AND action <> 'email.change_request'";
+
+/// What the member `email` of a change was and became.
+fn emails_in(row: &Row) -> Result<Vec<String>> {
+    let change: Change = serde_json::from_str(&row.text("change")?)
+        .map_err(|error| Error::Internal(error.into()))?;
+    let states = [&change.before, &change.after].into_iter();
+    let emails = states.filter_map(|state| state.get("email")?.as_str().map(str::to_owned));
+    Ok(emails.collect())
+}
+
+/// The entries of a chain with numbers beyond `after` up to `until` that concern a person. An address counts
+/// where it is a whole string of the JSON; that one is part of another is no reason to erase.
+fn within(statement: &mut Statement, scope: &Scope, after: i64, until: i64, person: &Person) {
+    statement.push("scope = ").push_value(scope.name());
+    statement.push(" AND sequence > ").push_value(after);
+    statement.push(" AND sequence <= ").push_value(until);
+    statement.push(" AND erased_by IS NULL AND (1 = 0");
+    for id in &person.ids {
+        statement.push(" OR actor_id = ").push_value(id);
+        statement.push(" OR (subject_id = ").push_value(id);
+        statement.push(" AND action NOT IN (?, ?, ?))");
+        for action in OF_ERASURE {
+            statement.bind(action);
+        }
+    }
     for email in &person.emails {
         let text = json!(email).to_string();
         // Neither engine's LIKE would do: what is a wildcard there may stand in an address.

@@ -123,6 +123,30 @@ impl Pools {
         Ok(())
     }
 
+    /// Folds SQLite's log into the file and leaves none of it; whether that could be done yet. Whoever reads
+    /// what was before is waited for, but not for long: nobody else writes meanwhile.
+    pub(super) async fn fold_wholly(&self) -> Result<bool> {
+        let Self::Sqlite { writer, .. } = self else {
+            return Ok(true);
+        };
+        let mut acquired = writer.acquire().await?;
+        let connection = &mut *acquired;
+        let first = |rows: Vec<Row>| rows.into_iter().next();
+        let usual = Statement::new("PRAGMA busy_timeout");
+        let usual = first(fetch_sqlite(&mut *connection, usual).await?);
+        let usual = usual.map_or(Ok(0), |row| row.int("timeout"))?;
+        fetch_sqlite(
+            &mut *connection,
+            Statement::new("PRAGMA busy_timeout = 500"),
+        )
+        .await?;
+        let folded = Statement::new("PRAGMA wal_checkpoint(TRUNCATE)");
+        let folded = fetch_sqlite(&mut *connection, folded).await;
+        let back = AssertSqlSafe(format!("PRAGMA busy_timeout = {usual}"));
+        sqlx::query(back).execute(connection).await?;
+        Ok(first(folded?).map_or(Ok(1), |row| row.int("busy"))? == 0)
+    }
+
     /// What tells of commits within this process; a server tells of them by itself.
     pub(super) fn committed(&self) -> Option<broadcast::Sender<Topic>> {
         match self {

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     4 "0004_api",
     5 "0005_resources",
     6 "0006_kept_answers",
+    7 "0007_accounts",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.

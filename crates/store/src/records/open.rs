@@ -113,6 +113,9 @@ impl Records {
                     // In WAL mode only this reaches the disk with every commit.
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
+                    // What is deleted is overwritten, also in pages that are free then: who is erased is
+                    // not to be read out of the file.
+                    .pragma("secure_delete", "ON")
                     // A log that grew while somebody read for long does not keep the room.
                     .pragma("journal_size_limit", "67108864")
                     .busy_timeout(options.acquire_timeout)

@@ -33,17 +33,6 @@ impl Scope {
         }
     }
 
-    /// The scope of this [name](Self::name).
-    pub(crate) fn named(name: &str) -> Result<Self> {
-        match name {
-            "platform" => Ok(Self::Platform),
-            name => name
-                .parse()
-                .map(Self::Tenant)
-                .map_err(|error| Error::Internal(Box::new(error))),
-        }
-    }
-
     /// The name of its audit chain.
     pub fn name(&self) -> &str {
         match self {

@@ -17,6 +17,7 @@ use crate::engines::{ORGANIZATIONS, RESOURCES, ROLES, USERS, organization};
 const SESSIONS: PlatformTable = PlatformTable::new("sessions");
 const ONE_TIME_TOKENS: PlatformTable = PlatformTable::new("one_time_tokens");
 const THROTTLES: PlatformTable = PlatformTable::new("throttles");
+const FAMILIAR_PLACES: PlatformTable = PlatformTable::new("familiar_places");
 const MEMBERSHIPS: TenantTable = TenantTable::new("memberships");
 const INVITATIONS: TenantTable = TenantTable::new("invitations");
 const PAGE: i64 = 50;
@@ -60,6 +61,9 @@ const FILL: &str = "
     INSERT INTO throttles (id, created_at, updated_at, version, subject, failures, blocked_until,
             forgotten_at)
         SELECT 'thr_' || lpad(n::text, 26, '0'), n, n, 1, n::text::bytea, 1, n, n
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO familiar_places (id, created_at, updated_at, version, user_id, place_hash, expires_at)
+        SELECT 'plc_' || lpad(n::text, 26, '0'), n, n, 1, 'usr_' || lpad(n::text, 26, '0'), n::text::bytea, n
         FROM generate_series(1, 20000) AS n;
     INSERT INTO resources (id, tenant_id, created_at, updated_at, deleted_at, version, kind, name, document,
             revision)
@@ -170,6 +174,16 @@ async fn no_query_looks_at_more_than_it_answers() {
             .rows()
             .select()
             .filter("subject = ?", [b"10001".to_vec()]),
+        // What each attempt to sign in asks.
+        FAMILIAR_PLACES.rows().select().filter(
+            "place_hash = ? AND expires_at > ?",
+            [Value::from(b"10001".to_vec()), Value::from(1_i64)],
+        ),
+        // What an erasure asks of invitations.
+        INVITATIONS
+            .select_everywhere()
+            .with_trashed()
+            .filter("email = ?", ["10001@example.org"]),
         USERS
             .rows()
             .select()

@@ -11,7 +11,7 @@ use weir_identity::{Assigned, Invitation, Invited, Permission};
 use crate::api::answer::{created, done, shown};
 use crate::api::body::Body;
 use crate::api::guard::Guard;
-use crate::api::list::{ByTime, List};
+use crate::api::list::{ByEmail, List};
 use crate::api::parameters::{IfMatch, InOrganization, Path};
 use crate::api::services::Services;
 use crate::page::Page;
@@ -72,20 +72,21 @@ impl From<Invited> for SentInvitation {
     get,
     path = "/v1/organizations/{organization}/invitations",
     tag = "invitations",
-    params(InOrganization, List<ByTime>),
+    params(InOrganization, List<ByEmail>),
     responses((status = 200, description = "A page of them.", body = Page<Invitation>))
 )]
 async fn list_invitations(
     guard: Guard,
     Path(path): Path<InOrganization>,
-    list: List<ByTime>,
+    list: List<ByEmail>,
 ) -> Result<Response, Problem> {
     let organization = guard
         .organization(&path.organization, Permission::InvitationRead)
         .await?;
     let identity = guard.identity();
-    let listing = list.listing()?;
-    Ok(list.page(identity.invitations(&organization.id, &listing).await?))
+    let (email, listing) = (list.filter.email.as_deref(), list.listing()?);
+    let found = identity.invitations(&organization.id, email, &listing);
+    Ok(list.page(found.await?))
 }
 
 /// Invite somebody

@@ -61,7 +61,10 @@ struct Joined {
     tag = "invitations",
     security(()),
     request_body = InvitationToken,
-    responses((status = 200, description = "What is offered.", body = Offer))
+    responses(
+        (status = 200, description = "What is offered.", body = Offer),
+        (status = 409, description = "The organization is suspended, or was deleted."),
+    )
 )]
 async fn look_at_invitation(
     visitor: Visitor,
@@ -84,7 +87,7 @@ async fn look_at_invitation(
         (status = 200, description = "Who is a member now, and where.", body = Joined),
         (
             status = 409,
-            description = "The address has an account that is not signed in, the invitation is for another address, or the limit is reached."
+            description = "The address has an account that is not signed in, the invitation is for another address, the organization is suspended or was deleted, or the limit is reached."
         ),
     )
 )]

@@ -17,7 +17,6 @@ use crate::problem::Problem;
 
 pub(super) fn router() -> OpenApiRouter<Services> {
     OpenApiRouter::default()
-        .routes(routes!(request_verification))
         .routes(routes!(verify_email))
         .routes(routes!(request_password_reset))
         .routes(routes!(reset_password))
@@ -49,39 +48,33 @@ struct Reset {
     password: Password,
 }
 
-/// Send a link to verify one's own address
-#[utoipa::path(
-    post,
-    path = "/v1/me/email/verify",
-    tag = "me",
-    responses(
-        (status = 202, description = "The letter is on its way."),
-        (status = 409, description = "It is verified already, or there is no mail server."),
-        (status = 429, description = "Too many letters; `Retry-After` says when to try again."),
-    )
-)]
-async fn request_verification(guard: Guard) -> Result<Response, Problem> {
-    let user = &guard.user()?.user.id;
-    let identity = guard.identity();
-    identity.request_verification(guard.caller(), user).await?;
-    Ok(StatusCode::ACCEPTED.into_response())
-}
-
 /// Verify an address
 ///
-/// Takes the token of a link that was sent there.
+/// Takes the token of a link that was sent there. If the address takes the place of another, one signs in
+/// with it from now on, and all sessions end but that with which this is asked.
 #[utoipa::path(
     post,
     path = "/v1/email/verify",
     tag = "sign-in",
-    security(()),
+    security((), ("bearer" = [])),
     request_body = LinkToken,
-    responses((status = 204, description = "It is verified."))
+    responses(
+        (status = 204, description = "It is verified."),
+        (status = 409, description = "It became somebody else's address meanwhile."),
+    )
 )]
-async fn verify_email(visitor: Visitor, Body(body): Body<LinkToken>) -> Result<Response, Problem> {
+async fn verify_email(
+    guard: Option<Guard>,
+    visitor: Visitor,
+    Body(body): Body<LinkToken>,
+) -> Result<Response, Problem> {
     let token = Secret::new(body.token);
-    let identity = visitor.identity();
-    identity.verify_email(visitor.caller(), &token).await?;
+    let session = guard.as_ref().and_then(|guard| guard.user().ok());
+    let session = session.map(|who| &who.session.id);
+    visitor
+        .identity()
+        .verify_email(visitor.caller(), &token, session)
+        .await?;
     Ok(done())
 }
 

@@ -11,7 +11,7 @@ use weir_identity::{Assigned, Membership, Permission};
 use crate::api::answer::{done, shown};
 use crate::api::body::Patch;
 use crate::api::guard::Guard;
-use crate::api::list::{ByTime, List};
+use crate::api::list::{ByEmail, List};
 use crate::api::parameters::{IfMatch, InOrganization, Path};
 use crate::api::services::Services;
 use crate::page::Page;
@@ -47,20 +47,24 @@ struct MemberPatch {
     get,
     path = "/v1/organizations/{organization}/members",
     tag = "members",
-    params(InOrganization, List<ByTime>),
+    params(InOrganization, List<ByEmail>),
     responses((status = 200, description = "A page of them.", body = Page<Membership>))
 )]
 async fn list_members(
     guard: Guard,
     Path(path): Path<InOrganization>,
-    list: List<ByTime>,
+    list: List<ByEmail>,
 ) -> Result<Response, Problem> {
     let organization = guard
         .organization(&path.organization, Permission::MemberRead)
         .await?;
     let found = guard
         .identity()
-        .members(&organization.id, &list.listing()?)
+        .members(
+            &organization.id,
+            list.filter.email.as_deref(),
+            &list.listing()?,
+        )
         .await?;
     Ok(list.page(found))
 }

@@ -28,7 +28,10 @@ pub(super) fn router() -> OpenApiRouter<Services> {
         .routes(routes!(suspend_user))
         .routes(routes!(resume_user))
         .routes(routes!(list_user_sessions, end_user_sessions))
+        .routes(routes!(make_reset_link))
+        .routes(routes!(remove_user_authenticator))
         .routes(routes!(erase_user))
+        .routes(routes!(erase_address))
 }
 
 /// Whose account.
@@ -126,7 +129,8 @@ async fn show_user(guard: Guard, Path(path): Path<OfUser>) -> Result<Response, P
 /// Change an account
 ///
 /// Another address is to be verified again, and links that were sent to the former one open nothing any
-/// more. Nobody changes the account of somebody with rights that they do not have themselves.
+/// more. Nobody changes the account of somebody with rights that they do not have themselves, nor their own
+/// address here: `PUT /v1/me/email` does.
 #[utoipa::path(
     patch,
     path = "/v1/users/{user}",
@@ -259,7 +263,8 @@ async fn list_user_sessions(guard: Guard, Path(path): Path<OfUser>) -> Result<Re
 
 /// End all sessions of somebody
 ///
-/// Needs a sign-in of the last 15 minutes.
+/// Needs a sign-in of the last 15 minutes. Nobody ends those of somebody with rights that they do not have
+/// themselves.
 #[utoipa::path(
     delete,
     path = "/v1/users/{user}/sessions",
@@ -277,10 +282,67 @@ async fn end_user_sessions(guard: Guard, Path(path): Path<OfUser>) -> Result<Res
     Ok(told(&Ended { ended }))
 }
 
+/// A link to hand over.
+#[derive(Serialize, ToSchema)]
+struct ResetLink {
+    /// Sets another password, once, within an hour. It is told only here.
+    #[schema(
+        example = "http://127.0.0.1:9900/reset#weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    )]
+    link: String,
+}
+
+/// Make a link to set somebody's password
+///
+/// For somebody who cannot get a letter, to be handed over. It ends nothing by itself: the password stays
+/// until the link is used, and a second factor after that. Links that were made or sent before open nothing
+/// any more. Needs a sign-in of the last 15 minutes; one's own password is changed by `PUT /v1/me/password`.
+#[utoipa::path(
+    post,
+    path = "/v1/users/{user}/reset-link",
+    tag = "users",
+    params(OfUser),
+    responses(
+        (status = 200, description = "The link.", body = ResetLink),
+        (status = 409, description = "The account is suspended."),
+    )
+)]
+async fn make_reset_link(guard: Guard, Path(path): Path<OfUser>) -> Result<Response, Problem> {
+    guard.platform(Permission::UserWrite)?;
+    recently(&guard)?;
+    let identity = guard.identity();
+    let link = identity.issue_reset(guard.caller(), &path.user).await?;
+    let link = link.expose().clone();
+    Ok(told(&ResetLink { link }))
+}
+
+/// Remove the authenticator of somebody
+///
+/// For somebody who lost it, with the recovery codes. Their sessions end, and a letter tells them. Needs a
+/// sign-in of the last 15 minutes; one's own is removed by `POST /v1/me/totp/remove`.
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{user}/totp",
+    tag = "users",
+    params(OfUser),
+    responses((status = 204, description = "They are asked for a password only."))
+)]
+async fn remove_user_authenticator(
+    guard: Guard,
+    Path(path): Path<OfUser>,
+) -> Result<Response, Problem> {
+    guard.platform(Permission::UserWrite)?;
+    recently(&guard)?;
+    let identity = guard.identity();
+    identity.remove_totp_of(guard.caller(), &path.user).await?;
+    Ok(done())
+}
+
 /// Erase a person
 ///
-/// All that records have of them, in the trash or not, goes for good; the audit keeps what was done, but
-/// not by whom or from where. Needs a sign-in of the last 15 minutes.
+/// All that records have of them goes for good, in the trash or not, also if the account is gone already; the
+/// audit keeps what was done, but not by whom or from where. Asked for again, an erasure that was interrupted
+/// goes on. Needs a sign-in of the last 15 minutes.
 #[utoipa::path(
     post,
     path = "/v1/users/{user}/erase",
@@ -288,7 +350,10 @@ async fn end_user_sessions(guard: Guard, Path(path): Path<OfUser>) -> Result<Res
     params(OfUser),
     responses(
         (status = 200, description = "What was erased.", body = Certificate),
-        (status = 409, description = "This is the last owner of an organization."),
+        (
+            status = 409,
+            description = "This is the last owner of an organization, or the erasure is under way."
+        ),
     )
 )]
 async fn erase_user(guard: Guard, Path(path): Path<OfUser>) -> Result<Response, Problem> {
@@ -296,6 +361,39 @@ async fn erase_user(guard: Guard, Path(path): Path<OfUser>) -> Result<Response, 
     recently(&guard)?;
     let identity = guard.identity();
     let certificate = identity.erase_user(guard.caller(), &path.user).await?;
+    Ok(told(&certificate))
+}
+
+/// Whose data is to go.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Erased {
+    #[schema(example = "grace@acme.example")]
+    email: String,
+}
+
+/// Erase whoever has an address
+///
+/// With an account or without: somebody who was only invited, or whose address somebody mistyped. If it is
+/// the address of an account, live or in the trash, that is erased. Otherwise as the erasure of a person.
+#[utoipa::path(
+    post,
+    path = "/v1/erasures",
+    tag = "users",
+    request_body = Erased,
+    responses(
+        (status = 200, description = "What was erased.", body = Certificate),
+        (
+            status = 409,
+            description = "This is the last owner of an organization, or the erasure is under way."
+        ),
+    )
+)]
+async fn erase_address(guard: Guard, Body(body): Body<Erased>) -> Result<Response, Problem> {
+    guard.platform(Permission::UserErase)?;
+    recently(&guard)?;
+    let identity = guard.identity();
+    let certificate = identity.erase_email(guard.caller(), &body.email).await?;
     Ok(told(&certificate))
 }
 

@@ -64,14 +64,12 @@ fn within(organization: &str, segments: &[&str]) -> String {
 pub(crate) fn person(api: &Api, organization: Option<&str>, named: &str) -> anyhow::Result<String> {
     match organization {
         Some(name) => by_address(api, List::at(within(name, &["members"])), "user_id", named),
-        None => {
-            let people = List::at(path(&["users"])).with("email", Some(named.to_lowercase()));
-            by_address(api, people, "id", named)
-        }
+        None => by_address(api, List::at(path(&["users"])), "id", named),
     }
 }
 
-/// The identifier of something in a list that is named by it or by an e-mail address.
+/// The identifier of something in a list, which can be filtered by `email`, that is named by it or by an
+/// e-mail address.
 pub(crate) fn by_address(
     api: &Api,
     list: List,
@@ -82,6 +80,7 @@ pub(crate) fn by_address(
         return Ok(named.to_owned());
     }
     let email = named.to_lowercase();
+    let list = list.with("email", Some(&email));
     let found = list.find(api, |one| one["email"] == *email)?;
     match found.as_ref().and_then(|one| one[identifier].as_str()) {
         Some(id) => Ok(id.to_owned()),

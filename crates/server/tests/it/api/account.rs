@@ -34,15 +34,31 @@ async fn name_and_address_are_ones_own_to_change(engine: &str) {
         .owner
         .send("PATCH", "/v1/me", Some(&rename), "If-Match: \"1\"\r\n");
     late.assert_problem(412, "stale");
-    world.person("taken@weir.example").await;
-    let taken = world
+    // Without mail the address is changed at once, by who knows the password.
+    let other = world.anybody().sign_in("owner@weir.example");
+    let change = |email: &str, password: &str| {
+        let body = json!({ "email": email, "password": password });
+        world.owner.send("PUT", "/v1/me/email", Some(&body), "")
+    };
+    change("olivia@weir.example", "a guess").assert_problem(403, "refused");
+    let wrong = change("olivia", PASSWORD);
+    assert_eq!(wrong.json()["errors"][0]["pointer"], "/email");
+    assert_eq!(change("Olivia@Weir.example", PASSWORD).status(), 204);
+    let me = world.owner.get("/v1/me").json();
+    assert_eq!(me["email"], "olivia@weir.example");
+    assert_eq!(me["pending_email"], Value::Null);
+    other.get("/v1/me").assert_problem(401, "unauthenticated");
+    change("olivia@weir.example", PASSWORD).assert_problem(409, "conflict");
+    world
         .owner
-        .patch("/v1/me", &json!({ "email": "taken@weir.example" }));
-    taken.assert_problem(409, "taken");
-    let moved = world
+        .delete("/v1/me/email")
+        .assert_problem(404, "not_found");
+    let own = format!("/v1/users/{}", me["id"].as_str().unwrap());
+    let around = json!({ "email": "thief@weir.example" });
+    world
         .owner
-        .patch("/v1/me", &json!({ "email": "Olivia@Weir.example" }));
-    assert_eq!(moved.json()["email"], "olivia@weir.example");
+        .patch(&own, &around)
+        .assert_problem(403, "forbidden");
     let refused = world
         .owner
         .patch("/v1/me", &json!({ "suspended_at": null, "role": "owner" }));
@@ -71,7 +87,7 @@ async fn a_password_is_changed_by_who_knows_it(engine: &str) {
         .assert_problem(401, "unauthenticated");
 }
 
-fn code(secret: &str, steps_from_now: i64) -> String {
+pub(super) fn code(secret: &str, steps_from_now: i64) -> String {
     let secret = TotpSecret::try_from_base32(secret).unwrap();
     let authenticator = Builder::new().with_secret(secret).build().unwrap();
     let now = SystemTime::now()
@@ -94,7 +110,11 @@ fn first_step(client: &Client) -> String {
 async fn a_second_factor_is_asked_for_from_then_on(engine: &str) {
     let world = World::begin(engine).await;
     let (owner, nobody) = (&world.owner, world.anybody());
-    let enrolment = owner.post("/v1/me/totp", &json!({})).json();
+    let known = json!({ "password": PASSWORD });
+    owner
+        .post("/v1/me/totp", &json!({ "password": "a guess" }))
+        .assert_problem(403, "refused");
+    let enrolment = owner.post("/v1/me/totp", &known).json();
     let secret = enrolment["secret"].as_str().unwrap();
     assert!(enrolment["url"].as_str().unwrap().contains(secret));
     assert_eq!(owner.get("/v1/me").json()["has_second_factor"], false);
@@ -106,7 +126,7 @@ async fn a_second_factor_is_asked_for_from_then_on(engine: &str) {
     assert_eq!(recovery.len(), 10);
     assert_eq!(owner.get("/v1/me").json()["has_second_factor"], true);
     owner
-        .post("/v1/me/totp", &json!({}))
+        .post("/v1/me/totp", &known)
         .assert_problem(409, "conflict");
 
     let second = |token: &str, code: &str| {
@@ -130,10 +150,20 @@ async fn a_second_factor_is_asked_for_from_then_on(engine: &str) {
     let spare = recovery[0].as_str().unwrap();
     assert_eq!(second(&first_step(&nobody), spare).status(), 200);
     second(&first_step(&nobody), spare).assert_problem(403, "refused");
-    let renewed = fresh.post("/v1/me/recovery-codes", &json!({})).json();
+    let with = |code: &Value| json!({ "password": PASSWORD, "code": code });
+    for path in ["/v1/me/recovery-codes", "/v1/me/totp/remove"] {
+        let refused = fresh.post(path, &known);
+        assert_eq!(refused.json()["errors"][0]["pointer"], "/code", "{path}");
+        fresh
+            .post(path, &with(&json!("000000")))
+            .assert_problem(403, "refused");
+    }
+    let renewed = fresh.post("/v1/me/recovery-codes", &with(&recovery[1]));
+    let renewed = renewed.json();
     assert_ne!(renewed["recovery_codes"][1], recovery[1]);
-    assert_eq!(fresh.delete("/v1/me/totp").status(), 204);
-    fresh.delete("/v1/me/totp").assert_problem(404, "not_found");
+    let remove = || fresh.post("/v1/me/totp/remove", &with(&renewed["recovery_codes"][0]));
+    assert_eq!(remove().status(), 204);
+    remove().assert_problem(404, "not_found");
     nobody.sign_in("owner@weir.example");
 }
 
@@ -141,24 +171,20 @@ async fn what_a_stolen_session_must_not_do_needs_a_recent_sign_in(engine: &str) 
     let world = World::begin(engine).await;
     world.age_sessions(16).await;
     let owner = &world.owner;
-    let password = json!({ "present": PASSWORD, "password": ANOTHER });
-    let code = json!({ "code": "000000" });
-    let address = json!({ "email": "thief@weir.example" });
-    for (method, path, body) in [
-        ("PUT", "/v1/me/password", Some(&password)),
-        ("PATCH", "/v1/me", Some(&address)),
-        ("DELETE", "/v1/me/sessions", None),
+    let grace = world.person("grace@navy.example").await;
+    let of_grace = |part: &str| format!("/v1/users/{grace}/{part}");
+    for (method, path) in [
+        ("DELETE", "/v1/me/sessions".to_owned()),
         (
             "DELETE",
-            "/v1/me/sessions/ses_01kc2q8r5nf0hb6x2v9w4t7zde",
-            None,
+            "/v1/me/sessions/ses_01kc2q8r5nf0hb6x2v9w4t7zde".to_owned(),
         ),
-        ("POST", "/v1/me/totp", None),
-        ("POST", "/v1/me/totp/confirm", Some(&code)),
-        ("DELETE", "/v1/me/totp", None),
-        ("POST", "/v1/me/recovery-codes", None),
+        ("DELETE", of_grace("sessions")),
+        ("DELETE", of_grace("totp")),
+        ("POST", of_grace("reset-link")),
+        ("POST", of_grace("erase")),
     ] {
-        let refused = owner.send(method, path, body, "");
+        let refused = owner.send(method, &path, None, "");
         assert_eq!(refused.status(), 403, "{method} {path}");
         refused.assert_problem(403, "recent_sign_in_needed");
     }

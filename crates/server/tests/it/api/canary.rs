@@ -10,7 +10,7 @@ use weir_identity::Caller;
 use weir_testkit::{free_port, on_both_engines};
 
 use super::world::{config, setup_token};
-use super::{Client, World};
+use super::{Client, PASSWORD, World};
 use crate::harness::{Message, Receiver, Upstream, answer, forward};
 
 on_both_engines! {
@@ -162,7 +162,8 @@ async fn secrets(world: &World, acme: &TenantId) -> BTreeMap<&'static str, Strin
     let invited = identity.invite(&system, acme, "invited@acme.example", &viewer);
     let invited = invited.await.unwrap().link.unwrap();
     let reset = identity.issue_reset(&system, &user).await.unwrap();
-    let enrolment = grace.post("/v1/me/totp", &json!({})).json();
+    let known = json!({ "password": PASSWORD });
+    let enrolment = grace.post("/v1/me/totp", &known).json();
     let forgotten = identity.issue_reset(&system, &forgetful).await.unwrap();
     let forgotten = behind(forgotten.expose());
     let new = json!({ "token": forgotten, "password": HERS });

@@ -15,6 +15,7 @@ on_both_engines! {
     an_address_is_verified_by_a_letter,
     a_forgotten_password_is_set_anew_by_a_letter,
     an_address_that_is_nobodys_gets_no_letter,
+    another_address_is_asked_for_and_confirmed,
 }
 
 const PUBLIC: &str = "https://weir.example";
@@ -186,6 +187,52 @@ async fn an_address_that_is_nobodys_gets_no_letter(engine: &str) {
             .unwrap()
             .contains("/verify#")
     );
+}
+
+async fn another_address_is_asked_for_and_confirmed(engine: &str) {
+    let server = MailServer::start();
+    let world = World::begin_with(&server.config(engine)).await;
+    let new = json!({ "email": "other@weir.example", "name": "Other" });
+    assert_eq!(world.owner.post("/v1/users", &new).status(), 201);
+    let change = |email: &str| {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let answer = world.owner.send("PUT", "/v1/me/email", Some(&body), "");
+        let mut me = world.owner.get("/v1/me").json();
+        let pending = me["pending_email"].take();
+        (answer.status(), answer.text(), pending)
+    };
+    // Taken or not, it is answered alike.
+    for email in ["other@weir.example", "olivia@weir.example"] {
+        assert_eq!(change(email), (202, String::new(), json!(email)));
+    }
+    let elsewhere = world.anybody().sign_in("owner@weir.example");
+    server.letter(3);
+    let letters = server.letters();
+    let to = |address: &str| {
+        let found = letters.iter().find(|one| one["to"] == json!([address]));
+        found.unwrap()
+    };
+    assert!(
+        to("owner@weir.example")["content"]
+            .as_str()
+            .unwrap()
+            .contains("set another password")
+    );
+    assert!(
+        !to("other@weir.example")["content"]
+            .as_str()
+            .unwrap()
+            .contains("weir_once_")
+    );
+    let body = json!({ "token": token(to("olivia@weir.example"), "verify") });
+    assert_eq!(world.owner.post("/v1/email/verify", &body).status(), 204);
+    let me = world.owner.get("/v1/me").json();
+    assert_eq!(me["email"], "olivia@weir.example");
+    assert_eq!(me["pending_email"], Value::Null);
+    elsewhere
+        .get("/v1/me")
+        .assert_problem(401, "unauthenticated");
+    world.anybody().sign_in("olivia@weir.example");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 37] = [
     "run",
     "demo",
     "check",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 36] = [
     "bans",
     "upgrade",
     "accept",
+    "account",
     "login",
     "logout",
     "whoami",
@@ -96,6 +97,7 @@ fn every_example_works() {
     // Commands that serve or talk to what serves must at least be understood, and then fail here.
     let fails = [
         "weir accept",
+        "weir account",
         "weir audit export",
         "weir audit list",
         "weir invitation",

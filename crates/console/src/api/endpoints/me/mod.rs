@@ -1,5 +1,6 @@
 //! One's own account.
 
+mod email;
 mod second_factor;
 mod sessions;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weir_identity::{Belonging, Password, Session, User, UserUpdate};
+use weir_identity::{Belonging, Password, Proof, Session, User, UserUpdate};
 
 use crate::api::answer::{done, shown};
 use crate::api::body::{Body, Patch};
@@ -23,6 +24,7 @@ pub(super) fn router() -> OpenApiRouter<Services> {
     OpenApiRouter::default()
         .routes(routes!(show_me, update_me))
         .routes(routes!(change_my_password))
+        .merge(email::router())
         .merge(second_factor::router())
         .merge(sessions::router())
 }
@@ -32,6 +34,8 @@ pub(super) fn router() -> OpenApiRouter<Services> {
 struct Me {
     #[serde(flatten)]
     user: User,
+    /// The address that takes the place of `email` once the link that was sent there is opened.
+    pending_email: Option<String>,
     /// Whether a second factor is asked for at sign-in.
     has_second_factor: bool,
     /// The organizations that they belong to.
@@ -44,9 +48,6 @@ struct Me {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MePatch {
-    /// Another address is to be verified again; it needs a sign-in of the last 15 minutes.
-    #[schema(required = false, example = "ada@acme.example")]
-    email: String,
     #[schema(required = false, example = "Ada Lovelace")]
     name: String,
 }
@@ -58,12 +59,21 @@ struct NewPassword {
     /// The one that it takes the place of.
     present: Password,
     password: Password,
+    /// What the authenticator shows, or a recovery code; needed where there is a second factor.
+    #[schema(example = "123456")]
+    code: Option<String>,
+}
+
+/// What somebody shows before they change how they sign in: a session alone can be stolen.
+fn proof(password: Password, code: Option<String>) -> Proof {
+    Proof { password, code }
 }
 
 impl Me {
     async fn of(guard: &Guard, user: User) -> Result<Self, Problem> {
         let who = guard.user()?;
         Ok(Self {
+            pending_email: guard.identity().pending_email(&user.id).await?,
             has_second_factor: guard.identity().has_second_factor(&user.id).await?,
             user,
             organizations: who.belongings.clone(),
@@ -86,30 +96,22 @@ async fn show_me(guard: Guard) -> Result<Response, Problem> {
 
 /// Change one's own account
 ///
-/// A merge patch (RFC 7396).
+/// A merge patch (RFC 7396). The address is changed by `PUT /v1/me/email`.
 #[utoipa::path(
     patch,
     path = "/v1/me",
     tag = "me",
     params(IfMatch),
     request_body = MePatch,
-    responses(
-        (status = 200, description = "The account as it is now.", body = Me),
-        (status = 409, description = "Somebody else has this address."),
-    )
+    responses((status = 200, description = "The account as it is now.", body = Me))
 )]
 async fn update_me(guard: Guard, if_match: IfMatch, patch: Patch) -> Result<Response, Problem> {
     let before = &guard.user()?.user;
     let after = patch.onto(&MePatch {
-        email: before.email.clone(),
         name: before.name.clone(),
     })?;
-    // Links by which a new password is set go to the address.
-    if after.email != before.email {
-        guard.recent_user()?;
-    }
     let update = UserUpdate {
-        email: Some(after.email).filter(|email| *email != before.email),
+        email: None,
         name: Some(after.name).filter(|name| *name != before.name),
     };
     let user = guard
@@ -128,17 +130,21 @@ async fn update_me(guard: Guard, if_match: IfMatch, patch: Patch) -> Result<Resp
     path = "/v1/me/password",
     tag = "me",
     request_body = NewPassword,
-    responses((status = 204, description = "It is set."))
+    responses(
+        (status = 204, description = "It is set."),
+        (status = 429, description = "Too many attempts; `Retry-After` says when to try again."),
+    )
 )]
 async fn change_my_password(
     guard: Guard,
     Body(body): Body<NewPassword>,
 ) -> Result<Response, Problem> {
-    let who = guard.recent_user()?;
+    let who = guard.user()?;
     let (user, session) = (&who.user.id, Some(&who.session.id));
+    let proof = proof(body.present, body.code);
     guard
         .identity()
-        .change_password(guard.caller(), user, session, &body.present, &body.password)
+        .change_password(guard.caller(), user, session, &proof, &body.password)
         .await?;
     Ok(done())
 }

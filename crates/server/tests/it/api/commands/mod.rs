@@ -1,5 +1,6 @@
 //! The command line over the admin API: the real binary asks the real binary.
 
+mod account;
 mod lists;
 mod lost;
 mod organizations;
@@ -52,7 +53,12 @@ fn fails(world: &World, line: &str, code: i32) -> String {
 
 /// Signs in, with this on standard input.
 fn sign_in(world: &World, arguments: &[&str], input: &str) -> Ran {
-    let mut command = world.weir.command("login", arguments);
+    run_with_input(world, "login", arguments, input)
+}
+
+/// A command with this on standard input.
+fn run_with_input(world: &World, command: &str, arguments: &[&str], input: &str) -> Ran {
+    let mut command = world.weir.command(command, arguments);
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

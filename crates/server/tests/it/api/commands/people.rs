@@ -92,17 +92,30 @@ async fn somebody_is_invited_promoted_removed_and_erased(engine: &str) {
         deleted.contains(&format!("`weir trash restore {grace}`")),
         "{deleted}"
     );
-    let gone = fails(&world, "user erase grace@acme.example --yes", 1);
-    assert!(
-        gone.contains("what is in the trash is named by its identifier"),
-        "{gone}"
-    );
-    let certificate = json(&world, &format!("user erase {grace} --yes"));
-    assert_eq!(certificate["user"], grace.to_string());
+    // By the address, also in the trash.
+    let certificate = json(&world, "user erase Grace@acme.example --yes");
+    assert_eq!(certificate["users"], serde_json::json!([grace.to_string()]));
     assert_eq!(certificate["rows"]["users"], 1);
     let audit = done(&world, "audit export --org acme");
     assert!(!audit.contains("grace@acme.example"), "{audit}");
     assert_eq!(done(&world, "audit verify").lines().count(), 2);
+    let gone = fails(&world, &format!("user erase {grace} --yes"), 1);
+    assert!(gone.contains("has nothing at /v1/users/"), "{gone}");
+    // Somebody who was only invited.
+    let invite = "invitation create --org acme ada@acme.example --role viewer";
+    done(&world, invite);
+    done(
+        &world,
+        "invitation create --org acme adam@acme.example --role viewer",
+    );
+    let listed = json(&world, "invitation list --org acme --email ada@");
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    let certificate = json(&world, "user erase ada@acme.example --yes");
+    assert_eq!(certificate["users"], serde_json::json!([]));
+    assert_eq!(certificate["rows"]["invitations"], 1);
+    let audit = done(&world, "audit export --org acme");
+    assert!(!audit.contains("\"ada@acme.example"), "{audit}");
+    assert!(audit.contains("adam@acme.example"), "{audit}");
 }
 
 fn kind(one: &Value) -> &str {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use totp_rs::{Builder, Secret as TotpSecret};
-use weir_identity::Caller;
+use weir_identity::{Caller, Proof};
 use weir_testkit::on_both_engines;
 
 use super::{PASSWORD, World, done, fails, json, run, run_with, sign_in, sign_in_as};
@@ -145,7 +145,11 @@ pub(super) async fn enrol(world: &World) -> Vec<String> {
     let me = world.owner.get("/v1/me").json();
     let user = me["id"].as_str().unwrap().parse().unwrap();
     let (identity, system) = (&world.identity, Caller::system());
-    let enrolment = identity.enrol_totp(&system, &user).await.unwrap();
+    let proof = Proof {
+        password: PASSWORD.into(),
+        code: None,
+    };
+    let enrolment = identity.enrol_totp(&system, &user, &proof).await.unwrap();
     let secret = TotpSecret::try_from_base32(enrolment.secret.expose()).unwrap();
     let totp = Builder::new().with_secret(secret).build().unwrap();
     let now = jiff::Timestamp::now().as_second().try_into().unwrap();
