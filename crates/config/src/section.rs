@@ -4,6 +4,7 @@ mod action;
 mod aggregate;
 mod balance;
 mod breaker;
+mod certificate;
 mod check;
 mod clash;
 mod compress;

@@ -28,7 +28,6 @@ mod permission;
 mod reader;
 mod role;
 mod schema;
-mod seal;
 mod session;
 mod settings;
 mod setup;

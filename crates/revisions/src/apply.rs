@@ -5,32 +5,26 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
-use weir_config::{Diagnostic, Document, Report, ResourceName, Resources};
+use weir_config::{Diagnostic, Document, Report, ResourceName, Resources, Severity};
 use weir_core::{Id, TenantId};
 use weir_store::audit::{Change as Told, Subject};
 use weir_store::records::{Scope, Topic, Value, Write};
 
 use crate::author::Author;
-use crate::change::{Action, Change, Precondition, Proposal, What, canonical};
-use crate::diff::{Difference, between, fold};
+use crate::change::{Proposal, What};
+use crate::diff::{Difference, KeptDifference, shown};
 use crate::error::{Error, Result};
-use crate::resource::{Kept, kept, latest};
+use crate::plan::{Changed, changed};
+use crate::resource::{There, latest, there};
 use crate::revision::{Outcome, Revision};
+use crate::sealed::parse;
+use crate::secrets::Secrets;
 use crate::{CHANGES, RESOURCES, REVISIONS, Revisions};
 
 /// Resources in all.
 const MOST_RESOURCES: usize = 50_000;
 /// Resources that an entry of the audit names; the revision has them all.
 const MOST_NAMED: usize = 100;
-
-/// A resource that becomes different.
-struct Changed {
-    resource: ResourceName,
-    /// Where it is kept, if it was there.
-    id: Option<Id>,
-    before: Option<String>,
-    after: Option<String>,
-}
 
 impl Revisions {
     /// Makes a revision. `judge` is handed everything as it would be from then on, and refuses it or
@@ -53,9 +47,9 @@ impl Revisions {
         if proposal.expected.is_some_and(|expected| expected != latest) {
             return Err(Error::Stale { latest });
         }
-        let there: BTreeMap<_, _> = kept(&mut *write).await?.into_iter().collect();
-        let changes = changes(&mut write, &proposal.what, latest).await?;
-        let changed = changed(changes, &there)?;
+        let there: BTreeMap<_, _> = there(&mut *write).await?.into_iter().collect();
+        let planned = self.planned(&mut write, &proposal.what, latest).await?;
+        let changed = changed(&self.secrets, planned, &there)?;
         if changed.is_empty() {
             return Ok(Outcome {
                 revision: None,
@@ -64,11 +58,13 @@ impl Revisions {
                 warnings: Vec::new(),
             });
         }
-        let wanted = Arc::new(merged(latest + 1, there, &changed)?);
-        let warnings = judge(Arc::clone(&wanted))
+        let wanted = merged(latest + 1, there, &changed)?;
+        let opened = Arc::new(self.secrets.open(&wanted));
+        let warnings = judge(opened)
             .await
             .map_err(|report| Error::Refused(Box::new(report)))?;
-        let differences = differences(&changed)?;
+        refuse_outdated(&warnings, &changed)?;
+        let differences = differences(&self.secrets, &changed)?;
         if proposal.dry_run {
             return Ok(Outcome {
                 revision: None,
@@ -100,90 +96,39 @@ impl Revisions {
     }
 }
 
-/// The changes that a proposal comes to.
-async fn changes(write: &mut Write, what: &What, latest: i64) -> Result<Vec<Change>> {
-    let without = |resource, action| Change {
-        resource,
-        action,
-        precondition: Precondition::None,
+/// Refuses what may stay as it is, and may not become so.
+fn refuse_outdated(warnings: &[Diagnostic], changed: &[Changed]) -> Result<()> {
+    let is_put = |name: &ResourceName| {
+        let change = changed.binary_search_by(|change| change.resource.cmp(name));
+        change.is_ok_and(|at| changed[at].after.is_some())
     };
-    match what {
-        What::Changes(changes) => Ok(changes.clone()),
-        What::Rollback(number) => {
-            if !(0..=latest).contains(number) {
-                return Err(Error::Missing("revision"));
-            }
-            let since = fold(&write.all(between(*number, latest)).await?)?;
-            let back = |difference: Difference| {
-                let action = difference.before.map_or(Action::Delete, Action::Put);
-                without(difference.resource, action)
-            };
-            Ok(since.into_iter().map(back).collect())
-        }
-        What::Restore(resource) => {
-            let platform = TenantId::platform();
-            let select = RESOURCES
-                .of(&platform)
-                .select()
-                .trashed()
-                .filter(
-                    "kind = ? AND name = ?",
-                    [resource.kind.name(), &resource.name],
-                )
-                .order(["deleted_at", "id"])
-                .descending(true);
-            let row = write.first(select).await?;
-            let row = row.ok_or_else(|| Error::NoResource(resource.clone()))?;
-            let document = serde_json::from_str(&row.text("document")?).map_err(Error::internal)?;
-            let put = without(resource.clone(), Action::Put(document));
-            Ok(vec![Change {
-                // Its name may be another's by now.
-                precondition: Precondition::Absent,
-                ..put
-            }])
-        }
+    let refused = warnings
+        .iter()
+        .filter(|one| one.refuses_its_resource() && one.resource.as_ref().is_some_and(is_put));
+    let refused: Vec<_> = refused
+        .cloned()
+        .map(|mut one| {
+            one.severity = Severity::Error;
+            one
+        })
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
     }
-}
-
-/// What becomes different, if every precondition holds.
-fn changed(changes: Vec<Change>, there: &BTreeMap<ResourceName, Kept>) -> Result<Vec<Changed>> {
-    let mut changed = Vec::with_capacity(changes.len());
-    for change in changes {
-        let now = there.get(&change.resource);
-        let revision = now.map(|kept| kept.revision);
-        if !change.precondition.holds(revision) {
-            return Err(Error::Precondition {
-                resource: change.resource,
-                revision,
-            });
-        }
-        let after = match &change.action {
-            Action::Put(document) => Some(canonical(&change.resource, document)?),
-            Action::Delete if now.is_none() => return Err(Error::NoResource(change.resource)),
-            Action::Delete => None,
-        };
-        if now.map(|kept| &kept.text) == after.as_ref() {
-            continue;
-        }
-        changed.push(Changed {
-            id: now.map(|kept| kept.id.clone()),
-            before: now.map(|kept| kept.text.clone()),
-            after,
-            resource: change.resource,
-        });
-    }
-    // In one order, whatever the caller's was.
-    changed.sort_by(|left, right| left.resource.cmp(&right.resource));
-    Ok(changed)
+    Err(Error::Refused(Box::new(Report {
+        diagnostics: refused,
+        omitted: 0,
+        files: Vec::new(),
+    })))
 }
 
 /// Everything as it is to be.
 fn merged(
     revision: i64,
-    there: BTreeMap<ResourceName, Kept>,
+    there: BTreeMap<ResourceName, There>,
     changed: &[Changed],
 ) -> Result<Resources> {
-    let there = there.into_iter().map(|(name, kept)| (name, kept.text));
+    let there = there.into_iter().map(|(name, there)| (name, there.text));
     let mut wanted: BTreeMap<_, _> = there.collect();
     for change in changed {
         match &change.after {
@@ -214,21 +159,17 @@ fn digest(wanted: &Resources) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn differences(changed: &[Changed]) -> Result<Vec<Difference>> {
-    let parse = |text: &Option<String>| {
-        let text = text.as_deref();
-        text.map(serde_json::from_str)
-            .transpose()
-            .map_err(Error::internal)
-    };
+fn differences(secrets: &Secrets, changed: &[Changed]) -> Result<Vec<Difference>> {
+    let parse = |text: &Option<String>| text.as_deref().map(parse).transpose();
     let difference = |change: &Changed| {
-        Ok(Difference {
+        Ok(KeptDifference {
             resource: change.resource.clone(),
             before: parse(&change.before)?,
             after: parse(&change.after)?,
         })
     };
-    changed.iter().map(difference).collect()
+    let kept = changed.iter().map(difference).collect::<Result<_>>()?;
+    Ok(shown(secrets, kept))
 }
 
 async fn commit(

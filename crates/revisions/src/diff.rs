@@ -9,18 +9,29 @@ use weir_config::ResourceName;
 use weir_store::records::{Row, Select};
 
 use crate::CHANGES;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::resource::name_of;
+use crate::sealed::{Kept, hide, parse};
+use crate::secrets::Secrets;
 
 /// A resource that is different; not both `before` and `after` are none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// Which one.
     pub resource: ResourceName,
-    /// What it was.
+    /// What it was, with `•••` in place of secrets.
     pub before: Option<Json>,
-    /// What it is.
+    /// What it is, with `•••` in place of secrets.
     pub after: Option<Json>,
+    /// The places (RFC 6901) where there was a secret and now is another one.
+    pub secrets: Vec<String>,
+}
+
+/// The same of what is kept.
+pub(crate) struct KeptDifference {
+    pub(crate) resource: ResourceName,
+    pub(crate) before: Option<Kept>,
+    pub(crate) after: Option<Kept>,
 }
 
 impl Difference {
@@ -54,8 +65,8 @@ pub(crate) fn between(from: i64, to: i64) -> Select {
 }
 
 /// What these changes, in order, make different together.
-pub(crate) fn fold(rows: &[Row]) -> Result<Vec<Difference>> {
-    let mut changed: BTreeMap<ResourceName, Difference> = BTreeMap::new();
+pub(crate) fn fold(secrets: &Secrets, rows: &[Row]) -> Result<Vec<KeptDifference>> {
+    let mut changed: BTreeMap<ResourceName, KeptDifference> = BTreeMap::new();
     for row in rows {
         let resource = name_of(row)?;
         let before = document(row, "document_before")?;
@@ -63,20 +74,46 @@ pub(crate) fn fold(rows: &[Row]) -> Result<Vec<Difference>> {
         changed
             .entry(resource)
             .and_modify(|difference| difference.after.clone_from(&after))
-            .or_insert_with_key(|resource| Difference {
+            .or_insert_with_key(|resource| KeptDifference {
                 resource: resource.clone(),
                 before,
                 after,
             });
     }
-    let is_different = |difference: &Difference| difference.before != difference.after;
+    let is_different = |one: &KeptDifference| match (&one.before, &one.after) {
+        (Some(before), Some(after)) => !secrets.same(&one.resource, before, after),
+        (before, after) => before != after,
+    };
     Ok(changed.into_values().filter(is_different).collect())
 }
 
-fn document(row: &Row, column: &str) -> Result<Option<Json>> {
+fn document(row: &Row, column: &str) -> Result<Option<Kept>> {
     let text = row.optional_text(column)?;
-    let parse = |text: String| serde_json::from_str(&text).map_err(Error::internal);
-    text.map(parse).transpose()
+    text.as_deref().map(parse).transpose()
+}
+
+/// Differences as they may be shown.
+pub(crate) fn shown(secrets: &Secrets, kept: Vec<KeptDifference>) -> Vec<Difference> {
+    let mut kept = kept;
+    let different: Vec<_> = kept
+        .iter()
+        .map(|one| match (&one.before, &one.after) {
+            (Some(before), Some(after)) => secrets.different(&one.resource, before, after),
+            _ => Vec::new(),
+        })
+        .collect();
+    hide(kept.iter_mut().flat_map(|one| {
+        let resource = &one.resource;
+        let sides = one.before.iter_mut().chain(&mut one.after);
+        sides.map(move |kept| (resource, kept))
+    }));
+    let shown = |(one, secrets): (KeptDifference, Vec<String>)| Difference {
+        resource: one.resource,
+        before: one.before.map(|kept| kept.shown),
+        after: one.after.map(|kept| kept.shown),
+        secrets,
+    };
+    kept.into_iter().zip(different).map(shown).collect()
 }
 
 /// Differences as `diff -u` writes them, of the documents laid out as JSON.
@@ -97,6 +134,13 @@ pub fn unified(differences: &[Difference]) -> String {
         let diff = TextDiff::from_lines(&before, &after);
         // Writing to a String cannot fail.
         let _ = write!(text, "{}", diff.unified_diff().header(&left, &right));
+        if before == after {
+            let _ = writeln!(text, "--- {left}\n+++ {right}");
+        }
+        for pointer in &difference.secrets {
+            // As `diff` writes what is no line of either side.
+            let _ = writeln!(text, "\\ A secret is different: {pointer}");
+        }
     }
     text
 }
@@ -121,6 +165,7 @@ mod tests {
             resource: ResourceName::new(ResourceKind::Upstream, name).unwrap(),
             before,
             after,
+            secrets: Vec::new(),
         };
         let before = json!({"targets": ["127.0.0.1:1"]});
         let after = json!({"targets": ["127.0.0.1:2"]});
@@ -156,5 +201,12 @@ mod tests {
 -}
 "#;
         assert_eq!(text, expected);
+        let hidden = json!({"key": "•••"});
+        let renewed = Difference {
+            secrets: vec!["/key".to_owned()],
+            ..of("d", Some(hidden.clone()), Some(hidden))
+        };
+        let expected = "--- a/upstream/d\n+++ b/upstream/d\n\\ A secret is different: /key\n";
+        assert_eq!(unified(&[renewed]), expected);
     }
 }

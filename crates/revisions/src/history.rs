@@ -2,7 +2,7 @@
 
 use weir_store::records::Value;
 
-use crate::diff::{Difference, between, fold};
+use crate::diff::{Difference, between, fold, shown};
 use crate::error::{Error, Result};
 use crate::resource::latest;
 use crate::revision::Revision;
@@ -44,7 +44,7 @@ impl Revisions {
             return Err(Error::Missing("revision"));
         }
         let rows = read.all(between(from.min(to), from.max(to))).await?;
-        let differences = fold(&rows)?;
+        let differences = shown(&self.secrets, fold(&self.secrets, &rows)?);
         Ok(match from <= to {
             true => differences,
             false => differences.into_iter().map(Difference::reversed).collect(),

@@ -1,10 +1,12 @@
-//! What is wanted of the gateway beside its configuration file: routes, upstreams and policies in the
+//! What is wanted of the gateway beside its configuration file: routes, upstreams, policies and certificates in the
 //! records, changed in numbered revisions.
 //!
 //! One service, [`Revisions`], on the records. A revision is a set of changes that take effect together:
 //! it is judged as a whole, with all that was there before, by whoever knows how ([`Revisions::apply`]
 //! takes the judge), while no other revision can be made. Every revision keeps what it changed, so that any two
 //! states can be compared and any earlier one be brought back, which is a revision again.
+//!
+//! Secrets of documents are sealed before they are kept ([`Secrets`]); whoever looks sees `•••`.
 //!
 //! What it does not do: it does not know the configuration file, asks nobody whether they may make a
 //! change, and puts nothing into effect.
@@ -15,8 +17,11 @@ mod change;
 mod diff;
 mod error;
 mod history;
+mod plan;
 mod resource;
 mod revision;
+mod sealed;
+mod secrets;
 mod trash;
 
 pub use author::Author;
@@ -25,6 +30,7 @@ pub use diff::{Difference, unified};
 pub use error::{Error, Result};
 pub use resource::{Resource, Wanted};
 pub use revision::{Outcome, Revision};
+pub use secrets::Secrets;
 
 use weir_store::Records;
 use weir_store::records::{PlatformTable, TenantTable};
@@ -37,11 +43,17 @@ const CHANGES: PlatformTable = PlatformTable::new("revision_changes");
 #[derive(Clone, Debug)]
 pub struct Revisions {
     records: Records,
+    secrets: Secrets,
 }
 
 impl Revisions {
-    /// On these records.
-    pub const fn new(records: Records) -> Self {
-        Self { records }
+    /// On these records, with what opens the secrets of documents.
+    pub const fn new(records: Records, secrets: Secrets) -> Self {
+        Self { records, secrets }
+    }
+
+    /// What opens the secrets of documents.
+    pub const fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 }

@@ -27,8 +27,7 @@ impl Revisions {
             .order(["deleted_at", "id"])
             .descending(true)
             .limit(limit);
-        let rows = self.records.all(select).await?;
-        rows.iter().map(Resource::of).collect()
+        Resource::all(&self.records.all(select).await?)
     }
 
     /// Removes for good what has been in the trash for longer than `retention`; tells how many they were.

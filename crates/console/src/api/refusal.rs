@@ -61,7 +61,7 @@ impl From<Error> for Problem {
 }
 
 /// What belongs to the file is not the API's to change.
-pub(super) fn file_owned(resource: &ResourceName) -> Problem {
+pub(crate) fn file_owned(resource: &ResourceName) -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
         "file_owned",

@@ -7,7 +7,7 @@ mod last_good;
 mod node;
 pub(crate) mod pid_file;
 mod reload;
-mod resources;
+pub(crate) mod resources;
 mod signals;
 mod standings;
 mod start;

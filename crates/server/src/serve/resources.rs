@@ -12,12 +12,12 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 use weir_config::Resources;
 use weir_revisions::{Author, Revisions};
-use weir_store::Records;
 use weir_store::records::{Notice, Notices, Topic};
 
 use super::{Node, Reloaded};
 
 pub(super) use begin::{Begun, begin, judge};
+pub(crate) use file::read as kept;
 
 /// How often it is looked although nothing was said: a notice can be lost. It is one row by an index.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,9 +31,12 @@ const TIDYING: Duration = Duration::from_secs(3_600);
 type Tried = (i64, u64);
 
 /// Follows the records for as long as the process serves.
-pub(super) async fn follow(node: Arc<Node>, records: Records, directory: PathBuf) {
-    let revisions = Revisions::new(records.clone());
-    let mut notices = records.notices();
+pub(super) async fn follow(
+    node: Arc<Node>,
+    revisions: Revisions,
+    mut notices: Notices,
+    directory: PathBuf,
+) {
     let mut tried = None;
     loop {
         // If records do not answer, all stays as it is, and the next look asks again.
@@ -47,8 +50,7 @@ pub(super) async fn follow(node: Arc<Node>, records: Records, directory: PathBuf
 }
 
 /// Removes for good what was deleted long ago, for as long as the process serves. Several nodes may do so.
-pub(super) async fn tidy(records: Records) {
-    let revisions = Revisions::new(records);
+pub(super) async fn tidy(revisions: Revisions) {
     loop {
         sleep(TIDYING).await;
         if let Err(error) = revisions.purge(&Author::system(), RETENTION).await {
@@ -86,8 +88,9 @@ async fn look(
     if is_in_effect || *tried == Some((latest, node.revision().number)) {
         return Ok(());
     }
-    let resources = Arc::new(revisions.snapshot().await?);
-    let outcome = node.reload_with(Arc::clone(&resources)).await;
+    let resources = revisions.snapshot().await?;
+    let opened = Arc::new(revisions.secrets().open(&resources));
+    let outcome = node.reload_with(opened).await;
     *tried = Some((resources.revision(), node.revision().number));
     match outcome {
         Some(Reloaded::Applied(_) | Reloaded::Unchanged(_)) => {

@@ -121,10 +121,12 @@ pub(super) async fn supervise(
         supervisor.keeper.records().clone(),
         supervisor.reloader.data.clone(),
     ));
-    tasks.spawn(resources::tidy(supervisor.keeper.records().clone()));
+    let revisions = &supervisor.services.configuration().revisions;
+    tasks.spawn(resources::tidy(revisions.clone()));
     tasks.spawn(resources::follow(
         Arc::clone(&node),
-        supervisor.keeper.records().clone(),
+        revisions.clone(),
+        supervisor.keeper.records().notices(),
         supervisor.reloader.data.clone(),
     ));
     if let Some((former, serving)) = taking_over {

@@ -16,11 +16,12 @@ use weir_console::{Configuration, OperatorToken, Running};
 use weir_core::Secret;
 use weir_discovery::{Discoverer, Pod};
 use weir_gateway::{Gateway, Remembered};
-use weir_revisions::Revisions;
+use weir_revisions::{Revisions, Secrets};
 use weir_store::Records;
 use weir_store::records::{Address, Options};
 
 use super::*;
+use crate::installation_key::InstallationKey;
 use crate::serve::traffic_file::TrafficFile;
 use crate::serve::{Order, Rejection, Revision};
 
@@ -195,12 +196,14 @@ impl Admin {
         let operator = OperatorToken::generate().expect("random numbers");
         let mut config = config(target);
         config.data = records.path().to_owned();
+        let key = InstallationKey::of(&config).expect("a key");
+        let secrets = Secrets::new(key.secret()).expect("cryptography");
         let configuration = Configuration {
-            revisions: Revisions::new(keeper.records().clone()),
+            revisions: Revisions::new(keeper.records().clone(), secrets),
             running: heard,
             judge: Arc::new(|_| Box::pin(async { Ok(Vec::new()) })),
         };
-        let services = crate::people::services(&config, &keeper, &operator, configuration);
+        let services = crate::people::services(&config, &key, &keeper, &operator, configuration);
         let services = services.expect("services");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use weir_config::{LoadOptions, Loaded, Report, ResourceName, Resources, Severity};
 use weir_console::Judge;
+use weir_revisions::Secrets;
 
 use super::file;
 use crate::configuration;
@@ -28,6 +29,7 @@ pub(in crate::serve) struct Begun {
 pub(in crate::serve) fn begin(
     loaded: Loaded,
     data: &Path,
+    secrets: &Secrets,
     options: &LoadOptions,
     load: impl Fn(&LoadOptions) -> Result<Loaded, Report>,
 ) -> Begun {
@@ -38,7 +40,7 @@ pub(in crate::serve) fn begin(
         complaints: Vec::new(),
     };
     let mut resources = match file::read(data) {
-        Ok(resources) => Arc::new(resources),
+        Ok(resources) => Arc::new(secrets.open(&resources)),
         Err(error) => {
             let complaint =
                 format!("starting without resources until records are read: {error:#}\n");
