@@ -316,7 +316,14 @@ async fn show_resource(
     path = "/v1/config/{section}/{name}",
     tag = "configuration",
     params(OfResource, Making, Conditions),
-    request_body(content = Object, example = json!({"match": {"path": "/items/*"}, "upstream": "catalog"})),
+    request_body(content = Object, examples(
+        ("route" = (value = json!({"match": {"path": "/items/*"}, "upstream": "catalog"}))),
+        ("certificate" = (value = json!({
+            "certificate": "-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n",
+            "key": "-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----\n",
+            "listeners": ["0.0.0.0:8443"],
+        }))),
+    )),
     responses(
         (status = 200, description = "It is as it was, or it was only tried.", body = Made),
         (status = 201, description = "A revision was made.", body = Made),

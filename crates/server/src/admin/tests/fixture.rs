@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use weir_config::model::{Discovery, DiscoverySource, HeaderRules, PolicyKind};
 use weir_config::template::{Part, Template};
-use weir_config::{Config, LoadOptions};
+use weir_config::{Config, LoadOptions, Variables};
 use weir_console::{Configuration, OperatorToken, Running};
 use weir_core::Secret;
 use weir_discovery::{Discoverer, Pod};
@@ -69,6 +69,7 @@ fn config(target: SocketAddr) -> Config {
 workers: 1
 admin: {{ address: 127.0.0.1:0 }}
 listeners: [{{ address: 127.0.0.1:0, http2: false }}]
+certificates: {{ shop: {{ certificate: env:CHAIN, key: env:KEY }} }}
 upstreams:
   catalog: {{ targets: [{{ address: '{target}', zone: a }}], http2: false }}
 policies:
@@ -89,7 +90,16 @@ drain_timeout: 1s
 "
     );
     let base = std::path::Path::new("");
-    let loaded = weir_config::load_text(&text, "weir.yaml", base, &LoadOptions::default());
+    let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).expect("made");
+    let pair = [
+        ("CHAIN".to_owned(), made.cert.pem()),
+        ("KEY".to_owned(), made.signing_key.serialize_pem()),
+    ];
+    let options = LoadOptions {
+        variables: Variables::Only(pair.into()),
+        ..LoadOptions::default()
+    };
+    let loaded = weir_config::load_text(&text, "weir.yaml", base, &options);
     let mut config = loaded.expect("a configuration").config;
     let PolicyKind::Headers(tidy) = &mut config.policies[0].kind else {
         panic!("another kind");

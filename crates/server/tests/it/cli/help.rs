@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 37] = [
     "run",
     "demo",
     "check",
@@ -33,6 +33,7 @@ const COMMANDS: [&str; 36] = [
     "route",
     "upstream",
     "policy",
+    "certificate",
     "revision",
     "trash",
     "migrate",
@@ -92,6 +93,7 @@ fn every_example_works() {
         "weir accept",
         "weir audit export",
         "weir audit list",
+        "weir certificate",
         "weir invitation",
         "weir login",
         "weir member",
