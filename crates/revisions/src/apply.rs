@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Changed, changed};
 use crate::resource::{There, latest, there};
 use crate::revision::{Outcome, Revision};
-use crate::sealed::parse;
+use crate::sealed::{hide, parse};
 use crate::secrets::Secrets;
 use crate::{CHANGES, RESOURCES, REVISIONS, Revisions};
 
@@ -168,7 +168,10 @@ fn differences(secrets: &Secrets, changed: &[Changed]) -> Result<Vec<Difference>
             after: parse(&change.after)?,
         })
     };
-    let kept = changed.iter().map(difference).collect::<Result<_>>()?;
+    let mut kept = changed.iter().map(difference).collect::<Result<Vec<_>>>()?;
+    // What they are to be has just been sealed.
+    let before = kept.iter_mut();
+    hide(before.filter_map(|one| Some((&one.resource, one.before.as_mut()?))));
     Ok(shown(secrets, kept))
 }
 

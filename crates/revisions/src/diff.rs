@@ -92,28 +92,27 @@ fn document(row: &Row, column: &str) -> Result<Option<Kept>> {
     text.as_deref().map(parse).transpose()
 }
 
-/// Differences as they may be shown.
-pub(crate) fn shown(secrets: &Secrets, kept: Vec<KeptDifference>) -> Vec<Difference> {
-    let mut kept = kept;
-    let different: Vec<_> = kept
-        .iter()
-        .map(|one| match (&one.before, &one.after) {
-            (Some(before), Some(after)) => secrets.different(&one.resource, before, after),
-            _ => Vec::new(),
-        })
-        .collect();
+/// Hides what was kept in the clear on both sides.
+pub(crate) fn hide_both(kept: &mut [KeptDifference]) {
     hide(kept.iter_mut().flat_map(|one| {
         let resource = &one.resource;
         let sides = one.before.iter_mut().chain(&mut one.after);
         sides.map(move |kept| (resource, kept))
     }));
-    let shown = |(one, secrets): (KeptDifference, Vec<String>)| Difference {
+}
+
+/// The same of what has nothing secret in the clear.
+pub(crate) fn shown(secrets: &Secrets, kept: Vec<KeptDifference>) -> Vec<Difference> {
+    let shown = |one: KeptDifference| Difference {
+        secrets: match (&one.before, &one.after) {
+            (Some(before), Some(after)) => secrets.different(&one.resource, before, after),
+            _ => Vec::new(),
+        },
         resource: one.resource,
         before: one.before.map(|kept| kept.shown),
         after: one.after.map(|kept| kept.shown),
-        secrets,
     };
-    kept.into_iter().zip(different).map(shown).collect()
+    kept.into_iter().map(shown).collect()
 }
 
 /// Differences as `diff -u` writes them, of the documents laid out as JSON.

@@ -2,7 +2,7 @@
 
 use weir_store::records::Value;
 
-use crate::diff::{Difference, between, fold, shown};
+use crate::diff::{Difference, between, fold, hide_both, shown};
 use crate::error::{Error, Result};
 use crate::resource::latest;
 use crate::revision::Revision;
@@ -44,7 +44,9 @@ impl Revisions {
             return Err(Error::Missing("revision"));
         }
         let rows = read.all(between(from.min(to), from.max(to))).await?;
-        let differences = shown(&self.secrets, fold(&self.secrets, &rows)?);
+        let mut kept = fold(&self.secrets, &rows)?;
+        hide_both(&mut kept);
+        let differences = shown(&self.secrets, kept);
         Ok(match from <= to {
             true => differences,
             false => differences.into_iter().map(Difference::reversed).collect(),

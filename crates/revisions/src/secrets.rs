@@ -218,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_opens_at_its_own_place_only() {
+        let ours = secrets(1);
+        let mut kept = kept(&ours, "canary-7f3a", None);
+        let sealed = kept.sealed.remove(PLACE).unwrap();
+        // Where it would be shown to whoever is sent it.
+        let other = "/headers/request/set/x-a";
+        kept.sealed.insert(other.to_owned(), sealed);
+        let text = kept.into_json().to_string();
+        assert_eq!(ours.opened(&policy("a"), &text), None);
+    }
+
+    #[test]
     fn the_same_secret_is_kept_as_the_same_text() {
         let ours = secrets(1);
         let first = kept(&ours, "one", None);

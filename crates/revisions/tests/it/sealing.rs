@@ -205,10 +205,10 @@ async fn what_was_kept_in_the_clear_is_hidden_and_sealed_when_written_anew(engin
     assert_eq!(resource.document, shown);
     let diff = fresh.revisions.diff(0, 1).await.unwrap();
     assert_eq!(diff[0].after.as_ref(), Some(&shown));
-    fresh
-        .change(vec![put(policy(), document(SECRET, "a"))])
-        .await
-        .unwrap();
+    let written = fresh.change(vec![put(policy(), document(SECRET, "a"))]);
+    let written = written.await.unwrap();
+    assert_eq!(written.differences[0].before.as_ref(), Some(&shown));
+    assert_eq!(written.differences[0].after.as_ref(), Some(&shown));
     let kept = fresh.revisions.snapshot().await.unwrap();
     assert!(!kept.documents()[0].text.contains(SECRET));
     assert_eq!(used(&fresh).await, SECRET);
