@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Has 10,000 routes made, changed and taken back by the admin API, on three nodes of one PostgreSQL under load.
+"""Has 10,000 routes made, changed and taken back by the admin API, on three nodes of one PostgreSQL under load;
+then the PostgreSQL is killed and started again a minute later.
 
 Times are from the moment the request is sent to the first answer of the last route, on each node.
 """
@@ -50,8 +51,8 @@ def database(port, cpus):
         command = [*account(), str(programs() / "postgres"), "-D", str(directory / "data"), "-p", str(port),
                    "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={directory}"]
         is_ready = [programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-        with Server("PostgreSQL", command, [port], lambda: subprocess.run(is_ready).returncode == 0, logs, cpus):
-            yield f"postgres://weir@127.0.0.1:{port}/postgres?sslmode=disable"
+        with Server("PostgreSQL", command, [port], lambda: subprocess.run(is_ready).returncode == 0, logs, cpus) as server:
+            yield f"postgres://weir@127.0.0.1:{port}/postgres?sslmode=disable", server
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -83,8 +84,7 @@ class Node:
 
 
 @contextlib.contextmanager
-def nodes(arguments, url, cpus):
-    proxy_cpus, load_cpus = cpus
+def nodes(arguments, url, load_cpus):
     port = arguments.base_port
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-bench-")))
@@ -113,9 +113,10 @@ listeners: [{{ address: 127.0.0.1:{node.port} }}]
 upstreams: {{ origin: {{ targets: [127.0.0.1:{port}] }} }}
 routes: [{{ name: load, match: {{ path: / }}, upstream: origin }}]
 """)
+            # On whichever CPU is free: each would have a machine of its own.
             command = [str(arguments.weir.resolve()), "run", "-c", str(path), "--data-dir", str(directory / "data")]
             ready = answers(node.admin_port, "/readyz")
-            stack.enter_context(Server(f"node {number}", command, [node.port, node.admin_port], ready, directory, proxy_cpus))
+            stack.enter_context(Server(f"node {number}", command, [node.port, node.admin_port], ready, directory, None))
             started.append(node)
         for node in started:
             deadline = time.monotonic() + PATIENCE
@@ -163,6 +164,23 @@ def measure(all_nodes, name, path, body, probe):
     return max(seen) <= LIMIT
 
 
+def without_records(all_nodes, server, seconds):
+    """Kills PostgreSQL and starts it again; whether the admin API said so meanwhile and came back by itself."""
+    server.kill()
+    time.sleep(seconds)
+    refused = [node.ask("GET", "/v1/revisions")[0] for node in all_nodes]
+    server.__enter__()
+    begin = time.perf_counter()
+    for node in all_nodes:
+        while node.ask("GET", "/v1/revisions")[0] != 200:
+            if time.perf_counter() - begin > PATIENCE:
+                raise Failure("the admin API did not come back")
+            time.sleep(0.05)
+    print(f"away       PostgreSQL for {seconds} s: the admin API answered {refused}, "
+          f"and was back {time.perf_counter() - begin:.1f} s after it", flush=True)
+    return all(status == 503 for status in refused)
+
+
 def under_load(all_nodes, arguments, cpus, work):
     """Does the work while each node is under load; how many of its requests were not answered with 200."""
     others, is_over = [], threading.Event()
@@ -195,20 +213,23 @@ def main():
     parser.add_argument("--routes", type=int, default=10_000, help="default: %(default)s")
     parser.add_argument("--connections", type=int, default=8, help="per node; default: %(default)s")
     parser.add_argument("--rate", type=int, default=500, help="requests a second and node; default: %(default)s")
+    parser.add_argument("--away", type=int, default=60, help="seconds without PostgreSQL; default: %(default)s")
     parser.add_argument("--base-port", type=int, default=21300, help="first of 8 ports; default: %(default)s")
     arguments = parser.parse_args()
-    cpus = _, load_cpus = split_cpus()
+    _, load_cpus = split_cpus()
 
-    def work(all_nodes):
+    def work(all_nodes, server):
         first, second = batch("one", arguments.routes), batch("two", arguments.routes)
         return all([
             measure(all_nodes, "made", "/v1/revisions", first, "/one/last"),
             measure(all_nodes, "changed", "/v1/revisions", second, "/two/last"),
             measure(all_nodes, "taken back", "/v1/revisions/1/rollback", {}, "/one/last"),
+            without_records(all_nodes, server, arguments.away),
+            measure(all_nodes, "once more", "/v1/revisions", second, "/two/last"),
         ])
 
-    with database(arguments.base_port + 1 + 2 * NODES, load_cpus) as url, nodes(arguments, url, cpus) as all_nodes:
-        is_good = under_load(all_nodes, arguments, load_cpus, lambda: work(all_nodes))
+    with database(arguments.base_port + 1 + 2 * NODES, load_cpus) as (url, server), nodes(arguments, url, load_cpus) as all_nodes:
+        is_good = under_load(all_nodes, arguments, load_cpus, lambda: work(all_nodes, server))
     sys.exit(0 if is_good else "revisions: missed")
 
 

@@ -2,8 +2,10 @@
 """Holds thousands of slow connections (slowhttptest: header, body, read) and measures the others.
 
 For each mode two things are shown. `held`: with deadlines out of the way, so that every connection stays,
-what one of them takes and what normal traffic notices, for nginx and for Weir. `ended`: with the defaults,
-how long Weir puts up with them.
+what one of them takes and what normal traffic notices, for nginx and for Weir. How long answers take is compared
+with a calm machine, and with `apart`: the same slow connections at another proxy of the same kind on the same CPU, so
+that what the machine and the clients make of them is in both. `ended`: with the defaults, how long Weir puts up with
+them.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import contextlib
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -40,7 +43,9 @@ MOST_TIMES_CALM = 2
 NORMAL_PATH = "/normal"
 NORMAL_CONNECTIONS = 16
 NORMAL_RATE = 1_000
-CALM_ROUNDS = 3
+ROUNDS = 3
+# Of slowhttptest.
+PROCESSES = 20
 
 WEIR = """
 workers: 1
@@ -77,21 +82,25 @@ server {{
 
 
 class Slow:
-    """slowhttptest with all its connections open."""
+    """slowhttptest with all its connections open: several, for each looks at all of its connections in one system
+    call, which nobody else on that CPU gets into."""
 
     def __init__(self, mode, stage, arguments):
         path = LARGE_PATH if mode == "read" else SMALL_PATH
         self._command = [
-            "slowhttptest", *MODES[mode], "-c", str(arguments.connections), "-r", str(arguments.rate),
-            "-l", "600", "-p", "60", "-v", "0", "-u", stage.url + path,
+            "slowhttptest", *MODES[mode], "-c", str(arguments.connections // PROCESSES),
+            "-r", str(arguments.rate // PROCESSES), "-l", "600", "-p", "60", "-v", "0", "-u", stage.url + path,
         ]
         self._cpus = stage.load_cpus
 
     def __enter__(self):
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=self._step_back,
-        )
+        self._processes = [
+            subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                preexec_fn=self._step_back,
+            )
+            for _ in range(PROCESSES)
+        ]
         return self
 
     def _step_back(self):
@@ -101,8 +110,10 @@ class Slow:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
     def __exit__(self, *_error):
-        self._process.kill()
-        self._process.wait()
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
 
 
 class Stage:
@@ -137,9 +148,9 @@ def count_established(port):
 
 
 @contextlib.contextmanager
-def stage(peer, arguments, settings="", pool=""):
+def stage(peer, arguments, settings="", pool="", number=0):
     names = ("slow", "port", "admin", "normal")
-    ports = {name: arguments.base_port + at for at, name in enumerate(names)}
+    ports = {name: arguments.base_port + len(names) * number + at for at, name in enumerate(names)}
     proxy_cpus, load_cpus = split_cpus()
     directory = Path(tempfile.mkdtemp(prefix="weir-bench-"))
     try:
@@ -168,27 +179,33 @@ def stage(peer, arguments, settings="", pool=""):
 
 
 def held(mode, peer, arguments, directory):
-    """What a slow connection takes in KiB, and by how much p99 of the others rises."""
-    with stage(peer, arguments, HELD, f", pool: {{ max_connections: {MOST_UPSTREAM} }}") as proxy:
+    """What a slow connection takes in KiB, by how much p99 of the others rises beside calm, and beside the same slow
+    ones at another proxy, and how many of them failed."""
+    pool = f", pool: {{ max_connections: {MOST_UPSTREAM} }}"
+    with stage(peer, arguments, HELD, pool) as proxy, stage(peer, arguments, HELD, pool, 1) as other:
+        measure = lambda: [proxy.normal(arguments.seconds, directory) for _ in range(ROUNDS)]
+
+        def with_slow(holder):
+            with Slow(mode, holder, arguments):
+                enough = arguments.connections * 0.99
+                wait_until("all slow connections are open", lambda: holder.open() >= enough)
+                return measure(), holder.open(), holder.resident()
+
         # The calm before: also what the proxy keeps for good is there then.
         proxy.normal(2, directory)
-        calm = sorted(proxy.normal(arguments.seconds, directory).p99() for _ in range(CALM_ROUNDS))
+        calm, (apart, _, _) = measure(), with_slow(other)
         before = proxy.resident()
-        with Slow(mode, proxy, arguments):
-            enough = arguments.connections * 0.99
-            wait_until("all slow connections are open", lambda: proxy.open() >= enough)
-            runs = [proxy.normal(arguments.seconds, directory) for _ in range(CALM_ROUNDS)]
-            open_now = proxy.open()
-            each = (proxy.resident() - before) / 1024 / open_now
-        beside = sorted(run.p99() for run in runs)
-        mistakes = sum(sum(run.statuses().values()) - run.count() for run in runs)
+        beside, open_now, resident = with_slow(proxy)
+    each = (resident - before) / 1024 / open_now
+    mistakes = sum(sum(run.statuses().values()) - run.count() for run in beside)
     # The medians: one hiccup of the machine should not decide.
-    times = beside[CALM_ROUNDS // 2] / calm[CALM_ROUNDS // 2]
-    show = lambda values: ", ".join(f"{value * 1e3:.2f}" for value in values)
+    median = lambda runs: statistics.median(run.p99() for run in runs)
+    show = lambda runs: ", ".join(f"{p99 * 1e3:.2f}" for p99 in sorted(run.p99() for run in runs))
+    of_calm, of_apart = median(beside) / median(calm), median(beside) / median(apart)
     print(f"{mode}, {peer}: {open_now:,} connections held, {each:.1f} KiB each; "
-          f"normal traffic at {NORMAL_RATE:,}/s, p99 in ms: calm {show(calm)}; beside {show(beside)}; "
-          f"{times:.2f} times; {mistakes} without 200", flush=True)
-    return each, beside[CALM_ROUNDS // 2], times, mistakes
+          f"normal traffic at {NORMAL_RATE:,}/s, p99 in ms: calm {show(calm)}; apart {show(apart)}; beside {show(beside)}; "
+          f"{of_calm:.2f} times calm, {of_apart:.2f} times apart; {mistakes} without 200", flush=True)
+    return each, of_calm, of_apart, mistakes
 
 
 def ended(mode, arguments):
@@ -211,13 +228,12 @@ def ended(mode, arguments):
 
 def compare(mode, arguments, directory):
     """Tells whether Weir's figures are as they must be."""
-    # On a machine with two CPUs the clients share one, and how long they wait for it is a part of p99 that
-    # no proxy can change: nginx in the same place shows how large it is.
-    _, nginx_p99, _, _ = held(mode, "nginx", arguments, directory)
-    each, p99, times, mistakes = held(mode, "Weir", arguments, directory)
-    print(f"{mode}: {each:.1f} KiB each, at most {MOST_KIB}; p99 {times:.2f} times calm, at most {MOST_TIMES_CALM}, "
-          f"or that of nginx ({p99 / nginx_p99:.2f} times)", flush=True)
-    return each <= MOST_KIB and (times <= MOST_TIMES_CALM or p99 <= nginx_p99) and mistakes == 0
+    # For whoever reads the figures: what a proxy makes of them that is known to be good at it.
+    held(mode, "nginx", arguments, directory)
+    each, of_calm, of_apart, mistakes = held(mode, "Weir", arguments, directory)
+    print(f"{mode}: {each:.1f} KiB each, at most {MOST_KIB}; p99 {of_calm:.2f} times calm, {of_apart:.2f} times what the same "
+          f"slow connections cost at another process; one of them at most {MOST_TIMES_CALM}", flush=True)
+    return each <= MOST_KIB and min(of_calm, of_apart) <= MOST_TIMES_CALM and mistakes == 0
 
 
 async def serve(port):
@@ -251,7 +267,7 @@ def main():
     parser.add_argument("--connections", type=int, default=10_000, help="slow ones; default: %(default)s")
     parser.add_argument("--rate", type=int, default=2_000, help="new ones a second; default: %(default)s")
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement; default: %(default)s")
-    parser.add_argument("--base-port", type=int, default=21280, help="first of 4 ports; default: %(default)s")
+    parser.add_argument("--base-port", type=int, default=21280, help="first of 8 ports; default: %(default)s")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -260,6 +276,10 @@ def main():
         return asyncio.run(serve(arguments.serve))
     if not shutil.which("slowhttptest"):
         raise Failure("slowhttptest is missing; run bench/install.sh")
+    # Each may have a connection to its upstream; Weir keeps some files for itself.
+    if hard < 2 * arguments.connections + 1_000:
+        raise Failure(f"{hard:,} files may be open at once, which is too few for {arguments.connections:,} slow connections; "
+                      f"ask for fewer with --connections, or for a higher limit (ulimit -Hn)")
     modes = arguments.modes.split(",")
     with tempfile.TemporaryDirectory() as directory:
         is_good = True

@@ -113,8 +113,10 @@ codes! {
     FILE_ABSENT "WR0310" "a file that is not there yet"
     NAMELESS_CERTIFICATE "WR0311" "a certificate without names"
     REFERENCE_IN_RESOURCE "WR0312" "a resource refers to the machine"
-    UNOPENED_RESOURCE "WR0313" "the secrets of a resource do not open"
-    NO_CERTIFICATE_YET "WR0314" "a listener with TLS has no certificate yet"
+    SECRET_OF_FILE "WR0313" "a resource would get a secret of the file"
+    OUT_OF_REACH "WR0314" "a resource reaches where it may not"
+    UNOPENED_RESOURCE "WR0315" "the secrets of a resource do not open"
+    NO_CERTIFICATE_YET "WR0316" "a listener with TLS has no certificate yet"
     BAD_CONTRACT "WR0320" "an OpenAPI document or JSON Schema that cannot be used"
 
     // What this version does not do.

@@ -22,6 +22,7 @@ mod discovery;
 mod health;
 mod mail;
 mod overload;
+mod reach;
 mod resilience;
 mod shaping;
 mod streams;
@@ -42,6 +43,7 @@ pub use discovery::{
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use mail::{Mail, MailTls};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
+pub use reach::{Bounds, Reach};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
 pub use shaping::{
     Coding, Compress, Cors, CorsHeaders, MediaRange, Respond, SecurityHeaders, Subtype,

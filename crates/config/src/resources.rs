@@ -110,6 +110,7 @@ pub struct Document {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     revision: i64,
+    digest: Box<str>,
     documents: Vec<Document>,
 }
 
@@ -120,8 +121,23 @@ impl Resources {
         documents.sort_by(|left, right| left.id.cmp(&right.id));
         Self {
             revision,
+            digest: Box::default(),
             documents,
         }
+    }
+
+    /// The same, recognised by this digest as well as by its number.
+    #[must_use]
+    pub fn with_digest(self, digest: &str) -> Self {
+        Self {
+            digest: digest.into(),
+            ..self
+        }
+    }
+
+    /// What tells it apart from another revision of this number; empty if nobody said.
+    pub const fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// The number of the revision; 0 before the first.
@@ -141,6 +157,7 @@ impl Resources {
         let kept = kept.filter(|document| !left_out.contains(&document.id));
         Self {
             revision: self.revision,
+            digest: self.digest.clone(),
             documents: kept.cloned().collect(),
         }
     }

@@ -3,6 +3,7 @@
 mod action;
 mod aggregate;
 mod balance;
+mod beside;
 mod breaker;
 mod certificate;
 mod check;

@@ -8,14 +8,16 @@ use std::time::SystemTime;
 
 use serde_json::Value as Json;
 use tokio::sync::watch;
-use weir_config::{Diagnostic, FileResources, Report, ResourceName, Resources};
-use weir_revisions::Revisions;
+use weir_config::{Diagnostic, FileResources, ResourceName, Resources};
+use weir_revisions::{Objection, Revisions};
 
 /// What this node runs of the resources in the records.
 #[derive(Clone, Debug, Default)]
 pub struct Running {
     /// The number of their revision; 0 before the first.
     pub revision: i64,
+    /// What tells that revision apart from another of its number.
+    pub digest: Arc<str>,
     /// Those of it that this node's file leaves no room for: it started without them.
     pub left_out: Arc<[ResourceName]>,
     /// A later revision that this node could not put into effect.
@@ -39,7 +41,7 @@ pub struct Refused {
 }
 
 /// What a judge says of resources beside the node's file.
-pub type Judged = Pin<Box<dyn Future<Output = Result<Vec<Diagnostic>, Report>> + Send>>;
+pub type Judged = Pin<Box<dyn Future<Output = Result<Vec<Diagnostic>, Objection>> + Send>>;
 
 /// Says whether the node's file can be used with these resources beside it.
 pub type Judge = Arc<dyn Fn(Arc<Resources>) -> Judged + Send + Sync>;

@@ -1,34 +1,61 @@
 //! Making a revision.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
-use sha2::{Digest as _, Sha256};
-use weir_config::{Diagnostic, Document, Report, ResourceName, Resources, Severity};
+use tokio::time::timeout;
+use weir_config::{Diagnostic, Report, ResourceName, Resources, Severity};
 use weir_core::{Id, TenantId};
 use weir_store::audit::{Change as Told, Subject};
 use weir_store::records::{Scope, Topic, Value, Write};
 
 use crate::author::Author;
 use crate::change::{Proposal, What};
-use crate::diff::{Difference, KeptDifference, shown};
 use crate::error::{Error, Result};
-use crate::plan::{Changed, changed};
-use crate::resource::{There, latest, there};
+use crate::plan::{Changed, Plan};
+use crate::resource::latest;
 use crate::revision::{Outcome, Revision};
-use crate::sealed::{hide, parse};
-use crate::secrets::Secrets;
 use crate::{CHANGES, RESOURCES, REVISIONS, Revisions};
 
-/// Resources in all.
-const MOST_RESOURCES: usize = 50_000;
 /// Resources that an entry of the audit names; the revision has them all.
 const MOST_NAMED: usize = 100;
 
+/// How often a proposal is judged anew because another node made a revision meanwhile.
+const ATTEMPTS: usize = 5;
+/// How long it is waited for those whose proposals came before.
+const TURN: Duration = Duration::from_secs(30);
+/// How long judging may take.
+const JUDGING: Duration = Duration::from_secs(60);
+
+/// Why resources are not taken.
+#[derive(Debug)]
+pub enum Objection {
+    /// With them the whole could not be used.
+    Refused(Report),
+    /// Nobody has time to look at them.
+    Busy,
+}
+
+impl From<Report> for Objection {
+    fn from(report: Report) -> Self {
+        Self::Refused(report)
+    }
+}
+
+impl From<Objection> for Error {
+    fn from(objection: Objection) -> Self {
+        match objection {
+            Objection::Refused(report) => Self::Refused(Box::new(report)),
+            Objection::Busy => Self::Busy,
+        }
+    }
+}
+
 impl Revisions {
     /// Makes a revision. `judge` is handed everything as it would be from then on, and refuses it or
-    /// tells what should be looked at; until it has answered nobody else can make a revision.
+    /// tells what should be looked at. It takes its time, so nothing in the records is locked meanwhile: if
+    /// another node makes a revision, the proposal is judged again beside that.
     ///
     /// Changes that change nothing are left out; if that is all of them, no revision is made.
     pub async fn apply<F, J>(
@@ -38,61 +65,71 @@ impl Revisions {
         judge: J,
     ) -> Result<Outcome>
     where
-        J: FnOnce(Arc<Resources>) -> F + Send,
-        F: Future<Output = std::result::Result<Vec<Diagnostic>, Report>> + Send,
+        J: Fn(Arc<Resources>) -> F + Send,
+        F: Future<Output = std::result::Result<Vec<Diagnostic>, Objection>> + Send,
     {
         proposal.check()?;
-        let mut write = self.records.write(&Scope::Platform).await?;
-        let latest = latest(&mut *write).await?;
-        if proposal.expected.is_some_and(|expected| expected != latest) {
-            return Err(Error::Stale { latest });
-        }
-        let there: BTreeMap<_, _> = there(&mut *write).await?.into_iter().collect();
-        let planned = self.planned(&mut write, &proposal.what, latest).await?;
-        let changed = changed(&self.secrets, planned, &there)?;
-        if changed.is_empty() {
+        // Those of one node would only make each other's judgements worthless.
+        let turn = timeout(TURN, self.turn.acquire()).await;
+        let _turn = turn.map_err(|_| Error::Busy)?.map_err(Error::internal)?;
+        for _ in 0..ATTEMPTS {
+            let plan = self.plan(&proposal).await?;
+            if plan.changed.is_empty() {
+                return Ok(Outcome {
+                    revision: None,
+                    latest: plan.latest,
+                    differences: Vec::new(),
+                    warnings: Vec::new(),
+                });
+            }
+            let judgement = timeout(JUDGING, judge(Arc::clone(&plan.opened))).await;
+            let warnings = judgement.map_err(|_| Error::Busy)??;
+            refuse_outdated(&warnings, &plan.changed)?;
+            let revision = match proposal.dry_run {
+                true => None,
+                false => match self.commit(author, &proposal, &plan).await? {
+                    Some(revision) => Some(revision),
+                    None => continue,
+                },
+            };
+            let latest = revision.as_ref().map(|revision| revision.number);
             return Ok(Outcome {
-                revision: None,
-                latest,
-                differences: Vec::new(),
-                warnings: Vec::new(),
-            });
-        }
-        let wanted = merged(latest + 1, there, &changed)?;
-        let opened = Arc::new(self.secrets.open(&wanted));
-        let warnings = judge(opened)
-            .await
-            .map_err(|report| Error::Refused(Box::new(report)))?;
-        refuse_outdated(&warnings, &changed)?;
-        let differences = differences(&self.secrets, &changed)?;
-        if proposal.dry_run {
-            return Ok(Outcome {
-                revision: None,
-                latest,
-                differences,
+                latest: latest.unwrap_or(plan.latest),
+                revision,
+                // Reading ten thousand documents takes time, in which nodes could follow.
+                differences: plan.differences(&self.secrets)?,
                 warnings,
             });
         }
+        Err(Error::Busy)
+    }
+
+    /// Does what was found good; none if there is another revision by now.
+    async fn commit(
+        &self,
+        author: &Author,
+        proposal: &Proposal,
+        plan: &Plan,
+    ) -> Result<Option<Revision>> {
+        let mut write = self.records.write(&Scope::Platform).await?;
+        if latest(&mut *write).await?.number != plan.latest {
+            return Ok(None);
+        }
         let revision = Revision {
-            number: wanted.revision(),
+            number: plan.wanted.revision(),
             created_at: write.now(),
             author_kind: author.actor.kind().to_owned(),
             author_id: author.actor.id().map(ToString::to_string),
-            comment: proposal.comment,
+            comment: proposal.comment.clone(),
             rolled_back_to: match proposal.what {
                 What::Rollback(number) => Some(number),
                 What::Changes(_) | What::Restore(_) => None,
             },
-            changes: i64::try_from(changed.len()).map_err(Error::internal)?,
-            digest: digest(&wanted),
+            changes: i64::try_from(plan.changed.len()).map_err(Error::internal)?,
+            digest: plan.wanted.digest().to_owned(),
         };
-        commit(write, author, &revision, changed).await?;
-        Ok(Outcome {
-            latest: revision.number,
-            revision: Some(revision),
-            differences,
-            warnings,
-        })
+        commit(write, author, &revision, &plan.changed).await?;
+        Ok(Some(revision))
     }
 }
 
@@ -122,64 +159,11 @@ fn refuse_outdated(warnings: &[Diagnostic], changed: &[Changed]) -> Result<()> {
     })))
 }
 
-/// Everything as it is to be.
-fn merged(
-    revision: i64,
-    there: BTreeMap<ResourceName, There>,
-    changed: &[Changed],
-) -> Result<Resources> {
-    let there = there.into_iter().map(|(name, there)| (name, there.text));
-    let mut wanted: BTreeMap<_, _> = there.collect();
-    for change in changed {
-        match &change.after {
-            Some(text) => wanted.insert(change.resource.clone(), text.clone()),
-            None => wanted.remove(&change.resource),
-        };
-    }
-    if wanted.len() > MOST_RESOURCES {
-        let why = format!("make more than {MOST_RESOURCES} resources in all");
-        return Err(Error::invalid("changes", why));
-    }
-    let documents = wanted.into_iter().map(|(id, text)| Document {
-        id,
-        text: text.into(),
-    });
-    Ok(Resources::new(revision, documents.collect()))
-}
-
-fn digest(wanted: &Resources) -> String {
-    let mut digest = Sha256::new();
-    for document in wanted.documents() {
-        for part in [document.id.kind.name(), &document.id.name, &document.text] {
-            digest.update((part.len() as u64).to_le_bytes());
-            digest.update(part);
-        }
-    }
-    let digest = digest.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn differences(secrets: &Secrets, changed: &[Changed]) -> Result<Vec<Difference>> {
-    let parse = |text: &Option<String>| text.as_deref().map(parse).transpose();
-    let difference = |change: &Changed| {
-        Ok(KeptDifference {
-            resource: change.resource.clone(),
-            before: parse(&change.before)?,
-            after: parse(&change.after)?,
-        })
-    };
-    let mut kept = changed.iter().map(difference).collect::<Result<Vec<_>>>()?;
-    // What they are to be has just been sealed.
-    let before = kept.iter_mut();
-    hide(before.filter_map(|one| Some((&one.resource, one.before.as_mut()?))));
-    Ok(shown(secrets, kept))
-}
-
 async fn commit(
     mut write: Write,
     author: &Author,
     revision: &Revision,
-    changed: Vec<Changed>,
+    changed: &[Changed],
 ) -> Result<()> {
     let id = Id::new("rev");
     write
@@ -206,7 +190,7 @@ async fn commit(
             kind: "revision",
             id: Some(id),
         },
-        told(revision, &changed),
+        told(revision, changed),
     );
     keep(&mut write, revision.number, changed).await?;
     write.notify(Topic::Revisions).await?;
@@ -244,15 +228,15 @@ fn told(revision: &Revision, changed: &[Changed]) -> Told {
 }
 
 /// Writes what becomes different, and what it was.
-async fn keep(write: &mut Write, number: i64, changed: Vec<Changed>) -> Result<()> {
+async fn keep(write: &mut Write, number: i64, changed: &[Changed]) -> Result<()> {
     let platform = TenantId::platform();
     let rows = RESOURCES.of(&platform);
     let (mut new, mut other, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     let mut history = Vec::with_capacity(changed.len());
     for change in changed {
         let kind = Value::from(change.resource.kind.name());
-        let name = Value::from(change.resource.name);
-        match (change.id, &change.after) {
+        let name = Value::from(&change.resource.name);
+        match (change.id.clone(), &change.after) {
             (Some(id), Some(text)) => other.push((id, text.clone())),
             (Some(id), None) => gone.push(id),
             (None, text) => {
@@ -269,8 +253,8 @@ async fn keep(write: &mut Write, number: i64, changed: Vec<Changed>) -> Result<(
             number.into(),
             kind,
             name,
-            change.before.into(),
-            change.after.into(),
+            change.before.as_ref().into(),
+            change.after.as_ref().into(),
         ];
         history.push((Id::new("rvc"), values));
     }

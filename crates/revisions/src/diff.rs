@@ -1,18 +1,24 @@
 //! What is different between two states.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 use similar::TextDiff;
 use weir_config::ResourceName;
-use weir_store::records::{Row, Select};
+use weir_store::records::{Read, Row, Value};
 
 use crate::CHANGES;
 use crate::error::Result;
 use crate::resource::name_of;
 use crate::sealed::{Kept, hide, parse};
 use crate::secrets::Secrets;
+
+/// By what a history is read: a unique index.
+const ORDER: [&str; 3] = ["revision", "kind", "name"];
+/// Changes of one page; each has up to two documents.
+const PAGE: i64 = 100;
 
 /// A resource that is different; not both `before` and `after` are none.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,41 +61,68 @@ impl Difference {
     }
 }
 
-/// The changes of all revisions behind `from`, up to `to`.
-pub(crate) fn between(from: i64, to: i64) -> Select {
-    CHANGES
+/// A resource and what it was and is, as texts.
+type Texts = BTreeMap<ResourceName, (Option<String>, Option<String>)>;
+
+/// What the revisions behind `from`, up to `to`, make different together. A long history is read page by
+/// page: what is held is at most what there was, and what there is.
+pub(crate) async fn differences_between(
+    read: &mut Read,
+    secrets: &Secrets,
+    from: i64,
+    to: i64,
+) -> Result<Vec<KeptDifference>> {
+    let select = CHANGES
         .rows()
         .select()
         .filter("revision > ? AND revision <= ?", [from, to])
-        .order(["revision", "kind", "name"])
-}
-
-/// What these changes, in order, make different together.
-pub(crate) fn fold(secrets: &Secrets, rows: &[Row]) -> Result<Vec<KeptDifference>> {
-    let mut changed: BTreeMap<ResourceName, KeptDifference> = BTreeMap::new();
-    for row in rows {
-        let resource = name_of(row)?;
-        let before = document(row, "document_before")?;
-        let after = document(row, "document_after")?;
-        changed
-            .entry(resource)
-            .and_modify(|difference| difference.after.clone_from(&after))
-            .or_insert_with_key(|resource| KeptDifference {
-                resource: resource.clone(),
+        .order(ORDER)
+        .limit(PAGE);
+    let mut texts = Texts::new();
+    let mut page = read.all(select.clone()).await?;
+    while let Some(last) = page.last() {
+        let behind = [
+            Value::from(last.int("revision")?),
+            Value::from(last.text("kind")?),
+            Value::from(last.text("name")?),
+        ];
+        for row in &page {
+            fold(&mut texts, row)?;
+        }
+        page = read.all(select.clone().after(behind)).await?;
+    }
+    let mut different = Vec::new();
+    for (resource, (before, after)) in texts {
+        if before == after {
+            continue;
+        }
+        let parse = |text: Option<String>| text.as_deref().map(parse).transpose();
+        let (before, after) = (parse(before)?, parse(after)?);
+        // Sealed anew, it may be the same.
+        let is_same = match (&before, &after) {
+            (Some(before), Some(after)) => secrets.same(&resource, before, after),
+            _ => false,
+        };
+        if !is_same {
+            different.push(KeptDifference {
+                resource,
                 before,
                 after,
             });
+        }
     }
-    let is_different = |one: &KeptDifference| match (&one.before, &one.after) {
-        (Some(before), Some(after)) => !secrets.same(&one.resource, before, after),
-        (before, after) => before != after,
-    };
-    Ok(changed.into_values().filter(is_different).collect())
+    Ok(different)
 }
 
-fn document(row: &Row, column: &str) -> Result<Option<Kept>> {
-    let text = row.optional_text(column)?;
-    text.as_deref().map(parse).transpose()
+fn fold(texts: &mut Texts, row: &Row) -> Result<()> {
+    let after = row.optional_text("document_after")?;
+    match texts.entry(name_of(row)?) {
+        Entry::Occupied(mut known) => known.get_mut().1 = after,
+        Entry::Vacant(new) => {
+            new.insert((row.optional_text("document_before")?, after));
+        }
+    }
+    Ok(())
 }
 
 /// Hides what was kept in the clear on both sides.

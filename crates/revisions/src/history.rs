@@ -2,7 +2,7 @@
 
 use weir_store::records::Value;
 
-use crate::diff::{Difference, between, fold, hide_both, shown};
+use crate::diff::{Difference, differences_between, hide_both, shown};
 use crate::error::{Error, Result};
 use crate::resource::latest;
 use crate::revision::Revision;
@@ -39,12 +39,12 @@ impl Revisions {
     /// What is different in `to` from what was in `from`; 0 is before the first.
     pub async fn diff(&self, from: i64, to: i64) -> Result<Vec<Difference>> {
         let mut read = self.records.read().await?;
-        let latest = latest(&mut read).await?;
+        let latest = latest(&mut read).await?.number;
         if !(0..=latest).contains(&from) || !(0..=latest).contains(&to) {
             return Err(Error::Missing("revision"));
         }
-        let rows = read.all(between(from.min(to), from.max(to))).await?;
-        let mut kept = fold(&self.secrets, &rows)?;
+        let (first, last) = (from.min(to), from.max(to));
+        let mut kept = differences_between(&mut read, &self.secrets, first, last).await?;
         hide_both(&mut kept);
         let differences = shown(&self.secrets, kept);
         Ok(match from <= to {

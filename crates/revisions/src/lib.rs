@@ -3,7 +3,7 @@
 //!
 //! One service, [`Revisions`], on the records. A revision is a set of changes that take effect together:
 //! it is judged as a whole, with all that was there before, by whoever knows how ([`Revisions::apply`]
-//! takes the judge), while no other revision can be made. Every revision keeps what it changed, so that any two
+//! takes the judge), and is made only if no other was made meanwhile. Every revision keeps what it changed, so that any two
 //! states can be compared and any earlier one be brought back, which is a revision again.
 //!
 //! Secrets of documents are sealed before they are kept ([`Secrets`]); whoever looks sees `•••`.
@@ -24,14 +24,19 @@ mod sealed;
 mod secrets;
 mod trash;
 
+pub use apply::Objection;
 pub use author::Author;
 pub use change::{Action, Change, Precondition, Proposal, What};
 pub use diff::{Difference, unified};
 pub use error::{Error, Result};
-pub use resource::{Resource, Wanted};
+pub use resource::{Latest, Resource, Wanted};
 pub use revision::{Outcome, Revision};
 pub use secrets::Secrets;
+pub use trash::{Discarded, Trashed};
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 use weir_store::Records;
 use weir_store::records::{PlatformTable, TenantTable};
 
@@ -44,12 +49,18 @@ const CHANGES: PlatformTable = PlatformTable::new("revision_changes");
 pub struct Revisions {
     records: Records,
     secrets: Secrets,
+    /// The turn to make one; of clones there is one.
+    turn: Arc<Semaphore>,
 }
 
 impl Revisions {
     /// On these records, with what opens the secrets of documents.
-    pub const fn new(records: Records, secrets: Secrets) -> Self {
-        Self { records, secrets }
+    pub fn new(records: Records, secrets: Secrets) -> Self {
+        Self {
+            records,
+            secrets,
+            turn: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// What opens the secrets of documents.

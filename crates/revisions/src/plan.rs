@@ -1,30 +1,49 @@
-//! From a proposal to what becomes different.
+//! What a proposal comes to, beside what there is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
-use weir_config::ResourceName;
+use sha2::{Digest as _, Sha256};
+use weir_config::{Document, ResourceName, Resources};
 use weir_core::{Id, TenantId};
-use weir_store::records::Write;
+use weir_store::records::Read;
 
-use crate::change::{Action, Precondition, What, canonical};
-use crate::diff::{KeptDifference, between, fold};
+use crate::change::{Action, Precondition, Proposal, What, canonical};
+use crate::diff::{Difference, KeptDifference, differences_between, shown};
 use crate::error::{Error, Result};
-use crate::resource::There;
-use crate::sealed::{Kept, parse};
+use crate::resource::{There, latest, there};
+use crate::sealed::{Kept, hide, parse};
 use crate::secrets::Secrets;
 use crate::{RESOURCES, Revisions};
 
+/// Resources in all.
+const MOST_RESOURCES: usize = 50_000;
+/// Bytes of all their documents: every node has them in memory, and parses them for each revision.
+const MOST_BYTES: usize = 64 << 20;
+
+/// What is to be done if it is found good.
+pub(crate) struct Plan {
+    /// The revision that it begins with.
+    pub(crate) latest: i64,
+    /// What becomes different, by kind and name.
+    pub(crate) changed: Vec<Changed>,
+    /// Everything as it is to be kept.
+    pub(crate) wanted: Resources,
+    /// The same as it would be used.
+    pub(crate) opened: Arc<Resources>,
+}
+
 /// A resource that is to be something else.
-pub(crate) struct Planned {
+struct Planned<'p> {
     resource: ResourceName,
-    becomes: Becomes,
+    becomes: Becomes<'p>,
     precondition: Precondition,
 }
 
-enum Becomes {
+enum Becomes<'p> {
     /// What somebody wrote.
-    Written(Json),
+    Written(&'p Json),
     /// What was kept before.
     Again(Kept),
     Nothing,
@@ -40,19 +59,38 @@ pub(crate) struct Changed {
 }
 
 impl Revisions {
+    /// What a proposal comes to now. Nothing is held meanwhile.
+    pub(crate) async fn plan(&self, proposal: &Proposal) -> Result<Plan> {
+        let mut read = self.records.read().await?;
+        let latest = latest(&mut read).await?.number;
+        if proposal.expected.is_some_and(|expected| expected != latest) {
+            return Err(Error::Stale { latest });
+        }
+        let there: BTreeMap<_, _> = there(&mut read).await?.into_iter().collect();
+        let planned = self.planned(&mut read, &proposal.what, latest).await?;
+        let changed = changed(&self.secrets, planned, &there)?;
+        let wanted = merged(latest + 1, there, &changed)?;
+        Ok(Plan {
+            latest,
+            changed,
+            opened: Arc::new(self.secrets.open(&wanted)),
+            wanted,
+        })
+    }
+
     /// The changes that a proposal comes to.
-    pub(crate) async fn planned(
+    async fn planned<'p>(
         &self,
-        write: &mut Write,
-        what: &What,
+        read: &mut Read,
+        what: &'p What,
         latest: i64,
-    ) -> Result<Vec<Planned>> {
+    ) -> Result<Vec<Planned<'p>>> {
         match what {
             What::Changes(changes) => {
                 let planned = changes.iter().map(|change| Planned {
                     resource: change.resource.clone(),
                     becomes: match &change.action {
-                        Action::Put(document) => Becomes::Written(document.clone()),
+                        Action::Put(document) => Becomes::Written(document),
                         Action::Delete => Becomes::Nothing,
                     },
                     precondition: change.precondition,
@@ -63,7 +101,7 @@ impl Revisions {
                 if !(0..=latest).contains(number) {
                     return Err(Error::Missing("revision"));
                 }
-                let since = fold(&self.secrets, &write.all(between(*number, latest)).await?)?;
+                let since = differences_between(read, &self.secrets, *number, latest).await?;
                 let back = |difference: KeptDifference| Planned {
                     resource: difference.resource,
                     becomes: difference.before.map_or(Becomes::Nothing, Becomes::Again),
@@ -83,7 +121,7 @@ impl Revisions {
                     )
                     .order(["deleted_at", "id"])
                     .descending(true);
-                let row = write.first(select).await?;
+                let row = read.first(select).await?;
                 let row = row.ok_or_else(|| Error::NoResource(resource.clone()))?;
                 Ok(vec![Planned {
                     resource: resource.clone(),
@@ -96,10 +134,30 @@ impl Revisions {
     }
 }
 
+impl Plan {
+    /// What becomes different, as it may be shown.
+    pub(crate) fn differences(&self, secrets: &Secrets) -> Result<Vec<Difference>> {
+        let parse = |text: &Option<String>| text.as_deref().map(parse).transpose();
+        let difference = |change: &Changed| {
+            Ok(KeptDifference {
+                resource: change.resource.clone(),
+                before: parse(&change.before)?,
+                after: parse(&change.after)?,
+            })
+        };
+        let kept = self.changed.iter().map(difference);
+        let mut kept = kept.collect::<Result<Vec<_>>>()?;
+        // What they are to be has just been sealed.
+        let before = kept.iter_mut();
+        hide(before.filter_map(|one| Some((&one.resource, one.before.as_mut()?))));
+        Ok(shown(secrets, kept))
+    }
+}
+
 /// What becomes different, if every precondition holds.
-pub(crate) fn changed(
+fn changed(
     secrets: &Secrets,
-    planned: Vec<Planned>,
+    planned: Vec<Planned<'_>>,
     there: &BTreeMap<ResourceName, There>,
 ) -> Result<Vec<Changed>> {
     let mut written = Vec::new();
@@ -116,7 +174,7 @@ pub(crate) fn changed(
         let kept = now.map(|there| parse(&there.text)).transpose()?;
         let after = match one.becomes {
             Becomes::Written(document) => {
-                let (document, taken) = secrets.filled(&one.resource, &document, kept.as_ref())?;
+                let (document, taken) = secrets.filled(&one.resource, document, kept.as_ref())?;
                 let document = canonical(&one.resource, &document)?;
                 written.push(Clear {
                     at: changed.len(),
@@ -189,4 +247,47 @@ fn seal(
         change.after = Some(text);
     }
     Ok(())
+}
+
+/// Everything as it is to be.
+fn merged(
+    revision: i64,
+    there: BTreeMap<ResourceName, There>,
+    changed: &[Changed],
+) -> Result<Resources> {
+    let there = there.into_iter().map(|(name, there)| (name, there.text));
+    let mut wanted: BTreeMap<_, _> = there.collect();
+    for change in changed {
+        match &change.after {
+            Some(text) => wanted.insert(change.resource.clone(), text.clone()),
+            None => wanted.remove(&change.resource),
+        };
+    }
+    if wanted.len() > MOST_RESOURCES {
+        let why = format!("make more than {MOST_RESOURCES} resources in all");
+        return Err(Error::invalid("changes", why));
+    }
+    if wanted.values().map(String::len).sum::<usize>() > MOST_BYTES {
+        let why = format!("make all resources together larger than {MOST_BYTES} bytes");
+        return Err(Error::invalid("changes", why));
+    }
+    let documents = wanted.into_iter().map(|(id, text)| Document {
+        id,
+        text: text.into(),
+    });
+    let wanted = Resources::new(revision, documents.collect());
+    let digest = digest(&wanted);
+    Ok(wanted.with_digest(&digest))
+}
+
+fn digest(wanted: &Resources) -> String {
+    let mut digest = Sha256::new();
+    for document in wanted.documents() {
+        for part in [document.id.kind.name(), &document.id.name, &document.text] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+    }
+    let digest = digest.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

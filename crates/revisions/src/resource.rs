@@ -42,6 +42,16 @@ pub struct Wanted {
     pub limit: i64,
 }
 
+/// Which revision is the latest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Latest {
+    /// 0 before the first.
+    pub number: i64,
+    /// Tells revisions of one number apart: records that were restored from a backup count on from an
+    /// earlier one.
+    pub digest: String,
+}
+
 /// What a change has to know of a resource that is there.
 pub(crate) struct There {
     pub(crate) id: Id,
@@ -110,22 +120,44 @@ pub(crate) async fn there(reader: &mut impl Reader) -> Result<Vec<(ResourceName,
     rows.iter().map(there).collect()
 }
 
-/// The number of the latest revision; 0 before the first.
-pub(crate) async fn latest(reader: &mut impl Reader) -> Result<i64> {
+/// The latest revision.
+pub(crate) async fn latest(reader: &mut impl Reader) -> Result<Latest> {
     let rows = reader.all(latest_select()).await?;
-    Ok(rows.first().map_or(Ok(0), |row| row.int("number"))?)
+    Latest::of(rows.first())
 }
 
 fn latest_select() -> Select {
-    let select = REVISIONS.rows().select().columns("number");
+    let select = REVISIONS.rows().select().columns("number, digest");
     select.order(["number"]).descending(true).limit(1)
 }
 
+impl Latest {
+    fn of(row: Option<&Row>) -> Result<Self> {
+        let Some(row) = row else {
+            return Ok(Self::default());
+        };
+        Ok(Self {
+            number: row.int("number")?,
+            digest: row.text("digest")?,
+        })
+    }
+}
+
+/// Between what names lie that begin with this; none if all do.
+pub(crate) fn beginning_with(prefix: &str) -> Result<Option<[String; 2]>> {
+    // No name has one, and no engine takes one.
+    if prefix.contains('\0') {
+        return Err(Error::invalid("name", "has characters that are not text"));
+    }
+    let end = || format!("{prefix}{}", char::MAX);
+    Ok((!prefix.is_empty()).then(|| [prefix.to_owned(), end()]))
+}
+
 impl Revisions {
-    /// The number of the latest revision; 0 before the first. As cheap as a question can be.
-    pub async fn latest(&self) -> Result<i64> {
+    /// The latest revision. As cheap as a question can be.
+    pub async fn latest(&self) -> Result<Latest> {
         let row = self.records.first(latest_select()).await?;
-        Ok(row.map_or(Ok(0), |row| row.int("number"))?)
+        Latest::of(row.as_ref())
     }
 
     /// Everything that is wanted now, as it is kept: [`Secrets::open`](crate::Secrets::open) makes it
@@ -138,7 +170,7 @@ impl Revisions {
             id,
             text: there.text.into(),
         });
-        Ok(Resources::new(latest, documents.collect()))
+        Ok(Resources::new(latest.number, documents.collect()).with_digest(&latest.digest))
     }
 
     /// Resources of a kind, by name.
@@ -151,13 +183,7 @@ impl Revisions {
             .order(["name"])
             .descending(wanted.descending)
             .limit(wanted.limit);
-        // No name has one, and no engine takes one.
-        if wanted.prefix.contains('\0') {
-            return Err(Error::invalid("name", "has characters that are not text"));
-        }
-        if !wanted.prefix.is_empty() {
-            let end = format!("{}{}", wanted.prefix, char::MAX);
-            let bounds = [wanted.prefix.clone(), end];
+        if let Some(bounds) = beginning_with(&wanted.prefix)? {
             select = select.filter("name >= ? AND name < ?", bounds);
         }
         if let Some(from) = &wanted.from {

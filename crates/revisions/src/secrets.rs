@@ -38,7 +38,7 @@ impl Secrets {
                 None => document.text.clone(),
             },
         });
-        Resources::new(kept.revision(), documents.collect())
+        Resources::new(kept.revision(), documents.collect()).with_digest(kept.digest())
     }
 
     /// A document with its secrets; none if it has no sealed ones, or they do not open.

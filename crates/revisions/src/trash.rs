@@ -12,22 +12,58 @@ use weir_store::records::{Scope, Value};
 
 use crate::author::Author;
 use crate::error::{Error, Result};
-use crate::resource::Resource;
+use crate::resource::{Resource, beginning_with};
 use crate::{RESOURCES, Revisions};
 
+/// Which deleted resources are wanted.
+#[derive(Clone, Debug)]
+pub struct Discarded {
+    /// Of which kind.
+    pub kind: ResourceKind,
+    /// Those whose name begins with this.
+    pub prefix: String,
+    /// Behind the one of this place.
+    pub after: Option<[Value; 2]>,
+    /// How many at most.
+    pub limit: i64,
+}
+
+/// A deleted resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trashed {
+    /// As it was.
+    pub resource: Resource,
+    /// Where it stands in the list.
+    pub place: [Value; 2],
+}
+
 impl Revisions {
-    /// Deleted resources of a kind, the latest first.
-    pub async fn trashed(&self, kind: ResourceKind, limit: i64) -> Result<Vec<Resource>> {
+    /// Deleted resources, the latest first.
+    pub async fn trashed(&self, discarded: &Discarded) -> Result<Vec<Trashed>> {
         let platform = TenantId::platform();
-        let select = RESOURCES
+        let mut select = RESOURCES
             .of(&platform)
             .select()
             .trashed()
-            .filter("kind = ?", [kind.name()])
+            .filter("kind = ?", [discarded.kind.name()])
             .order(["deleted_at", "id"])
             .descending(true)
-            .limit(limit);
-        Resource::all(&self.records.all(select).await?)
+            .limit(discarded.limit);
+        if let Some(bounds) = beginning_with(&discarded.prefix)? {
+            select = select.filter("name >= ? AND name < ?", bounds);
+        }
+        if let Some(after) = &discarded.after {
+            select = select.after(after.clone());
+        }
+        let rows = self.records.all(select).await?;
+        let resources = Resource::all(&rows)?;
+        let trashed = rows.iter().zip(resources).map(|(row, resource)| {
+            Ok(Trashed {
+                resource,
+                place: [row.time("deleted_at")?.into(), (&row.id("id")?).into()],
+            })
+        });
+        trashed.collect()
     }
 
     /// Removes for good what has been in the trash for longer than `retention`; tells how many they were.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Balance, Breaker, Certificate, Concurrency, Discovery, Health, Hedge, Material, Retry,
+    Balance, Breaker, Certificate, Concurrency, Discovery, Health, Hedge, Material, Reach, Retry,
     StickyCookie, TlsVersion, UpstreamTimeouts, Zones,
 };
 
@@ -40,6 +40,8 @@ pub struct Upstream {
     pub timeouts: UpstreamTimeouts,
     /// Connection pool bounds.
     pub pool: Pool,
+    /// Where its connections may lead.
+    pub reach: Reach,
 }
 
 /// One server.

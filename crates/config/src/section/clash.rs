@@ -165,7 +165,7 @@ fn reaches(target: &Target, listener: &Listener) -> bool {
 
 /// Routes with what the file says of them. None if some have mistakes: then they do not stand side by
 /// side.
-fn placed<'a>(
+pub(super) fn placed<'a>(
     cursor: &Cursor<'a>,
     routes: &'a [Route],
 ) -> impl Iterator<Item = (&'a Node, &'a Route)> {
@@ -177,7 +177,7 @@ fn placed<'a>(
 }
 
 /// What stands under these keys.
-fn below<'n>(node: &'n Node, keys: &[&str]) -> Option<&'n Node> {
+pub(super) fn below<'n>(node: &'n Node, keys: &[&str]) -> Option<&'n Node> {
     keys.iter()
         .try_fold(node, |node, key| Some(&node.entry(key)?.value))
 }

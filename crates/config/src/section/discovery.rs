@@ -143,6 +143,9 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<D
         let Some(cursor) = object.written(key) else {
             continue;
         };
+        if cursor.node.span.is_beside() && matches!(key, "consul" | "kubernetes") {
+            report_registry(context, &cursor, key);
+        }
         let read = decode_source(context, key, &cursor);
         source = source.or(read);
     }
@@ -153,6 +156,15 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<D
         networks,
         most_targets,
     })
+}
+
+/// A registry answers this machine what it would not answer everybody.
+fn report_registry(context: &mut Context<'_>, cursor: &Cursor<'_>, key: &str) {
+    let message = format!("a resource cannot have Weir ask `{key}`");
+    let finding = cursor
+        .error(codes::REFERENCE_IN_RESOURCE, message)
+        .help("write the upstream into the file, where routes of resources can name it");
+    context.report(finding);
 }
 
 fn decode_source(
@@ -179,6 +191,13 @@ fn decode_dns(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<DnsSourc
     let record = decode_record(context, &object);
     let mut servers = Vec::new();
     for item in object.get("servers")?.items(context) {
+        if item.node.span.is_beside() {
+            let message = "a resource cannot choose who is asked for names";
+            let finding = item
+                .error(codes::REFERENCE_IN_RESOURCE, message)
+                .help("leave out `servers`, or write the upstream into the file");
+            context.report(finding);
+        }
         servers.extend(item.parse(context, address::server));
     }
     let least_ttl = object.get("min_ttl")?.duration(context);

@@ -6,12 +6,13 @@ use std::path::{Path as FilePath, PathBuf};
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
 use super::{
-    certificate, clash, listener, log, mail, policy, records, route, settings, telemetry, upstream,
+    beside, certificate, clash, listener, log, mail, policy, records, route, settings, telemetry,
+    upstream,
 };
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
 use crate::diagnostic::Finding;
-use crate::model::{Config, EncodedSlash};
+use crate::model::{Bounds, Config, EncodedSlash};
 use crate::node::{Node, Value};
 use crate::reference::Reference;
 use crate::shape::{Record, Shape, field};
@@ -80,6 +81,12 @@ pub(crate) static ROOT: Record = Record {
             "Which requests go where. The most specific match wins, whatever the order.",
         )
         .default("[]"),
+        field(
+            "resources",
+            Shape::Record(&beside::RESOURCES),
+            "What may be kept beside the file, through the admin API.",
+        )
+        .default("{}"),
         field(
             "trusted_proxies",
             Shape::List { items: &Shape::Text(&address::NETWORK), least: 0 },
@@ -153,7 +160,7 @@ pub(crate) fn decode(
 
     let mut declared = Declared::new(&upstream_entries, &policy_entries);
     declared.is_incomplete = object.written("routes").is_none() && has_unknown_list(&object);
-    let upstreams: Vec<_> = upstream_entries
+    let mut upstreams: Vec<_> = upstream_entries
         .iter()
         .filter_map(|entry| upstream::decode(context, entry, has_zone))
         .collect();
@@ -184,10 +191,27 @@ pub(crate) fn decode(
     if encoded_slash == Some(EncodedSlash::Reject) {
         clash::report_refused_paths(context, &routes_cursor, &routes);
     }
+    if policies.len() == policy_entries.len() {
+        beside::report_secrets(
+            context,
+            &routes_cursor,
+            &routes,
+            &upstream_entries,
+            &policies,
+        );
+    }
+    let networks = beside::decode_networks(context, &object.get("resources")?);
     // Indices hold only if none is left out.
     if upstreams.len() == upstream_entries.len() {
         clash::report_shared_cookies(context, &routes_cursor, &routes, &upstreams);
         clash::report_own_targets(context, &upstream_entries, &upstreams, &listeners);
+        if let (Some(networks), Some(admin)) = (networks, &admin) {
+            let bounds = Bounds {
+                networks,
+                admin: admin.address,
+            };
+            beside::bound(context, &upstream_entries, &mut upstreams, bounds);
+        }
     }
     let log = log::decode(context, &object.get("log")?);
     let tracing = telemetry::decode_tracing(context, &object);

@@ -10,7 +10,7 @@ use super::target;
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Pings, Pool, Probe, Upstream, UpstreamHttp2, UpstreamTls};
+use crate::model::{Pings, Pool, Probe, Reach, Upstream, UpstreamHttp2, UpstreamTls};
 use crate::shape::{Record, Shape, field};
 use crate::value::text::{self, MATERIAL, SERVER_NAME};
 
@@ -258,6 +258,8 @@ pub(super) fn decode(
         hedge,
         timeouts: timeouts?,
         pool: pool?,
+        // Of a resource, it is bounded when the whole is known.
+        reach: Reach::Anywhere,
     })
 }
 

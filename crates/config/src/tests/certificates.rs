@@ -84,7 +84,7 @@ certificates:
 #[test]
 fn a_listener_without_any_certificate_waits_for_one() {
     let warning = (
-        "WR0314",
+        "WR0316",
         Severity::Warning,
         "weir.yaml".to_owned(),
         "listeners[0].tls".to_owned(),

@@ -87,7 +87,7 @@ fn strict_loading_turns_warnings_into_errors_but_those_that_come_with_time() {
                 .filter(|diagnostic| diagnostic.code == code);
             found.any(|diagnostic| diagnostic.severity == Severity::Error)
         };
-        let is_advice = ["WR0213", "WR0215", "WR0307", "WR0309", "WR0310", "WR0314"]
+        let is_advice = ["WR0213", "WR0215", "WR0307", "WR0309", "WR0310", "WR0316"]
             .contains(&explanation.code);
         assert_eq!(is_error(explanation.code), !is_advice, "{report}");
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{BASE, Folder, options, resource};
+use crate::model::Reach;
 use crate::{
     Diagnostic, Document, LoadOptions, Loaded, Report, ResourceKind, ResourceName, Resources,
     load_text,
@@ -63,6 +64,10 @@ routes:
 - {name: mixed, upstream: orders, policies: [stamp, mark]}
 ";
     let whole = load(whole, vec![]).unwrap();
+    let mut config = config.clone();
+    // But for this: what is kept beside the file may not reach everything.
+    assert_ne!(config.upstreams[0].reach, Reach::Anywhere);
+    config.upstreams[0].reach = Reach::Anywhere;
     assert_eq!(format!("{config:?}"), format!("{:?}", whole.config));
 }
 

@@ -6,7 +6,7 @@ use weir_identity::Error;
 use crate::problem::{FieldError, Problem};
 
 /// Seconds after which there may be room for one more.
-const SOON: u16 = 1;
+pub(super) const SOON: u16 = 1;
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {

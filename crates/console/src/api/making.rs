@@ -1,5 +1,6 @@
 //! Making a revision: who may, what this node says of it, and whether it runs here by now.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -278,17 +279,25 @@ async fn followed(services: &Services, outcome: Outcome) -> Made {
             .filter(|refused| refused.revision >= number)
             .cloned()
     };
+    let made = outcome.revision.as_ref();
+    let runs = |running: &Running| {
+        made.is_none_or(|made| match running.revision.cmp(&made.number) {
+            Ordering::Less => false,
+            Ordering::Equal => *running.digest == made.digest,
+            Ordering::Greater => true,
+        })
+    };
     let is_settled = |running: &Running| {
-        number.is_none_or(|number| running.revision >= number || refused(running, number).is_some())
+        number.is_none_or(|number| runs(running) || refused(running, number).is_some())
     };
     // Whoever took too long is not in effect, and says so.
     let _ = timeout(EFFECT, running.wait_for(is_settled)).await;
     let now = running.borrow().clone();
     let number = number.unwrap_or(outcome.latest);
     Made {
+        in_effect: now.revision >= number && runs(&now),
         revision: outcome.revision.map(Into::into),
         latest: outcome.latest,
-        in_effect: now.revision >= number,
         refused: refused(&now, number).map(|refused| refused.text.clone()),
         changes: outcome.differences.into_iter().map(Into::into).collect(),
         // Diagnostics can always be written. Those of the file are for whoever runs the node.

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use weir_config::ResourceName;
 use weir_revisions::Error;
 
+use super::error::SOON;
 use crate::problem::{FieldError, Problem};
 
 impl From<Error> for Problem {
@@ -51,6 +52,12 @@ impl From<Error> for Problem {
                 }
                 problem
             }
+            Error::Busy => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Other revisions are being made; ask again.",
+            )
+            .retry_after(SOON),
             Error::Unavailable(error) | Error::Unknown(error) => error.into(),
             Error::Internal(error) => {
                 tracing::error!(%error, "the admin API failed");

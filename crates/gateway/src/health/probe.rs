@@ -40,6 +40,8 @@ const MOST_TEXT: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
     Resolve(String),
+    /// No address of it may be connected to.
+    OutOfReach,
     Connect(String),
     Tls(String),
     /// TLS without the HTTP/2 that the upstream insists on.
@@ -63,6 +65,7 @@ impl fmt::Display for Wrong {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resolve(text) => write!(formatter, "name cannot be resolved: {text}"),
+            Self::OutOfReach => formatter.write_str("the address is out of reach"),
             Self::Connect(text) | Self::Broken(text) => formatter.write_str(text),
             Self::Tls(text) => write!(formatter, "TLS: {text}"),
             Self::NoHttp2 => formatter.write_str("TLS: HTTP/2 not agreed on"),

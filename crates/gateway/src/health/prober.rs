@@ -102,6 +102,11 @@ impl Asking {
         let first = self.turn % addresses.len().max(1);
         self.turn = self.turn.wrapping_add(1);
         addresses.rotate_left(first);
+        let reach = &self.member.target.reach;
+        addresses.retain(|address| reach.allows(*address));
+        if addresses.is_empty() {
+            return Err(Wrong::OutOfReach);
+        }
         probe::ask(&self.member.target, &self.check, &addresses).await
     }
 

@@ -35,7 +35,11 @@ impl Settings {
         targets: &Targets,
     ) -> Result<Self, TlsError> {
         let upstream = &config.upstreams[index];
-        let speech = Speech::compile(upstream.tls.as_ref(), upstream.http2)?;
+        let speech = Speech::compile(
+            upstream.tls.as_ref(),
+            upstream.http2,
+            upstream.reach.clone(),
+        )?;
         let configured = place(&upstream.targets, &speech, targets)?;
         Ok(Self {
             config: Arc::clone(config),

@@ -206,7 +206,7 @@ async fn establish(pool: &Rc<Pool>, slot: Option<Slot>, is_own: bool) -> Result<
 
 async fn connect_tcp(pool: &Rc<Pool>) -> Result<TcpStream, Failure> {
     if let Some(address) = pool.target.address {
-        return dial(address).await;
+        return dial(pool, address).await;
     }
     let mut addresses = resolve(pool).await?;
     // Each connection begins with another address: one that swallows everything uses up the time of
@@ -217,7 +217,7 @@ async fn connect_tcp(pool: &Rc<Pool>) -> Result<TcpStream, Failure> {
     addresses.rotate_left(first % count.max(1));
     let mut last = Failure::Resolve;
     for address in addresses {
-        match dial(address).await {
+        match dial(pool, address).await {
             Ok(stream) => return Ok(stream),
             Err(failure) => last = failure,
         }
@@ -229,7 +229,12 @@ async fn connect_tcp(pool: &Rc<Pool>) -> Result<TcpStream, Failure> {
     Err(last)
 }
 
-async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
+async fn dial(pool: &Pool, address: SocketAddr) -> Result<TcpStream, Failure> {
+    // Looked at with the address that is dialled: a name may have had another one before.
+    if !pool.target.reach.allows(address) {
+        tracing::debug!(%address, "an upstream of a resource may not reach this address");
+        return Err(Failure::Connect("an address out of reach"));
+    }
     let stream = TcpStream::connect(address).await.map_err(|error| {
         tracing::debug!(%address, %error, "connection to target failed");
         Failure::Connect(cause::of_connecting(&error))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytestring::ByteString;
-use weir_config::model::{UpstreamHttp2, UpstreamTls};
+use weir_config::model::{Reach, UpstreamHttp2, UpstreamTls};
 
 use super::Connector;
 use crate::metrics::{TargetCounters, per_worker};
@@ -29,6 +29,8 @@ pub struct Target {
     pub counters: Arc<[TargetCounters]>,
     /// TLS and protocol towards it.
     pub(crate) connector: Connector,
+    /// Where connections to it may lead.
+    pub(crate) reach: Reach,
 }
 
 /// How the targets of an upstream are spoken to.
@@ -36,6 +38,8 @@ pub struct Target {
 pub(crate) struct Speech {
     pub(crate) http2: UpstreamHttp2,
     pub(crate) tls: Option<SpeechTls>,
+    /// Where connections to them may lead.
+    pub(crate) reach: Reach,
 }
 
 #[derive(Clone)]
@@ -49,6 +53,7 @@ impl Speech {
     pub(crate) fn compile(
         tls: Option<&UpstreamTls>,
         http2: UpstreamHttp2,
+        reach: Reach,
     ) -> Result<Self, TlsError> {
         let tls = match tls {
             None => None,
@@ -58,7 +63,7 @@ impl Speech {
                 settings: Arc::new(settings.clone()),
             }),
         };
-        Ok(Self { http2, tls })
+        Ok(Self { http2, tls, reach })
     }
 
     pub(crate) fn scheme(&self) -> &'static str {
@@ -87,6 +92,7 @@ struct Key {
     port: u16,
     http2: u8,
     tls: Option<tls::Fingerprint>,
+    reach: Reach,
 }
 
 /// Every target in use.
@@ -127,6 +133,7 @@ impl Targets {
             port,
             http2: speech.http2 as u8,
             tls: speech.tls.as_ref().map(|tls| tls.fingerprint),
+            reach: speech.reach.clone(),
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(target) = known.targets.get(&key).and_then(Weak::upgrade) {
@@ -157,6 +164,7 @@ impl Targets {
             authority: ByteString::from(authority),
             counters: per_worker(self.workers),
             connector: speech.connector(host)?,
+            reach: speech.reach.clone(),
         })
     }
 }
@@ -169,6 +177,7 @@ mod tests {
         Speech {
             http2: UpstreamHttp2::Never,
             tls: None,
+            reach: Reach::Anywhere,
         }
     }
 
@@ -181,6 +190,7 @@ mod tests {
         let over_http2 = Speech {
             http2: UpstreamHttp2::Always,
             tls: None,
+            reach: Reach::Anywhere,
         };
         let other = targets.get(&over_http2, "192.0.2.1", 80).expect("a target");
         assert_ne!(first.identity, other.identity, "another protocol");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_config::model::{Balance, Health, UpstreamHttp2, Zones};
+use weir_config::model::{Balance, Health, Reach, UpstreamHttp2, Zones};
 
 use super::local::View;
 use super::plan::{self, Placed, Plan, Rules};
@@ -64,6 +64,7 @@ pub(super) fn placed(targets: &Targets, list: &[(u32, Option<&str>)]) -> Vec<Pla
     let speech = Speech {
         http2: UpstreamHttp2::Never,
         tls: None,
+        reach: Reach::Anywhere,
     };
     let placed = list.iter().enumerate().map(|(at, (weight, zone))| {
         let host = format!("10.0.{}.{}", at / 256, at % 256);

@@ -1,11 +1,16 @@
 //! Revisions are made, or refused and nothing is changed.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use weir_config::ResourceKind;
-use weir_revisions::{Action, Change, Error, Precondition, Proposal, Wanted, What};
+use weir_revisions::{
+    Action, Change, Discarded, Error, Precondition, Proposal, Revisions, Trashed, Wanted, What,
+};
 use weir_store::audit::Query;
 use weir_store::records::{Notice, Scope, Topic};
 
@@ -18,13 +23,16 @@ on_both_engines! {
     what_changes_nothing_makes_no_revision,
     preconditions_are_held,
     two_at_once_cannot_combine_to_nonsense,
+    judging_keeps_nobody_from_changing_records,
+    what_another_node_made_meanwhile_is_judged_with_it,
+    who_finds_no_turn_is_told,
     lists_go_on_where_they_ended,
     hostile_documents_are_refused,
 }
 
 async fn a_revision_is_made_and_told(engine: &str) {
     let fresh = fresh(engine).await;
-    assert_eq!(fresh.revisions.latest().await.unwrap(), 0);
+    assert_eq!(fresh.revisions.latest().await.unwrap().number, 0);
     let mut notices = fresh.records.notices();
     assert_eq!(notices.next().await, Some(Notice::Anything));
 
@@ -130,7 +138,7 @@ async fn what_would_not_load_changes_nothing(engine: &str) {
     };
     assert_eq!(report.diagnostics[0].code, "WR0201");
     assert_eq!(report.diagnostics[0].file, "route `items`");
-    assert_eq!(fresh.revisions.latest().await.unwrap(), 0);
+    assert_eq!(fresh.revisions.latest().await.unwrap().number, 0);
     assert!(fresh.wanted().await.is_empty());
 
     // What others rely on stays.
@@ -288,6 +296,108 @@ async fn two_at_once_cannot_combine_to_nonsense(engine: &str) {
     );
 }
 
+async fn judging_keeps_nobody_from_changing_records(engine: &str) {
+    let fresh = fresh(engine).await;
+    let (began, judging) = oneshot::channel();
+    let (let_go, wait) = oneshot::channel::<()>();
+    let (began, wait) = (Mutex::new(Some(began)), Mutex::new(Some(wait)));
+    let slow = |resources| {
+        let began = began.lock().unwrap().take().unwrap();
+        let wait = wait.lock().unwrap().take().unwrap();
+        async move {
+            began.send(()).unwrap();
+            wait.await.unwrap();
+            judge(resources).await
+        }
+    };
+    let what = What::Changes(vec![put(route("a"), json!({"upstream": "of-file"}))]);
+    let author = ada();
+    let making = fresh.revisions.apply(&author, proposal(what), slow);
+    let meanwhile = async {
+        judging.await.unwrap();
+        // The scope under which revisions are made.
+        let write = fresh.records.write(&Scope::Platform).await.unwrap();
+        drop(write);
+        let_go.send(()).unwrap();
+    };
+    let (made, ()) = tokio::join!(making, meanwhile);
+    assert_eq!(made.unwrap().revision.unwrap().number, 1);
+}
+
+async fn what_another_node_made_meanwhile_is_judged_with_it(engine: &str) {
+    let fresh = fresh(engine).await;
+    let document = json!({"targets": ["127.0.0.1:9002"]});
+    let both = vec![
+        put(upstream("catalog"), document),
+        put(route("a"), json!({"upstream": "catalog"})),
+    ];
+    fresh.change(both).await.unwrap();
+    // This one takes the route away, so that nothing needs the upstream.
+    fresh.change(vec![delete(route("a"))]).await.unwrap();
+    let other = Revisions::new(fresh.records.clone(), fresh.revisions.secrets().clone());
+    let again = vec![put(
+        route("b"),
+        json!({"upstream": "catalog", "match": {"path": "/b"}}),
+    )];
+    let times = AtomicUsize::new(0);
+    let interrupted = |resources| {
+        let is_first = times.fetch_add(1, Ordering::Relaxed) == 0;
+        let (other, again) = (&other, &again);
+        async move {
+            let judged = judge(resources).await;
+            if is_first {
+                let what = What::Changes(again.clone());
+                other.apply(&ada(), proposal(what), judge).await.unwrap();
+            }
+            judged
+        }
+    };
+    let what = What::Changes(vec![delete(upstream("catalog"))]);
+    let author = ada();
+    let error = fresh
+        .revisions
+        .apply(&author, proposal(what), interrupted)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert_eq!(times.load(Ordering::Relaxed), 2);
+    assert_eq!(fresh.wanted().await.len(), 2);
+}
+
+async fn who_finds_no_turn_is_told(engine: &str) {
+    let fresh = fresh(engine).await;
+    let other = Revisions::new(fresh.records.clone(), fresh.revisions.secrets().clone());
+    let times = AtomicUsize::new(0);
+    // Another node is always faster.
+    let overtaken = |resources| {
+        let at = times.fetch_add(1, Ordering::Relaxed);
+        let other = &other;
+        async move {
+            let name = format!("other-{at}");
+            let document = json!({"match": {"path": format!("/{name}")}, "upstream": "of-file"});
+            let what = What::Changes(vec![put(route(&name), document)]);
+            other.apply(&ada(), proposal(what), judge).await.unwrap();
+            judge(resources).await
+        }
+    };
+    let what = What::Changes(vec![put(route("a"), json!({"upstream": "of-file"}))]);
+    let author = ada();
+    let made = fresh.revisions.apply(&author, proposal(what), overtaken);
+    assert!(matches!(made.await, Err(Error::Busy)));
+    assert_eq!(times.load(Ordering::Relaxed), 5);
+    // With the revision that its caller knows, it is not tried anew.
+    let stale = Proposal {
+        expected: Some(5),
+        ..proposal(What::Changes(vec![delete(route("other-0"))]))
+    };
+    let made = fresh.revisions.apply(&author, stale, |_| async {
+        let what = What::Changes(vec![delete(route("other-4"))]);
+        other.apply(&ada(), proposal(what), judge).await.unwrap();
+        Ok(Vec::new())
+    });
+    assert!(matches!(made.await, Err(Error::Stale { latest: 6 })));
+}
+
 async fn lists_go_on_where_they_ended(engine: &str) {
     let fresh = fresh(engine).await;
     let names = ["a", "b", "ba", "bb", "c"];
@@ -317,27 +427,30 @@ async fn lists_go_on_where_they_ended(engine: &str) {
     assert_eq!(list("", Some("bb"), true, 3).await, "bb ba b");
     fresh.change(vec![delete(route("b"))]).await.unwrap();
     assert_eq!(list("", None, false, 10).await, "a ba bb c");
-    let trashed = fresh
-        .revisions
-        .trashed(ResourceKind::Route, 10)
-        .await
-        .unwrap();
-    assert_eq!(trashed.len(), 1);
+    fresh.change(vec![delete(route("c"))]).await.unwrap();
+    let trash = async |prefix: &str, after: Option<&Trashed>, limit| {
+        let discarded = Discarded {
+            kind: ResourceKind::Route,
+            prefix: prefix.to_owned(),
+            after: after.map(|trashed| trashed.place.clone()),
+            limit,
+        };
+        fresh.revisions.trashed(&discarded).await.unwrap()
+    };
+    let first = trash("", None, 1).await;
+    assert_eq!(first[0].resource.name.name, "c");
+    let second = trash("", first.last(), 10).await;
+    assert_eq!(second.len(), 1);
+    assert_eq!(second[0].resource.name.name, "b");
+    assert_eq!(trash("b", None, 10).await, second);
     // Not before its time.
     let hour = Duration::from_secs(3_600);
     assert_eq!(fresh.revisions.purge(&ada(), hour).await.unwrap(), 0);
     assert_eq!(
         fresh.revisions.purge(&ada(), Duration::ZERO).await.unwrap(),
-        1
+        2
     );
-    assert!(
-        fresh
-            .revisions
-            .trashed(ResourceKind::Route, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(trash("", None, 10).await.is_empty());
 }
 
 async fn hostile_documents_are_refused(engine: &str) {
@@ -373,5 +486,5 @@ async fn hostile_documents_are_refused(engine: &str) {
         let error = fresh.revisions.apply(&ada(), new, judge).await.unwrap_err();
         assert!(matches!(error, Error::Invalid { .. }), "{error}");
     }
-    assert_eq!(fresh.revisions.latest().await.unwrap(), 0);
+    assert_eq!(fresh.revisions.latest().await.unwrap().number, 0);
 }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
-use weir_config::{
-    Diagnostic, LoadOptions, Report, ResourceKind, ResourceName, Resources, load_text,
-};
+use weir_config::{Diagnostic, LoadOptions, ResourceKind, ResourceName, Resources, load_text};
 use weir_core::{Id, Secret};
 use weir_revisions::{
-    Action, Author, Change, Outcome, Precondition, Proposal, Result, Revisions, Secrets, What,
+    Action, Author, Change, Objection, Outcome, Precondition, Proposal, Result, Revisions, Secrets,
+    What,
 };
 use weir_store::Records;
 use weir_store::audit::{Actor, Origin};
@@ -70,7 +69,7 @@ pub(crate) fn ada() -> Author {
 /// As a node does.
 pub(crate) async fn judge(
     resources: Arc<Resources>,
-) -> std::result::Result<Vec<Diagnostic>, Report> {
+) -> std::result::Result<Vec<Diagnostic>, Objection> {
     let options = LoadOptions {
         resources: Some(resources),
         ..LoadOptions::default()

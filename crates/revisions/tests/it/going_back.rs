@@ -8,6 +8,7 @@ use crate::engines::{delete, fresh, on_both_engines, put, route, upstream};
 on_both_engines! {
     any_two_revisions_can_be_compared,
     an_earlier_state_comes_back,
+    a_long_history_is_compared_page_by_page,
     what_was_deleted_comes_back,
 }
 
@@ -35,6 +36,33 @@ async fn past(engine: &str) -> crate::engines::Fresh {
     fresh.change(changes).await.unwrap();
     fresh.change(vec![items(), catalog(9001)]).await.unwrap();
     fresh
+}
+
+async fn a_long_history_is_compared_page_by_page(engine: &str) {
+    let fresh = fresh(engine).await;
+    let document = |path: String| json!({"match": {"path": path}, "upstream": "of-file"});
+    let routes = |prefix: &str| {
+        let routes =
+            (0..250).map(|at| put(route(&format!("r{at}")), document(format!("/{prefix}{at}"))));
+        routes.collect::<Vec<_>>()
+    };
+    fresh.change(routes("a")).await.unwrap();
+    fresh.change(routes("b")).await.unwrap();
+    let gone = (0..250)
+        .step_by(2)
+        .map(|at| delete(route(&format!("r{at}"))));
+    fresh.change(gone.collect()).await.unwrap();
+    let differences = fresh.revisions.diff(0, 3).await.unwrap();
+    assert_eq!(differences.len(), 125);
+    let is_right = |one: &weir_revisions::Difference| {
+        let at = &one.resource.name[1..];
+        let path = &one.after.as_ref().unwrap()["match"]["path"];
+        one.before.is_none() && *path == format!("/b{at}")
+    };
+    assert!(differences.iter().all(is_right));
+    let back = fresh.make(What::Rollback(1)).await.unwrap();
+    assert_eq!(back.differences.len(), 250);
+    assert!(fresh.revisions.diff(1, 4).await.unwrap().is_empty());
 }
 
 async fn any_two_revisions_can_be_compared(engine: &str) {

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use weir_config::{ResourceKind, ResourceName, Severity};
 use weir_core::{Secret, TenantId};
-use weir_revisions::{Error, Revisions, Secrets, Wanted, What, unified};
+use weir_revisions::{Discarded, Error, Revisions, Secrets, Wanted, What, unified};
 use weir_store::audit::Query;
 use weir_store::records::{PlatformTable, Row, Scope, TenantTable, Value};
 
@@ -86,8 +86,14 @@ async fn a_secret_is_kept_sealed_and_shown_to_nobody(engine: &str) {
     assert!(unified(&diff).ends_with(&format!("A secret is different: {place}\n")));
 
     fresh.change(vec![delete(policy())]).await.unwrap();
-    let trashed = fresh.revisions.trashed(ResourceKind::Policy, 10).await;
-    assert_eq!(Some(&trashed.unwrap()[0].document), shown.as_ref());
+    let discarded = Discarded {
+        kind: ResourceKind::Policy,
+        prefix: String::new(),
+        after: None,
+        limit: 10,
+    };
+    let trashed = fresh.revisions.trashed(&discarded).await;
+    assert_eq!(Some(&trashed.unwrap()[0].resource.document), shown.as_ref());
     let all = Query::default();
     let audit = fresh.records.audit(&Scope::Platform, &all, 10);
     let kept = rows(&fresh).await;
@@ -154,7 +160,7 @@ async fn what_comes_back_has_its_secrets(engine: &str) {
         .change(vec![put(policy(), document(SECRET, "a"))])
         .await
         .unwrap();
-    let latest = fresh.revisions.latest().await.unwrap();
+    let latest = fresh.revisions.latest().await.unwrap().number;
     assert_eq!(fresh.revisions.diff(1, latest).await.unwrap(), []);
     let same = fresh.make(What::Rollback(1)).await.unwrap();
     assert_eq!(same.revision, None);
@@ -243,7 +249,7 @@ async fn another_key_opens_nothing_and_is_told(engine: &str) {
     let errors = report.diagnostics.iter();
     let errors = errors.filter(|one| one.severity == Severity::Error);
     let errors: Vec<_> = errors.map(|one| (one.code, one.resource.clone())).collect();
-    assert_eq!(errors, [("WR0313", Some(policy()))]);
+    assert_eq!(errors, [("WR0315", Some(policy()))]);
     // Whoever writes it anew, or deletes it, goes on.
     let what = What::Changes(vec![
         put(name, document(OTHER, "b")),

@@ -55,7 +55,7 @@ impl Reloader {
         resources: Option<Arc<Resources>>,
     ) -> (Reloaded, Watch) {
         let before = watch.again();
-        let asked = resources.as_ref().map(|resources| resources.revision());
+        let asked = resources.clone();
         let former = self.options.resources.clone();
         if resources.is_some() {
             self.options.resources = resources;
@@ -68,14 +68,15 @@ impl Reloader {
             Err(report) => (Reloaded::Rejected(rejected(&report)), report.files),
         };
         match (&outcome, asked) {
-            (Reloaded::Rejected(rejection), Some(revision)) => {
+            (Reloaded::Rejected(rejection), Some(asked)) => {
                 self.options.resources = former;
-                node.note_refused(revision, rejection);
+                node.note_refused(asked.revision(), rejection);
             }
-            (_, Some(revision)) => {
+            (_, Some(asked)) => {
                 node.note(&outcome);
                 node.note_running(|running| {
-                    running.revision = revision;
+                    running.revision = asked.revision();
+                    running.digest = asked.digest().into();
                     running.left_out = Arc::default();
                     running.refused = None;
                 });

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 use weir_config::Resources;
-use weir_revisions::{Author, Revisions};
+use weir_revisions::{Author, Latest, Revisions};
 use weir_store::records::{Notice, Notices, Topic};
 
 use super::{Node, Reloaded};
@@ -27,8 +27,8 @@ const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 /// How often it is looked for what has been in the trash for so long.
 const TIDYING: Duration = Duration::from_secs(3_600);
 
-/// What was tried: a revision, beside the file's.
-type Tried = (i64, u64);
+/// What was tried: a revision of resources, beside one of the file.
+type Tried = (Latest, u64);
 
 /// Follows the records for as long as the process serves.
 pub(super) async fn follow(
@@ -83,15 +83,21 @@ async fn look(
 ) -> weir_revisions::Result<()> {
     let latest = revisions.latest().await?;
     let running = node.running();
-    let is_in_effect = running.revision == latest && running.left_out.is_empty();
+    let is_the_latest = running.revision == latest.number && *running.digest == latest.digest;
     // What was refused is tried again beside another file, or when it is another revision.
-    if is_in_effect || *tried == Some((latest, node.revision().number)) {
+    let is_tried =
+        |(resources, file): &Tried| *resources == latest && *file == node.revision().number;
+    if (is_the_latest && running.left_out.is_empty()) || tried.as_ref().is_some_and(is_tried) {
         return Ok(());
     }
     let resources = revisions.snapshot().await?;
     let opened = Arc::new(revisions.secrets().open(&resources));
     let outcome = node.reload_with(opened).await;
-    *tried = Some((resources.revision(), node.revision().number));
+    let read = Latest {
+        number: resources.revision(),
+        digest: resources.digest().to_owned(),
+    };
+    *tried = Some((read, node.revision().number));
     match outcome {
         Some(Reloaded::Applied(_) | Reloaded::Unchanged(_)) => {
             tracing::info!(revision = resources.revision(), "resources in effect");

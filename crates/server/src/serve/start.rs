@@ -107,6 +107,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let judge = resources::judge(options.config.clone(), load_options.clone());
     let running = watch::Sender::new(Running {
         revision: resources.revision(),
+        digest: resources.digest().into(),
         left_out: left_out.into(),
         refused: None,
         file: Arc::new(loaded.file_resources()),

@@ -4,6 +4,8 @@ mod shown;
 
 use std::sync::Arc;
 
+mod trashed;
+
 use axum::Json as JsonAnswer;
 use axum::extract::{FromRequestParts, State};
 use axum::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
@@ -32,9 +34,6 @@ use crate::page::Page;
 use crate::precondition::{Expected, entity_tag, expected_version};
 use crate::problem::{FieldError, Problem};
 use shown::{Owner, ShownResource};
-
-/// How many deleted ones are shown.
-const MOST_TRASHED: i64 = 200;
 
 pub(super) fn router() -> OpenApiRouter<Services> {
     OpenApiRouter::default()
@@ -202,14 +201,11 @@ async fn list_resources(
 ) -> Result<Response, Problem> {
     let kind = path.section.kind();
     guard.platform(reading(kind))?;
+    if list.filter.deleted == Some(true) {
+        return trashed::page(&services, kind, &list).await;
+    }
     let configuration = services.configuration();
     let running = configuration.running.borrow().clone();
-    if list.filter.deleted == Some(true) {
-        let trashed = configuration.revisions.trashed(kind, MOST_TRASHED).await?;
-        let shown = trashed.into_iter();
-        let shown = shown.map(|resource| ShownResource::of(resource, &running));
-        return Ok(list.answer(shown.collect(), None));
-    }
     let after = after(&list)?;
     let prefix = list.filter.name.clone().unwrap_or_default();
     let mut items = Vec::new();

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use weir_config::model::UpstreamTls;
+use weir_config::model::{Reach, UpstreamTls};
 
 use super::*;
 use crate::tls::tests::pki::{Authority as Signer, listener, upstream};
@@ -73,7 +73,7 @@ fn check(path: &str) -> ActiveCheck {
 }
 
 fn target(tls: Option<&UpstreamTls>, http2: UpstreamHttp2, address: SocketAddr) -> Arc<Target> {
-    let speech = Speech::compile(tls, http2).expect("settings of TLS");
+    let speech = Speech::compile(tls, http2, Reach::Anywhere).expect("settings of TLS");
     let targets = Targets::new(1);
     targets
         .get(&speech, &address.ip().to_string(), address.port())

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use weir_config::{LoadOptions, Loaded, Report, ResourceName, Resources, Severity};
 use weir_console::Judge;
-use weir_revisions::Secrets;
+use weir_revisions::{Objection, Secrets};
 
 use super::file;
 use crate::configuration;
@@ -87,17 +88,25 @@ pub(in crate::serve) fn begin(
 
 /// Judges resources as a start of this node would.
 pub(in crate::serve) fn judge(path: PathBuf, options: LoadOptions) -> Judge {
+    // Judging takes a CPU and the memory of a whole configuration, and goes on to its end when whoever
+    // asked for it is gone.
+    let one = Arc::new(Semaphore::new(1));
     Arc::new(move |resources| {
         let path = path.clone();
         let options = LoadOptions {
             resources: Some(resources),
             ..options.clone()
         };
+        let one = Arc::clone(&one);
         Box::pin(async move {
+            let permit = one.acquire_owned().await.map_err(|_| Objection::Busy)?;
             // Reading files and checking thousands of routes would hold up others.
-            let loading = move || configuration::load(&path, &options);
+            let loading = move || {
+                let _permit = permit;
+                configuration::load(&path, &options)
+            };
             match tokio::task::spawn_blocking(loading).await {
-                Ok(loaded) => loaded.map(|loaded| loaded.warnings),
+                Ok(loaded) => Ok(loaded?.warnings),
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             }
         })

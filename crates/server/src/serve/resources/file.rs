@@ -15,6 +15,9 @@ const LARGEST: u64 = 1 << 30;
 #[derive(Serialize, Deserialize)]
 struct Content {
     revision: i64,
+    /// Not there in what an earlier version kept.
+    #[serde(default)]
+    digest: String,
     resources: Vec<Kept>,
 }
 
@@ -38,6 +41,7 @@ pub(super) fn save(directory: &Path, resources: &Resources) -> anyhow::Result<()
     let documents: serde_json::Result<Vec<_>> = documents.map(kept).collect();
     let content = Content {
         revision: resources.revision(),
+        digest: resources.digest().to_owned(),
         resources: documents.context("cannot write resources")?,
     };
     let text = serde_json::to_vec(&content).context("cannot write resources")?;
@@ -63,7 +67,8 @@ pub(crate) fn read(directory: &Path) -> anyhow::Result<Resources> {
         },
         text: kept.document.to_string().into(),
     });
-    Ok(Resources::new(content.revision, documents.collect()))
+    let resources = Resources::new(content.revision, documents.collect());
+    Ok(resources.with_digest(&content.digest))
 }
 
 #[cfg(test)]
@@ -84,7 +89,7 @@ mod tests {
             document("b", r#"{"name":"b","upstream":"ü\n"}"#),
             document("a", r#"{"name":"a"}"#),
         ];
-        let resources = Resources::new(7, all);
+        let resources = Resources::new(7, all).with_digest("0f");
         save(directory.path(), &resources).unwrap();
         assert_eq!(read(directory.path()).unwrap(), resources);
         for damaged in [

@@ -111,6 +111,66 @@ fn three_nodes_on_one_server_and_one_that_starts_without_it() {
     load.finish();
 }
 
+/// What a name leads to is known when it is dialled, and the route answers as for a server that is not there.
+#[test]
+fn no_name_leads_upstreams_of_resources_to_the_admin_listener() {
+    let upstream = server();
+    let weir = Weir::start(&config(&upstream, ""));
+    wait_until_available(&weir);
+    let port = weir.setup().admin.port();
+    let targets = |host: &str, port: u16| json!({"targets": [format!("{host}:{port}")]});
+    let one = Editor::of(&weir).change(vec![
+        put(ResourceKind::Upstream, "admin", targets("localhost", port)),
+        route_to("metrics", "admin"),
+        put(
+            ResourceKind::Upstream,
+            "other",
+            targets("localhost", upstream.address.port()),
+        ),
+        route_to("other", "other"),
+    ]);
+    wait_until_in_effect(&weir, one);
+    assert_eq!(weir.get("/other").text(), "fine");
+    weir.get("/metrics")
+        .assert_problem(502, "upstream_connect_failed");
+    // Whoever writes the file may.
+    let of_file = config(&upstream, "").replace(
+        "shop: {",
+        &format!("own: {{ targets: [\"localhost:{port}\"] }}, shop: {{"),
+    ) + "  - { name: own, match: { path: /metrics }, upstream: own, host: target }\n";
+    let two = Editor::of(&weir).change(vec![delete(ResourceKind::Route, "metrics")]);
+    wait_until_in_effect(&weir, two);
+    assert_eq!(weir.reload(&of_file).status(), 200);
+    assert_eq!(weir.get("/metrics").status(), 200);
+}
+
+/// As after a restore: the number is one that the node knows, what it stands for is something else.
+#[test]
+fn records_with_another_past_are_followed() {
+    let upstream = server();
+    let text = config(&upstream, "");
+    let [known, restored] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    for (directory, name) in [(&known, "a"), (&restored, "b")] {
+        let weir = Setup::new().data_directory(directory.path()).start(&text);
+        wait_until_available(&weir);
+        let revision = Editor::of(&weir).change(vec![route(name)]);
+        assert_eq!(revision, 1);
+        wait_until_kept(&weir, revision);
+    }
+    for name in ["weir.db", "weir.db-wal", "weir.db-shm", "installation.key"] {
+        let (from, to) = (restored.path().join(name), known.path().join(name));
+        let _ = std::fs::remove_file(&to);
+        if from.exists() {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+    let weir = Setup::new().data_directory(known.path()).start(&text);
+    wait_until("the other revision is in effect", || {
+        weir.get("/b").status() == 200
+    });
+    weir.get("/a").assert_problem(404, "no_route");
+}
+
 #[test]
 fn a_revision_that_does_not_fit_the_file_is_refused_until_it_does() {
     let upstream = server();

@@ -124,7 +124,7 @@ fn a_start_without_records_opens_secrets_with_the_installations_key() {
     let weir = start();
     let told = weir.stderr();
     assert!(
-        told.contains("WR0313") && told.contains("policy `auth`"),
+        told.contains("WR0315") && told.contains("policy `auth`"),
         "{told}"
     );
     assert_eq!(weir.get("/plain").status(), 200);

@@ -28,7 +28,7 @@ async fn a_certificate_by_api_is_served_renewed_and_taken_back(engine: &str) {
     .await;
     let (owner, weir, authority) = (&world.owner, &world.weir, Authority::new("test"));
     let https = weir.https();
-    assert!(weir.stderr().contains("WR0314"), "{}", weir.stderr());
+    assert!(weir.stderr().contains("WR0316"), "{}", weir.stderr());
     assert_unrecognized(https, Some("shop.test"));
     assert_unrecognized(https, None);
 

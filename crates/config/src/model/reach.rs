@@ -1,0 +1,106 @@
+//! Where connections to an upstream's servers may lead.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+/// Where connections to an upstream's servers may lead, whatever addresses their names have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Anywhere: whoever writes the file may use every network of the machine.
+    #[default]
+    Anywhere,
+    /// Not everywhere: who keeps upstreams beside the file may be somebody else.
+    Bounded(Arc<Bounds>),
+}
+
+/// Bounds of what is kept beside the file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Bounds {
+    /// Only these networks; if none is stated, every one but those of a link, where clouds have what
+    /// tells a machine its credentials.
+    pub networks: Vec<IpNet>,
+    /// Never the admin listener.
+    pub admin: SocketAddr,
+}
+
+impl Reach {
+    /// Whether a connection to this address may be made.
+    pub fn allows(&self, address: SocketAddr) -> bool {
+        let Self::Bounded(bounds) = self else {
+            return true;
+        };
+        // One spelling: IPv4 in the dress of IPv6 (RFC 4291 §2.5.5.2) would pass by.
+        let ip = address.ip().to_canonical();
+        if address.port() == bounds.admin.port() && leads_to(ip, bounds.admin.ip()) {
+            return false;
+        }
+        match bounds.networks.as_slice() {
+            [] => !is_of_a_link(ip),
+            networks => networks.iter().any(|network| network.contains(&ip)),
+        }
+    }
+}
+
+/// Whether a connection to `ip` arrives at who listens on `listening`. To no address at all connects to
+/// this machine.
+fn leads_to(ip: IpAddr, listening: IpAddr) -> bool {
+    let is_local = ip.is_loopback() || ip.is_unspecified();
+    ip == listening || (is_local && (listening.is_loopback() || listening.is_unspecified()))
+}
+
+/// RFC 3927 and RFC 4291 §2.5.6.
+fn is_of_a_link(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(networks: &[&str], admin: &str, address: &str) -> bool {
+        let reach = Reach::Bounded(Arc::new(Bounds {
+            networks: networks.iter().map(|text| text.parse().unwrap()).collect(),
+            admin: admin.parse().unwrap(),
+        }));
+        reach.allows(address.parse().unwrap())
+    }
+
+    #[test]
+    fn the_admin_listener_and_what_is_of_a_link_are_out_of_reach() {
+        let admin = "127.0.0.1:9900";
+        for address in ["10.0.0.1:9900", "127.0.0.1:9901", "[2001:db8::1]:80"] {
+            assert!(allows(&[], admin, address), "{address}");
+        }
+        for address in [
+            "127.0.0.1:9900",
+            "0.0.0.0:9900",
+            "[::]:9900",
+            "[::1]:9900",
+            "[::ffff:127.0.0.1]:9900",
+            "169.254.169.254:80",
+            "[::ffff:169.254.169.254]:80",
+            "[fe80::1]:80",
+        ] {
+            assert!(!allows(&[], admin, address), "{address}");
+        }
+        assert!(!allows(&[], "0.0.0.0:9900", "127.0.0.1:9900"));
+        assert!(!allows(&[], "10.0.0.1:9900", "10.0.0.1:9900"));
+        assert!(allows(&[], "10.0.0.1:9900", "127.0.0.1:9900"));
+    }
+
+    #[test]
+    fn stated_networks_are_all_there_is() {
+        let networks = ["10.0.0.0/8", "169.254.1.0/24"];
+        assert!(allows(&networks, "127.0.0.1:9900", "10.9.9.9:80"));
+        assert!(allows(&networks, "127.0.0.1:9900", "[::ffff:10.9.9.9]:80"));
+        assert!(allows(&networks, "127.0.0.1:9900", "169.254.1.1:80"));
+        assert!(!allows(&networks, "127.0.0.1:9900", "169.254.169.254:80"));
+        assert!(!allows(&networks, "127.0.0.1:9900", "192.0.2.1:80"));
+        assert!(Reach::Anywhere.allows("169.254.169.254:80".parse().unwrap()));
+    }
+}

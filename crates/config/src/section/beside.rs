@@ -1,0 +1,195 @@
+//! `resources`, and what resources may do beside the file: whoever may change them is not always
+//! whom the machine's secrets and its place in the network are for.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::HeaderName;
+use ipnet::IpNet;
+
+use super::clash::{below, placed};
+use super::headers::is_secret_name;
+use crate::codes;
+use crate::decode::{Context, Cursor, Named, Object};
+use crate::diagnostic::Finding;
+use crate::model::{Action, Bounds, HeaderRules, Policy, PolicyKind, Reach, Route, Upstream};
+use crate::node::Value;
+use crate::shape::{Record, Shape, field};
+use crate::suggest::quote;
+use crate::template::{Part, Template, Variable};
+use crate::value::address::{self, NETWORK};
+
+pub(super) static RESOURCES: Record = Record {
+    name: "resources",
+    about: "What may be kept beside the file, through the admin API.",
+    fields: &[field(
+        "networks",
+        Shape::List {
+            items: &Shape::Text(&NETWORK),
+            least: 0,
+        },
+        "Networks that servers of such upstreams may be in, whatever addresses their names have. Default: every network but link-local ones.",
+    )
+    .default("[]")],
+};
+
+pub(super) fn decode_networks(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+) -> Option<Vec<IpNet>> {
+    let object = Object::open(context, cursor)?;
+    let networks = object.get("networks")?;
+    let items = networks.items(context);
+    let parsed = items
+        .iter()
+        .filter_map(|item| item.parse(context, address::network));
+    Some(parsed.collect())
+}
+
+/// Holds the upstreams of resources within bounds.
+pub(super) fn bound(
+    context: &mut Context<'_>,
+    entries: &[Named<'_>],
+    upstreams: &mut [Upstream],
+    bounds: Bounds,
+) {
+    let reach = Reach::Bounded(Arc::new(bounds));
+    let of_resources = entries
+        .iter()
+        .zip(upstreams)
+        .filter(|(entry, _)| entry.value.node.span.is_beside());
+    for (entry, upstream) in of_resources {
+        report_out_of_reach(context, entry, upstream, &reach);
+        upstream.reach = reach.clone();
+    }
+}
+
+/// What is stated by address is known to be out of reach; a name is looked up with each connection.
+fn report_out_of_reach(
+    context: &mut Context<'_>,
+    entry: &Named<'_>,
+    upstream: &Upstream,
+    reach: &Reach,
+) {
+    let Some(Value::Sequence(items)) =
+        below(entry.value.node, &["targets"]).map(|node| &node.value)
+    else {
+        return;
+    };
+    for (at, (item, target)) in items.iter().zip(&upstream.targets).enumerate() {
+        let Ok(ip) = target.host.parse::<IpAddr>() else {
+            continue;
+        };
+        let address = SocketAddr::new(ip, target.port);
+        if reach.allows(address) {
+            continue;
+        }
+        let message = format!("an upstream of a resource may not reach {address}");
+        let finding = Finding::error(codes::OUT_OF_REACH, message)
+            .at(item.head())
+            .path(format!("{}.targets[{at}]", entry.value.path))
+            .help("`resources.networks` of the file says what it may reach; the admin listener never is");
+        context.report(finding);
+    }
+}
+
+/// Secrets of the file's policies are for its own upstreams: a route of a resource may send them there and
+/// nowhere else, nor show them.
+pub(super) fn report_secrets(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    routes: &[Route],
+    upstreams: &[Named<'_>],
+    policies: &[Policy],
+) {
+    for (index, (node, route)) in placed(cursor, routes).enumerate() {
+        if !node.span.is_beside() {
+            continue;
+        }
+        let named = || route.policies.iter().filter_map(|at| policies.get(*at));
+        let Some(policy) = named().find(|policy| !secrets(policy).is_empty()) else {
+            continue;
+        };
+        let foreign = reached(route)
+            .into_iter()
+            .filter_map(|at| upstreams.get(at))
+            .find(|upstream| upstream.value.node.span.is_beside());
+        let hidden: HashSet<_> = named().flat_map(secrets).collect();
+        let message = if let Some(upstream) = foreign {
+            format!(
+                "the policy {} has a secret of the file, which is not for {}",
+                quote(&policy.name),
+                quote(upstream.name)
+            )
+        } else if shows(route, named(), &hidden) {
+            format!(
+                "the policy {} has a secret of the file, which this route would show",
+                quote(&policy.name)
+            )
+        } else {
+            continue;
+        };
+        let place = below(node, &["policies"]).unwrap_or(node);
+        let finding = Finding::error(codes::SECRET_OF_FILE, message)
+            .at(place.head())
+            .path(format!("routes[{index}].policies"))
+            .help("name upstreams of the file only, and no header that the policy sets; or write the route into the file");
+        context.report(finding);
+    }
+}
+
+/// Every upstream that gets requests of a route.
+fn reached(route: &Route) -> Vec<usize> {
+    match &route.action {
+        Action::Forward { to, mirror, .. } => {
+            let mirrored = mirror.iter().map(|mirror| mirror.upstream);
+            to.upstreams().chain(mirrored).collect()
+        }
+        Action::Aggregate(aggregate) => aggregate.parts.iter().map(|part| part.upstream).collect(),
+        Action::Redirect { .. } | Action::Respond(_) => Vec::new(),
+    }
+}
+
+/// Fields of requests that a policy sets to a secret.
+fn secrets(policy: &Policy) -> Vec<&HeaderName> {
+    let PolicyKind::Headers(headers) = &policy.kind else {
+        return Vec::new();
+    };
+    let rules = headers.request.set.iter().chain(&headers.request.add);
+    let is_secret = |(name, value): &&(HeaderName, Template)| {
+        let is_literal = value.variables().next().is_none();
+        let has_part = value
+            .parts
+            .iter()
+            .any(|part| matches!(part, Part::Secret(_)));
+        has_part || (is_literal && is_secret_name(name.as_str()))
+    };
+    rules.filter(is_secret).map(|(name, _)| name).collect()
+}
+
+/// Whether a template of a route, or of its policies, writes one of these fields of the request.
+fn shows<'p>(
+    route: &Route,
+    policies: impl Iterator<Item = &'p Policy>,
+    hidden: &HashSet<&HeaderName>,
+) -> bool {
+    let writes = |template: &Template| {
+        let mut variables = template.variables();
+        variables.any(
+            |variable| matches!(variable, Variable::RequestHeader(name) if hidden.contains(name)),
+        )
+    };
+    let show = |rules: &HeaderRules| {
+        let mut all = rules.set.iter().chain(&rules.add);
+        all.any(|(_, template)| writes(template))
+    };
+    let of_policies = policies.filter_map(|policy| match &policy.kind {
+        PolicyKind::Headers(headers) => Some(headers),
+        _ => None,
+    });
+    let mut headers = of_policies.chain([&route.headers]);
+    // Those of requests go where the secret goes.
+    headers.any(|headers| show(&headers.response))
+        || matches!(&route.action, Action::Redirect { to, .. } if writes(to))
+}
