@@ -116,6 +116,8 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Where people reach it, without a slash at its end; `None` if that is its address.
     pub public_url: Option<String>,
+    /// Peers that are believed when they say from where is asked.
+    pub trusted_proxies: Vec<IpNet>,
     /// Which requests it can tell about one by one.
     pub requests: KeptRequests,
 }

@@ -44,7 +44,7 @@ mod people;
 mod precondition;
 mod problem;
 
-pub use api::{Lasting, Services, api};
+pub use api::{Lasting, Services, api, caller, caller_as};
 pub use authenticate::{OperatorToken, Principal, bearer};
 pub use configuration::{Configuration, Judge, Judged, Refused, Running};
 pub use cursor::{BadCursor, CursorKey};

@@ -56,6 +56,12 @@ impl Identity {
     /// # Errors
     /// [`Error::Conflict`] if it is the last owner of an organization.
     pub async fn erase_user(&self, caller: &Caller, id: &Id) -> Result<Certificate> {
+        let mut read = self.records.read().await?;
+        let select = USERS.rows().select().with_trashed().with_id(id);
+        read.first(select).await?.ok_or(Error::Missing("user"))?;
+        self.may_decide_on(&mut read, caller, id).await?;
+        drop(read);
+        let forgotten = self.forget_answers_ahead().await?;
         let mut write = self.records.write(&Scope::Platform).await?;
         let select = USERS.rows().select().with_trashed().with_id(id);
         let row = write.first(select).await?.ok_or(Error::Missing("user"))?;
@@ -65,7 +71,8 @@ impl Identity {
             leave_owners(&mut write, id).await?;
         }
         let emails = emails_of(&mut write, &user).await?;
-        let rows = remove_rows(&mut write, id, &emails).await?;
+        let mut rows = remove_rows(&mut write, id, &emails).await?;
+        *rows.entry("answers").or_default() += forgotten;
         // Where somebody who erases themselves was must not be told by the entry of it.
         let origin = match caller.actor.id() == Some(id) {
             true => Origin::default(),
@@ -172,7 +179,7 @@ async fn remove_rows(
         memberships += write.remove(rows, "user_id = ?", [id]).await?;
     }
     removed.insert("memberships", memberships);
-    removed.insert("answers", forget_answers(write).await?);
+    removed.insert("answers", forget_answers(write, i64::MAX).await?);
     let (mut invitations, mut mail, mut throttles) = (0, 0, 0);
     for email in emails {
         let sent = INVITATIONS

@@ -7,6 +7,9 @@ use crate::Identity;
 use crate::error::Result;
 use crate::tables::IDEMPOTENCY_KEYS;
 
+/// Answers that are forgotten in one go.
+const BATCH: i64 = 500;
+
 /// A request that has taken effect.
 #[derive(Clone, Debug)]
 pub struct Remembered {
@@ -51,16 +54,31 @@ impl Identity {
             .await?;
         Ok(write.commit().await?)
     }
+
+    /// Forgets the answers that are there by now, ahead of an erasure: a million of them must not hold up
+    /// everybody else's changes until one transaction is through. The erasure itself finds what came since.
+    pub(crate) async fn forget_answers_ahead(&self) -> Result<u64> {
+        let mut forgotten = 0;
+        loop {
+            let mut write = self.records.write_unaudited().await?;
+            let batch = forget_answers(&mut write, BATCH).await?;
+            write.commit().await?;
+            forgotten += batch;
+            if batch < BATCH.unsigned_abs() {
+                return Ok(forgotten);
+            }
+        }
+    }
 }
 
-/// Answers may tell of somebody who is erased: what they told is read again where it is still there.
-pub(crate) async fn forget_answers(changes: &mut Changes) -> Result<u64> {
+/// Forgets as many answers as this. They may tell of somebody who is erased, and are sealed: all have to go. What
+/// they told is read again where it is still there.
+pub(crate) async fn forget_answers(changes: &mut Changes, most: i64) -> Result<u64> {
     let set = [("sealed_answer", Value::from(None::<&[u8]>))];
     let rows = IDEMPOTENCY_KEYS.rows();
-    let condition = "sealed_answer IS NOT NULL";
-    Ok(changes
-        .update_where::<Value>(rows, condition, [], set)
-        .await?)
+    // In order, so that two who do this wait for each other in the same way.
+    let condition = "id IN (SELECT id FROM idempotency_keys WHERE sealed_answer IS NOT NULL ORDER BY id LIMIT ?)";
+    Ok(changes.update_where(rows, condition, [most], set).await?)
 }
 
 /// So that one answer cannot be put in another's place.

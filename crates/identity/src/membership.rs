@@ -262,7 +262,7 @@ impl Identity {
     ) -> Result<Permissions> {
         match &caller.actor {
             Actor::System | Actor::Operator => Ok(Permissions::all()),
-            Actor::Anonymous => Ok(Permissions::default()),
+            Actor::Target | Actor::Anonymous => Ok(Permissions::default()),
             Actor::User(user) => Ok(rights_in(&belongings(self, reader, user).await?, tenant)),
         }
     }
@@ -279,7 +279,7 @@ impl Identity {
             Actor::System | Actor::Operator => return Ok(()),
             Actor::User(own) if own == user => return Ok(()),
             Actor::User(own) => belongings(self, reader, own).await?,
-            Actor::Anonymous => Vec::new(),
+            Actor::Target | Actor::Anonymous => Vec::new(),
         };
         let theirs = belongings(self, reader, user).await?;
         let is_within =

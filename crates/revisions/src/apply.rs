@@ -28,6 +28,9 @@ const TURN: Duration = Duration::from_secs(30);
 /// How long judging may take.
 const JUDGING: Duration = Duration::from_secs(60);
 
+const OTHERS: &str = "other revisions are being made";
+const SLOW: &str = "this node takes too long to check the whole";
+
 /// Why resources are not taken.
 #[derive(Debug)]
 pub enum Objection {
@@ -47,7 +50,7 @@ impl From<Objection> for Error {
     fn from(objection: Objection) -> Self {
         match objection {
             Objection::Refused(report) => Self::Refused(Box::new(report)),
-            Objection::Busy => Self::Busy,
+            Objection::Busy => Self::Busy(OTHERS),
         }
     }
 }
@@ -71,19 +74,21 @@ impl Revisions {
         proposal.check()?;
         // Those of one node would only make each other's judgements worthless.
         let turn = timeout(TURN, self.turn.acquire()).await;
-        let _turn = turn.map_err(|_| Error::Busy)?.map_err(Error::internal)?;
+        let _turn = turn
+            .map_err(|_| Error::Busy(OTHERS))?
+            .map_err(Error::internal)?;
         for _ in 0..ATTEMPTS {
             let plan = self.plan(&proposal).await?;
             if plan.changed.is_empty() {
                 return Ok(Outcome {
                     revision: None,
-                    latest: plan.latest,
+                    latest: plan.latest.number,
                     differences: Vec::new(),
                     warnings: Vec::new(),
                 });
             }
             let judgement = timeout(JUDGING, judge(Arc::clone(&plan.opened))).await;
-            let warnings = judgement.map_err(|_| Error::Busy)??;
+            let warnings = judgement.map_err(|_| Error::Busy(SLOW))??;
             refuse_outdated(&warnings, &plan.changed)?;
             let revision = match proposal.dry_run {
                 true => None,
@@ -94,14 +99,14 @@ impl Revisions {
             };
             let latest = revision.as_ref().map(|revision| revision.number);
             return Ok(Outcome {
-                latest: latest.unwrap_or(plan.latest),
+                latest: latest.unwrap_or(plan.latest.number),
                 revision,
                 // Reading ten thousand documents takes time, in which nodes could follow.
                 differences: plan.differences(&self.secrets)?,
                 warnings,
             });
         }
-        Err(Error::Busy)
+        Err(Error::Busy(OTHERS))
     }
 
     /// Does what was found good; none if there is another revision by now.
@@ -112,7 +117,7 @@ impl Revisions {
         plan: &Plan,
     ) -> Result<Option<Revision>> {
         let mut write = self.records.write(&Scope::Platform).await?;
-        if latest(&mut *write).await?.number != plan.latest {
+        if latest(&mut *write).await? != plan.latest {
             return Ok(None);
         }
         let revision = Revision {

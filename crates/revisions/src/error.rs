@@ -45,9 +45,9 @@ pub enum Error {
     /// With this change the whole could not be used.
     #[error("the configuration would not load")]
     Refused(Box<Report>),
-    /// Too many want to make revisions.
-    #[error("other revisions are being made")]
-    Busy,
+    /// It cannot be done for now, for what the text says.
+    #[error("{0}")]
+    Busy(&'static str),
     /// Records cannot be reached.
     #[error("records are not available")]
     Unavailable(#[source] StoreError),

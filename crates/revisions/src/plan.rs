@@ -12,7 +12,7 @@ use weir_store::records::Read;
 use crate::change::{Action, Precondition, Proposal, What, canonical};
 use crate::diff::{Difference, KeptDifference, differences_between, shown};
 use crate::error::{Error, Result};
-use crate::resource::{There, latest, there};
+use crate::resource::{Latest, There, latest, there};
 use crate::sealed::{Kept, hide, parse};
 use crate::secrets::Secrets;
 use crate::{RESOURCES, Revisions};
@@ -25,7 +25,7 @@ const MOST_BYTES: usize = 64 << 20;
 /// What is to be done if it is found good.
 pub(crate) struct Plan {
     /// The revision that it begins with.
-    pub(crate) latest: i64,
+    pub(crate) latest: Latest,
     /// What becomes different, by kind and name.
     pub(crate) changed: Vec<Changed>,
     /// Everything as it is to be kept.
@@ -62,14 +62,19 @@ impl Revisions {
     /// What a proposal comes to now. Nothing is held meanwhile.
     pub(crate) async fn plan(&self, proposal: &Proposal) -> Result<Plan> {
         let mut read = self.records.read().await?;
-        let latest = latest(&mut read).await?.number;
-        if proposal.expected.is_some_and(|expected| expected != latest) {
+        let latest = latest(&mut read).await?;
+        if proposal
+            .expected
+            .is_some_and(|expected| expected != latest.number)
+        {
+            let latest = latest.number;
             return Err(Error::Stale { latest });
         }
         let there: BTreeMap<_, _> = there(&mut read).await?.into_iter().collect();
-        let planned = self.planned(&mut read, &proposal.what, latest).await?;
+        let what = &proposal.what;
+        let planned = self.planned(&mut read, what, latest.number).await?;
         let changed = changed(&self.secrets, planned, &there)?;
-        let wanted = merged(latest + 1, there, &changed)?;
+        let wanted = merged(latest.number + 1, there, &changed)?;
         Ok(Plan {
             latest,
             changed,

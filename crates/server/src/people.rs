@@ -115,7 +115,7 @@ fn print(link: &Secret<String>) {
     tracing::info!("nobody owns this installation yet: standard error says how to set it up");
     let text = format!(
         "Set up this installation, within a day: {}\n\
-         Open it in a browser, or run `weir accept` with it in quotes; `weir setup-link` prints another one.\n",
+         Open it in a browser, or run `weir accept`, which asks for it; `weir setup-link` prints another one.\n",
         link.expose()
     );
     // Nobody is left to tell if this fails.

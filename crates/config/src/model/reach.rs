@@ -1,6 +1,6 @@
 //! Where connections to an upstream's servers may lead.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -18,8 +18,8 @@ pub enum Reach {
 /// Bounds of what is kept beside the file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Bounds {
-    /// Only these networks; if none is stated, every one but those of a link, where clouds have what
-    /// tells a machine its credentials.
+    /// Only these networks; if none is stated, every one but where clouds tell a machine its
+    /// credentials.
     pub networks: Vec<IpNet>,
     /// Never the admin listener.
     pub admin: SocketAddr,
@@ -37,7 +37,7 @@ impl Reach {
             return false;
         }
         match bounds.networks.as_slice() {
-            [] => !is_of_a_link(ip),
+            [] => !tells_credentials(ip),
             networks => networks.iter().any(|network| network.contains(&ip)),
         }
     }
@@ -47,14 +47,45 @@ impl Reach {
 /// this machine.
 fn leads_to(ip: IpAddr, listening: IpAddr) -> bool {
     let is_local = ip.is_loopback() || ip.is_unspecified();
-    ip == listening || (is_local && (listening.is_loopback() || listening.is_unspecified()))
+    ip == listening
+        || (is_local && (listening.is_loopback() || listening.is_unspecified()))
+        || (listening.is_unspecified() && is_of_this_machine(ip))
 }
 
-/// RFC 3927 and RFC 4291 §2.5.6.
-fn is_of_a_link(ip: IpAddr) -> bool {
+/// Whether an address is one of this machine's own: then it is also where connections to it come from.
+/// Nothing is sent.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let own = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    });
+    own.is_ok_and(|own| own.ip() == ip)
+}
+
+/// Where clouds answer every process of a machine: on the link (RFC 3927, RFC 4291 §2.5.6), also by way of
+/// NAT64 (RFC 6052), and at addresses of their own: AWS over IPv6, Alibaba, Oracle, Azure.
+fn tells_credentials(ip: IpAddr) -> bool {
+    const OF_CLOUDS: [Ipv4Addr; 3] = [
+        Ipv4Addr::new(100, 100, 100, 200),
+        Ipv4Addr::new(192, 0, 0, 192),
+        Ipv4Addr::new(168, 63, 129, 16),
+    ];
+    const OF_AWS: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        IpAddr::V4(ip) => ip.is_link_local() || OF_CLOUDS.contains(&ip),
+        IpAddr::V6(ip) => {
+            let translated = match ip.octets() {
+                [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => {
+                    tells_credentials(Ipv4Addr::new(a, b, c, d).into())
+                }
+                _ => false,
+            };
+            ip.is_unicast_link_local() || ip == OF_AWS || translated
+        }
     }
 }
 
@@ -85,6 +116,10 @@ mod tests {
             "169.254.169.254:80",
             "[::ffff:169.254.169.254]:80",
             "[fe80::1]:80",
+            "[fd00:ec2::254]:80",
+            "[64:ff9b::a9fe:a9fe]:80",
+            "100.100.100.200:80",
+            "168.63.129.16:80",
         ] {
             assert!(!allows(&[], admin, address), "{address}");
         }

@@ -29,7 +29,7 @@ pub(super) static RESOURCES: Record = Record {
             items: &Shape::Text(&NETWORK),
             least: 0,
         },
-        "Networks that servers of such upstreams may be in, whatever addresses their names have. Default: every network but link-local ones.",
+        "Networks that servers of such upstreams may be in, whatever addresses their names have. Default: every network but where clouds tell a machine its credentials.",
     )
     .default("[]")],
 };
@@ -101,28 +101,33 @@ pub(super) fn report_secrets(
     cursor: &Cursor<'_>,
     routes: &[Route],
     upstreams: &[Named<'_>],
-    policies: &[Policy],
+    policies: &[(&Named<'_>, &Policy)],
 ) {
     for (index, (node, route)) in placed(cursor, routes).enumerate() {
         if !node.span.is_beside() {
             continue;
         }
         let named = || route.policies.iter().filter_map(|at| policies.get(*at));
-        let Some(policy) = named().find(|policy| !secrets(policy).is_empty()) else {
+        let of_file = || {
+            let of_file = named().filter(|(entry, _)| !entry.value.node.span.is_beside());
+            of_file.map(|(_, policy)| *policy)
+        };
+        let Some(policy) = of_file().find(|policy| !secrets(policy).is_empty()) else {
             continue;
         };
         let foreign = reached(route)
             .into_iter()
             .filter_map(|at| upstreams.get(at))
             .find(|upstream| upstream.value.node.span.is_beside());
-        let hidden: HashSet<_> = named().flat_map(secrets).collect();
+        let hidden = of_file().flat_map(secrets).collect();
+        let all = || named().map(|(_, policy)| *policy);
         let message = if let Some(upstream) = foreign {
             format!(
                 "the policy {} has a secret of the file, which is not for {}",
                 quote(&policy.name),
                 quote(upstream.name)
             )
-        } else if shows(route, named(), &hidden) {
+        } else if shows(route, all, hidden) {
             format!(
                 "the policy {} has a secret of the file, which this route would show",
                 quote(&policy.name)
@@ -156,7 +161,6 @@ fn secrets(policy: &Policy) -> Vec<&HeaderName> {
     let PolicyKind::Headers(headers) = &policy.kind else {
         return Vec::new();
     };
-    let rules = headers.request.set.iter().chain(&headers.request.add);
     let is_secret = |(name, value): &&(HeaderName, Template)| {
         let is_literal = value.variables().next().is_none();
         let has_part = value
@@ -165,31 +169,51 @@ fn secrets(policy: &Policy) -> Vec<&HeaderName> {
             .any(|part| matches!(part, Part::Secret(_)));
         has_part || (is_literal && is_secret_name(name.as_str()))
     };
-    rules.filter(is_secret).map(|(name, _)| name).collect()
+    values(&headers.request)
+        .filter(is_secret)
+        .map(|(name, _)| name)
+        .collect()
 }
 
-/// Whether a template of a route, or of its policies, writes one of these fields of the request.
-fn shows<'p>(
-    route: &Route,
-    policies: impl Iterator<Item = &'p Policy>,
-    hidden: &HashSet<&HeaderName>,
+/// Whether a template of a route, or of its policies, writes one of these fields of the request where the
+/// client sees it.
+fn shows<'p, P: Iterator<Item = &'p Policy>>(
+    route: &'p Route,
+    policies: impl Fn() -> P,
+    mut hidden: HashSet<&'p HeaderName>,
 ) -> bool {
-    let writes = |template: &Template| {
-        let mut variables = template.variables();
-        variables.any(
-            |variable| matches!(variable, Variable::RequestHeader(name) if hidden.contains(name)),
-        )
+    let headers = || {
+        let of_policies = policies().filter_map(|policy| match &policy.kind {
+            PolicyKind::Headers(headers) => Some(headers),
+            _ => None,
+        });
+        of_policies.chain([&route.headers])
     };
-    let show = |rules: &HeaderRules| {
-        let mut all = rules.set.iter().chain(&rules.add);
-        all.any(|(_, template)| writes(template))
-    };
-    let of_policies = policies.filter_map(|policy| match &policy.kind {
-        PolicyKind::Headers(headers) => Some(headers),
-        _ => None,
-    });
-    let mut headers = of_policies.chain([&route.headers]);
-    // Those of requests go where the secret goes.
-    headers.any(|headers| show(&headers.response))
-        || matches!(&route.action, Action::Redirect { to, .. } if writes(to))
+    // Rules of requests see what those before them made of it: what is written into another field goes
+    // where the secret goes, and is one as well.
+    loop {
+        let before = hidden.len();
+        let rules = headers().flat_map(|headers| values(&headers.request));
+        let copies: Vec<_> = rules
+            .filter(|(_, template)| writes(template, &hidden))
+            .map(|(name, _)| name)
+            .collect();
+        hidden.extend(copies);
+        if hidden.len() == before {
+            break;
+        }
+    }
+    let mut shown = headers().flat_map(|headers| values(&headers.response));
+    shown.any(|(_, template)| writes(template, &hidden))
+        || matches!(&route.action, Action::Redirect { to, .. } if writes(to, &hidden))
+}
+
+fn values(rules: &HeaderRules) -> impl Iterator<Item = &(HeaderName, Template)> {
+    rules.set.iter().chain(&rules.add)
+}
+
+fn writes(template: &Template, hidden: &HashSet<&HeaderName>) -> bool {
+    let mut variables = template.variables();
+    variables
+        .any(|variable| matches!(variable, Variable::RequestHeader(name) if hidden.contains(name)))
 }

@@ -192,6 +192,7 @@ pub(crate) fn decode(
         clash::report_refused_paths(context, &routes_cursor, &routes);
     }
     if policies.len() == policy_entries.len() {
+        let policies: Vec<_> = policy_entries.iter().zip(&policies).collect();
         beside::report_secrets(
             context,
             &routes_cursor,

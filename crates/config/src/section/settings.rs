@@ -25,6 +25,12 @@ pub(super) static ADMIN: Record = Record {
             "Where people reach it, which links in mail begin with. Default: `http://` and `address`.",
         ),
         field(
+            "trusted_proxies",
+            Shape::List { items: &Shape::Text(&address::NETWORK), least: 0 },
+            "Peers of the admin listener whose `Forwarded` and `X-Forwarded-For` headers say who asks.",
+        )
+        .default("[]"),
+        field(
             "requests",
             Shape::Record(&REQUESTS),
             "Requests kept in memory for `weir requests`.",
@@ -197,9 +203,11 @@ pub(super) fn decode_admin(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Op
     let public_url = object
         .written("public_url")
         .and_then(|cursor| cursor.parse(context, address::public_url));
+    let trusted_proxies = decode_trusted_proxies(context, &object.get("trusted_proxies")?);
     Some(Admin {
         address,
         public_url,
+        trusted_proxies,
         requests: requests?,
     })
 }

@@ -112,6 +112,10 @@ fn secrets_of_the_file_are_not_shown_by_routes_of_resources() {
             true,
         ),
         (
+            r#""upstream": "billing", "policies": ["sign"], "headers": {"request": {"set": {"x-b": "{request.header.authorization}"}}, "response": {"set": {"x-c": "{request.header.x-b}"}}}"#,
+            false,
+        ),
+        (
             r#""redirect": {"to": "https://a.test/{request.header.authorization}"}, "policies": ["sign"]"#,
             false,
         ),

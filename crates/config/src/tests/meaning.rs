@@ -309,6 +309,30 @@ fn target_addresses_may_be_references() {
 }
 
 #[test]
+fn each_listener_has_trusted_proxies_of_its_own() {
+    let text = |trusted: &str| {
+        format!("{BASE}trusted_proxies: [10.0.0.1]\nadmin: {{trusted_proxies: [{trusted}]}}\n")
+    };
+    let loading = loaded(&text("127.0.0.1, '2001:db8::/32'"));
+    let shown = |networks: &[ipnet::IpNet]| -> Vec<String> {
+        networks.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(shown(&loading.config.trusted_proxies), ["10.0.0.1/32"]);
+    assert_eq!(
+        shown(&loading.config.admin.trusted_proxies),
+        ["127.0.0.1/32", "2001:db8::/32"]
+    );
+    let everybody = loaded(&text("'::/0'"));
+    let warnings = everybody.warnings.iter();
+    let found: Vec<_> = warnings
+        .map(|warning| (warning.code, warning.path.as_str()))
+        .collect();
+    assert_eq!(found, [("WR0503", "admin.trusted_proxies[0]")]);
+    let refused = super::refused(&text("10.0.0.0/33"));
+    assert_eq!(refused.diagnostics[0].code, "WR0110");
+}
+
+#[test]
 fn the_admin_address_and_listeners_on_every_address_clash() {
     let text = |listener: &str, admin: &str| {
         format!("listeners: [{{address: '{listener}'}}]\nadmin: {{address: '{admin}'}}\n")

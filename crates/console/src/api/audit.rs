@@ -27,7 +27,8 @@ pub(crate) struct AuditEntry {
     /// What: the kind of thing and a verb.
     #[schema(example = "organization.suspend")]
     action: String,
-    /// Who: `user`, `system` (Weir itself), `operator` (whoever is at the machine), `anonymous`.
+    /// Who: `user`, `system` (Weir itself), `operator` (whoever is at the machine), `target`
+    /// (one that registers itself), `anonymous`.
     #[schema(example = "user")]
     actor_kind: String,
     /// The person's identifier.

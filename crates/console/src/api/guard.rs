@@ -12,6 +12,7 @@ use weir_core::{RequestId, TenantId};
 use weir_identity::{Authenticated, Caller, Identity, Organization, Permission, Permissions};
 use weir_store::audit::{Actor, Origin};
 
+use super::asked::{Asked, Question};
 use super::services::Services;
 use crate::authenticate::Principal;
 use crate::problem::Problem;
@@ -24,6 +25,8 @@ pub(crate) struct Guard {
     identity: Identity,
     principal: Principal,
     caller: Caller,
+    /// What was let pass, for a request that may be sent again.
+    asked: Asked,
 }
 
 impl FromRequestParts<Services> for Guard {
@@ -35,6 +38,7 @@ impl FromRequestParts<Services> for Guard {
             identity: services.people().get()?.clone(),
             caller: caller(parts, &principal),
             principal,
+            asked: parts.extensions.get().cloned().unwrap_or_default(),
         })
     }
 }
@@ -94,6 +98,8 @@ impl Guard {
                 "The organization is suspended: it can be looked at, but not changed.",
             ));
         }
+        let id = organization.id.clone();
+        self.asked.note(Question::Organization(id, permission));
         Ok(organization)
     }
 
@@ -102,7 +108,9 @@ impl Guard {
     /// # Errors
     /// 403, which names the permission.
     pub(crate) fn platform(&self, permission: Permission) -> Result<(), Problem> {
-        self.principal.allow_on_platform(permission)
+        self.principal.allow_on_platform(permission)?;
+        self.asked.note(Question::Platform(permission));
+        Ok(())
     }
 
     /// The person who asks.
@@ -111,7 +119,10 @@ impl Guard {
     /// 403 for the operator, who has no account.
     pub(crate) fn user(&self) -> Result<&Authenticated, Problem> {
         match &self.principal {
-            Principal::User(who) => Ok(who),
+            Principal::User(who) => {
+                self.asked.note(Question::User);
+                Ok(who)
+            }
             Principal::Operator => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "no_account",
@@ -128,7 +139,10 @@ impl Guard {
         let who = self.user()?;
         let since = Timestamp::now().duration_since(who.session.created_at);
         match since.unsigned_abs() < RECENT {
-            true => Ok(who),
+            true => {
+                self.asked.note(Question::RecentUser);
+                Ok(who)
+            }
             false => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "recent_sign_in_needed",
@@ -143,7 +157,10 @@ impl Guard {
     /// 403 for everybody else.
     pub(crate) fn operator(&self) -> Result<(), Problem> {
         match self.principal {
-            Principal::Operator => Ok(()),
+            Principal::Operator => {
+                self.asked.note(Question::Operator);
+                Ok(())
+            }
             Principal::User(_) => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "forbidden",
@@ -166,10 +183,8 @@ impl FromRequestParts<Services> for Visitor {
         Ok(Self {
             identity: services.people().get()?.clone(),
             caller: Caller {
-                actor: Actor::Anonymous,
-                origin: origin(parts),
-                request_id: request_id(parts),
                 once: None,
+                ..caller_as(parts, Actor::Anonymous)
             },
         })
     }
@@ -195,13 +210,22 @@ impl FromRequestParts<Services> for Principal {
     }
 }
 
-fn caller(parts: &Parts, principal: &Principal) -> Caller {
+/// Who sends this head, as the audit names them.
+pub fn caller(parts: &Parts, principal: &Principal) -> Caller {
     Caller {
-        actor: principal.actor(),
         origin: Origin {
             name: principal.name().map(str::to_owned),
             ..origin(parts)
         },
+        ..caller_as(parts, principal.actor())
+    }
+}
+
+/// The same for whoever has no account.
+pub fn caller_as(parts: &Parts, actor: Actor) -> Caller {
+    Caller {
+        actor,
+        origin: origin(parts),
         request_id: request_id(parts),
         once: parts.extensions.get().cloned(),
     }

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
+use axum::extract::{FromRequestParts as _, Request, State};
+use axum::http::header::{
+    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION,
+};
+use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
@@ -20,7 +23,9 @@ use weir_identity::{Identity, Remembered};
 use weir_store::audit::Actor;
 use weir_store::records::Once;
 
+use super::asked::{Asked, Question};
 use super::body;
+use super::guard::Guard;
 use super::making::may_change_any;
 use super::services::Services;
 use crate::problem::Problem;
@@ -47,6 +52,8 @@ pub(super) struct Idempotency {
 /// The answer as it is kept.
 #[derive(Serialize, Deserialize)]
 struct Kept {
+    /// The rights that it took.
+    asked: Vec<Question>,
     status: u16,
     location: Option<String>,
     etag: Option<String>,
@@ -64,27 +71,23 @@ impl Idempotency {
     }
 
     async fn answer(&self, request: Request, next: Next) -> Result<Response, Problem> {
-        let Ok(principal) = self.services.principal(request.headers()).await else {
-            // Nobody's keys are looked at; the endpoint says what is wrong.
-            return Ok(next.run(request).await);
-        };
-        let identity = self.services.people().get()?;
-        let key = key(request.headers())?.to_owned();
         let (mut parts, body) = request.into_parts();
-        let is_batch = parts.uri.path() == BATCHES && may_change_any(&principal).is_ok();
+        let Ok(guard) = Guard::from_request_parts(&mut parts, &self.services).await else {
+            // Nobody's keys are looked at; the endpoint says what is wrong.
+            return Ok(next.run(Request::from_parts(parts, body)).await);
+        };
+        let (identity, principal) = (guard.identity(), guard.principal());
+        let key = key(&parts.headers)?.to_owned();
+        let is_batch = parts.uri.path() == BATCHES && may_change_any(principal).is_ok();
         let most = if is_batch { MOST_BATCH } else { MOST_REQUEST };
         let body = body::read(body, most).await?;
-        let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
         let once = Once {
             key_hash: hash(&[owner(&principal.actor()).as_bytes(), key.as_bytes()]),
-            fingerprint: hash(&[
-                parts.method.as_str().as_bytes(),
-                target.unwrap_or_default().as_bytes(),
-                &body,
-            ]),
+            fingerprint: fingerprint(&parts, &body),
         };
         let path = parts.uri.path().to_owned();
         let again = Again {
+            guard: &guard,
             headers: parts.headers.clone(),
             path: &path,
         };
@@ -92,10 +95,12 @@ impl Idempotency {
         if let Some(remembered) = identity.remembered(&once).await? {
             return self.replay(remembered, &again).await;
         }
+        let asked = Asked::default();
         parts.extensions.insert(once.clone());
+        parts.extensions.insert(asked.clone());
         let response = next.run(Request::from_parts(parts, Body::from(body))).await;
         if response.status().is_success() {
-            return Ok(keep(identity, &once, response).await);
+            return Ok(keep(identity, &once, asked.questions(), response).await);
         }
         // Another node may have been faster; if not, nothing took effect, and this is the answer.
         match identity.remembered(&once).await {
@@ -104,6 +109,7 @@ impl Idempotency {
         }
     }
 
+    /// What was answered, to whoever may still ask for it.
     async fn replay(&self, remembered: Remembered, again: &Again<'_>) -> Result<Response, Problem> {
         if !remembered.is_same {
             return Err(Problem::new(
@@ -112,9 +118,17 @@ impl Idempotency {
                 "This Idempotency-Key was sent with another request: take a new key for each.",
             ));
         }
-        let kept = remembered.answer.as_deref().map(serde_json::from_slice);
+        let kept = remembered
+            .answer
+            .as_deref()
+            .map(serde_json::from_slice::<Kept>);
         let mut response = match (kept, remembered.subject) {
-            (Some(Ok(kept)), _) => restored(kept),
+            (Some(Ok(kept)), _) => {
+                for question in &kept.asked {
+                    question.ask(again.guard).await?;
+                }
+                restored(kept)
+            }
             (_, subject) => self.read_again(subject.as_ref(), again).await?,
         };
         let replayed = HeaderValue::from_static("true");
@@ -151,6 +165,7 @@ impl Idempotency {
 
 /// What is needed to read again.
 struct Again<'a> {
+    guard: &'a Guard,
     headers: HeaderMap,
     path: &'a str,
 }
@@ -198,7 +213,12 @@ impl Drop for Turn<'_> {
     }
 }
 
-async fn keep(identity: &Identity, once: &Once, response: Response) -> Response {
+async fn keep(
+    identity: &Identity,
+    once: &Once,
+    asked: Vec<Question>,
+    response: Response,
+) -> Response {
     let (parts, body) = response.into_parts();
     // Answers of endpoints are in memory; reading them does not fail.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -210,6 +230,7 @@ async fn keep(identity: &Identity, once: &Once, response: Response) -> Response 
         && let Ok(body) = String::from_utf8(body.to_vec())
     {
         let kept = Kept {
+            asked,
             status: parts.status.as_u16(),
             location: text(&LOCATION),
             etag: text(&ETAG),
@@ -270,6 +291,27 @@ fn key(headers: &HeaderMap) -> Result<&str, Problem> {
 /// Keys belong to whoever made them: nobody is shown another's answer.
 fn owner(actor: &Actor) -> String {
     format!("{} {}", actor.kind(), actor.id().map_or("", Id::as_str))
+}
+
+/// Of what makes it this request: what must be so for it to be made is part of that (RFC 9110 §13.1).
+fn fingerprint(parts: &Parts, body: &[u8]) -> [u8; 32] {
+    let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
+    let mut of = vec![
+        parts.method.as_str().as_bytes(),
+        target.unwrap_or_default().as_bytes(),
+        body,
+    ];
+    for name in [IF_MATCH, IF_NONE_MATCH] {
+        let values = parts.headers.get_all(&name);
+        // How many there are tells the two names apart.
+        of.push(if values.iter().next().is_some() {
+            b"1"
+        } else {
+            b"0"
+        });
+        of.extend(values.iter().map(HeaderValue::as_bytes));
+    }
+    hash(&of)
 }
 
 fn hash(parts: &[&[u8]]) -> [u8; 32] {

@@ -1,6 +1,7 @@
 //! The endpoints over records, and what they have in common.
 
 mod answer;
+mod asked;
 mod audit;
 mod body;
 mod document;
@@ -21,6 +22,7 @@ use utoipa::openapi::OpenApi;
 use idempotency::Idempotency;
 
 pub use audit::Lasting;
+pub use guard::{caller, caller_as};
 pub use services::Services;
 
 /// The endpoints, and the document that describes them.

@@ -1,11 +1,14 @@
 //! What went wrong with revisions, as answers.
 
 use axum::http::StatusCode;
-use weir_config::ResourceName;
+use weir_config::{Report, ResourceName};
 use weir_revisions::Error;
 
 use super::error::SOON;
 use crate::problem::{FieldError, Problem};
+
+const OF_FILE: &str = "The configuration file of this node does not load with it. Whoever runs the node is told why by \
+                       `weir check`.";
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
@@ -44,18 +47,23 @@ impl From<Error> for Problem {
                     "configuration_refused",
                     "With this change the configuration would not load; `diagnostics` says why.",
                 );
+                let report = for_editors(*report);
                 // For people, as `weir check` prints it.
-                problem = problem.with("message", report.render(false));
+                let message = match report.diagnostics.is_empty() {
+                    true => OF_FILE.to_owned(),
+                    false => report.render(false),
+                };
+                problem = problem.with("message", message);
                 let report = report.to_json();
                 for member in ["diagnostics", "omitted"] {
                     problem = problem.with(member, report[member].clone());
                 }
                 problem
             }
-            Error::Busy => Self::new(
+            Error::Busy(why) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",
-                "Other revisions are being made; ask again.",
+                format!("It cannot be done now: {why}; ask again."),
             )
             .retry_after(SOON),
             Error::Unavailable(error) | Error::Unknown(error) => error.into(),
@@ -65,6 +73,12 @@ impl From<Error> for Problem {
             }
         }
     }
+}
+
+/// What is wrong with resources. Diagnostics of the file quote it, and are for whoever runs the node.
+fn for_editors(mut report: Report) -> Report {
+    report.diagnostics.retain(|one| one.resource.is_some());
+    report
 }
 
 /// What belongs to the file is not the API's to change.
@@ -79,4 +93,36 @@ pub(crate) fn file_owned(resource: &ResourceName) -> Problem {
 
 fn named(resource: &ResourceName) -> serde_json::Value {
     serde_json::json!({ "kind": resource.kind, "name": resource.name })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use weir_config::{Document, LoadOptions, ResourceKind, Resources, load_text};
+
+    use super::*;
+
+    #[test]
+    fn editors_hear_of_resources_and_nothing_of_the_file() {
+        let document = Document {
+            id: ResourceName::new(ResourceKind::Route, "a").unwrap(),
+            text: r#"{"name": "a", "upstream": "nobody"}"#.into(),
+        };
+        let options = LoadOptions {
+            resources: Some(Arc::new(Resources::new(1, vec![document]))),
+            ..LoadOptions::default()
+        };
+        let file = "listeners: [{address: 127.0.0.1:8080}]\nadmin: {address: 0.0.0.0:9900}\n";
+        let report = load_text(file, "weir.yaml", Path::new("."), &options).unwrap_err();
+        let of_file = |report: &Report| {
+            let diagnostics = report.diagnostics.iter();
+            diagnostics.filter(|one| one.resource.is_none()).count()
+        };
+        assert_eq!((report.diagnostics.len(), of_file(&report)), (2, 1));
+        let report = for_editors(report);
+        assert_eq!((report.diagnostics.len(), of_file(&report)), (1, 0));
+        assert!(!report.render(false).contains("weir.yaml"));
+    }
 }

@@ -1,15 +1,23 @@
 //! A person is erased: from records and from the audit, of which the chains hold.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
-use weir_core::TenantId;
+use weir_core::{Id, TenantId};
 use weir_identity::{BuiltIn, Error, Listing, UserUpdate};
 
-use crate::engines::{by, fresh, on_both_engines, operator};
+use weir_store::records::{PlatformTable, Value};
+
+use crate::engines::{Fresh, by, fresh, on_both_engines, operator};
+
+const KEYS: PlatformTable = PlatformTable::new("idempotency_keys");
 
 on_both_engines! {
     nothing_of_the_person_is_left,
     an_erased_person_can_have_erased_others,
     who_is_in_the_trash_is_erased_as_well,
+    answers_are_forgotten_in_batches,
+    an_erasure_that_is_refused_forgets_nothing,
 }
 
 async fn nothing_of_the_person_is_left(engine: &str) {
@@ -132,4 +140,69 @@ async fn who_is_in_the_trash_is_erased_as_well(engine: &str) {
     let trash = identity.trash(&acme, &Listing::default()).await.unwrap();
     assert!(trash.items.is_empty());
     fresh.audit(&acme).await;
+}
+
+/// Rows with an answer, as the admin API keeps them.
+async fn keep_answers(fresh: &Fresh, count: usize) {
+    let mut write = fresh.records.write_unaudited().await.unwrap();
+    let until = write.now().as_microsecond() + 3_600_000_000;
+    for row in 0..count {
+        let values = [
+            ("key_hash", Value::from(row.to_string().as_bytes())),
+            ("fingerprint", Value::from(&[0_u8][..])),
+            ("sealed_answer", Value::from(&[1_u8][..])),
+            ("expires_at", Value::from(until)),
+        ];
+        let id = Id::new("idk");
+        write.insert(KEYS.rows(), &id, values).await.unwrap();
+    }
+    write.commit().await.unwrap();
+}
+
+async fn kept_answers(fresh: &Fresh) -> usize {
+    let nothing: [Value; 0] = [];
+    let select = KEYS.rows().select();
+    let kept = select.filter("sealed_answer IS NOT NULL", nothing);
+    fresh.records.all(kept).await.unwrap().len()
+}
+
+async fn answers_are_forgotten_in_batches(engine: &str) {
+    let fresh = fresh(engine).await;
+    let person = fresh.user("person@a.example").await;
+    keep_answers(&fresh, 1_201).await;
+    let certificate = fresh
+        .identity
+        .erase_user(&operator(), &person.id)
+        .await
+        .unwrap();
+    assert_eq!(certificate.rows["answers"], 1_201);
+    assert_eq!(kept_answers(&fresh).await, 0);
+    // Each batch was a transaction of its own, with a time of its own.
+    let rows = fresh.records.all(KEYS.rows().select()).await.unwrap();
+    let times: BTreeSet<_> = rows
+        .iter()
+        .map(|row| row.time("updated_at").unwrap())
+        .collect();
+    assert_eq!(times.len(), 3, "{times:?}");
+}
+
+async fn an_erasure_that_is_refused_forgets_nothing(engine: &str) {
+    let fresh = fresh(engine).await;
+    let platform = TenantId::platform();
+    let (owner, _) = fresh
+        .member(&platform, "owner@a.example", BuiltIn::Owner)
+        .await;
+    let stranger = fresh.user("stranger@a.example").await;
+    keep_answers(&fresh, 3).await;
+    let refused = fresh.identity.erase_user(&by(&stranger), &owner.id).await;
+    assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+    let missing = fresh
+        .identity
+        .erase_user(&operator(), &Id::new("usr"))
+        .await;
+    assert!(
+        matches!(missing, Err(Error::Missing("user"))),
+        "{missing:?}"
+    );
+    assert_eq!(kept_answers(&fresh).await, 3);
 }

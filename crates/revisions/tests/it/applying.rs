@@ -383,7 +383,7 @@ async fn who_finds_no_turn_is_told(engine: &str) {
     let what = What::Changes(vec![put(route("a"), json!({"upstream": "of-file"}))]);
     let author = ada();
     let made = fresh.revisions.apply(&author, proposal(what), overtaken);
-    assert!(matches!(made.await, Err(Error::Busy)));
+    assert!(matches!(made.await, Err(Error::Busy(_))));
     assert_eq!(times.load(Ordering::Relaxed), 5);
     // With the revision that its caller knows, it is not tried anew.
     let stale = Proposal {

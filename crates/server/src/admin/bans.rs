@@ -2,13 +2,17 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::{Map, json};
 use weir_console::Problem;
+use weir_identity::Caller;
+use weir_store::audit::Change;
 
 use super::SharedState;
+use crate::deeds::{Deed, members};
 
 #[derive(Serialize)]
 struct Bans {
@@ -43,6 +47,7 @@ pub(super) async fn list(State(shared): SharedState) -> Response {
 /// The address may be any of an IPv6 network.
 pub(super) async fn lift(
     State(shared): SharedState,
+    Extension(caller): Extension<Caller>,
     Path(address): Path<String>,
 ) -> Result<Response, Problem> {
     // What the list shows of an IPv6 network can be given back.
@@ -55,6 +60,15 @@ pub(super) async fn lift(
         )
     })?;
     if shared.node.gateway.lift_ban(address) {
+        let deed = Deed {
+            action: "ban.lift",
+            kind: "ban",
+            change: Change {
+                before: members(json!({ "address": address })),
+                after: Map::new(),
+            },
+        };
+        shared.deeds.note(&caller, deed).settled().await;
         return Ok(super::json(&Lifted { outcome: "lifted" }));
     }
     Err(Problem::new(

@@ -4,6 +4,8 @@
 //! limit. It shows and reloads; it holds no state of its own.
 
 mod bans;
+mod behind;
+mod connections;
 mod guard;
 mod health;
 mod metrics;
@@ -16,18 +18,19 @@ mod targets;
 mod traffic;
 mod upstreams;
 
-use std::collections::VecDeque;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Extension, Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -37,21 +40,26 @@ use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use weir_console::{Problem, Services};
-use weir_identity::Permission;
+use weir_identity::{Caller, Permission};
 
+use self::connections::{Connections, UnderWay};
 use self::guard::Public;
+use crate::deeds::Deeds;
 use crate::log::Counters;
 use crate::otlp;
+use crate::panics::{self, Panicked};
 use crate::records::Keeper;
 use crate::requests::Journal;
 use crate::serve::keeping::Permit;
 use crate::serve::{Node, Stage};
 
-/// Open connections; the oldest gives way to one more.
+/// Open connections; one that is idle gives way to one more.
 const CONNECTIONS: usize = 256;
+/// Further ones, which are told that there is no place. Beyond them nothing is said.
+const TURNED_AWAY: usize = 64;
 /// From a connection's start or its last answer to the end of a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
@@ -60,6 +68,8 @@ const HEAD_BYTES: usize = 16 * 1024;
 const CONNECTION_AGE: Duration = Duration::from_secs(60);
 /// How long a connection that should end may take for its last answer.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
+/// How long a connection for which there is no place may take to hear it.
+const TURNING_AWAY: Duration = Duration::from_secs(1);
 /// Bytes of a request's body.
 const BODY_BYTES: usize = 16 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -109,6 +119,7 @@ pub(crate) struct Shared {
     pub(crate) telemetry: Telemetry,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) services: Services,
+    pub(crate) deeds: Arc<Deeds>,
 }
 
 /// What is told of requests: counted, and kept.
@@ -124,29 +135,39 @@ type SharedState = State<Arc<Shared>>;
 /// Serves until `shutdown` is done, then lets answers under way end.
 ///
 /// A client cannot hold the listener: heads, bodies and whole connections have deadlines, and when
-/// all places are taken the connection that has been there longest gives way.
+/// all places are taken a connection without a request gives way. If all have one, whoever comes is told so.
 pub(crate) async fn serve(
     listener: TcpListener,
-    shared: Shared,
+    shared: Arc<Shared>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = router(Arc::new(shared));
+    let router = router(shared);
     let (stop, stopped) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    let mut oldest_first = VecDeque::new();
+    let mut tasks = JoinSet::new();
+    let mut connections = Connections::new(CONNECTIONS);
+    let mut turned_away = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
+            Some(_) = tasks.join_next() => continue,
+            Some(_) = turned_away.join_next() => continue,
         };
         match accepted {
             Ok((stream, peer)) => {
-                make_room(&mut oldest_first);
-                let router = router.clone().layer(Extension(ConnectInfo(peer)));
-                let serving = serve_connection(stream, router, stopped.clone());
-                oldest_first.push_back(connections.spawn(serving));
+                if connections.make_room() {
+                    let requests = UnderWay::default();
+                    let router = router
+                        .clone()
+                        .layer(Extension(ConnectInfo(peer)))
+                        .layer(middleware::from_fn(connections::count))
+                        .layer(Extension(requests.clone()));
+                    let serving = serve_connection(stream, router, stopped.clone());
+                    connections.add(tasks.spawn(serving), requests);
+                } else if turned_away.len() < TURNED_AWAY {
+                    turned_away.spawn(turn_away(stream));
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept admin connections");
@@ -157,16 +178,27 @@ pub(crate) async fn serve(
     drop(listener);
     let _ = stop.send(true);
     // Each ends within LAST_ANSWER by itself.
-    while connections.join_next().await.is_some() {}
+    while tasks.join_next().await.is_some() {}
 }
 
-fn make_room(oldest_first: &mut VecDeque<AbortHandle>) {
-    oldest_first.retain(|connection| !connection.is_finished());
-    while oldest_first.len() >= CONNECTIONS {
-        if let Some(oldest) = oldest_first.pop_front() {
-            oldest.abort();
-        }
-    }
+/// Says that all places are taken, to whoever asks at once.
+async fn turn_away(stream: TcpStream) {
+    let busy = async || {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "As many requests are under way as the admin listener takes; ask again in a moment.",
+        )
+        .retry_after(1)
+        .header(CONNECTION, HeaderValue::from_static("close"))
+    };
+    let router = Router::new()
+        .fallback(busy)
+        .layer(middleware::from_fn(weir_console::finish));
+    let connection = http1::Builder::new()
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let _ = timeout(TURNING_AWAY, connection).await;
 }
 
 /// For an answer that goes on for as long as its client and the process do.
@@ -222,6 +254,7 @@ fn router(shared: Arc<Shared>) -> Router {
     let running = shared.node.gateway.snapshot();
     let public = running.config.admin.public_url.as_deref().map(Public::new);
     let (records, _) = weir_console::api(shared.services.clone());
+    let behind = middleware::from_fn_with_state(Arc::clone(&shared), behind::look_behind);
     protected()
         .route_layer(middleware::from_fn_with_state(
             Arc::clone(&shared),
@@ -239,8 +272,22 @@ fn router(shared: Arc<Shared>) -> Router {
             )
         })
         .fallback(async || Problem::not_found())
+        .layer(middleware::from_fn(answer_anyway))
         .layer(middleware::from_fn(weir_console::finish))
         .layer(middleware::from_fn_with_state(public, guard::guard))
+        .layer(behind)
+}
+
+/// A mistake in one answer is that answer's.
+async fn answer_anyway(request: Request, next: Next) -> Response {
+    let mut answering = pin!(next.run(request));
+    poll_fn(
+        |context| match panics::contain(|| answering.as_mut().poll(context)) {
+            Ok(poll) => poll,
+            Err(Panicked) => Poll::Ready(Problem::internal().into_response()),
+        },
+    )
+    .await
 }
 
 /// Lets exports of records go on for as long as their clients read.
@@ -289,23 +336,28 @@ fn protected() -> Router<Arc<Shared>> {
         .route("/v1/reload", post(reload::reload))
 }
 
+/// Whoever changes something is known to the endpoint: it tells the audit.
 async fn authenticate(State(shared): SharedState, request: Request, next: Next) -> Response {
-    let admitted = admit(&shared, request.method(), request.headers()).await;
-    match admitted {
-        Ok(()) => next.run(request).await,
+    let (mut parts, body) = request.into_parts();
+    match admit(&shared, &parts).await {
+        Ok(caller) => {
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
 
 /// The node belongs to the platform: who may see the platform's revisions may see how it runs, and who
 /// may make them may change that.
-async fn admit(shared: &Shared, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    let principal = shared.services.principal(headers).await?;
-    let permission = match *method {
+async fn admit(shared: &Shared, parts: &Parts) -> Result<Caller, Problem> {
+    let principal = shared.services.principal(&parts.headers).await?;
+    let permission = match parts.method {
         Method::GET | Method::HEAD => Permission::RevisionRead,
         _ => Permission::RevisionWrite,
     };
-    principal.allow_on_platform(permission)
+    principal.allow_on_platform(permission)?;
+    Ok(weir_console::caller(parts, &principal))
 }
 
 async fn ready(State(shared): SharedState) -> (StatusCode, &'static str) {

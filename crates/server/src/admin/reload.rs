@@ -1,17 +1,23 @@
 //! `POST /v1/reload`: read the configuration again.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use tokio::runtime::Handle;
 use weir_console::Problem;
+use weir_identity::Caller;
+use weir_store::audit::Change;
 
-use super::SharedState;
 use super::revision::Revision;
+use super::{Shared, SharedState};
+use crate::deeds::{Deed, Noted, members};
 use crate::log::timestamp::rfc3339;
-use crate::serve::Reloaded;
+use crate::serve::{self, Reloaded};
 
 #[derive(Serialize)]
 struct Outcome {
@@ -19,7 +25,11 @@ struct Outcome {
     revision: Revision,
 }
 
-pub(super) async fn reload(State(shared): SharedState, body: Body) -> Result<Response, Problem> {
+pub(super) async fn reload(
+    State(shared): SharedState,
+    Extension(caller): Extension<Caller>,
+    body: Body,
+) -> Result<Response, Problem> {
     expect_no_members(body).await?;
     let ending = || {
         Problem::new(
@@ -28,7 +38,13 @@ pub(super) async fn reload(State(shared): SharedState, body: Body) -> Result<Res
             "The process is about to end.",
         )
     };
-    let (outcome, revision) = match shared.node.reload().await.ok_or_else(ending)? {
+    // It goes on if whoever asked has left, and so it is told.
+    let reloading = Handle::current().spawn(ask(Arc::clone(&shared), caller));
+    let (reloaded, noted) = reloading.await.ok().flatten().ok_or_else(ending)?;
+    if let Some(noted) = noted {
+        noted.settled().await;
+    }
+    let (outcome, revision) = match reloaded {
         Reloaded::Applied(revision) => ("applied", revision),
         Reloaded::Unchanged(revision) => ("unchanged", revision),
         Reloaded::Rejected(rejection) => {
@@ -48,6 +64,28 @@ pub(super) async fn reload(State(shared): SharedState, body: Body) -> Result<Res
         outcome,
         revision: revision.into(),
     }))
+}
+
+/// Reloads, and notes what came of it, if something did.
+async fn ask(shared: Arc<Shared>, caller: Caller) -> Option<(Reloaded, Option<Noted>)> {
+    let former = shared.node.revision();
+    let reloaded = shared.node.reload().await?;
+    let Reloaded::Applied(revision) = &reloaded else {
+        return Some((reloaded, None));
+    };
+    let state = |revision: &serve::Revision| {
+        members(json!({ "number": revision.number, "digest": revision.digest }))
+    };
+    let deed = Deed {
+        action: "configuration.reload",
+        kind: "configuration",
+        change: Change {
+            before: state(&former),
+            after: state(revision),
+        },
+    };
+    let noted = shared.deeds.note(&caller, deed);
+    Some((reloaded, Some(noted)))
 }
 
 /// There are no parameters yet; ignoring some would be a lie.

@@ -1,15 +1,21 @@
 //! `/v1/upstreams/{name}/targets`: where targets announce themselves.
 
-use axum::body::Body;
-use axum::extract::{Path, State};
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use weir_console::Problem;
 use weir_discovery::{Registered, Registration, RegistrationError};
+use weir_identity::Caller;
+use weir_store::audit::{Actor, Change};
 
 use super::{Shared, SharedState};
+use crate::deeds::{Deed, members};
 
 /// What a target says of itself.
 #[derive(Deserialize)]
@@ -105,11 +111,11 @@ pub(super) async fn show(
 pub(super) async fn register(
     State(shared): SharedState,
     Path((upstream, id)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
-    authorise(&shared, &upstream, &headers).await?;
+    let (parts, body) = request.into_parts();
+    let caller = authorise(&shared, &upstream, &parts).await?;
     let body = super::read(body).await?;
     if body.trim_ascii().is_empty() {
         let renewed = discoverer.renew(&upstream, &id)?;
@@ -129,11 +135,25 @@ pub(super) async fn register(
         return Ok(super::json(&Target::from(renewed)));
     }
     let permit = super::permit(&shared.node).await?;
+    let deeds = Arc::clone(&shared.deeds);
+    // To its end, and told, even if whoever asked has left.
     let registering = move || {
         let _permit = permit;
-        discoverer.register(&upstream, &id, &registration)
+        let former = discoverer.registered(&upstream)?;
+        let former = former.into_iter().find(|one| one.id == id);
+        let (is_new, registered) = discoverer.register(&upstream, &id, &registration)?;
+        let deed = Deed {
+            action: "target.register",
+            kind: "target",
+            change: Change {
+                before: former.map(|one| state(&upstream, one)).unwrap_or_default(),
+                after: state(&upstream, registered.clone()),
+            },
+        };
+        Ok((is_new, registered, deeds.note(&caller, deed)))
     };
-    let (is_new, registered) = blocking(registering).await?;
+    let (is_new, registered, noted) = blocking(registering).await?;
+    noted.settled().await;
     let status = match is_new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -144,30 +164,56 @@ pub(super) async fn register(
 pub(super) async fn deregister(
     State(shared): SharedState,
     Path((upstream, id)): Path<(String, String)>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Outcome {
     let discoverer = shared.node.discoverer.clone();
-    authorise(&shared, &upstream, &headers).await?;
+    let (parts, _) = request.into_parts();
+    let caller = authorise(&shared, &upstream, &parts).await?;
     let permit = super::permit(&shared.node).await?;
+    let deeds = Arc::clone(&shared.deeds);
     let leaving = move || {
         let _permit = permit;
-        discoverer.deregister(&upstream, &id)
+        let former = discoverer.registered(&upstream)?;
+        let former = former.into_iter().find(|one| one.id == id);
+        discoverer.deregister(&upstream, &id)?;
+        let deed = Deed {
+            action: "target.deregister",
+            kind: "target",
+            change: Change {
+                before: former.map(|one| state(&upstream, one)).unwrap_or_default(),
+                after: Map::new(),
+            },
+        };
+        Ok(deeds.note(&caller, deed))
     };
-    blocking(leaving).await?;
+    blocking(leaving).await?.settled().await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// What the audit is told of a target.
+fn state(upstream: &str, registered: Registered) -> Map<String, Value> {
+    let Target {
+        id,
+        address,
+        weight,
+        zone,
+        ..
+    } = registered.into();
+    members(json!({
+        "upstream": upstream, "id": id, "address": address, "weight": weight, "zone": zone,
+    }))
+}
+
 /// Whoever may change how this node runs, and whoever has the upstream's own token.
-async fn authorise(shared: &Shared, upstream: &str, headers: &HeaderMap) -> Result<(), Refusal> {
-    let admitted = super::admit(shared, &Method::PUT, headers).await;
-    if admitted.is_ok() {
-        return Ok(());
+async fn authorise(shared: &Shared, upstream: &str, parts: &Parts) -> Result<Caller, Refusal> {
+    if let Ok(caller) = super::admit(shared, parts).await {
+        return Ok(caller);
     }
     // Without its token nobody hears whether there is such an upstream.
-    let token = weir_console::bearer(headers);
+    let token = weir_console::bearer(&parts.headers);
     let is_right = |token| shared.node.discoverer.authorise(upstream, token).is_ok();
     if token.is_some_and(is_right) {
-        Ok(())
+        Ok(weir_console::caller_as(parts, Actor::Target))
     } else {
         Err(RegistrationError::Unauthorised.into())
     }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::serve::Reloaded;
 pub(super) use fixture::Admin;
-use fixture::CANARY;
+use fixture::{Answer, CANARY};
 
 #[tokio::test]
 async fn health_and_readiness_follow_the_life_of_the_process() {
@@ -381,4 +381,87 @@ async fn the_end_waits_for_answers_and_not_for_silent_clients() {
     assert_eq!(admin.get("/healthz").await.status, 200);
     admin.stop().await;
     assert!(TcpStream::connect(admin.address).await.is_err());
+}
+
+/// Begins a reload, of which the body is still to come.
+async fn begin_reload(admin: &Admin) -> TcpStream {
+    let mut stream = admin.connect().await;
+    let head = format!(
+        "POST /v1/reload HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         authorization: Bearer {}\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\
+         connection: close\r\n\r\n",
+        admin.operator()
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    // It is said once the endpoint reads the body.
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.expect("an answer");
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+#[tokio::test]
+async fn requests_under_way_are_not_cut_and_whoever_comes_is_told_so() {
+    let admin = Admin::start().await;
+    let mut silent = admin.connect().await;
+    let mut busy = Vec::new();
+    for _ in 0..CONNECTIONS {
+        busy.push(begin_reload(&admin).await);
+    }
+    // Who had not asked for anything has given way.
+    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
+    let refused = admin.get("/healthz").await;
+    assert_eq!(refused.problem(), (503, "busy"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.header("connection"), Some("close"));
+    // Each of them comes to its end, the one that has been there longest first.
+    let mut answered = 0;
+    for stream in &mut busy {
+        stream.write_all(b"{}").await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        let status = Answer::parse(&answer).status;
+        // Reloads go as scripted: the last ones find that the process ends.
+        assert!([200, 422, 503].contains(&status), "{answer}");
+        answered += 1;
+        if answered == 1 {
+            assert_eq!(admin.get("/healthz").await.status, 200);
+        }
+    }
+    assert_eq!(answered, CONNECTIONS);
+}
+
+#[tokio::test]
+async fn a_mistake_in_one_answer_is_that_answers() {
+    async fn mistake() -> &'static str {
+        panic!("a test")
+    }
+    let router = Router::new()
+        .route("/mistake", get(mistake))
+        .route("/healthz", get(async || "ok\n"))
+        .layer(middleware::from_fn(answer_anyway))
+        .layer(middleware::from_fn(weir_console::finish));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut client = TcpStream::connect(listener.local_addr().expect("an address"))
+        .await
+        .expect("connected");
+    let (stream, _) = listener.accept().await.expect("a connection");
+    let (_stop, stopped) = watch::channel(false);
+    let mut serving = JoinSet::new();
+    serving.spawn(serve_connection(stream, router, stopped));
+    let requests = "GET /mistake HTTP/1.1\r\nhost: a\r\n\r\n\
+        GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    client.write_all(requests.as_bytes()).await.expect("sent");
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).await.expect("answers");
+    let (first, second) = answers.split_once("HTTP/1.1 200").expect("two answers");
+    let first = Answer::parse(first);
+    assert_eq!(first.problem(), (500, "internal"));
+    assert!(first.header("x-request-id").is_some());
+    assert!(second.ends_with("ok\n"), "{second}");
+    serving
+        .join_next()
+        .await
+        .expect("a task")
+        .expect("no panic");
 }

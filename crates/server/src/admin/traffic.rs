@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -14,8 +14,11 @@ use weir_console::Problem;
 use weir_gateway::traffic::{
     BackendReport, Change, ChangeError, ShiftPhase, ShiftReport, SplitReport, Trip,
 };
+use weir_identity::Caller;
+use weir_store::audit::Change as Told;
 
 use super::SharedState;
+use crate::deeds::{Deed, members};
 use crate::log::timestamp::rfc3339;
 use crate::serve::Node;
 use crate::serve::keeping::Permit;
@@ -27,6 +30,7 @@ pub(super) async fn list(State(shared): SharedState) -> Response {
 
 pub(super) async fn change(
     State(shared): SharedState,
+    Extension(caller): Extension<Caller>,
     Path(route): Path<String>,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -34,9 +38,12 @@ pub(super) async fn change(
     let node = &shared.node;
     let permit = super::permit(node).await?;
     let traffic = node.gateway.traffic();
+    let reports = traffic.reports();
+    let former = reports.iter().find(|report| *report.route == *route);
     let report = traffic
         .change(&route, &change)
-        .map_err(|error| refusal(&error, &route, &traffic.reports()))?;
+        .map_err(|error| refusal(&error, &route, &reports))?;
+    let noted = shared.deeds.note(&caller, deed(&change, former, &report));
     // Whoever is told that it is done may restart the process next.
     if let Err(error) = save(Arc::clone(node), permit).await {
         tracing::error!("{error:#}");
@@ -47,7 +54,38 @@ pub(super) async fn change(
         );
         return Err(problem.with("message", format!("{error:#}")));
     }
+    noted.settled().await;
     Ok(super::json(&describe(&report)))
+}
+
+/// What the audit is told.
+fn deed(change: &Change, former: Option<&SplitReport>, report: &SplitReport) -> Deed {
+    let action = match change {
+        Change::Set(_) => "traffic.set",
+        Change::Switch(_) => "traffic.switch",
+        Change::Shift { .. } => "traffic.shift",
+        Change::Halt => "traffic.halt",
+        Change::Resume => "traffic.resume",
+        Change::Rollback => "traffic.rollback",
+        Change::Reset => "traffic.reset",
+    };
+    Deed {
+        action,
+        kind: "split",
+        change: Told {
+            before: former.map(state).unwrap_or_default(),
+            after: state(report),
+        },
+    }
+}
+
+/// The shares of a split, and where they are going.
+fn state(report: &SplitReport) -> Map<String, Value> {
+    let share = |backend: &BackendReport| (backend.upstream.to_string(), json!(backend.percent));
+    let shares: Map<String, Value> = report.backends.iter().map(share).collect();
+    let shift = report.shift.as_ref();
+    let shift = shift.map(|shift| shift_value(shift, &report.backends));
+    members(json!({ "route": &*report.route, "shares": shares, "shift": shift }))
 }
 
 /// It is written to its end even if whoever asked has left, and so is the permit held.

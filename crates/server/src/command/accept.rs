@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use weir_core::Secret;
 
 use super::api::{self, Api, Ask, path, tell};
-use super::login::{need_terminal, read_password};
 use crate::cli::Global;
 use crate::output::{Incomplete, Output};
 
@@ -20,17 +19,20 @@ use crate::output::{Incomplete, Output};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-    weir accept 'http://127.0.0.1:9900/setup#weir_once_…'
-    weir accept \"$(weir setup-link)\" --email ada@acme.example --name Ada --password-stdin < password
+    weir accept
+    weir accept - --email ada@acme.example --name Ada --password-stdin < link-and-password
 
 Exit status: 0; 1 if the link opens nothing or what is given is refused; 2 if something is not stated
 and there is no terminal.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     ask: Ask,
-    /// The link, in quotes: shells take `#` for a comment
+    /// The link; `-` reads it from standard input, before the password, and without one it is asked for
+    ///
+    /// As an argument it stands in quotes, since shells take `#` for a comment, and is in the list of processes, where
+    /// others on this machine can read it and be faster.
     #[arg(value_name = "LINK")]
-    link: String,
+    link: Option<String>,
     /// Address of the first account
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
@@ -55,7 +57,15 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let (page, token) = read(&arguments.link)?;
+    let link = match arguments.link.as_deref() {
+        Some("-") => api::secret_line("link")?,
+        Some(link) => Secret::new(link.to_owned()),
+        None => {
+            api::need_terminal("the link, or `-` to read it from standard input")?;
+            api::password("link: ")?
+        }
+    };
+    let (page, token) = read(link.expose().trim())?;
     let nobody = || Api::as_nobody(&arguments.ask, global, output);
     let given = Given { arguments, output };
     let (made, sentence) = match page {
@@ -156,7 +166,7 @@ impl Given<'_> {
         match stated {
             Some(stated) => Ok(stated.to_owned()),
             None => {
-                need_terminal(option)?;
+                api::need_terminal(option)?;
                 api::line(question, self.output)
             }
         }
@@ -164,9 +174,9 @@ impl Given<'_> {
 
     fn password(&self) -> anyhow::Result<Secret<String>> {
         if self.arguments.password_stdin {
-            return read_password();
+            return api::secret_line("password");
         }
-        need_terminal("--password-stdin")?;
+        api::need_terminal("--password-stdin")?;
         let password = api::password("password: ")?;
         if *api::password("again: ")?.expose() != *password.expose() {
             return Err(Incomplete("the two are not the same".to_owned()).into());

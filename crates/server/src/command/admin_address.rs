@@ -4,19 +4,34 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Args;
 use weir_core::Secret;
 
-use crate::admin_client::{self, Admin, reachable};
+use crate::admin_client::{self, Admin, Place};
 use crate::cli::Global;
 use crate::credential::{Credential, Kept, KeptSession, Source};
 use crate::operator;
-use crate::output::Output;
+use crate::output::{Incomplete, Output};
 use crate::serve::pid_file;
 
 /// Where the admin listener is unless the configuration says otherwise.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
 /// Where the data is unless the configuration says otherwise.
 const DEFAULT_DATA: &str = "./weir-data";
+
+/// Whom to ask.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Ask {
+    /// Admin listener to ask, such as 127.0.0.1:9900 or https://weir.example; otherwise the one in the configuration
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    admin: Option<Place>,
+    /// File with authorities (PEM) to trust beside the system's, for https
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Ask over http on other machines, too: whoever is on the way can read and change all of it
+    #[arg(long, global = true)]
+    insecure_http: bool,
+}
 
 /// Who is to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,55 +44,72 @@ pub(super) enum As {
     Nobody,
 }
 
-/// The address that was given or, without one, where the running Weir listens, and a credential for it.
-pub(super) fn find(
-    given: Option<SocketAddr>,
-    global: &Global,
-    output: &Output,
-) -> anyhow::Result<Admin> {
-    find_as(As::Anybody, given, global, output)
+/// The admin listener that was named or, without one, where the running Weir listens, and a credential for it.
+pub(super) fn find(ask: &Ask, global: &Global, output: &Output) -> anyhow::Result<Admin> {
+    find_as(As::Anybody, ask, global, output)
 }
 
 /// The same for somebody.
 pub(super) fn find_as(
     who: As,
-    given: Option<SocketAddr>,
+    ask: &Ask,
     global: &Global,
     output: &Output,
 ) -> anyhow::Result<Admin> {
-    let Some(address) = given else {
+    let Some(place) = &ask.admin else {
         let configured = configured(global)?;
-        let address = listening(&configured, output);
+        let admin = of_this_machine(ask, listening(&configured, output))?;
         let credential = match who {
             As::Nobody => None,
-            who => match without_data(who, address)? {
+            who => match without_data(who, &admin.place)? {
                 None => operators(&configured.data)?,
                 credential => credential,
             },
         };
-        return Ok(Admin {
-            address,
-            credential,
-        });
+        return Ok(admin.with(credential));
     };
+    let admin = named(ask, place)?;
     let credential = match who {
         As::Nobody => None,
-        who => match without_data(who, address)? {
+        who => match without_data(who, place)? {
             // The token of this machine is for what runs on this machine.
-            None if address.ip().is_loopback() => configured(global)
+            None if place.is_loopback() && !place.is_tls() => configured(global)
                 .ok()
                 .and_then(|configured| operators(&configured.data).ok()?),
             credential => credential,
         },
     };
-    Ok(Admin {
-        address,
-        credential,
-    })
+    Ok(admin.with(credential))
+}
+
+fn of_this_machine(ask: &Ask, address: SocketAddr) -> anyhow::Result<Admin> {
+    check_authorities(ask, false)?;
+    Ok(Admin::anonymous(address))
+}
+
+/// One that `--admin` names.
+fn named(ask: &Ask, place: &Place) -> anyhow::Result<Admin> {
+    check_authorities(ask, place.is_tls())?;
+    if !place.is_tls() && !place.is_loopback() && !ask.insecure_http {
+        let message = format!(
+            "{place} is not on this machine, and over http whoever is on the way can read and change all of it, the \
+             credential too: name it as https://…, reach it through a tunnel, or add --insecure-http"
+        );
+        return Err(Incomplete(message).into());
+    }
+    Admin::at(place.clone(), ask.ca.as_deref())
+}
+
+fn check_authorities(ask: &Ask, is_tls: bool) -> anyhow::Result<()> {
+    if ask.ca.is_some() && !is_tls {
+        let message = "--ca is for an admin listener that --admin names as https://…";
+        return Err(Incomplete(message.to_owned()).into());
+    }
+    Ok(())
 }
 
 /// A credential that is not in the data directory.
-fn without_data(who: As, address: SocketAddr) -> anyhow::Result<Option<Credential>> {
+fn without_data(who: As, place: &Place) -> anyhow::Result<Option<Credential>> {
     if let Some(credential) = Credential::of_environment() {
         return Ok(Some(credential));
     }
@@ -85,7 +117,7 @@ fn without_data(who: As, address: SocketAddr) -> anyhow::Result<Option<Credentia
         return Ok(None);
     }
     let kept = Kept::load()?;
-    let session = kept.as_ref().and_then(|kept| kept.at(reachable(address)));
+    let session = kept.as_ref().and_then(|kept| kept.at(place));
     Ok(session.map(KeptSession::credential))
 }
 

@@ -1,13 +1,14 @@
 //! `weir bans`: addresses that are not served for a while, and an end to it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use http::Method;
 
-use super::admin_address;
+use super::admin_address::{self, Ask};
 use super::upstreams::short;
 use crate::admin_client::{self, Admin, Refusal};
 use crate::cli::Global;
@@ -32,9 +33,8 @@ pub(crate) struct Arguments {
     /// Serve this address again
     #[arg(long, value_name = "ADDRESS")]
     lift: Option<IpAddr>,
-    /// Admin listener to ask; otherwise the one in the configuration
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    ask: Ask,
 }
 
 pub(crate) fn run(
@@ -42,7 +42,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = &admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(&arguments.ask, global, output)?;
     match arguments.lift {
         Some(address) => lift(admin, address, output),
         None => list(admin, output),
@@ -50,7 +50,7 @@ pub(crate) fn run(
 }
 
 fn list(admin: &Admin, output: &Output) -> anyhow::Result<ExitCode> {
-    let response = admin_client::request(admin, "GET", "/v1/bans", WITHIN)?;
+    let response = admin_client::request(admin, Method::GET, "/v1/bans", WITHIN)?;
     if response.status != 200 {
         return Err(Refusal::of(&response, admin).into());
     }
@@ -81,7 +81,7 @@ fn list(admin: &Admin, output: &Output) -> anyhow::Result<ExitCode> {
 
 fn lift(admin: &Admin, address: IpAddr, output: &Output) -> anyhow::Result<ExitCode> {
     let path = format!("/v1/bans/{address}");
-    let response = admin_client::request(admin, "DELETE", &path, WITHIN)?;
+    let response = admin_client::request(admin, Method::DELETE, &path, WITHIN)?;
     let body = response.json().unwrap_or_default();
     match response.status {
         200 if output.json => {

@@ -1,4 +1,7 @@
 //! `weir completions`: scripts that let a shell complete Weir's command line.
+//!
+//! They know commands and options, not the names of routes or organizations: scripts that ask the program for those
+//! are behind the feature `unstable-dynamic` of clap_complete, and are installed once for many versions of Weir.
 
 use std::process::ExitCode;
 

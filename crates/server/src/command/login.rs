@@ -1,23 +1,19 @@
 //! `weir login`: begins a session that the commands after it go on with.
 
-use std::io::Read as _;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
-use weir_core::Secret;
 
 use super::api::{self, Api, Ask, path, tell};
-use crate::admin_client::{Refusal, reachable};
+use crate::admin_client::Refusal;
 use crate::cli::Global;
 use crate::credential::{Kept, KeptSession};
-use crate::output::{Incomplete, Output, Style};
+use crate::output::{Output, Style};
 
 /// How often a second factor may be mistyped.
 const ATTEMPTS: u32 = 3;
-/// Longer than a password may be.
-const MOST: u64 = 64 * 1024;
 
 /// Sign in, so that other commands ask as you
 ///
@@ -31,6 +27,8 @@ Examples:
     weir login
     weir login --email ada@acme.example
     weir login --email ada@acme.example --password-stdin < password
+    weir login --email ada@acme.example --password-stdin --code - < password-and-code
+    weir login --admin https://weir.example --ca authority.pem
 
 Exit status: 0; 1 if the sign-in is refused; 2 if something is not stated and there is no terminal.")]
 pub(crate) struct Arguments {
@@ -42,7 +40,9 @@ pub(crate) struct Arguments {
     /// Read the password from standard input, instead of asking for it
     #[arg(long, requires = "email")]
     password_stdin: bool,
-    /// What the authenticator shows, or a recovery code
+    /// What the authenticator shows, or a recovery code; `-` reads it from standard input, behind the password
+    ///
+    /// As an argument it is in the list of processes, where others on this machine can read it.
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
 }
@@ -53,21 +53,21 @@ pub(crate) fn run(
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
     let api = Api::as_nobody(&arguments.ask, global, output)?;
-    let address = reachable(api.admin().address);
+    let place = api.admin().place.clone();
     let Some(mut kept) = Kept::load()? else {
         bail!("neither XDG_CONFIG_HOME nor HOME is set: there is no place to keep a session");
     };
     let email = match &arguments.email {
         Some(email) => email.clone(),
         None => {
-            need_terminal("--email")?;
+            api::need_terminal("--email")?;
             api::line("address: ", output)?
         }
     };
     let password = match arguments.password_stdin {
-        true => read_password()?,
+        true => api::secret_line("password")?,
         false => {
-            need_terminal("--password-stdin")?;
+            api::need_terminal("--password-stdin")?;
             api::password("password: ")?
         }
     };
@@ -85,9 +85,9 @@ pub(crate) fn run(
         email: email.clone(),
         token: token.to_owned(),
     };
-    kept.put(address, session)?;
+    kept.put(&place, session)?;
     let sentence = format!(
-        "{} as {email} at {address}",
+        "{} as {email} at {place}",
         output.style(Style::Good, "signed in")
     );
     // The token is kept, not shown.
@@ -108,10 +108,12 @@ fn second_factor(
         let body = json!({ "token": first["second_factor_token"], "code": code });
         api.post(&path(&["sign-in", "second-factor"]), Some(&body))
     };
-    if let Some(code) = code {
-        return send(code);
+    match code {
+        Some("-") => return send(api::secret_line("code")?.expose()),
+        Some(code) => return send(code),
+        None => {}
     }
-    need_terminal("--code")?;
+    api::need_terminal("--code")?;
     for _ in 1..ATTEMPTS {
         match send(&api::line("code of the second factor: ", output)?) {
             Err(error) if is_refused(&error) => output.note("that code is not right\n"),
@@ -124,25 +126,4 @@ fn second_factor(
 fn is_refused(error: &anyhow::Error) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     refusal.and_then(Refusal::reason) == Some("refused")
-}
-
-pub(super) fn need_terminal(option: &str) -> anyhow::Result<()> {
-    if api::has_terminal() {
-        return Ok(());
-    }
-    Err(Incomplete(format!("there is no terminal to ask at: state {option}")).into())
-}
-
-/// The first line, as files and pipes end with a line break that is no part of it.
-pub(super) fn read_password() -> anyhow::Result<Secret<String>> {
-    let mut text = String::new();
-    std::io::stdin()
-        .take(MOST)
-        .read_to_string(&mut text)
-        .context("cannot read the password from standard input")?;
-    let password = text.lines().next().unwrap_or_default();
-    if password.is_empty() {
-        bail!("standard input has no password");
-    }
-    Ok(Secret::new(password.to_owned()))
 }

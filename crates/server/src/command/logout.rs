@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::api::{Api, Ask, path, tell};
-use crate::admin_client::{Admin, Refusal, reachable};
+use crate::admin_client::Refusal;
 use crate::cli::Global;
 use crate::credential::Kept;
 use crate::output::Output;
@@ -31,24 +31,18 @@ pub(crate) fn run(
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
     let nobody = Api::as_nobody(&arguments.ask, global, output)?;
-    let address = reachable(nobody.admin().address);
+    let place = nobody.admin().place.clone();
     let kept = Kept::load()?;
     let Some((mut kept, session)) =
-        kept.and_then(|kept| kept.at(address).cloned().map(|session| (kept, session)))
+        kept.and_then(|kept| kept.at(&place).cloned().map(|session| (kept, session)))
     else {
         let nothing = json!({ "signed_out": null });
-        tell(
-            &nothing,
-            &format!("nobody is signed in at {address}"),
-            output,
-        )?;
+        tell(&nothing, &format!("nobody is signed in at {place}"), output)?;
         return Ok(ExitCode::SUCCESS);
     };
-    kept.forget(address)?;
-    let api = Api::of(Admin {
-        address: nobody.admin().address,
-        credential: Some(session.credential()),
-    })?;
+    kept.forget(&place)?;
+    let admin = nobody.admin().clone();
+    let api = Api::of(admin.with(Some(session.credential())))?;
     match api.post(&path(&["sign-out"]), None) {
         Ok(_) => {}
         // It has ended before.
@@ -58,7 +52,7 @@ pub(crate) fn run(
     let who = json!({ "signed_out": session.email });
     tell(
         &who,
-        &format!("signed out {} at {address}", session.email),
+        &format!("signed out {} at {place}", session.email),
         output,
     )?;
     Ok(ExitCode::SUCCESS)

@@ -1,14 +1,14 @@
 //! `weir reload`: asks the running Weir to read its configuration again.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use http::Method;
 use serde_json::Value;
 
-use super::admin_address;
+use super::admin_address::{self, Ask};
 use crate::admin_client::{self, Refusal, Response};
 use crate::cli::Global;
 use crate::output::{Output, Style};
@@ -25,9 +25,8 @@ Examples:
     weir reload -c /etc/weir/weir.yaml
     weir reload --admin 127.0.0.1:9900 --json")]
 pub(crate) struct Arguments {
-    /// Admin listener to ask; otherwise the one in the configuration
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    ask: Ask,
     /// Longest wait for the outcome
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
@@ -38,9 +37,9 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = &admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(&arguments.ask, global, output)?;
     let within = Duration::from_secs(arguments.timeout);
-    let response = admin_client::request(admin, "POST", "/v1/reload", within)?;
+    let response = admin_client::request(admin, Method::POST, "/v1/reload", within)?;
     if matches!(response.status, 401 | 403) {
         return Err(Refusal::of(&response, admin).into());
     }

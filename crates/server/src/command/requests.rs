@@ -3,7 +3,6 @@
 mod detail;
 mod line;
 
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,9 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use form_urlencoded::Serializer;
+use http::Method;
 use serde_json::Value;
 
-use super::admin_address;
+use super::admin_address::{self, Ask};
 use crate::admin_client::{self, Admin, AdminError, Refusal};
 use crate::cli::Global;
 use crate::output::Output;
@@ -51,9 +51,8 @@ pub(crate) struct Arguments {
     limit: u32,
     #[command(flatten)]
     filters: Filters,
-    /// Admin listener to ask; otherwise the one in the configuration
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    ask: Ask,
 }
 
 /// Which requests.
@@ -118,7 +117,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = &admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(&arguments.ask, global, output)?;
     if let Some(id) = &arguments.id {
         return show(admin, id, output);
     }
@@ -172,7 +171,7 @@ fn show(admin: &Admin, id: &str, output: &Output) -> anyhow::Result<ExitCode> {
 }
 
 fn ask(admin: &Admin, path: &str) -> anyhow::Result<Vec<Value>> {
-    let response = admin_client::request(admin, "GET", path, WITHIN)?;
+    let response = admin_client::request(admin, Method::GET, path, WITHIN)?;
     if response.status != 200 {
         return Err(Refusal::of(&response, admin).into());
     }

@@ -6,7 +6,6 @@ mod table;
 mod view;
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,8 @@ use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::{DefaultTerminal, restore, try_init};
 
-use super::{admin_address, interval};
+use super::admin_address::{self, Ask};
+use super::interval;
 use crate::admin_client::Admin;
 use crate::cli::Global;
 use crate::output::Output;
@@ -43,9 +43,8 @@ pub(crate) struct Arguments {
     /// Print one table and end; so it is where the output is no terminal
     #[arg(long)]
     once: bool,
-    /// Admin listener to ask; otherwise the one in the configuration
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    ask: Ask,
 }
 
 pub(crate) fn run(
@@ -53,7 +52,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = &admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(&arguments.ask, global, output)?;
     let interval = arguments.interval;
     let mut view = View::new(Sample::take(admin)?);
     if arguments.once || output.json || !std::io::stdout().is_terminal() {

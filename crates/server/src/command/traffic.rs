@@ -4,16 +4,16 @@ mod share;
 mod table;
 mod watch;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use self::share::{Percent, Share};
-use super::admin_address;
+use super::admin_address::{self, Ask};
 use crate::admin_client::{self, Admin, Refusal, Response};
 use crate::cli::Global;
 use crate::output::Output;
@@ -37,9 +37,8 @@ Examples:
     weir traffic switch items green
     weir traffic rollback items")]
 pub(crate) struct Arguments {
-    /// Admin listener to ask; otherwise the one in the configuration
-    #[arg(long, global = true, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    ask: Ask,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -113,7 +112,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = &admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(&arguments.ask, global, output)?;
     let (route, change, watched) = match &arguments.action {
         None => return show(admin, None, output),
         Some(Action::Show { route }) => return show(admin, route.as_deref(), output),
@@ -167,7 +166,7 @@ fn send(admin: &Admin, route: &str, change: &Value) -> anyhow::Result<Value> {
     }
     let path = format!("/v1/traffic/{route}");
     let body = serde_json::to_vec(change)?;
-    let response = admin_client::request_with(admin, "POST", &path, &body, WITHIN)?;
+    let response = admin_client::request_with(admin, Method::POST, &path, body, WITHIN)?;
     accepted(&response, admin)
 }
 
@@ -184,7 +183,7 @@ fn accepted(response: &Response, admin: &Admin) -> anyhow::Result<Value> {
 
 /// All splits, as `/v1/traffic` tells them.
 fn splits(admin: &Admin) -> anyhow::Result<Vec<Value>> {
-    let response = admin_client::request(admin, "GET", "/v1/traffic", WITHIN)?;
+    let response = admin_client::request(admin, Method::GET, "/v1/traffic", WITHIN)?;
     match accepted(&response, admin)?["splits"].take() {
         Value::Array(splits) => Ok(splits),
         _ => bail!("the admin listener knows no splits: is it of an older version?"),

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use http::Method;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 use tokio::time::{Instant, interval};
 
-use crate::admin_client::{self, Admin};
+use crate::admin_client::{Admin, Question, exchange};
 use crate::cli::Global;
 use crate::output::{Output, Style};
 use crate::serve::pid_file;
@@ -137,7 +138,7 @@ impl Waiting {
             let now = looks.tick().await;
             let named = read_pid(&self.pid_file).filter(|pid| *pid != self.former);
             if let Some(successor) = named.filter(|pid| is_alive(*pid))
-                && self.is_ready()
+                && self.is_ready().await
             {
                 return Ok(successor);
             }
@@ -155,10 +156,11 @@ impl Waiting {
         }
     }
 
-    fn is_ready(&self) -> bool {
-        let answer =
-            admin_client::request(&Admin::anonymous(self.admin), "GET", "/readyz", READINESS);
-        answer.is_ok_and(|response| response.status == 200)
+    async fn is_ready(&self) -> bool {
+        let question = Question::new(Method::GET, "/readyz");
+        let admin = Admin::anonymous(self.admin);
+        let answer = exchange(&admin, &question, READINESS, None).await;
+        answer.is_ok_and(|answer| answer.response.status == 200)
     }
 
     fn timed_out(&self, named: Option<Pid>) -> anyhow::Error {

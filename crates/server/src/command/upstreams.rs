@@ -4,16 +4,17 @@ mod age;
 mod table;
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use http::Method;
 use serde_json::Value;
 use weir_config::suggestion;
 
-use super::{admin_address, interval};
+use super::admin_address::{self, Ask};
+use super::interval;
 use crate::admin_client::{self, Admin, Refusal};
 use crate::cli::Global;
 use crate::output::Output;
@@ -46,9 +47,8 @@ pub(crate) struct Arguments {
     /// Time from one refresh to the next: 500ms, 5s, 1m
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = interval::parse, requires = "watch")]
     interval: Duration,
-    /// Admin listener to ask; otherwise the one in the configuration
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    ask: Ask,
 }
 
 pub(crate) fn run(
@@ -56,7 +56,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let admin = &admin_address::find(arguments.admin, global, output)?;
+    let admin = &admin_address::find(&arguments.ask, global, output)?;
     if arguments.watch {
         return watch(admin, arguments, output);
     }
@@ -76,7 +76,7 @@ pub(crate) fn run(
 
 /// The upstreams of these names, or all.
 fn ask(admin: &Admin, names: &[String]) -> anyhow::Result<Vec<Value>> {
-    let response = admin_client::request(admin, "GET", "/v1/upstreams", WITHIN)?;
+    let response = admin_client::request(admin, Method::GET, "/v1/upstreams", WITHIN)?;
     if response.status != 200 {
         return Err(Refusal::of(&response, admin).into());
     }

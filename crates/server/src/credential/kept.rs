@@ -1,7 +1,6 @@
 //! Sessions that `weir login` began, by the address of their admin listener.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use weir_core::Secret;
 
 use super::{Credential, Source};
+use crate::admin_client::Place;
 
 /// More than a person signs in to.
 const LARGEST: u64 = 1 << 20;
@@ -21,7 +21,7 @@ pub(crate) struct Kept {
 
 #[derive(Default, Serialize, Deserialize)]
 struct File {
-    sessions: BTreeMap<SocketAddr, KeptSession>,
+    sessions: BTreeMap<String, KeptSession>,
 }
 
 /// One of them.
@@ -62,19 +62,19 @@ impl Kept {
     }
 
     /// The session at an admin listener.
-    pub(crate) fn at(&self, address: SocketAddr) -> Option<&KeptSession> {
-        self.file.sessions.get(&address)
+    pub(crate) fn at(&self, place: &Place) -> Option<&KeptSession> {
+        self.file.sessions.get(&place.to_string())
     }
 
     /// Keeps a session, in place of one there.
-    pub(crate) fn put(&mut self, address: SocketAddr, session: KeptSession) -> anyhow::Result<()> {
-        self.file.sessions.insert(address, session);
+    pub(crate) fn put(&mut self, place: &Place, session: KeptSession) -> anyhow::Result<()> {
+        self.file.sessions.insert(place.to_string(), session);
         self.write()
     }
 
     /// Forgets the session there.
-    pub(crate) fn forget(&mut self, address: SocketAddr) -> anyhow::Result<()> {
-        if self.file.sessions.remove(&address).is_none() {
+    pub(crate) fn forget(&mut self, place: &Place) -> anyhow::Result<()> {
+        if self.file.sessions.remove(&place.to_string()).is_none() {
             return Ok(());
         }
         self.write()

@@ -4,6 +4,7 @@ mod descriptors;
 mod inherit;
 pub(crate) mod keeping;
 mod last_good;
+mod lasting;
 mod node;
 pub(crate) mod pid_file;
 mod reload;

@@ -80,6 +80,8 @@ pub(crate) struct Node {
     /// Reloads, by how they went.
     pub(crate) reloads_applied: AtomicU64,
     pub(crate) reloads_rejected: AtomicU64,
+    /// How often something that runs beside traffic ended early.
+    pub(crate) early_ends: Arc<AtomicU64>,
     stage: AtomicU8,
     changes: Mutex<Changes>,
     /// What runs of the resources in the records.
@@ -117,6 +119,7 @@ impl Node {
             traffic_file,
             reloads_applied: AtomicU64::new(0),
             reloads_rejected: AtomicU64::new(0),
+            early_ends: Arc::default(),
             stage: AtomicU8::new(Stage::Starting as u8),
             keeping: Keeping::default(),
             changes: Mutex::new(Changes {

@@ -15,6 +15,7 @@ use super::{Node, Rejection, Reloaded, Revision};
 use crate::configuration;
 use crate::log::LogHandle;
 use crate::otlp::Exporter;
+use crate::panics::{self, Panicked};
 
 /// Reads the configuration again, as it was read at the start.
 pub(super) struct Reloader {
@@ -60,13 +61,7 @@ impl Reloader {
         if resources.is_some() {
             self.options.resources = resources;
         }
-        let (outcome, files) = match configuration::load(&self.file, &self.options) {
-            Ok(loaded) => {
-                let files = loaded.files.clone();
-                (self.apply(node, loaded), files)
-            }
-            Err(report) => (Reloaded::Rejected(rejected(&report)), report.files),
-        };
+        let (outcome, files) = self.try_now(node, watch);
         match (&outcome, asked) {
             (Reloaded::Rejected(rejection), Some(asked)) => {
                 self.options.resources = former;
@@ -85,6 +80,21 @@ impl Reloader {
         }
         report(&outcome);
         (outcome, Watch::after(&before, &files))
+    }
+
+    /// How it goes, and the files that it depends on.
+    fn try_now(&self, node: &Node, watch: &Watch) -> (Reloaded, Vec<PathBuf>) {
+        // What makes Weir stumble must not end what runs: it does so before anything takes effect.
+        let stumbled = |panicked: Panicked| Reloaded::Rejected(unusable(&panicked));
+        match panics::contain(|| configuration::load(&self.file, &self.options)) {
+            Ok(Ok(loaded)) => {
+                let files = loaded.files.clone();
+                let applied = panics::contain(|| self.apply(node, loaded));
+                (applied.unwrap_or_else(stumbled), files)
+            }
+            Ok(Err(report)) => (Reloaded::Rejected(rejected(&report)), report.files),
+            Err(panicked) => (stumbled(panicked), watch.files()),
+        }
     }
 
     fn apply(&self, node: &Node, loaded: Loaded) -> Reloaded {
@@ -149,9 +159,11 @@ impl Reloader {
 
 fn warn_of_what_needs_a_restart(node: &Node, loaded: &Loaded) {
     let running = node.gateway.snapshot();
+    let (admin, wanted) = (&running.config.admin, &loaded.config.admin);
     let changes = [
         ("workers", running.config.workers != loaded.config.workers),
-        ("admin.address", running.config.admin != loaded.config.admin),
+        ("admin.address", admin.address != wanted.address),
+        ("admin.public_url", admin.public_url != wanted.public_url),
         ("data", running.config.data != loaded.config.data),
         ("records", running.config.records != loaded.config.records),
         ("mail", running.config.mail != loaded.config.mail),

@@ -12,6 +12,7 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 use weir_config::Resources;
 use weir_revisions::{Author, Latest, Revisions};
+use weir_store::Records;
 use weir_store::records::{Notice, Notices, Topic};
 
 use super::{Node, Reloaded};
@@ -34,9 +35,10 @@ type Tried = (Latest, u64);
 pub(super) async fn follow(
     node: Arc<Node>,
     revisions: Revisions,
-    mut notices: Notices,
+    records: Records,
     directory: PathBuf,
 ) {
+    let mut notices = records.notices();
     let mut tried = None;
     loop {
         // If records do not answer, all stays as it is, and the next look asks again.

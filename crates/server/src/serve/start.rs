@@ -32,6 +32,7 @@ use crate::installation_key::InstallationKey;
 use crate::log::LogHandle;
 use crate::operator;
 use crate::otlp::Exporter;
+use crate::panics;
 use crate::people;
 use crate::records::{self, Keeper};
 
@@ -65,11 +66,12 @@ pub(crate) struct Ready {
 
 /// Serves until a signal ends it.
 pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
+    panics::decide();
     let launch = Launch::remember()?;
     let mut inherited = Inherited::from_environment()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
-        .thread_name("weir-control")
+        .thread_name(panics::BESIDE_TRAFFIC)
         .enable_all()
         .build()
         .context("cannot start the control runtime")?;

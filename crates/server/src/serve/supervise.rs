@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sd_notify::NotifyState;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, block_in_place};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::block_in_place;
 use tokio::time::timeout;
 
 use weir_config::Resources;
 use weir_console::Services;
 use weir_discovery::Found;
 
+use super::lasting::Beside;
 use super::pid_file::PidFile;
 use super::reload::Reloader;
 use super::signals::{Early, Signals};
@@ -25,8 +26,12 @@ use super::watch::Watch;
 use super::{Node, Order, Ready, Reloaded, Stage};
 use super::{resources, standings, traffic_file};
 use crate::admin;
+use crate::deeds::Deeds;
 use crate::people;
 use crate::records::Keeper;
+
+/// What the log calls the admin listener.
+const ADMIN: &str = "the admin listener";
 
 /// How long a start waits for the first word of sources of which nothing is known from before.
 const DISCOVERY: Duration = Duration::from_secs(5);
@@ -67,43 +72,52 @@ pub(super) async fn supervise(
     early: Early,
 ) -> anyhow::Result<ExitCode> {
     let node = Arc::clone(&supervisor.node);
-    let admin = supervisor
+    let address = supervisor
+        .admin
+        .local_addr()
+        .context("cannot use the admin socket")?;
+    let (stop_admin, admin_stopped) = watch::channel(false);
+    let keeper = Arc::clone(&supervisor.keeper);
+    let deeds = Deeds::new();
+    let shared = Arc::new(admin::Shared {
+        node: Arc::clone(&node),
+        telemetry: admin::Telemetry {
+            log: supervisor.reloader.log.counters(),
+            otlp: supervisor.reloader.exporter.counters(),
+            journal: supervisor.reloader.log.journal(),
+        },
+        keeper: Arc::clone(&keeper),
+        services: supervisor.services.clone(),
+        deeds: Arc::clone(&deeds),
+    });
+    let socket = supervisor
         .admin
         .try_clone()
         .context("cannot duplicate the admin socket")?;
-    admin
-        .set_nonblocking(true)
-        .context("cannot use the admin socket")?;
-    let admin = tokio::net::TcpListener::from_std(admin).context("cannot use the admin socket")?;
-    let address = admin.local_addr().context("cannot use the admin socket")?;
-    let (stop_admin, mut admin_stopped) = watch::channel(false);
-    let telemetry = admin::Telemetry {
-        log: supervisor.reloader.log.counters(),
-        otlp: supervisor.reloader.exporter.counters(),
-        journal: supervisor.reloader.log.journal(),
-    };
-    let keeper = Arc::clone(&supervisor.keeper);
-    let shared = admin::Shared {
-        node: Arc::clone(&node),
-        telemetry,
-        keeper: Arc::clone(&keeper),
-        services: supervisor.services.clone(),
-    };
-    let serving = admin::serve(admin, shared, async move {
-        let _ = admin_stopped.wait_for(|stopped| *stopped).await;
+    let stopped = admin_stopped.clone();
+    let serve_admin = move || answer(socket.try_clone(), Arc::clone(&shared), stopped.clone());
+    let is_stopped = move || *admin_stopped.borrow();
+    let mut beside = Beside::new(Arc::clone(&node));
+    let accounts = (supervisor.services.clone(), Arc::clone(&keeper));
+    beside.run("accounts", move || {
+        people::keep(accounts.0.clone(), Arc::clone(&accounts.1))
     });
-    let mut tasks = JoinSet::new();
-    tasks.spawn(people::keep(
-        supervisor.services.clone(),
-        Arc::clone(&keeper),
-    ));
-    tasks.spawn(async move { keeper.keep().await });
+    let told = (Arc::clone(&deeds), Arc::clone(&keeper));
+    beside.run("the audit of the process", move || {
+        let (deeds, keeper) = told.clone();
+        async move { deeds.tell(&keeper).await }
+    });
+    beside.run("records", move || {
+        let keeper = Arc::clone(&keeper);
+        async move { keeper.keep().await }
+    });
     // A successor answers on the admin socket, which both have, when it has taken over: a change that it
     // made before would be lost if it were given up.
-    let taking_over = match supervisor.former.take() {
-        Some(former) => Some((former, serving)),
+    let former = supervisor.former.take();
+    let waiting = match former {
+        Some(former) => Some((former, serve_admin, is_stopped)),
         None => {
-            tasks.spawn(serving);
+            beside.run_until(ADMIN, is_stopped, serve_admin);
             None
         }
     };
@@ -112,26 +126,38 @@ pub(super) async fn supervise(
     let (_, nothing) = mpsc::unbounded_channel();
     let mut found = std::mem::replace(&mut supervisor.found, nothing);
     begin(&node, &mut found).await;
-    tasks.spawn(follow(Arc::clone(&node), found));
+    let following = (Arc::clone(&node), Arc::new(Mutex::new(found)));
+    beside.run("discovery", move || {
+        follow(Arc::clone(&following.0), Arc::clone(&following.1))
+    });
     let pid_file = PidFile::write(&supervisor.reloader.data, address)?;
     node.enter(Stage::Ready);
-    tasks.spawn(traffic_file::keep(Arc::clone(&node)));
-    tasks.spawn(standings::follow(
-        Arc::clone(&node),
-        supervisor.keeper.records().clone(),
-        supervisor.reloader.data.clone(),
-    ));
-    let revisions = &supervisor.services.configuration().revisions;
-    tasks.spawn(resources::tidy(revisions.clone()));
-    tasks.spawn(resources::follow(
-        Arc::clone(&node),
-        revisions.clone(),
-        supervisor.keeper.records().notices(),
-        supervisor.reloader.data.clone(),
-    ));
-    if let Some((former, serving)) = taking_over {
+    let saving = Arc::clone(&node);
+    beside.run("shares of splits", move || {
+        traffic_file::keep(Arc::clone(&saving))
+    });
+    let records = supervisor.keeper.records().clone();
+    let data = supervisor.reloader.data.clone();
+    let read = (Arc::clone(&node), records.clone(), data.clone());
+    beside.run("standings of organizations", move || {
+        standings::follow(Arc::clone(&read.0), read.1.clone(), read.2.clone())
+    });
+    let revisions = supervisor.services.configuration().revisions.clone();
+    let tidied = revisions.clone();
+    beside.run("old revisions", move || resources::tidy(tidied.clone()));
+    let read = (Arc::clone(&node), revisions, records, data);
+    beside.run("resources", move || {
+        let (node, revisions, records, data) = &read;
+        resources::follow(
+            Arc::clone(node),
+            revisions.clone(),
+            records.clone(),
+            data.clone(),
+        )
+    });
+    if let Some((former, serve_admin, is_stopped)) = waiting {
         upgrade::announce(&former)?;
-        tasks.spawn(serving);
+        beside.run_until(ADMIN, is_stopped, serve_admin);
     }
     notify(&[NotifyState::Ready]);
     let ready = Ready {
@@ -167,11 +193,12 @@ pub(super) async fn supervise(
     drop(pid_file);
     // Their last records are in the rings then.
     block_in_place(|| node.gateway.join());
+    deeds.finish(LAST_WORDS).await;
     supervisor.reloader.log.finish();
     // The last lines of the log may be for the receiver.
     block_in_place(|| supervisor.reloader.exporter.finish());
     // Admin connections that are still open end with the process.
-    tasks.shutdown().await;
+    beside.end().await;
     // Who does not answer is not waited for: nothing is under way any more.
     let _ = timeout(LAST_WORDS, supervisor.keeper.records().close()).await;
     Ok(ExitCode::SUCCESS)
@@ -191,8 +218,30 @@ async fn begin(node: &Node, found: &mut mpsc::UnboundedReceiver<Found>) {
     }
 }
 
+/// Answers on the admin socket until that is stopped.
+async fn answer(
+    socket: std::io::Result<TcpListener>,
+    shared: Arc<admin::Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let listener = socket.and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(socket)
+    });
+    match listener {
+        Ok(listener) => {
+            let until = async move {
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            admin::serve(listener, shared, until).await;
+        }
+        Err(error) => tracing::error!(%error, "cannot use the admin socket"),
+    }
+}
+
 /// Hands what discovery finds to the data plane, also while it drains.
-async fn follow(node: Arc<Node>, mut found: mpsc::UnboundedReceiver<Found>) {
+async fn follow(node: Arc<Node>, found: Arc<Mutex<mpsc::UnboundedReceiver<Found>>>) {
+    let mut found = found.lock().await;
     while let Some(found) = found.recv().await {
         take_up(&node, found);
     }

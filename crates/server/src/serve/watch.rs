@@ -52,6 +52,11 @@ impl Watch {
         )
     }
 
+    /// Which they are.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.0.keys().cloned().collect()
+    }
+
     /// The same files as they are now.
     pub(super) fn again(&self) -> Self {
         Self(

@@ -15,6 +15,8 @@ pub enum Actor {
     System,
     /// Somebody at the machine's command line, who needs no account.
     Operator,
+    /// A target that registers itself, with the token of its upstream.
+    Target,
     /// Nobody who is known: a failed sign-in.
     Anonymous,
 }
@@ -26,6 +28,7 @@ impl Actor {
             Self::User(_) => "user",
             Self::System => "system",
             Self::Operator => "operator",
+            Self::Target => "target",
             Self::Anonymous => "anonymous",
         }
     }
@@ -34,7 +37,7 @@ impl Actor {
     pub const fn id(&self) -> Option<&Id> {
         match self {
             Self::User(id) => Some(id),
-            Self::System | Self::Operator | Self::Anonymous => None,
+            Self::System | Self::Operator | Self::Target | Self::Anonymous => None,
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Recorded {
     pub sequence: i64,
     /// When it was done.
     pub at: Timestamp,
-    /// `user`, `system`, `operator` or `anonymous`.
+    /// `user`, `system`, `operator`, `target` or `anonymous`.
     pub actor_kind: String,
     /// Who.
     pub actor_id: Option<String>,

@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     3 "0003_people",
     4 "0004_api",
     5 "0005_resources",
+    6 "0006_kept_answers",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.

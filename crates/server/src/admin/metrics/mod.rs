@@ -32,6 +32,7 @@ use weir_gateway::reason::REASONS;
 use weir_gateway::{Alteration, Gateway, Refusal, Snapshot, Target, Version};
 
 use super::{Shared, SharedState};
+use crate::deeds::Deeds;
 use crate::records::{Condition, Keeper};
 use exposition::{Exposition, Format, Kind};
 
@@ -70,6 +71,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     certificates::collect(&mut exposition, &snapshot);
     telemetry::collect(&mut exposition, &shared.telemetry);
     records(&mut exposition, &shared.keeper);
+    deeds(&mut exposition, &shared.deeds);
     process::collect(&mut exposition);
     exposition
         .family("weir_build", Kind::Info, "What was built.")
@@ -246,6 +248,23 @@ fn records(exposition: &mut Exposition, keeper: &Keeper) {
         );
 }
 
+fn deeds(exposition: &mut Exposition, deeds: &Deeds) {
+    exposition
+        .family(
+            "weir_audit_pending",
+            Kind::Gauge,
+            "Changes of the process that the audit does not have yet.",
+        )
+        .sample(&[], deeds.pending());
+    exposition
+        .family(
+            "weir_audit_lost",
+            Kind::Counter,
+            "Changes of the process that only the log has.",
+        )
+        .sample(&[], deeds.lost());
+}
+
 fn upstreams(exposition: &mut Exposition, snapshot: &Snapshot) {
     let targets = targets(snapshot);
     let mut each = |name, kind, help, counter: Select| {
@@ -342,6 +361,13 @@ fn configuration(exposition: &mut Exposition, shared: &Shared) {
             "1 unless the configuration was refused when it was last read.",
         )
         .sample(&[], u8::from(node.rejection().is_none()));
+    exposition
+        .family(
+            "weir_early_ends",
+            Kind::Counter,
+            "How often something that runs beside traffic ended early and was begun anew.",
+        )
+        .sample(&[], node.early_ends.load(Relaxed));
     let running = node.running();
     exposition
         .family(

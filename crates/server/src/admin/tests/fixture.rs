@@ -215,6 +215,9 @@ impl Admin {
         };
         let services = crate::people::services(&config, &key, &keeper, &operator, configuration);
         let services = services.expect("services");
+        let deeds = Deeds::new();
+        let told = (Arc::clone(&deeds), Arc::clone(&keeper));
+        script.spawn(async move { told.0.tell(&told.1).await });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
@@ -224,12 +227,13 @@ impl Admin {
         let mut serving = JoinSet::new();
         serving.spawn(serve(
             listener,
-            Shared {
+            Arc::new(Shared {
                 node: Arc::clone(&node),
                 telemetry: Telemetry::default(),
                 keeper,
                 services,
-            },
+                deeds,
+            }),
             shutdown,
         ));
         Self {
@@ -340,7 +344,7 @@ pub(in crate::admin) struct Answer {
 }
 
 impl Answer {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         let mut lines = head.lines();
         let status = lines
@@ -374,7 +378,7 @@ impl Answer {
     }
 
     pub(super) fn problem(&self) -> (u16, &'static str) {
-        const REASONS: [&str; 11] = [
+        const REASONS: [&str; 13] = [
             "bad_host",
             "host_not_allowed",
             "cross_site",
@@ -386,6 +390,8 @@ impl Answer {
             "bad_body",
             "ending",
             "configuration_rejected",
+            "busy",
+            "internal",
         ];
         let problem = self.json();
         assert_eq!(problem["status"], self.status);

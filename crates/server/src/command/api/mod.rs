@@ -7,17 +7,13 @@ mod list;
 mod prompt;
 mod scope;
 mod table;
-mod transport;
 
-use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::Context;
-use bytes::Bytes;
-use clap::Args;
-use http_body_util::Full;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Method, Request};
+use http::Method;
+use http::header::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -28,12 +24,12 @@ pub(crate) use self::confirm::Confirmation;
 pub(crate) use self::details::details;
 pub(crate) use self::file::{json_file, text_file};
 pub(crate) use self::list::{List, Paging};
-pub(crate) use self::prompt::{has_terminal, line, password};
+pub(crate) use self::prompt::{has_terminal, line, need_terminal, password, secret_line};
 pub(crate) use self::scope::{InOrganization, Moment, Organization, by_address, person};
 pub(crate) use self::table::{Column, Table};
-use self::transport::{Answer, Sink, exchange};
+pub(crate) use super::admin_address::Ask;
 use super::admin_address::{self, As};
-use crate::admin_client::{Admin, AdminError, Refusal, Response};
+use crate::admin_client::{self, Admin, AdminError, Answer, Question, Refusal, Response, exchange};
 use crate::cli::Global;
 use crate::output::Output;
 
@@ -45,6 +41,8 @@ const PAUSES: [Duration; 3] = [
 ];
 /// Longest pause that an answer can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest silence while an answer is awaited or comes.
+const SILENCE: Duration = Duration::from_secs(30);
 /// draft-ietf-httpapi-idempotency-key-header.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// What need not be written differently in a segment of a path (RFC 3986 §3.3).
@@ -54,14 +52,6 @@ const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~')
     .remove(b'@');
-
-/// Whom to ask.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Ask {
-    /// Admin listener to ask; otherwise the one in the configuration
-    #[arg(long, global = true, value_name = "ADDRESS")]
-    pub(crate) admin: Option<SocketAddr>,
-}
 
 /// The admin API of a running Weir.
 pub(crate) struct Api {
@@ -97,16 +87,13 @@ impl Api {
     }
 
     fn find_as(who: As, ask: &Ask, global: &Global, output: &Output) -> anyhow::Result<Self> {
-        let admin = admin_address::find_as(who, ask.admin, global, output)?;
+        let admin = admin_address::find_as(who, ask, global, output)?;
         Self::of(admin)
     }
 
     /// That of this listener.
     pub(crate) fn of(admin: Admin) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start a runtime")?;
+        let runtime = admin_client::runtime().context("cannot start a runtime")?;
         Ok(Self { admin, runtime })
     }
 
@@ -148,25 +135,34 @@ impl Api {
     }
 
     /// Hands over an answer as it comes, however long it is.
-    pub(crate) fn stream(&self, path: &str, sink: Sink<'_>) -> anyhow::Result<()> {
-        let request = request(&Method::GET, path, None, &[])?;
-        let answer = self
-            .runtime
-            .block_on(exchange(&self.admin, request, Some(sink)))?;
-        self.accept(&answer.response, path).map(|_| ())
+    pub(crate) fn stream(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let question = question(&Method::GET, path, None, &[])?;
+        let mut taken = Ok(());
+        let mut sink = |bytes: &[u8]| {
+            taken = take(bytes);
+            match taken {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        };
+        let asked = exchange(&self.admin, &question, SILENCE, Some(&mut sink));
+        let answer = self.runtime.block_on(asked);
+        taken?;
+        self.accept(&answer?.response, path).map(|_| ())
     }
 
     fn change(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let request = request(method, path, body, &[])?;
-        let answer = self
-            .runtime
-            .block_on(exchange(&self.admin, request, None))
-            .map_err(|error| match error.downcast_ref() {
-                Some(AdminError::Io { .. } | AdminError::Timeout(_)) => {
-                    error.context("the answer was lost: look whether it took effect")
-                }
-                _ => error,
-            })?;
+        let question = question(method, path, body, &[])?;
+        let asked = exchange(&self.admin, &question, SILENCE, None);
+        let answer = self.runtime.block_on(asked).map_err(|error| match error {
+            AdminError::Io { .. } | AdminError::Timeout(_) => anyhow::Error::from(error)
+                .context("the answer was lost: look whether it took effect"),
+            error => error.into(),
+        })?;
         self.accept(&answer.response, path)
     }
 
@@ -177,23 +173,21 @@ impl Api {
         body: Option<&Value>,
         fields: &[(HeaderName, HeaderValue)],
     ) -> anyhow::Result<Value> {
+        let question = question(method, path, body, fields)?;
         let sent = async {
             let mut pauses = PAUSES.into_iter();
             let mut was_lost = false;
             loop {
-                let request = request(method, path, body, fields)?;
-                let answered = exchange(&self.admin, request, None).await;
+                let answered = exchange(&self.admin, &question, SILENCE, None).await;
                 let pause = match &answered {
                     Ok(answer) => self.asks_for_pause(answer),
-                    Err(error) => match error.downcast_ref() {
-                        Some(AdminError::Io { .. } | AdminError::Timeout(_)) => {
-                            was_lost = true;
-                            Some(Duration::ZERO)
-                        }
-                        // It may be starting again.
-                        Some(AdminError::Refused(_)) if was_lost => Some(Duration::ZERO),
-                        _ => None,
-                    },
+                    Err(AdminError::Io { .. } | AdminError::Timeout(_)) => {
+                        was_lost = true;
+                        Some(Duration::ZERO)
+                    }
+                    // It may be starting again.
+                    Err(AdminError::Refused(_)) if was_lost => Some(Duration::ZERO),
+                    Err(_) => None,
                 };
                 match pause.zip(pauses.next()) {
                     Some((asked, own)) => sleep(asked.clamp(own, LONGEST_PAUSE)).await,
@@ -221,7 +215,7 @@ impl Api {
                 // What is not for somebody is as if it were not there.
                 Some("not_found") => refusal.saying(format!(
                     "{} has nothing at {path}, or nothing that this account may see",
-                    self.admin.address
+                    self.admin.place
                 )),
                 _ => refusal,
             }
@@ -236,25 +230,17 @@ impl Api {
     }
 }
 
-fn request(
+fn question(
     method: &Method,
     path: &str,
     body: Option<&Value>,
     fields: &[(HeaderName, HeaderValue)],
-) -> anyhow::Result<Request<Full<Bytes>>> {
-    let mut builder = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(ACCEPT, "application/json");
-    // Changes without a body state their type, too: the listener takes none that a form could send.
-    if body.is_some() || *method != Method::GET {
-        builder = builder.header(CONTENT_TYPE, "application/json");
-    }
-    for (name, value) in fields {
-        builder = builder.header(name, value);
-    }
-    let body = body.map(serde_json::to_vec).transpose()?;
-    Ok(builder.body(Full::from(body.unwrap_or_default()))?)
+) -> anyhow::Result<Question> {
+    Ok(Question {
+        fields: fields.to_vec(),
+        body: body.map(serde_json::to_vec).transpose()?,
+        ..Question::new(method.clone(), path)
+    })
 }
 
 /// Says what was done: for programs as the API answered.

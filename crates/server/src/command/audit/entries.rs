@@ -118,7 +118,7 @@ pub(super) fn export(api: &Api, wanted: &Export, output: &Output) -> anyhow::Res
     };
     let list = wanted.filter.list(api)?.with("format", Some(format));
     let mut has_begun = false;
-    let streamed = api.stream(&list.address(), &mut |bytes| {
+    let streamed = api.stream(&list.address(), |bytes| {
         has_begun = true;
         output.write(bytes)
     });

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use http::Method;
 use weir_config::Config;
 
 use super::{Check, holder};
@@ -27,7 +28,7 @@ fn check_admin(address: SocketAddr) -> Check {
     if check.status != super::Status::Ok || !is_taken(address) {
         return check;
     }
-    match admin_client::request(&Admin::anonymous(address), "GET", "/readyz", ANSWER) {
+    match admin_client::request(&Admin::anonymous(address), Method::GET, "/readyz", ANSWER) {
         Ok(response) if response.status == 200 => {
             Check::ok("admin", format!("{}, which is ready", check.message))
                 .about(address.to_string())

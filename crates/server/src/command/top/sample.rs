@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use http::Method;
 use serde::Deserialize;
 
 use crate::admin_client::{self, Admin, Refusal};
@@ -124,7 +125,7 @@ impl Sample {
 }
 
 fn ask<T: for<'a> Deserialize<'a>>(admin: &Admin, path: &str) -> anyhow::Result<T> {
-    let response = admin_client::request(admin, "GET", path, WITHIN)?;
+    let response = admin_client::request(admin, Method::GET, path, WITHIN)?;
     if response.status != 200 {
         return Err(Refusal::of(&response, admin).into());
     }

@@ -16,6 +16,8 @@ on_both_engines! {
     a_key_belongs_to_one_request_of_one_person,
     what_took_effect_without_an_answer_is_read_again,
     what_did_not_take_effect_may_be_tried_again,
+    a_kept_answer_takes_the_rights_of_today,
+    what_must_be_so_is_part_of_the_request,
 }
 
 const PATH: &str = "/v1/organizations";
@@ -150,4 +152,69 @@ async fn what_did_not_take_effect_may_be_tried_again(engine: &str) {
         (good.status(), good.get("idempotency-replayed")),
         (201, None)
     );
+}
+
+async fn a_kept_answer_takes_the_rights_of_today(engine: &str) {
+    let world = World::begin(engine).await;
+    let acme = world.organization("acme");
+    let admin = world.member(&acme, "admin").await;
+    let id = admin.get("/v1/me").json()["id"].clone();
+    let member = format!("{PATH}/acme/members/{}", id.as_str().unwrap());
+    let path = format!("{PATH}/acme/invitations");
+    let body = json!({ "email": "grace@acme.example", "role": "viewer" });
+    let invite = || admin.send("POST", &path, Some(&body), KEY);
+    let first = invite();
+    assert_eq!(first.status(), 201, "{}", first.text());
+    assert!(first.text().contains("weir_once_"), "it tells a secret");
+    let role = |role: &str| {
+        let changed = world.owner.patch(&member, &json!({ "role": role }));
+        assert_eq!(changed.status(), 200, "{}", changed.text());
+    };
+
+    role("viewer");
+    let refused = invite();
+    refused.assert_problem(403, "forbidden");
+    assert_eq!(refused.json()["permission"], "invitation:write");
+    assert_eq!(refused.get("idempotency-replayed"), None);
+
+    role("admin");
+    let suspend = format!("{PATH}/acme/suspend");
+    assert_eq!(
+        world
+            .owner
+            .post(&suspend, &json!({ "reason": "x" }))
+            .status(),
+        200
+    );
+    invite().assert_problem(409, "organization_suspended");
+    let resume = format!("{PATH}/acme/resume");
+    assert_eq!(world.owner.send("POST", &resume, None, "").status(), 200);
+
+    let again = invite();
+    assert_eq!((again.status(), again.text()), (201, first.text()));
+    assert_eq!(again.get("idempotency-replayed"), Some("true"));
+
+    assert_eq!(world.owner.delete(&member).status(), 204);
+    invite().assert_problem(404, "not_found");
+    let sent = world.owner.get(&path).json();
+    assert_eq!(sent["items"].as_array().unwrap().len(), 1);
+}
+
+async fn what_must_be_so_is_part_of_the_request(engine: &str) {
+    let world = World::begin(engine).await;
+    let send = |fields: &str| {
+        let fields = format!("{KEY}{fields}");
+        world.owner.send("POST", PATH, Some(&acme()), &fields)
+    };
+    assert_eq!(send("If-Match: \"1\"\r\n").status(), 201);
+    for other in [
+        "",
+        "If-Match: \"2\"\r\n",
+        "If-None-Match: \"1\"\r\n",
+        "If-Match: \"1\"\r\nIf-None-Match: *\r\n",
+    ] {
+        send(other).assert_problem(422, "idempotency_key_reused");
+    }
+    let again = send("If-Match: \"1\"\r\n");
+    assert_eq!(again.get("idempotency-replayed"), Some("true"));
 }

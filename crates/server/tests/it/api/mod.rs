@@ -2,11 +2,14 @@
 
 mod account;
 mod audit;
+mod behind;
 mod canary;
 mod commands;
 mod credentials;
+mod deeds;
 mod document;
 mod idempotency;
+mod killed;
 mod mail;
 mod organizations;
 mod outage;

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use weir_core::{Id, Secret, TenantId};
 use weir_identity::{Caller, Hashing, Identity, NewUser, Options, Step};
 use weir_store::Records;
+use weir_store::audit::{Actor, Origin};
 use weir_store::records::{Address, Options as RecordsOptions, PlatformTable, Value};
 use weir_testkit::Postgres;
 
@@ -59,7 +60,11 @@ impl World {
     }
 
     pub async fn begin_with(config: &str) -> Self {
-        let weir = Weir::start(config);
+        Self::begin_at(Setup::new(), config).await
+    }
+
+    pub async fn begin_at(setup: Setup, config: &str) -> Self {
+        let weir = setup.start(config);
         let client = Client::of(&weir);
         let body = json!({
             "token": setup_token(&weir), "email": "owner@weir.example", "name": "Olivia Owner",
@@ -118,6 +123,36 @@ impl World {
         let set = identity.reset_password(&system, &token, &password);
         set.await.unwrap();
         user
+    }
+
+    /// As if somebody at this address had guessed so often that an hour has to pass.
+    pub async fn tire_out(&self, address: &str) {
+        let origin = Origin {
+            address: Some(address.to_owned()),
+            ..Origin::default()
+        };
+        let caller = Caller {
+            actor: Actor::Anonymous,
+            origin,
+            ..Caller::system()
+        };
+        let wrong = "not the password of anybody".into();
+        for guess in 0..51 {
+            let email = format!("nobody-{guess}@weir.example");
+            assert!(
+                self.identity
+                    .sign_in(&caller, &email, &wrong)
+                    .await
+                    .is_err()
+            );
+        }
+        let throttles = PlatformTable::new("throttles");
+        let mut write = self.records.write_unaudited().await.unwrap();
+        let until = write.now().as_microsecond() + 3_600_000_000;
+        let set = [("blocked_until", Value::from(until))];
+        let tired = write.update_where(throttles.rows(), "failures > ?", [50_i64], set);
+        assert_eq!(tired.await.unwrap(), 1);
+        write.commit().await.unwrap();
     }
 
     /// As if all sessions had begun so many minutes earlier.
@@ -270,7 +305,7 @@ impl Client {
         wire.response(method)
     }
 
-    fn request(&self, method: &str, path: &str, body: &str, fields: &str) -> String {
+    pub fn request(&self, method: &str, path: &str, body: &str, fields: &str) -> String {
         let token = self.token.as_ref();
         let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
         format!(

@@ -87,7 +87,13 @@ fn every_example_works() {
         "api.yaml",
         "openapi: 3.1.0\nservers: [{ url: 'http://127.0.0.1' }]\npaths: { /a: { get: {} } }\n",
     );
-    workspace.write("password", "correct horse battery\n");
+    let (link, password) = (
+        "http://127.0.0.1:9900/setup#weir_once_x",
+        "correct horse battery",
+    );
+    workspace.write("password", &format!("{password}\n"));
+    workspace.write("link-and-password", &format!("{link}\n{password}\n"));
+    workspace.write("password-and-code", &format!("{password}\n123456\n"));
     // Commands that serve or talk to what serves must at least be understood, and then fail here.
     let fails = [
         "weir accept",

@@ -4,6 +4,7 @@ mod lists;
 mod lost;
 mod organizations;
 mod people;
+mod remote;
 mod sign_in;
 mod terminal;
 

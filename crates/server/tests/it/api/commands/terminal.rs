@@ -125,6 +125,16 @@ async fn a_password_is_asked_for_and_not_shown() {
 }
 
 #[tokio::test]
+async fn a_link_is_asked_for_and_not_shown() {
+    let world = World::begin("sqlite").await;
+    let mut terminal = Terminal::run(&world, "accept", 80);
+    terminal.answer("link: ", "http://127.0.0.1/verify#weir_once_canary");
+    let (code, screen) = terminal.end();
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(!screen.contains("canary"), "{screen}");
+}
+
+#[tokio::test]
 async fn a_code_may_be_mistyped() {
     let world = World::begin("sqlite").await;
     let codes = enrol(&world).await;

@@ -1,0 +1,234 @@
+//! What people and tokens change of the running process, for the audit.
+//!
+//! Such a change has to work while records are away: it is how a node is saved. So it takes effect first. The log
+//! has it at once; the audit has it before the answer if records can take it, or else as soon as they can: until
+//! then it waits here, in a bounded queue that ends with the process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+use weir_identity::Caller;
+use weir_store::audit::{Change, Entry, Subject};
+use weir_store::records::{Once, Scope};
+use weir_store::{Error, Records};
+
+use crate::records::{Condition, Keeper};
+
+/// Entries that wait for records.
+const MOST: usize = 1000;
+/// How long an answer waits for the audit.
+const SETTLED: Duration = Duration::from_secs(1);
+/// Between attempts to write the same entry.
+const RETRY: Duration = Duration::from_secs(1);
+/// What is written later than this says when it was done.
+const LATE: Duration = Duration::from_secs(2);
+
+/// One thing that was done.
+pub(crate) struct Deed {
+    /// The resource's word, a full stop and a verb.
+    pub(crate) action: &'static str,
+    /// The resource's word.
+    pub(crate) kind: &'static str,
+    /// What became different; it names the subject, which has no identifier.
+    pub(crate) change: Change,
+}
+
+/// Takes what is done, and keeps it until the audit has it.
+pub(crate) struct Deeds {
+    queue: mpsc::Sender<Waiting>,
+    waiting: Mutex<mpsc::Receiver<Waiting>>,
+    /// How many the audit does not have yet.
+    pending: watch::Sender<u64>,
+    lost: AtomicU64,
+}
+
+struct Waiting {
+    entry: Entry,
+    at: Timestamp,
+    told: Option<oneshot::Sender<()>>,
+}
+
+/// A deed on its way to the audit.
+#[must_use]
+pub(crate) struct Noted(Option<oneshot::Receiver<()>>);
+
+impl Noted {
+    /// Waits until the audit has it, or it is known to have to wait.
+    pub(crate) async fn settled(self) {
+        if let Some(told) = self.0 {
+            let _ = timeout(SETTLED, told).await;
+        }
+    }
+}
+
+impl Deeds {
+    pub(crate) fn new() -> Arc<Self> {
+        let (queue, waiting) = mpsc::channel(MOST);
+        Arc::new(Self {
+            queue,
+            waiting: Mutex::new(waiting),
+            pending: watch::Sender::new(0),
+            lost: AtomicU64::new(0),
+        })
+    }
+
+    /// Notes what is done already. Nothing is waited for: whoever asked may leave at any moment.
+    pub(crate) fn note(&self, caller: &Caller, deed: Deed) -> Noted {
+        log(caller, &deed);
+        let Deed {
+            action,
+            kind,
+            change,
+        } = deed;
+        let entry = Entry {
+            actor: caller.actor.clone(),
+            origin: caller.origin.clone(),
+            action,
+            subject: Subject { kind, id: None },
+            change,
+            request_id: caller.request_id.clone(),
+            once: once(),
+        };
+        let (told, heard) = oneshot::channel();
+        let waiting = Waiting {
+            entry,
+            at: Timestamp::now(),
+            told: Some(told),
+        };
+        // Counted first: whoever takes it counts it down.
+        self.pending.send_modify(|pending| *pending += 1);
+        if self.queue.try_send(waiting).is_ok() {
+            return Noted(Some(heard));
+        }
+        self.pending.send_modify(|pending| *pending -= 1);
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            action,
+            "the audit will not have this change, only the log has it: too many wait for records"
+        );
+        Noted(None)
+    }
+
+    /// How many the audit does not have yet.
+    pub(crate) fn pending(&self) -> u64 {
+        *self.pending.borrow()
+    }
+
+    /// How many the audit will never have.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Tells the audit, for as long as it is polled. One at a time, in the order in which things were done.
+    pub(crate) async fn tell(&self, keeper: &Keeper) {
+        let mut waiting = self.waiting.lock().await;
+        while let Some(mut next) = waiting.recv().await {
+            self.write(keeper, &mut next).await;
+            self.pending.send_modify(|pending| *pending -= 1);
+        }
+    }
+
+    async fn write(&self, keeper: &Keeper, next: &mut Waiting) {
+        loop {
+            if keeper.condition() != Condition::Available {
+                // Nobody waits for what is away.
+                next.told = None;
+                let is_there = |condition: &Condition| *condition == Condition::Available;
+                keeper.until(is_there).await;
+            }
+            match commit(keeper.records(), &next.entry_now()).await {
+                // It was there already: an attempt before succeeded, and nobody heard of it.
+                Ok(()) | Err(Error::Taken(_)) => break,
+                Err(error) => {
+                    tracing::warn!(
+                        error = error.in_full(),
+                        "a change of the process is not in the audit yet; it is tried again"
+                    );
+                }
+            }
+            next.told = None;
+            sleep(RETRY).await;
+        }
+        if let Some(told) = next.told.take() {
+            let _ = told.send(());
+        }
+    }
+
+    /// Waits until the audit has everything, but not for longer than this.
+    pub(crate) async fn finish(&self, within: Duration) {
+        let mut pending = self.pending.subscribe();
+        if timeout(within, pending.wait_for(|pending| *pending == 0))
+            .await
+            .is_err()
+        {
+            let left = self.pending();
+            tracing::error!(
+                left,
+                "changes of the process are missing in the audit, only the log has them"
+            );
+        }
+    }
+}
+
+impl Waiting {
+    /// The entry. Its time in the chain is that of its writing.
+    fn entry_now(&self) -> Entry {
+        let mut entry = self.entry.clone();
+        if Timestamp::now().duration_since(self.at).unsigned_abs() > LATE {
+            let at = Value::from(self.at.to_string());
+            entry.change.after.insert("done_at".to_owned(), at);
+        }
+        entry
+    }
+}
+
+/// The members of an object; for `json!({…})`.
+pub(crate) fn members(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+async fn commit(records: &Records, entry: &Entry) -> Result<(), Error> {
+    let write = records.write(&Scope::Platform).await?;
+    write.commit(&Scope::Platform, entry).await
+}
+
+/// So that an entry whose commit was not answered is not written twice.
+fn once() -> Option<Once> {
+    let mut key_hash = [0; 32];
+    // Without random numbers it may be there twice, which is better than not at all.
+    aws_lc_rs::rand::fill(&mut key_hash).ok()?;
+    Some(Once {
+        key_hash,
+        fingerprint: [0; 32],
+    })
+}
+
+/// The entry as a line of the log. It has no name in it: people are erased from the audit, not from logs.
+fn log(caller: &Caller, deed: &Deed) {
+    let Caller {
+        actor,
+        origin,
+        request_id,
+        ..
+    } = caller;
+    let text = |members: &Map<String, Value>| Value::from(members.clone()).to_string();
+    tracing::info!(
+        action = deed.action,
+        actor = actor.kind(),
+        actor_id = actor.id().map(weir_core::Id::as_str),
+        subject = deed.kind,
+        address = origin.address.as_deref(),
+        request_id = request_id.as_deref(),
+        before = text(&deed.change.before),
+        after = text(&deed.change.after),
+        "changed"
+    );
+}
