@@ -1,6 +1,9 @@
 //! A first look at TLS material: whether it can be what it is used for, and for how long. Whether
 //! a key belongs to its certificate is found out where both are used.
 
+mod distinguished_name;
+mod facts;
+
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +15,12 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::codes;
 use crate::diagnostic::Finding;
 
+pub use distinguished_name::write as distinguished_name;
+pub use facts::CertificateFacts;
+
+/// Bytes of a chain that clients take: of what they read of a server's certificates (RFC 8446 §4.4.2) most
+/// have a bound, and this is the lowest of the usual ones.
+const LARGEST_CHAIN: usize = 64 << 10;
 /// Time enough to renew.
 const NOTICE: Duration = Duration::from_secs(14 * 86_400);
 
@@ -45,6 +54,25 @@ pub(crate) fn check_names(pem: &[u8]) -> Option<Finding> {
     let message = "the certificate names no host: clients refuse it";
     let finding = Finding::warning(codes::NAMELESS_CERTIFICATE, message);
     Some(finding.help("make it anew with subject alternative names"))
+}
+
+/// Refuses a chain that is too large for clients.
+pub(crate) fn check_size(pem: &[u8]) -> Option<Finding> {
+    let size: usize = parse_pem(pem).ok()?.iter().map(|der| der.len()).sum();
+    if size <= LARGEST_CHAIN {
+        return None;
+    }
+    let message = format!("the chain has {size} bytes, and clients take {LARGEST_CHAIN} at most");
+    Some(invalid(message).help("leave out the root, and divide the names among several"))
+}
+
+/// Refuses a chain that comes with a private key: it is shown to whoever may see certificates.
+pub(crate) fn check_no_key(pem: &[u8]) -> Option<Finding> {
+    let finding =
+        invalid("there is a private key in it, which is to be nowhere but in `key`".into());
+    String::from_utf8_lossy(pem)
+        .contains("PRIVATE KEY-----")
+        .then_some(finding)
 }
 
 /// Checks a PEM bundle of authorities. Bundles often carry expired ones, which do no harm.

@@ -96,6 +96,8 @@ codes! {
     LISTED_TWICE "WR0211" "an item is listed twice"
     UNKNOWN_BACKEND "WR0212" "a pin names an upstream that its split lacks"
     SHADOWED_RESOURCE "WR0213" "the file has what a resource is called"
+    UNKNOWN_LISTENER "WR0214" "a certificate is for a listener that there is not"
+    NAME_TAKEN "WR0215" "two certificates are for the same name"
     SAME_KIND "WR0220" "two policies of a kind that acts once"
 
     // References and what they lead to.
@@ -113,6 +115,8 @@ codes! {
     REFERENCE_IN_RESOURCE "WR0312" "a resource refers to the machine"
     SECRET_OF_FILE "WR0313" "a resource would get a secret of the file"
     OUT_OF_REACH "WR0314" "a resource reaches where it may not"
+    UNOPENED_RESOURCE "WR0315" "the secrets of a resource do not open"
+    NO_CERTIFICATE_YET "WR0316" "a listener with TLS has no certificate yet"
     BAD_CONTRACT "WR0320" "an OpenAPI document or JSON Schema that cannot be used"
 
     // What this version does not do.

@@ -94,6 +94,12 @@ impl std::fmt::Display for Report {
 impl std::error::Error for Report {}
 
 impl Diagnostic {
+    /// Whether it refuses a change of the resource that it is about, although the whole loads: what was good
+    /// when it was made may be so no more, and must not hinder other changes.
+    pub fn refuses_its_resource(&self) -> bool {
+        self.resource.is_some() && self.code == crate::codes::CERTIFICATE_OUTDATED
+    }
+
     /// This diagnostic alone, as [`Report::render`] shows it.
     pub fn render(&self, color: bool) -> String {
         crate::render::diagnostic(self, color)

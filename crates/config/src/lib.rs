@@ -40,13 +40,16 @@ pub mod template;
 mod value;
 mod yaml;
 
+pub use certificate::{CertificateFacts, distinguished_name};
 pub use codes::{Explanation, explain, explanations};
 pub use contract::read_contract;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{LoadOptions, Loaded, load, load_text, read_document};
 pub use model::Config;
 pub use reference::Variables;
-pub use resources::{Document, FileResources, ResourceKind, ResourceName, Resources};
+pub use resources::{
+    Document, FileResources, HIDDEN, ResourceKind, ResourceName, Resources, SEALED, secrets,
+};
 pub use schema::schema;
 pub use suggest::help as suggestion;
 pub use targets::{is_target_host, target_address, targets_from_text};

@@ -21,8 +21,11 @@ use crate::{contract, overlay, resources, section, suggest, value, yaml};
 const LARGEST: u64 = 16 << 20;
 /// Warnings that stay warnings under strict loading: they come with time or from the machine, and a
 /// configuration that was good must not be refused by the next restart because of them.
-const ADVICE: [&str; 4] = [
+const ADVICE: [&str; 7] = [
     codes::SHADOWED_RESOURCE,
+    codes::NAME_TAKEN,
+    codes::CERTIFICATE_OUTDATED,
+    codes::NO_CERTIFICATE_YET,
     codes::CERTIFICATE_EXPIRES,
     codes::KEY_FILE_EXPOSED,
     codes::FILE_ABSENT,

@@ -17,6 +17,7 @@ use crate::template::Template;
 
 mod aggregate;
 mod balance;
+mod certificate;
 mod discovery;
 mod health;
 mod mail;
@@ -34,6 +35,8 @@ mod websocket;
 
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
+pub use certificate::NamedCertificate;
+pub(crate) use certificate::name_of_own;
 pub use discovery::{
     ConsulSource, Discovery, DiscoverySource, DnsRecord, DnsSource, KubernetesSource,
 };
@@ -77,6 +80,9 @@ pub struct Config {
     pub zone: Option<String>,
     /// Addresses that accept traffic; no two share an address.
     pub listeners: Vec<Listener>,
+    /// Certificates that are no listener's own, in the order in which they are asked: those of the file
+    /// before those of resources, each sorted by name.
+    pub certificates: Vec<NamedCertificate>,
     /// Groups of servers, sorted by name.
     pub upstreams: Vec<Upstream>,
     /// Named policies, sorted by name.
@@ -158,8 +164,11 @@ pub struct Listener {
 /// TLS towards clients.
 #[derive(Clone, Debug)]
 pub struct ListenerTls {
-    /// At least one; the first answers clients that send no or an unknown server name.
+    /// Its own; the first answers clients that send no server name, or one that no certificate is for. If
+    /// there is none, such clients are refused.
     pub certificates: Vec<Certificate>,
+    /// Those that are for this listener beside its own, and are asked after them.
+    pub named: Vec<NamedCertificate>,
     /// Oldest protocol version accepted.
     pub minimum_version: TlsVersion,
     /// Whether clients present certificates.
@@ -177,7 +186,7 @@ pub struct Certificate {
     pub key: Material,
 }
 
-/// Bytes that a reference (`file:` or `env:`) led to, and where from.
+/// Bytes that a reference (`file:` or `env:`) led to, or that a resource has, and where from.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Material {
     /// The content.
@@ -199,6 +208,8 @@ pub enum Source {
     File(PathBuf),
     /// An environment variable.
     Environment(String),
+    /// A resource has it under this key.
+    Resource(String),
 }
 
 impl std::fmt::Display for Source {
@@ -206,6 +217,7 @@ impl std::fmt::Display for Source {
         match self {
             Self::File(path) => write!(formatter, "file:{}", path.display()),
             Self::Environment(name) => write!(formatter, "env:{name}"),
+            Self::Resource(key) => write!(formatter, "`{key}`"),
         }
     }
 }

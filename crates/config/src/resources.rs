@@ -1,4 +1,4 @@
-//! Resources: routes, upstreams and policies that are kept beside the file, each a JSON document of the
+//! Resources: routes, upstreams, policies and certificates that are kept beside the file, each a JSON document of the
 //! file's schema.
 //!
 //! They are laid beside what the file says before any of it is understood, so that one decoder and one
@@ -8,6 +8,7 @@
 mod merge;
 mod of_file;
 mod parse;
+mod secret;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ use crate::value::text;
 pub(crate) use merge::merge;
 pub use of_file::FileResources;
 pub(crate) use parse::place;
+pub use secret::{HIDDEN, SEALED, secrets};
 
 /// What a resource is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,11 +34,13 @@ pub enum ResourceKind {
     Upstream,
     /// An entry of `policies`.
     Policy,
+    /// An entry of `certificates`.
+    Certificate,
 }
 
 impl ResourceKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Route, Self::Upstream, Self::Policy];
+    pub const ALL: [Self; 4] = [Self::Route, Self::Upstream, Self::Policy, Self::Certificate];
 
     /// `route`
     pub const fn name(self) -> &'static str {
@@ -44,6 +48,7 @@ impl ResourceKind {
             Self::Route => "route",
             Self::Upstream => "upstream",
             Self::Policy => "policy",
+            Self::Certificate => "certificate",
         }
     }
 
@@ -58,6 +63,7 @@ impl ResourceKind {
             Self::Route => "routes",
             Self::Upstream => "upstreams",
             Self::Policy => "policies",
+            Self::Certificate => "certificates",
         }
     }
 }
@@ -179,7 +185,7 @@ pub(crate) fn path_within(id: &ResourceName, path: &str) -> String {
     };
     let rest = match id.kind {
         ResourceKind::Route => rest.split_once(']').map_or("", |(_, rest)| rest),
-        ResourceKind::Upstream | ResourceKind::Policy => rest
+        ResourceKind::Upstream | ResourceKind::Policy | ResourceKind::Certificate => rest
             .strip_prefix('.')
             // Paths show the beginning of what is long.
             .map_or("", |rest| rest.get(id.name.len().min(64)..).unwrap_or("")),

@@ -5,6 +5,7 @@ mod aggregate;
 mod balance;
 mod beside;
 mod breaker;
+mod certificate;
 mod check;
 mod clash;
 mod compress;

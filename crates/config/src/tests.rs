@@ -1,6 +1,7 @@
 //! Tests of the crate as a whole; those of a part stand beside it.
 
 mod beside;
+mod certificates;
 mod defaults;
 mod discovery;
 mod documentation;

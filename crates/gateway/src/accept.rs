@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use rustls_pki_types::UnixTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::TlsStream;
 
 use crate::client::Client;
 use crate::http1;
@@ -21,7 +21,7 @@ use crate::proxy_protocol;
 use crate::snapshot::Listener;
 use crate::stream::Stream;
 use crate::timer::{Elapsed, Timer};
-use crate::tls::{Alpn, TlsFacts};
+use crate::tls::{self, Alpn, ServerTls, TlsFacts};
 use crate::worker::{Phase, Worker};
 
 /// Pause after the system refused to hand out a connection: most likely it is out of descriptors.
@@ -306,16 +306,16 @@ impl Opening<'_> {
         &mut self,
         mut stream: TcpStream,
         proxy_protocol: bool,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Option<ServerTls>,
     ) -> Result<(Stream, Option<TlsFacts>), Unopened> {
         if proxy_protocol {
             self.read_proxy_header(&mut stream).await?;
         }
         let peer = self.peer;
-        let Some(config) = tls else {
+        let Some(tls) = tls else {
             return Ok((Stream::Tcp(stream), None));
         };
-        let session = match TlsAcceptor::from(config).accept(stream).await {
+        let session = match tls::accept(tls, stream).await {
             Ok(session) => session,
             Err(error) => {
                 tracing::debug!(%peer, %error, "TLS handshake failed");

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use http::HeaderValue;
 use ipnet::IpNet;
+use weir_config::CertificateFacts;
 use weir_config::model::{self, Action, Config, Destination};
 use weir_config::pattern::PathPattern;
 
@@ -57,6 +58,8 @@ pub struct Snapshot {
     pub(crate) has_websockets: bool,
     /// For requests that no route took.
     unrouted: Arc<[RouteCounters]>,
+    /// Until when certificates are valid, by name.
+    certificates: Vec<(String, i64)>,
 }
 
 pub(crate) struct Route {
@@ -125,7 +128,7 @@ impl Upstream {
 }
 
 pub(crate) struct Listener {
-    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) tls: Option<tls::ServerTls>,
     pub(crate) hsts: Option<HeaderValue>,
     pub(crate) proxy_protocol: bool,
     pub(crate) http2: bool,
@@ -208,6 +211,7 @@ impl Compiler {
             .any(Shaping::has_cors);
         let snapshot = Snapshot {
             has_cors,
+            certificates: ends(&config),
             router: Router::compile(&config.routes),
             routes,
             upstreams,
@@ -380,6 +384,14 @@ impl Compiler {
     }
 }
 
+fn ends(config: &Config) -> Vec<(String, i64)> {
+    let end = |(name, certificate): (String, &model::Certificate)| {
+        let facts = CertificateFacts::of_pem(certificate.chain.bytes.expose())?;
+        Some((name, facts.not_after))
+    };
+    config.certificates_by_name().filter_map(end).collect()
+}
+
 fn hsts_value(hsts: model::Hsts) -> HeaderValue {
     let mut text = format!("max-age={}", hsts.max_age.as_secs());
     if hsts.include_subdomains {
@@ -427,6 +439,11 @@ pub struct UpstreamReport<'a> {
 }
 
 impl Snapshot {
+    /// Certificates that listeners answer with, and until when they are valid, in seconds since 1970.
+    pub fn certificates(&self) -> &[(String, i64)] {
+        &self.certificates
+    }
+
     /// Bytes that a request's body may have.
     pub(crate) fn most_body_bytes(&self) -> u64 {
         self.limits.body_bytes.unwrap_or(u64::MAX)

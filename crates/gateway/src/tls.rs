@@ -5,10 +5,10 @@
 //! trusts the system's store, which is read when its configuration is built.
 
 pub mod client;
-mod distinguished_name;
 mod error;
 pub mod facts;
 pub mod fingerprint;
+mod handshake;
 mod material;
 mod resumption;
 pub mod server;
@@ -29,8 +29,10 @@ pub use client::{client_config, server_name};
 pub use error::{Expected, MaterialError, TlsError};
 pub use facts::{Alpn, FactsError, SubjectName, TlsFacts};
 pub use fingerprint::Fingerprint;
+pub(crate) use handshake::accept;
+pub use material::check_certificate;
 pub use resumption::TlsContext;
-pub use server::server_config;
+pub use server::{ServerTls, server_config};
 
 /// The cryptography of every connection, always passed on: no process-wide default is installed.
 ///

@@ -31,7 +31,6 @@ mod proof;
 mod reader;
 mod role;
 mod schema;
-mod seal;
 mod session;
 mod settings;
 mod setup;

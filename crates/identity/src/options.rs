@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use weir_core::Secret;
 use weir_store::Records;
+use weir_store::seal::Sealer;
 
 use crate::error::Result;
 use crate::mail::MailOptions;
 use crate::password::{Hasher, Hashing};
-use crate::seal::Sealer;
 use crate::session::Activity;
 
 /// How the service is set up.

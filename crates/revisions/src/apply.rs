@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 use tokio::time::timeout;
-use weir_config::{Diagnostic, Report, Resources};
+use weir_config::{Diagnostic, Report, ResourceName, Resources, Severity};
 use weir_core::{Id, TenantId};
 use weir_store::audit::{Change as Told, Subject};
 use weir_store::records::{Scope, Topic, Value, Write};
@@ -87,8 +87,9 @@ impl Revisions {
                     warnings: Vec::new(),
                 });
             }
-            let judgement = timeout(JUDGING, judge(Arc::clone(&plan.wanted))).await;
+            let judgement = timeout(JUDGING, judge(Arc::clone(&plan.opened))).await;
             let warnings = judgement.map_err(|_| Error::Busy(SLOW))??;
+            refuse_outdated(&warnings, &plan.changed)?;
             let revision = match proposal.dry_run {
                 true => None,
                 false => match self.commit(author, &proposal, &plan).await? {
@@ -101,7 +102,7 @@ impl Revisions {
                 latest: latest.unwrap_or(plan.latest.number),
                 revision,
                 // Reading ten thousand documents takes time, in which nodes could follow.
-                differences: plan.differences()?,
+                differences: plan.differences(&self.secrets)?,
                 warnings,
             });
         }
@@ -135,6 +136,32 @@ impl Revisions {
         commit(write, author, &revision, &plan.changed).await?;
         Ok(Some(revision))
     }
+}
+
+/// Refuses what may stay as it is, and may not become so.
+fn refuse_outdated(warnings: &[Diagnostic], changed: &[Changed]) -> Result<()> {
+    let is_put = |name: &ResourceName| {
+        let change = changed.binary_search_by(|change| change.resource.cmp(name));
+        change.is_ok_and(|at| changed[at].after.is_some())
+    };
+    let refused = warnings
+        .iter()
+        .filter(|one| one.refuses_its_resource() && one.resource.as_ref().is_some_and(is_put));
+    let refused: Vec<_> = refused
+        .cloned()
+        .map(|mut one| {
+            one.severity = Severity::Error;
+            one
+        })
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Refused(Box::new(Report {
+        diagnostics: refused,
+        omitted: 0,
+        files: Vec::new(),
+    })))
 }
 
 async fn commit(

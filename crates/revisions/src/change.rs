@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json};
-use weir_config::{ResourceKind, ResourceName};
+use weir_config::{ResourceKind, ResourceName, SEALED};
 
 use crate::error::{Error, Result};
 
@@ -52,7 +52,8 @@ pub struct Change {
 /// What is to become of a resource.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// It is to be this, whether it was there or not: what the file would say, as JSON.
+    /// It is to be this, whether it was there or not: what the file would say, as JSON. `•••` in place of a
+    /// secret is the one that is kept there.
     Put(Json),
     /// It is to be gone.
     Delete,
@@ -110,31 +111,35 @@ impl Proposal {
     }
 }
 
-/// The text that is kept of a document: a JSON object, and for a route with its name.
-pub(crate) fn canonical(resource: &ResourceName, document: &Json) -> Result<String> {
+/// The form in which a document is kept: a JSON object, and for a route with its name.
+pub(crate) fn canonical(resource: &ResourceName, document: &Json) -> Result<Json> {
     let wrong = |why: &str| Err(Error::invalid(resource.to_string(), why));
     let Json::Object(members) = document else {
         return wrong("is not a JSON object");
     };
-    let text = match (resource.kind, members.get("name")) {
+    if members.contains_key(SEALED) {
+        return wrong("has a member `$sealed`, which Weir keeps for itself");
+    }
+    let document = match (resource.kind, members.get("name")) {
         (ResourceKind::Route, None) => {
             let mut named = Map::with_capacity(members.len() + 1);
             named.insert("name".to_owned(), Json::from(resource.name.as_str()));
             named.extend(members.clone());
-            Json::Object(named).to_string()
+            Json::Object(named)
         }
         (ResourceKind::Route, Some(name)) if name != resource.name.as_str() => {
             return wrong("has another `name` in its document");
         }
-        _ => document.to_string(),
+        _ => document.clone(),
     };
+    let text = document.to_string();
     if text.len() > MOST_DOCUMENT {
         return wrong("is larger than 1 MiB");
     }
     if text.contains("\\u0000") {
         return wrong("has a NUL, which no text can have");
     }
-    Ok(text)
+    Ok(document)
 }
 
 #[cfg(test)]
@@ -147,14 +152,15 @@ mod tests {
     fn a_route_has_its_name_and_no_other() {
         let route = ResourceName::new(ResourceKind::Route, "a").unwrap();
         let text = canonical(&route, &json!({"upstream": "u"})).unwrap();
-        assert_eq!(text, r#"{"name":"a","upstream":"u"}"#);
+        assert_eq!(text.to_string(), r#"{"name":"a","upstream":"u"}"#);
         let same = json!({"upstream": "u", "name": "a"});
-        assert_eq!(canonical(&route, &same).unwrap(), same.to_string());
+        assert_eq!(canonical(&route, &same).unwrap(), same);
         for wrong in [
             json!({"name": "b"}),
             json!({"name": 1}),
             json!([]),
             json!({"x": "\0"}),
+            json!({"upstream": "u", "$sealed": {}}),
         ] {
             assert!(canonical(&route, &wrong).is_err(), "{wrong}");
         }

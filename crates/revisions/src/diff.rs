@@ -10,8 +10,10 @@ use weir_config::ResourceName;
 use weir_store::records::{Read, Row, Value};
 
 use crate::CHANGES;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::resource::name_of;
+use crate::sealed::{Kept, hide, parse};
+use crate::secrets::Secrets;
 
 /// By what a history is read: a unique index.
 const ORDER: [&str; 3] = ["revision", "kind", "name"];
@@ -23,10 +25,19 @@ const PAGE: i64 = 100;
 pub struct Difference {
     /// Which one.
     pub resource: ResourceName,
-    /// What it was.
+    /// What it was, with `•••` in place of secrets.
     pub before: Option<Json>,
-    /// What it is.
+    /// What it is, with `•••` in place of secrets.
     pub after: Option<Json>,
+    /// The places (RFC 6901) where there was a secret and now is another one.
+    pub secrets: Vec<String>,
+}
+
+/// The same of what is kept.
+pub(crate) struct KeptDifference {
+    pub(crate) resource: ResourceName,
+    pub(crate) before: Option<Kept>,
+    pub(crate) after: Option<Kept>,
 }
 
 impl Difference {
@@ -57,9 +68,10 @@ type Texts = BTreeMap<ResourceName, (Option<String>, Option<String>)>;
 /// page: what is held is at most what there was, and what there is.
 pub(crate) async fn differences_between(
     read: &mut Read,
+    secrets: &Secrets,
     from: i64,
     to: i64,
-) -> Result<Vec<Difference>> {
+) -> Result<Vec<KeptDifference>> {
     let select = CHANGES
         .rows()
         .select()
@@ -79,17 +91,27 @@ pub(crate) async fn differences_between(
         }
         page = read.all(select.clone().after(behind)).await?;
     }
-    let texts = texts.into_iter();
-    let different = texts.filter(|(_, (before, after))| before != after);
-    different
-        .map(|(resource, (before, after))| {
-            Ok(Difference {
+    let mut different = Vec::new();
+    for (resource, (before, after)) in texts {
+        if before == after {
+            continue;
+        }
+        let parse = |text: Option<String>| text.as_deref().map(parse).transpose();
+        let (before, after) = (parse(before)?, parse(after)?);
+        // Sealed anew, it may be the same.
+        let is_same = match (&before, &after) {
+            (Some(before), Some(after)) => secrets.same(&resource, before, after),
+            _ => false,
+        };
+        if !is_same {
+            different.push(KeptDifference {
                 resource,
-                before: parse(before)?,
-                after: parse(after)?,
-            })
-        })
-        .collect()
+                before,
+                after,
+            });
+        }
+    }
+    Ok(different)
 }
 
 fn fold(texts: &mut Texts, row: &Row) -> Result<()> {
@@ -103,9 +125,27 @@ fn fold(texts: &mut Texts, row: &Row) -> Result<()> {
     Ok(())
 }
 
-fn parse(text: Option<String>) -> Result<Option<Json>> {
-    let parse = |text: String| serde_json::from_str(&text).map_err(Error::internal);
-    text.map(parse).transpose()
+/// Hides what was kept in the clear on both sides.
+pub(crate) fn hide_both(kept: &mut [KeptDifference]) {
+    hide(kept.iter_mut().flat_map(|one| {
+        let resource = &one.resource;
+        let sides = one.before.iter_mut().chain(&mut one.after);
+        sides.map(move |kept| (resource, kept))
+    }));
+}
+
+/// The same of what has nothing secret in the clear.
+pub(crate) fn shown(secrets: &Secrets, kept: Vec<KeptDifference>) -> Vec<Difference> {
+    let shown = |one: KeptDifference| Difference {
+        secrets: match (&one.before, &one.after) {
+            (Some(before), Some(after)) => secrets.different(&one.resource, before, after),
+            _ => Vec::new(),
+        },
+        resource: one.resource,
+        before: one.before.map(|kept| kept.shown),
+        after: one.after.map(|kept| kept.shown),
+    };
+    kept.into_iter().map(shown).collect()
 }
 
 /// Differences as `diff -u` writes them, of the documents laid out as JSON.
@@ -126,6 +166,13 @@ pub fn unified(differences: &[Difference]) -> String {
         let diff = TextDiff::from_lines(&before, &after);
         // Writing to a String cannot fail.
         let _ = write!(text, "{}", diff.unified_diff().header(&left, &right));
+        if before == after {
+            let _ = writeln!(text, "--- {left}\n+++ {right}");
+        }
+        for pointer in &difference.secrets {
+            // As `diff` writes what is no line of either side.
+            let _ = writeln!(text, "\\ A secret is different: {pointer}");
+        }
     }
     text
 }
@@ -150,6 +197,7 @@ mod tests {
             resource: ResourceName::new(ResourceKind::Upstream, name).unwrap(),
             before,
             after,
+            secrets: Vec::new(),
         };
         let before = json!({"targets": ["127.0.0.1:1"]});
         let after = json!({"targets": ["127.0.0.1:2"]});
@@ -185,5 +233,12 @@ mod tests {
 -}
 "#;
         assert_eq!(text, expected);
+        let hidden = json!({"key": "•••"});
+        let renewed = Difference {
+            secrets: vec!["/key".to_owned()],
+            ..of("d", Some(hidden.clone()), Some(hidden))
+        };
+        let expected = "--- a/upstream/d\n+++ b/upstream/d\n\\ A secret is different: /key\n";
+        assert_eq!(unified(&[renewed]), expected);
     }
 }

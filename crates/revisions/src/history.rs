@@ -2,7 +2,7 @@
 
 use weir_store::records::Value;
 
-use crate::diff::{Difference, differences_between};
+use crate::diff::{Difference, differences_between, hide_both, shown};
 use crate::error::{Error, Result};
 use crate::resource::latest;
 use crate::revision::Revision;
@@ -44,7 +44,9 @@ impl Revisions {
             return Err(Error::Missing("revision"));
         }
         let (first, last) = (from.min(to), from.max(to));
-        let differences = differences_between(&mut read, first, last).await?;
+        let mut kept = differences_between(&mut read, &self.secrets, first, last).await?;
+        hide_both(&mut kept);
+        let differences = shown(&self.secrets, kept);
         Ok(match from <= to {
             true => differences,
             false => differences.into_iter().map(Difference::reversed).collect(),

@@ -1,18 +1,20 @@
 //! What a proposal comes to, beside what there is.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use weir_config::{Document, ResourceName, Resources};
 use weir_core::{Id, TenantId};
 use weir_store::records::Read;
 
-use crate::change::{Action, Change, Precondition, Proposal, What, canonical};
-use crate::diff::{Difference, differences_between};
+use crate::change::{Action, Precondition, Proposal, What, canonical};
+use crate::diff::{Difference, KeptDifference, differences_between, shown};
 use crate::error::{Error, Result};
-use crate::resource::{Kept, Latest, kept, latest};
+use crate::resource::{Latest, There, latest, there};
+use crate::sealed::{Kept, hide, parse};
+use crate::secrets::Secrets;
 use crate::{RESOURCES, Revisions};
 
 /// Resources in all.
@@ -26,8 +28,25 @@ pub(crate) struct Plan {
     pub(crate) latest: Latest,
     /// What becomes different, by kind and name.
     pub(crate) changed: Vec<Changed>,
-    /// Everything as it is to be.
-    pub(crate) wanted: Arc<Resources>,
+    /// Everything as it is to be kept.
+    pub(crate) wanted: Resources,
+    /// The same as it would be used.
+    pub(crate) opened: Arc<Resources>,
+}
+
+/// A resource that is to be something else.
+struct Planned<'p> {
+    resource: ResourceName,
+    becomes: Becomes<'p>,
+    precondition: Precondition,
+}
+
+enum Becomes<'p> {
+    /// What somebody wrote.
+    Written(&'p Json),
+    /// What was kept before.
+    Again(Kept),
+    Nothing,
 }
 
 /// A resource that becomes different.
@@ -51,123 +70,197 @@ impl Revisions {
             let latest = latest.number;
             return Err(Error::Stale { latest });
         }
-        let there: BTreeMap<_, _> = kept(&mut read).await?.into_iter().collect();
-        let changes = changes(&mut read, &proposal.what, latest.number).await?;
-        let changed = changed(&changes, &there)?;
-        let wanted = Arc::new(merged(latest.number + 1, there, &changed)?);
+        let there: BTreeMap<_, _> = there(&mut read).await?.into_iter().collect();
+        let what = &proposal.what;
+        let planned = self.planned(&mut read, what, latest.number).await?;
+        let changed = changed(&self.secrets, planned, &there)?;
+        let wanted = merged(latest.number + 1, there, &changed)?;
         Ok(Plan {
             latest,
             changed,
+            opened: Arc::new(self.secrets.open(&wanted)),
             wanted,
         })
+    }
+
+    /// The changes that a proposal comes to.
+    async fn planned<'p>(
+        &self,
+        read: &mut Read,
+        what: &'p What,
+        latest: i64,
+    ) -> Result<Vec<Planned<'p>>> {
+        match what {
+            What::Changes(changes) => {
+                let planned = changes.iter().map(|change| Planned {
+                    resource: change.resource.clone(),
+                    becomes: match &change.action {
+                        Action::Put(document) => Becomes::Written(document),
+                        Action::Delete => Becomes::Nothing,
+                    },
+                    precondition: change.precondition,
+                });
+                Ok(planned.collect())
+            }
+            What::Rollback(number) => {
+                if !(0..=latest).contains(number) {
+                    return Err(Error::Missing("revision"));
+                }
+                let since = differences_between(read, &self.secrets, *number, latest).await?;
+                let back = |difference: KeptDifference| Planned {
+                    resource: difference.resource,
+                    becomes: difference.before.map_or(Becomes::Nothing, Becomes::Again),
+                    precondition: Precondition::None,
+                };
+                Ok(since.into_iter().map(back).collect())
+            }
+            What::Restore(resource) => {
+                let platform = TenantId::platform();
+                let select = RESOURCES
+                    .of(&platform)
+                    .select()
+                    .trashed()
+                    .filter(
+                        "kind = ? AND name = ?",
+                        [resource.kind.name(), &resource.name],
+                    )
+                    .order(["deleted_at", "id"])
+                    .descending(true);
+                let row = read.first(select).await?;
+                let row = row.ok_or_else(|| Error::NoResource(resource.clone()))?;
+                Ok(vec![Planned {
+                    resource: resource.clone(),
+                    becomes: Becomes::Again(parse(&row.text("document")?)?),
+                    // Its name may be another's by now.
+                    precondition: Precondition::Absent,
+                }])
+            }
+        }
     }
 }
 
 impl Plan {
-    pub(crate) fn differences(&self) -> Result<Vec<Difference>> {
-        let parse = |text: &Option<String>| {
-            let text = text.as_deref();
-            text.map(serde_json::from_str)
-                .transpose()
-                .map_err(Error::internal)
-        };
+    /// What becomes different, as it may be shown.
+    pub(crate) fn differences(&self, secrets: &Secrets) -> Result<Vec<Difference>> {
+        let parse = |text: &Option<String>| text.as_deref().map(parse).transpose();
         let difference = |change: &Changed| {
-            Ok(Difference {
+            Ok(KeptDifference {
                 resource: change.resource.clone(),
                 before: parse(&change.before)?,
                 after: parse(&change.after)?,
             })
         };
-        self.changed.iter().map(difference).collect()
-    }
-}
-
-/// The changes that a proposal comes to.
-async fn changes<'w>(read: &mut Read, what: &'w What, latest: i64) -> Result<Cow<'w, [Change]>> {
-    let without = |resource, action| Change {
-        resource,
-        action,
-        precondition: Precondition::None,
-    };
-    match what {
-        What::Changes(changes) => Ok(Cow::Borrowed(changes)),
-        What::Rollback(number) => {
-            if !(0..=latest).contains(number) {
-                return Err(Error::Missing("revision"));
-            }
-            let since = differences_between(read, *number, latest).await?;
-            let back = |difference: Difference| {
-                let action = difference.before.map_or(Action::Delete, Action::Put);
-                without(difference.resource, action)
-            };
-            Ok(Cow::Owned(since.into_iter().map(back).collect()))
-        }
-        What::Restore(resource) => {
-            let platform = TenantId::platform();
-            let select = RESOURCES
-                .of(&platform)
-                .select()
-                .trashed()
-                .filter(
-                    "kind = ? AND name = ?",
-                    [resource.kind.name(), &resource.name],
-                )
-                .order(["deleted_at", "id"])
-                .descending(true);
-            let row = read.first(select).await?;
-            let row = row.ok_or_else(|| Error::NoResource(resource.clone()))?;
-            let document = serde_json::from_str(&row.text("document")?).map_err(Error::internal)?;
-            let put = without(resource.clone(), Action::Put(document));
-            Ok(Cow::Owned(vec![Change {
-                // Its name may be another's by now.
-                precondition: Precondition::Absent,
-                ..put
-            }]))
-        }
+        let kept = self.changed.iter().map(difference);
+        let mut kept = kept.collect::<Result<Vec<_>>>()?;
+        // What they are to be has just been sealed.
+        let before = kept.iter_mut();
+        hide(before.filter_map(|one| Some((&one.resource, one.before.as_mut()?))));
+        Ok(shown(secrets, kept))
     }
 }
 
 /// What becomes different, if every precondition holds.
-fn changed(changes: &[Change], there: &BTreeMap<ResourceName, Kept>) -> Result<Vec<Changed>> {
-    let mut changed = Vec::with_capacity(changes.len());
-    for change in changes {
-        let now = there.get(&change.resource);
-        let revision = now.map(|kept| kept.revision);
-        if !change.precondition.holds(revision) {
+fn changed(
+    secrets: &Secrets,
+    planned: Vec<Planned<'_>>,
+    there: &BTreeMap<ResourceName, There>,
+) -> Result<Vec<Changed>> {
+    let mut written = Vec::new();
+    let mut changed = Vec::with_capacity(planned.len());
+    for one in planned {
+        let now = there.get(&one.resource);
+        let revision = now.map(|there| there.revision);
+        if !one.precondition.holds(revision) {
             return Err(Error::Precondition {
-                resource: change.resource.clone(),
+                resource: one.resource,
                 revision,
             });
         }
-        let after = match &change.action {
-            Action::Put(document) => Some(canonical(&change.resource, document)?),
-            Action::Delete if now.is_none() => {
-                return Err(Error::NoResource(change.resource.clone()));
+        let kept = now.map(|there| parse(&there.text)).transpose()?;
+        let after = match one.becomes {
+            Becomes::Written(document) => {
+                let (document, taken) = secrets.filled(&one.resource, document, kept.as_ref())?;
+                let document = canonical(&one.resource, &document)?;
+                written.push(Clear {
+                    at: changed.len(),
+                    document,
+                    taken,
+                });
+                None
             }
-            Action::Delete => None,
+            // It may be from before secrets were sealed.
+            Becomes::Again(again) if again.sealed.is_empty() => {
+                written.push(Clear {
+                    at: changed.len(),
+                    document: canonical(&one.resource, &again.shown)?,
+                    taken: Vec::new(),
+                });
+                None
+            }
+            Becomes::Again(again) => Some(again.into_json().to_string()),
+            Becomes::Nothing if now.is_none() => return Err(Error::NoResource(one.resource)),
+            Becomes::Nothing => None,
         };
-        if now.map(|kept| &kept.text) == after.as_ref() {
-            continue;
-        }
-        changed.push(Changed {
-            id: now.map(|kept| kept.id.clone()),
-            before: now.map(|kept| kept.text.clone()),
+        let change = Changed {
+            id: now.map(|there| there.id.clone()),
+            before: now.map(|there| there.text.clone()),
             after,
-            resource: change.resource.clone(),
-        });
+            resource: one.resource,
+        };
+        changed.push((change, kept));
+    }
+    seal(secrets, written, &mut changed)?;
+    let mut different = Vec::with_capacity(changed.len());
+    for (change, before) in changed {
+        let after = change.after.as_deref().map(parse).transpose()?;
+        let is_same = match (&before, &after) {
+            (Some(before), Some(after)) => secrets.same(&change.resource, before, after),
+            _ => false,
+        };
+        if !is_same {
+            different.push(change);
+        }
     }
     // In one order, whatever the caller's was.
-    changed.sort_by(|left, right| left.resource.cmp(&right.resource));
-    Ok(changed)
+    different.sort_by(|left, right| left.resource.cmp(&right.resource));
+    Ok(different)
+}
+
+/// A document in the clear.
+struct Clear {
+    /// Of which change it is.
+    at: usize,
+    document: Json,
+    /// Where it has a secret that was kept sealed: it stays so, whatever is around it by now.
+    taken: Vec<String>,
+}
+
+/// Seals the secrets of documents, and makes them what the changes come to.
+fn seal(
+    secrets: &Secrets,
+    written: Vec<Clear>,
+    changed: &mut [(Changed, Option<Kept>)],
+) -> Result<()> {
+    let named = written
+        .iter()
+        .map(|one| (&changed[one.at].0.resource, &one.document));
+    let found = weir_config::secrets(&named.collect::<Vec<_>>());
+    for (one, found) in written.into_iter().zip(found) {
+        let (change, before) = &mut changed[one.at];
+        let places: BTreeSet<_> = found.into_iter().chain(one.taken).collect();
+        let text = secrets.sealed(&change.resource, one.document, &places, before.as_ref())?;
+        change.after = Some(text);
+    }
+    Ok(())
 }
 
 /// Everything as it is to be.
 fn merged(
     revision: i64,
-    there: BTreeMap<ResourceName, Kept>,
+    there: BTreeMap<ResourceName, There>,
     changed: &[Changed],
 ) -> Result<Resources> {
-    let there = there.into_iter().map(|(name, kept)| (name, kept.text));
+    let there = there.into_iter().map(|(name, there)| (name, there.text));
     let mut wanted: BTreeMap<_, _> = there.collect();
     for change in changed {
         match &change.after {

@@ -7,6 +7,7 @@ use weir_core::{Id, TenantId};
 use weir_store::records::{Changes, Read, Row, Select, Value};
 
 use crate::error::{Error, Result};
+use crate::sealed::{Kept, hide, parse};
 use crate::{RESOURCES, REVISIONS, Revisions};
 
 /// A resource.
@@ -14,7 +15,7 @@ use crate::{RESOURCES, REVISIONS, Revisions};
 pub struct Resource {
     /// Which one.
     pub name: ResourceName,
-    /// What the file would say.
+    /// What the file would say, with `•••` in place of secrets.
     pub document: Json,
     /// The revision that changed it last.
     pub revision: i64,
@@ -52,7 +53,7 @@ pub struct Latest {
 }
 
 /// What a change has to know of a resource that is there.
-pub(crate) struct Kept {
+pub(crate) struct There {
     pub(crate) id: Id,
     pub(crate) text: String,
     pub(crate) revision: i64,
@@ -76,15 +77,21 @@ impl Reader for Changes {
 }
 
 impl Resource {
-    pub(crate) fn of(row: &Row) -> Result<Self> {
-        Ok(Self {
-            name: name_of(row)?,
-            document: serde_json::from_str(&row.text("document")?).map_err(Error::internal)?,
-            revision: row.int("revision")?,
-            created_at: row.time("created_at")?,
-            updated_at: row.time("updated_at")?,
-            deleted_at: row.optional_time("deleted_at")?,
-        })
+    pub(crate) fn all(rows: &[Row]) -> Result<Vec<Self>> {
+        let kept = |row: &Row| Ok((name_of(row)?, parse(&row.text("document")?)?));
+        let mut kept = rows.iter().map(kept).collect::<Result<Vec<_>>>()?;
+        hide(kept.iter_mut().map(|(name, kept)| (&*name, kept)));
+        let resource = |(row, (name, kept)): (&Row, (ResourceName, Kept))| {
+            Ok(Self {
+                name,
+                document: kept.shown,
+                revision: row.int("revision")?,
+                created_at: row.time("created_at")?,
+                updated_at: row.time("updated_at")?,
+                deleted_at: row.optional_time("deleted_at")?,
+            })
+        };
+        rows.iter().zip(kept).map(resource).collect()
     }
 }
 
@@ -99,18 +106,18 @@ pub(crate) fn name_of(row: &Row) -> Result<ResourceName> {
 }
 
 /// Everything that is there.
-pub(crate) async fn kept(reader: &mut impl Reader) -> Result<Vec<(ResourceName, Kept)>> {
+pub(crate) async fn there(reader: &mut impl Reader) -> Result<Vec<(ResourceName, There)>> {
     let select = RESOURCES.of(&TenantId::platform()).select();
     let rows = reader.all(select).await?;
-    let kept = |row: &Row| {
-        let kept = Kept {
+    let there = |row: &Row| {
+        let there = There {
             id: row.id("id")?,
             text: row.text("document")?,
             revision: row.int("revision")?,
         };
-        Ok((name_of(row)?, kept))
+        Ok((name_of(row)?, there))
     };
-    rows.iter().map(kept).collect()
+    rows.iter().map(there).collect()
 }
 
 /// The latest revision.
@@ -153,14 +160,15 @@ impl Revisions {
         Latest::of(row.as_ref())
     }
 
-    /// Everything that is wanted now.
+    /// Everything that is wanted now, as it is kept: [`Secrets::open`](crate::Secrets::open) makes it
+    /// something to use.
     pub async fn snapshot(&self) -> Result<Resources> {
         let mut read = self.records.read().await?;
         let latest = latest(&mut read).await?;
-        let documents = kept(&mut read).await?.into_iter();
-        let documents = documents.map(|(id, kept)| Document {
+        let documents = there(&mut read).await?.into_iter();
+        let documents = documents.map(|(id, there)| Document {
             id,
-            text: kept.text.into(),
+            text: there.text.into(),
         });
         Ok(Resources::new(latest.number, documents.collect()).with_digest(&latest.digest))
     }
@@ -185,8 +193,7 @@ impl Revisions {
             };
             select = select.filter(condition, [from]);
         }
-        let rows = self.records.all(select).await?;
-        rows.iter().map(Resource::of).collect()
+        Resource::all(&self.records.all(select).await?)
     }
 
     /// A resource.
@@ -197,6 +204,7 @@ impl Revisions {
             [Value::from(name.kind.name()), Value::from(&name.name)],
         );
         let row = self.records.first(select).await?;
-        Resource::of(&row.ok_or_else(|| Error::NoResource(name.clone()))?)
+        let mut found = Resource::all(row.as_slice())?;
+        found.pop().ok_or_else(|| Error::NoResource(name.clone()))
     }
 }

@@ -56,9 +56,10 @@ impl Revisions {
             select = select.after(after.clone());
         }
         let rows = self.records.all(select).await?;
-        let trashed = rows.iter().map(|row| {
+        let resources = Resource::all(&rows)?;
+        let trashed = rows.iter().zip(resources).map(|(row, resource)| {
             Ok(Trashed {
-                resource: Resource::of(row)?,
+                resource,
                 place: [row.time("deleted_at")?.into(), (&row.id("id")?).into()],
             })
         });

@@ -6,10 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    accept, account, audit, backup, bans, check, completions, demo, doctor, dry_run, explain,
-    import, invitation, login, logout, member, migrate, organization, reload, requests, resource,
-    restore, revision, role, run, schema, setup_link, top, traffic, trash, upgrade, upstreams,
-    user, version, whoami,
+    accept, account, audit, backup, bans, certificate, check, completions, demo, doctor, dry_run,
+    explain, import, invitation, login, logout, member, migrate, organization, reload, requests,
+    resource, restore, revision, role, run, schema, setup_link, top, traffic, trash, upgrade,
+    upstreams, user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -164,6 +164,7 @@ pub(crate) enum Command {
     /// Policies beside the configuration file: list, show, put, delete, restore
     #[command(after_help = resource::POLICIES)]
     Policy(resource::Arguments),
+    Certificate(certificate::Arguments),
     Revision(revision::Arguments),
     Trash(trash::Arguments),
     Migrate(migrate::Arguments),

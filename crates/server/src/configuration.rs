@@ -3,9 +3,13 @@
 
 use std::path::Path;
 
-use weir_config::model::{Certificate, Listener, ListenerTls, Material, Upstream, UpstreamTls};
+use weir_config::model::{
+    Certificate, Listener, ListenerTls, Material, NamedCertificate, Upstream, UpstreamTls,
+};
 use weir_config::{Diagnostic, LoadOptions, Loaded, Report};
-use weir_gateway::tls::{TlsContext, TlsError, client_config, server_config, server_name};
+use weir_gateway::tls::{
+    TlsContext, TlsError, check_certificate, client_config, server_config, server_name,
+};
 
 use crate::codes;
 
@@ -26,6 +30,9 @@ pub(crate) fn load_text(
 
 fn check(loaded: Loaded) -> Result<Loaded, Report> {
     let mut errors = Vec::new();
+    for certificate in &loaded.config.certificates {
+        check_named(&loaded, certificate, &mut errors);
+    }
     for (index, listener) in loaded.config.listeners.iter().enumerate() {
         check_listener(&loaded, index, listener, &mut errors);
     }
@@ -39,6 +46,14 @@ fn check(loaded: Loaded) -> Result<Loaded, Report> {
     }
 }
 
+fn check_named(loaded: &Loaded, named: &NamedCertificate, errors: &mut Vec<Diagnostic>) {
+    if let Err(error) = check_certificate(&named.certificate) {
+        let key = key_at_fault(&error, Some(&named.certificate), None);
+        let path = ["certificates", &named.name, key];
+        errors.push(diagnostic(loaded, &error, &path));
+    }
+}
+
 fn check_listener(
     loaded: &Loaded,
     index: usize,
@@ -47,16 +62,10 @@ fn check_listener(
 ) {
     let Some(tls) = &listener.tls else { return };
     let index = index.to_string();
-    let context = TlsContext::new();
     let before = errors.len();
     // One by one, so that the first bad certificate does not hide the second.
     for (position, certificate) in tls.certificates.iter().enumerate() {
-        let alone = ListenerTls {
-            certificates: vec![certificate.clone()],
-            client_certificate: None,
-            ..tls.clone()
-        };
-        if let Err(error) = server_config(&alone, listener.http2, &context) {
+        if let Err(error) = check_certificate(certificate) {
             let position = position.to_string();
             let key = key_at_fault(&error, Some(certificate), None);
             let path = ["listeners", &index, "tls", "certificates", &position, key];
@@ -66,7 +75,12 @@ fn check_listener(
     if errors.len() > before {
         return;
     }
-    if let Err(error) = server_config(tls, listener.http2, &context) {
+    // Those beside its own are judged by themselves.
+    let own = ListenerTls {
+        named: Vec::new(),
+        ..tls.clone()
+    };
+    if let Err(error) = server_config(&own, listener.http2, &TlsContext::new()) {
         let authorities = tls.client_certificate.as_ref().map(|one| &one.authorities);
         let key = key_at_fault(&error, None, authorities);
         let path = ["listeners", &index, "tls", "client_certificate", key];

@@ -61,8 +61,8 @@ fn load(path: &Path) -> anyhow::Result<Option<Secret<[u8; 32]>>> {
     match key.and_then(|key| key.try_into().ok()) {
         Some(key) => Ok(Some(Secret::new(key))),
         None => bail!(
-            "{} holds no key: restore it from a backup, for without it second factors and waiting mail \
-             in the records cannot be read",
+            "{} holds no key: restore it from a backup, for without it second factors, waiting mail and \
+             secrets of resources in the records cannot be read",
             path.display()
         ),
     }

@@ -21,11 +21,11 @@ const RETRY: Duration = Duration::from_secs(2);
 /// What the admin API needs, not ready yet.
 pub(crate) fn services(
     config: &Config,
+    key: &InstallationKey,
     keeper: &Keeper,
     operator: &OperatorToken,
     configuration: Configuration,
 ) -> anyhow::Result<Services> {
-    let key = InstallationKey::of(config)?;
     let public_url = match &config.admin.public_url {
         Some(url) => url.clone(),
         None => format!("http://{}", config.admin.address),

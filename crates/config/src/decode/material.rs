@@ -1,13 +1,14 @@
 //! Values that may or must be references.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use weir_core::Secret;
 
-use super::{Context, Cursor, Mode};
+use super::{Context, Cursor, Mode, Step};
 use crate::codes;
 use crate::diagnostic::Finding;
-use crate::model::Material;
+use crate::model::{Material, Source};
 use crate::reference::Reference;
 use crate::suggest::quote;
 use crate::value::text;
@@ -35,6 +36,29 @@ impl Cursor<'_> {
             }
             Some(Ok(reference)) => self.resolve(context, &reference),
         }
+    }
+
+    /// PEM: in the file what a reference leads to, in a resource the text itself.
+    pub(crate) fn pem(&self, context: &mut Context<'_>) -> Option<Material> {
+        if !self.node.span.is_beside() {
+            return self.material(context);
+        }
+        let text = self.text(context)?;
+        if Reference::parse(text).is_some() {
+            let finding = self
+                .reference_in_resource()
+                .help("write the PEM text itself, from `-----BEGIN` on");
+            context.report(finding);
+            return None;
+        }
+        let key = match self.path.step() {
+            Step::Key(key) => key,
+            Step::Index(_) | Step::Root => "",
+        };
+        Some(Material {
+            bytes: Secret::new(Arc::from(text.as_bytes())),
+            source: Source::Resource(key.to_owned()),
+        })
     }
 
     /// A secret, which must be a reference; `None` as for [`material`](Self::material).
@@ -104,13 +128,17 @@ impl Cursor<'_> {
     pub(crate) fn refers_from_beside(&self, context: &mut Context<'_>) -> bool {
         let is_beside = self.node.span.is_beside();
         if is_beside {
-            let message = "a resource cannot refer to a file or a variable of the machine";
             let finding = self
-                .error(codes::REFERENCE_IN_RESOURCE, message)
+                .reference_in_resource()
                 .help("write what needs it into the file, where routes of resources can name it");
             context.report(finding);
         }
         is_beside
+    }
+
+    fn reference_in_resource(&self) -> Finding {
+        let message = "a resource cannot refer to a file or a variable of the machine";
+        self.error(codes::REFERENCE_IN_RESOURCE, message)
     }
 
     /// Reads a reference; `None` after a report, or if references are not resolved.

@@ -63,6 +63,7 @@ fn article(kind: ResourceKind) -> &'static str {
         ResourceKind::Route => "a route",
         ResourceKind::Upstream => "an upstream",
         ResourceKind::Policy => "a policy",
+        ResourceKind::Certificate => "a certificate",
     }
 }
 

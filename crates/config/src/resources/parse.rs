@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::{Placed, Resources};
+use super::{Placed, Resources, SEALED};
 use crate::codes;
 use crate::diagnostic::Finding;
 use crate::node::{Entry, Node, Value};
@@ -31,15 +31,18 @@ pub(crate) fn place<'r>(resources: &'r Resources, findings: &mut Vec<Finding>) -
         // What could not be read has a place as well: its own.
         next += 1;
         let fault = match &read {
+            Ok(node) if node.entry(SEALED).is_some() => Some(unopened()),
             Ok(node) if matches!(node.value, Value::Mapping(_)) => None,
-            Ok(_) => Some("a resource is a JSON object".to_owned()),
-            Err(error) => Some(format!("invalid JSON: {error}")),
+            Ok(_) => Some(Finding::error(codes::SYNTAX, "a resource is a JSON object")),
+            Err(error) => {
+                let message = format!("invalid JSON: {error}");
+                Some(Finding::error(codes::SYNTAX, message))
+            }
         };
         let node = match fault {
             None => read.ok(),
-            Some(message) => {
-                let place = Span::new(start, start);
-                findings.push(Finding::error(codes::SYNTAX, message).at(place));
+            Some(fault) => {
+                findings.push(fault.at(Span::new(start, start)));
                 None
             }
         };
@@ -50,6 +53,17 @@ pub(crate) fn place<'r>(resources: &'r Resources, findings: &mut Vec<Finding>) -
         });
     }
     placed
+}
+
+fn unopened() -> Finding {
+    Finding::error(
+        codes::UNOPENED_RESOURCE,
+        "its secrets do not open with the installation's key that this node has",
+    )
+    .help(
+        "give the node the key with which they were sealed (`records.key`, or `installation.key` in \
+         its data directory), or write the resource anew",
+    )
 }
 
 /// Gives each value and each key a place of its own.

@@ -214,7 +214,9 @@ fn decode_value(
                 .map_or(true, |template| template.variables().next().is_none());
             if is_literal && is_secret_name(name) {
                 context.hidden.push(cursor.node.span);
-                if direction == Direction::Request && !text.is_empty() {
+                // Secrets of resources are sealed where they are kept, and references are not for them.
+                let is_in_file = !cursor.node.span.is_beside();
+                if direction == Direction::Request && !text.is_empty() && is_in_file {
                     report_literal_secret(context, cursor, name);
                 }
             }

@@ -34,14 +34,14 @@ pub(super) static LISTENER: Record = Record {
 
 pub(super) static LISTENER_TLS: Record = Record {
     name: "listener_tls",
-    about: "TLS towards clients: either `certificate` and `key`, or `certificates`.",
+    about: "TLS towards clients: either `certificate` and `key`, or `certificates`, or none of its own.",
     fields: &[
         field("certificate", Shape::Text(&MATERIAL), "PEM certificate chain, leaf first."),
         field("key", Shape::Text(&MATERIAL), "PEM private key of the certificate."),
         field(
             "certificates",
             Shape::List { items: &Shape::Record(&CERTIFICATE), least: 1 },
-            "Several certificates, picked by server name. The first answers clients that ask for no known name.",
+            "Several certificates, picked by server name. The first answers clients that ask for no known name. Without any of its own, the listener has those under the top-level `certificates`.",
         ),
         field("min_version", Shape::Choice(&VERSIONS), "Oldest TLS version accepted.").default("'1.3'"),
         field(
@@ -185,6 +185,7 @@ fn decode_tls(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Listener
     let hsts = decode_hsts(context, &object.get("hsts")?);
     Some(ListenerTls {
         certificates,
+        named: Vec::new(),
         minimum_version,
         client_certificate,
         hsts,
@@ -196,13 +197,10 @@ fn decode_certificates(context: &mut Context<'_>, object: &Object<'_>) -> Vec<Ce
         .written("certificate")
         .or_else(|| object.written("key"));
     let Some(list) = object.written("certificates") else {
-        if single.is_some() {
-            return decode_certificate(context, object).into_iter().collect();
-        }
-        let finding = Finding::error(codes::NOTHING_CHOSEN, "TLS needs a certificate")
-            .help("write `certificate` and `key`, or a list of them under `certificates`");
-        object.report(context, object.node.head(), finding);
-        return Vec::new();
+        return match single {
+            Some(_) => decode_certificate(context, object).into_iter().collect(),
+            None => Vec::new(),
+        };
     };
     for key in ["certificate", "key"] {
         if object.written(key).is_some() {

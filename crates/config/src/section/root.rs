@@ -6,7 +6,8 @@ use std::path::{Path as FilePath, PathBuf};
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
 use super::{
-    beside, clash, listener, log, mail, policy, records, route, settings, telemetry, upstream,
+    beside, certificate, clash, listener, log, mail, policy, records, route, settings, telemetry,
+    upstream,
 };
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
@@ -56,6 +57,12 @@ pub(crate) static ROOT: Record = Record {
             "Addresses that accept traffic, at least one.",
         )
         .required(),
+        field(
+            "certificates",
+            Shape::Map { names: &NAME, values: &Shape::Record(&certificate::NAMED_CERTIFICATE) },
+            "Certificates for listeners with TLS, by name. A listener's own go before them.",
+        )
+        .default("{}"),
         field(
             "upstreams",
             Shape::Map { names: &NAME, values: &Shape::Record(&upstream::UPSTREAM) },
@@ -135,10 +142,13 @@ pub(crate) fn decode(
     let object = Object::open(context, &cursor)?;
 
     let listeners_cursor = object.written("listeners");
-    let listeners = match &listeners_cursor {
+    let mut listeners = match &listeners_cursor {
         Some(cursor) => listener::decode_all(context, cursor),
         None => Vec::new(),
     };
+    let certificates_cursor = object.get("certificates")?;
+    let certificate_entries = named(context, &certificates_cursor);
+    let certificates = certificate::decode_all(context, &certificate_entries, &mut listeners);
     let upstreams_cursor = object.get("upstreams")?;
     let upstream_entries = named(context, &upstreams_cursor);
     let policies_cursor = object.get("policies")?;
@@ -222,6 +232,7 @@ pub(crate) fn decode(
             .into_iter()
             .map(|(listener, _)| listener)
             .collect(),
+        certificates,
         upstreams,
         policies,
         routes,

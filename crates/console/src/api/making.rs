@@ -82,18 +82,23 @@ struct ShownAuthor {
 /// A resource that is different.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ShownChange {
-    /// `route`, `upstream` or `policy`.
+    /// `route`, `upstream`, `policy` or `certificate`.
     #[schema(value_type = String)]
     kind: ResourceKind,
     name: String,
     /// `create`, `update` or `delete`.
     change: &'static str,
-    /// What it was. Left out, as `after`, of batches of more than 100 changes that are not only tried.
+    /// What it was, with `•••` in place of secrets. Left out, as `after`, of batches of more than 100 changes
+    /// that are not only tried.
     #[schema(value_type = Option<Object>)]
     before: Option<Json>,
     /// What it is.
     #[schema(value_type = Option<Object>)]
     after: Option<Json>,
+    /// Where there was a secret and now is another one, as JSON Pointers into the document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["/headers/request/set/authorization"]))]
+    secrets: Vec<String>,
 }
 
 impl From<Revision> for ShownRevision {
@@ -147,6 +152,7 @@ impl From<Difference> for ShownChange {
             name: difference.resource.name,
             before: difference.before,
             after: difference.after,
+            secrets: difference.secrets,
         }
     }
 }
@@ -157,6 +163,7 @@ pub(crate) const fn reading(kind: ResourceKind) -> Permission {
         ResourceKind::Route => Permission::RouteRead,
         ResourceKind::Upstream => Permission::UpstreamRead,
         ResourceKind::Policy => Permission::PolicyRead,
+        ResourceKind::Certificate => Permission::CertificateRead,
     }
 }
 
@@ -166,6 +173,7 @@ pub(crate) const fn writing(kind: ResourceKind) -> Permission {
         ResourceKind::Route => Permission::RouteWrite,
         ResourceKind::Upstream => Permission::UpstreamWrite,
         ResourceKind::Policy => Permission::PolicyWrite,
+        ResourceKind::Certificate => Permission::CertificateWrite,
     }
 }
 

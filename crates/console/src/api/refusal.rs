@@ -82,7 +82,7 @@ fn for_editors(mut report: Report) -> Report {
 }
 
 /// What belongs to the file is not the API's to change.
-pub(super) fn file_owned(resource: &ResourceName) -> Problem {
+pub(crate) fn file_owned(resource: &ResourceName) -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
         "file_owned",

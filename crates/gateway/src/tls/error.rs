@@ -36,9 +36,6 @@ pub enum TlsError {
         /// Place of the key's certificate, counted from one.
         position: usize,
     },
-    /// A listener has no certificate at all.
-    #[error("no certificate is configured")]
-    NoCertificate,
     /// The system's store of authorities is empty or unreadable.
     #[error(
         "the system's certificate store holds no usable authority ({detail}): \

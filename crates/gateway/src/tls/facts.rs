@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use rustls::{ProtocolVersion, ServerConnection};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use thiserror::Error;
+use weir_config::distinguished_name;
 use weir_config::model::TlsVersion;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
-use super::distinguished_name;
 use super::fingerprint::sha256_hex;
 
 /// A connection's TLS facts, gathered once after its handshake and shared by all its requests.
@@ -110,7 +110,7 @@ impl TlsFacts {
         let names = parsed
             .subject_alternative_name()
             .map_err(|_| FactsError::ClientCertificateUnreadable)?;
-        self.client_subject = Some(distinguished_name::write(parsed.subject()));
+        self.client_subject = Some(distinguished_name(parsed.subject()));
         self.client_fingerprint = Some(sha256_hex(certificate));
         if let Some(names) = names {
             let names = names.value.general_names.iter();

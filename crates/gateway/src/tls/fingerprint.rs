@@ -56,6 +56,10 @@ pub(super) fn session_scope(tls: &ListenerTls) -> Fingerprint {
     for certificate in &tls.certificates {
         settings.certificate(certificate);
     }
+    settings.text(b"named");
+    for named in &tls.named {
+        settings.certificate(&named.certificate);
+    }
     settings.finish()
 }
 

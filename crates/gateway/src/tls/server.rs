@@ -12,6 +12,14 @@ use super::resumption::TlsContext;
 use super::sni::CertificatesByName;
 use super::{material, provider, versions};
 
+/// What a listener's handshakes run on.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    /// For rustls.
+    pub config: Arc<ServerConfig>,
+    pub(super) certificates: Arc<CertificatesByName>,
+}
+
 /// Builds what a listener's handshakes run on.
 ///
 /// During a reload call it before the predecessor is dropped: the new configuration then goes on
@@ -20,13 +28,13 @@ pub fn server_config(
     tls: &ListenerTls,
     http2: bool,
     context: &TlsContext,
-) -> Result<Arc<ServerConfig>, TlsError> {
-    let certificates = tls
-        .certificates
-        .iter()
-        .map(material::certified_key)
-        .collect::<Result<Vec<_>, _>>()?;
-    let certificates = CertificatesByName::new(&certificates).ok_or(TlsError::NoCertificate)?;
+) -> Result<ServerTls, TlsError> {
+    let own = tls.certificates.iter().map(material::certified_key);
+    let own = own.collect::<Result<Vec<_>, _>>()?;
+    let named = tls.named.iter();
+    let named = named.map(|one| material::certified_key(&one.certificate));
+    let named = named.collect::<Result<Vec<_>, _>>()?;
+    let certificates = Arc::new(CertificatesByName::new(&own, &named));
     let resumption = context.resumption(tls)?;
 
     let builder = ServerConfig::builder_with_provider(provider())
@@ -35,7 +43,7 @@ pub fn server_config(
         None => builder.with_no_client_auth(),
         Some(client) => builder.with_client_cert_verifier(client_verifier(client)?),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(certificates));
+    let mut config = builder.with_cert_resolver(Arc::clone(&certificates) as Arc<_>);
     config.alpn_protocols = if http2 {
         vec![Alpn::Http2.wire(), Alpn::Http11.wire()]
     } else {
@@ -50,7 +58,10 @@ pub fn server_config(
     // Full records of 16 KiB: fewer seals and fewer writes for a body. The head's first bytes wait
     // for no body, so smaller records would not bring them to the client sooner.
     config.max_fragment_size = None;
-    Ok(Arc::new(config))
+    Ok(ServerTls {
+        config: Arc::new(config),
+        certificates,
+    })
 }
 
 /// Checks client certificates against the configured authorities, for chain, validity and purpose.

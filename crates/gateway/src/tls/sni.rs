@@ -12,25 +12,60 @@ use x509_parser::prelude::FromDer;
 
 /// A listener's certificates by the DNS names they are for.
 ///
-/// A name's own certificate goes before a wildcard's; a wildcard stands for exactly one label
-/// (RFC 9525 §6.3). Where several certificates are for one name, the first whose key suits the
-/// client's signature algorithms answers, so that ECDSA and RSA can stand side by side.
+/// Its own go before those that are for it beside them. Of each, a name's own certificate goes before a
+/// wildcard's; a wildcard stands for exactly one label (RFC 9525 §6.3). Where several certificates are for
+/// one name, the first whose key suits the client's signature algorithms answers, so that ECDSA and RSA can
+/// stand side by side.
 #[derive(Debug)]
 pub(super) struct CertificatesByName {
-    first: Arc<CertifiedKey>,
+    /// Answers where nothing else does.
+    first: Option<Arc<CertifiedKey>>,
+    own: Names,
+    named: Names,
+}
+
+#[derive(Debug, Default)]
+struct Names {
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// By what follows the `*.`.
     wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
 }
 
 impl CertificatesByName {
-    /// Sorts certificates by their subject alternative names; `None` if there is none.
-    pub(super) fn new(certificates: &[Arc<CertifiedKey>]) -> Option<Self> {
-        let mut names = Self {
-            first: Arc::clone(certificates.first()?),
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
-        };
+    /// Sorts certificates by their subject alternative names: the listener's own, and those beside them.
+    pub(super) fn new(own: &[Arc<CertifiedKey>], named: &[Arc<CertifiedKey>]) -> Self {
+        Self {
+            first: own.first().cloned(),
+            own: Names::of(own),
+            named: Names::of(named),
+        }
+    }
+
+    /// Whether there is an answer to every name, also to none.
+    pub(super) const fn answers_all(&self) -> bool {
+        self.first.is_some()
+    }
+
+    /// The certificate for a name, or the first of the listener's own for none and for an unknown one.
+    pub(super) fn pick(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<&Arc<CertifiedKey>> {
+        let name = name.map(str::to_ascii_lowercase);
+        let name = name.as_deref().unwrap_or_default();
+        let (own, named) = (self.own.candidates(name), self.named.candidates(name));
+        let candidates = || own.iter().chain(named);
+        candidates()
+            .find(|candidate| candidate.key.choose_scheme(schemes).is_some())
+            .or_else(|| candidates().next())
+            .or(self.first.as_ref())
+    }
+}
+
+impl Names {
+    fn of(certificates: &[Arc<CertifiedKey>]) -> Self {
+        let mut names = Self::default();
         for certificate in certificates {
             for name in dns_names(certificate) {
                 let (map, name) = match name.strip_prefix("*.") {
@@ -40,37 +75,24 @@ impl CertificatesByName {
                 map.entry(name).or_default().push(Arc::clone(certificate));
             }
         }
-        Some(names)
+        names
     }
 
-    /// The certificate for a name, or the first of all for none and for an unknown one.
-    pub(super) fn pick(
-        &self,
-        name: Option<&str>,
-        schemes: &[SignatureScheme],
-    ) -> &Arc<CertifiedKey> {
-        let candidates = name.and_then(|name| self.candidates(name)).unwrap_or(&[]);
-        candidates
-            .iter()
-            .find(|candidate| candidate.key.choose_scheme(schemes).is_some())
-            .or(candidates.first())
-            .unwrap_or(&self.first)
-    }
-
-    fn candidates(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
-        let name = name.to_ascii_lowercase();
-        if let Some(exact) = self.exact.get(&name) {
-            return Some(exact);
+    /// Those for a name in lower case.
+    fn candidates(&self, name: &str) -> &[Arc<CertifiedKey>] {
+        if let Some(exact) = self.exact.get(name) {
+            return exact;
         }
-        let (_, parent) = name.split_once('.')?;
-        self.wildcard.get(parent).map(Vec::as_slice)
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        let wildcard = parent.and_then(|parent| self.wildcard.get(parent));
+        wildcard.map_or(&[], Vec::as_slice)
     }
 }
 
 impl ResolvesServerCert for CertificatesByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let picked = self.pick(hello.server_name(), hello.signature_schemes());
-        Some(Arc::clone(picked))
+        self.pick(hello.server_name(), hello.signature_schemes())
+            .cloned()
     }
 }
 

@@ -3,6 +3,7 @@
 mod client;
 mod errors;
 mod facts;
+mod names;
 pub(crate) mod pki;
 mod server;
 
@@ -11,7 +12,16 @@ use std::sync::Arc;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{FactsError, TlsFacts};
+use super::{FactsError, ServerTls, TlsFacts};
+
+/// Handshakes in memory need no more of it.
+impl std::ops::Deref for ServerTls {
+    type Target = Arc<ServerConfig>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.config
+    }
+}
 
 /// Both ends of a connection.
 struct Pair {

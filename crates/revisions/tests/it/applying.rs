@@ -334,7 +334,7 @@ async fn what_another_node_made_meanwhile_is_judged_with_it(engine: &str) {
     fresh.change(both).await.unwrap();
     // This one takes the route away, so that nothing needs the upstream.
     fresh.change(vec![delete(route("a"))]).await.unwrap();
-    let other = Revisions::new(fresh.records.clone());
+    let other = Revisions::new(fresh.records.clone(), fresh.revisions.secrets().clone());
     let again = vec![put(
         route("b"),
         json!({"upstream": "catalog", "match": {"path": "/b"}}),
@@ -366,7 +366,7 @@ async fn what_another_node_made_meanwhile_is_judged_with_it(engine: &str) {
 
 async fn who_finds_no_turn_is_told(engine: &str) {
     let fresh = fresh(engine).await;
-    let other = Revisions::new(fresh.records.clone());
+    let other = Revisions::new(fresh.records.clone(), fresh.revisions.secrets().clone());
     let times = AtomicUsize::new(0);
     // Another node is always faster.
     let overtaken = |resources| {

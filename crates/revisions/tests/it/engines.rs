@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use weir_config::{Diagnostic, LoadOptions, ResourceKind, ResourceName, Resources, load_text};
 use weir_core::{Id, Secret};
 use weir_revisions::{
-    Action, Author, Change, Objection, Outcome, Precondition, Proposal, Result, Revisions, What,
+    Action, Author, Change, Objection, Outcome, Precondition, Proposal, Result, Revisions, Secrets,
+    What,
 };
 use weir_store::Records;
 use weir_store::audit::{Actor, Origin};
@@ -44,7 +45,10 @@ pub(crate) async fn fresh(engine: &str) -> Fresh {
     let records = Records::open(&Options::new(address)).unwrap();
     records.migrate().await.unwrap();
     Fresh {
-        revisions: Revisions::new(records.clone()),
+        revisions: Revisions::new(
+            records.clone(),
+            Secrets::new(&Secret::new([7; 32])).unwrap(),
+        ),
         records,
         _directory: directory,
     }

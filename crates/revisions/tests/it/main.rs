@@ -6,3 +6,4 @@ mod applying;
 mod engines;
 mod going_back;
 mod scale;
+mod sealing;

@@ -8,6 +8,7 @@ mod api;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bans;
+pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;

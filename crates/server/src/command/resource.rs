@@ -52,19 +52,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List what is wanted: the file's, and what is kept beside it
-    List {
-        /// Those whose name begins with this
-        #[arg(long, value_name = "PREFIX")]
-        name: Option<String>,
-        /// Those of the file, or those beside it
-        #[arg(long)]
-        owner: Option<Owner>,
-        /// Those that were deleted, the latest first
-        #[arg(long)]
-        deleted: bool,
-        #[command(flatten)]
-        paging: Paging,
-    },
+    List(Listing),
     /// Show one
     Show {
         /// Its name
@@ -81,21 +69,45 @@ enum Action {
         making: Making,
     },
     /// Delete one; `restore` brings it back
-    Delete {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        making: Making,
-        #[command(flatten)]
-        confirmation: Confirmation,
-    },
+    Delete(Deletion),
     /// Bring back the one of this name that was deleted last
-    Restore {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        making: Making,
-    },
+    Restore(Restoration),
+}
+
+/// Which are listed.
+#[derive(Debug, Args)]
+pub(super) struct Listing {
+    /// Those whose name begins with this
+    #[arg(long, value_name = "PREFIX")]
+    name: Option<String>,
+    /// Those of the file, or those beside it
+    #[arg(long)]
+    owner: Option<Owner>,
+    /// Those that were deleted, the latest first
+    #[arg(long)]
+    deleted: bool,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+/// What is deleted.
+#[derive(Debug, Args)]
+pub(super) struct Deletion {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    making: Making,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+/// What is brought back.
+#[derive(Debug, Args)]
+pub(super) struct Restoration {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    making: Making,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -113,26 +125,10 @@ pub(crate) fn run(
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
     let api = &Api::find(&arguments.ask, global, output)?;
-    let address = |name: &str| path(&["config", kind.section(), name]);
     match &arguments.action {
-        Action::List {
-            name,
-            owner,
-            deleted,
-            paging,
-        } => {
-            let owner = owner.map(|owner| match owner {
-                Owner::Api => "api",
-                Owner::File => "file",
-            });
-            List::at(path(&["config", kind.section()]))
-                .with("name", name.as_ref())
-                .with("owner", owner)
-                .with("deleted", deleted.then_some("true"))
-                .print(api, paging, &COLUMNS, output)
-        }
+        Action::List(listing) => listing.print(api, kind, &COLUMNS, output),
         Action::Show { name } => {
-            let found = api.get(&address(name))?;
+            let found = api.get(&address(kind, name))?;
             match output.json {
                 true => output.print_json(&found)?,
                 false => output.print(&format!("{:#}\n", found["document"]))?,
@@ -146,26 +142,78 @@ pub(crate) fn run(
                 (None, Some(name)) if kind == ResourceKind::Route => name,
                 _ => bail!("say which {}: its name comes before -f", kind.name()),
             };
-            let made = api.put(&making.address(&address(name)), &document)?;
-            tell_made(&made, making.dry_run, output)
+            put(api, kind, name, &document, making, output)
         }
-        Action::Delete {
-            name,
-            making,
-            confirmation,
-        } => {
-            if !making.dry_run {
-                let what = format!("delete the {} {}", kind.name(), printable(name));
-                confirmation.ask(&what, output)?;
-            }
-            let made = api.delete(&making.address(&address(name)))?;
-            tell_made(&made, making.dry_run, output)
+        Action::Delete(deletion) => deletion.run(api, kind, output),
+        Action::Restore(restoration) => restoration.run(api, kind, output),
+    }
+}
+
+/// Where one is.
+pub(super) fn address(kind: ResourceKind, name: &str) -> String {
+    path(&["config", kind.section(), name])
+}
+
+/// Makes or changes one.
+pub(super) fn put(
+    api: &Api,
+    kind: ResourceKind,
+    name: &str,
+    document: &Value,
+    making: &Making,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    let made = api.put(&making.address(&address(kind, name)), document)?;
+    tell_made(&made, making.dry_run, output)
+}
+
+impl Listing {
+    pub(super) fn print(
+        &self,
+        api: &Api,
+        kind: ResourceKind,
+        columns: &[Column],
+        output: &Output,
+    ) -> anyhow::Result<ExitCode> {
+        let owner = self.owner.map(|owner| match owner {
+            Owner::Api => "api",
+            Owner::File => "file",
+        });
+        List::at(path(&["config", kind.section()]))
+            .with("name", self.name.as_ref())
+            .with("owner", owner)
+            .with("deleted", self.deleted.then_some("true"))
+            .print(api, &self.paging, columns, output)
+    }
+}
+
+impl Deletion {
+    pub(super) fn run(
+        &self,
+        api: &Api,
+        kind: ResourceKind,
+        output: &Output,
+    ) -> anyhow::Result<ExitCode> {
+        let Self { name, making, .. } = self;
+        if !making.dry_run {
+            let what = format!("delete the {} {}", kind.name(), printable(name));
+            self.confirmation.ask(&what, output)?;
         }
-        Action::Restore { name, making } => {
-            let address = making.address(&path(&["config", kind.section(), name, "restore"]));
-            let made = api.post(&address, None)?;
-            tell_made(&made, making.dry_run, output)
-        }
+        let made = api.delete(&making.address(&address(kind, name)))?;
+        tell_made(&made, making.dry_run, output)
+    }
+}
+
+impl Restoration {
+    pub(super) fn run(
+        &self,
+        api: &Api,
+        kind: ResourceKind,
+        output: &Output,
+    ) -> anyhow::Result<ExitCode> {
+        let address = path(&["config", kind.section(), &self.name, "restore"]);
+        let made = api.post(&self.making.address(&address), None)?;
+        tell_made(&made, self.making.dry_run, output)
     }
 }
 

@@ -80,12 +80,12 @@ enum Action {
         #[command(flatten)]
         confirmation: Confirmation,
     },
-    /// Make everything what a file says under `routes`, `upstreams` and `policies`
+    /// Make everything what a file says under `routes`, `upstreams`, `policies` and `certificates`
     Apply {
         /// In YAML or JSON, as a configuration file; `-` is standard input
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
-        /// Delete what the file does not have
+        /// Delete what the file does not have; certificates only if it has some
         #[arg(long)]
         prune: bool,
         /// Why
@@ -247,6 +247,12 @@ fn differences(answer: &Value, output: &Output) -> anyhow::Result<String> {
             },
             before: document("before"),
             after: document("after"),
+            secrets: change["secrets"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|pointer| Some(pointer.as_str()?.to_owned()))
+                .collect(),
         })
     };
     let differences: Option<Vec<_>> = changes.iter().map(difference).collect();

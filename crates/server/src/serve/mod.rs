@@ -8,7 +8,7 @@ mod lasting;
 mod node;
 pub(crate) mod pid_file;
 mod reload;
-mod resources;
+pub(crate) mod resources;
 mod signals;
 mod standings;
 mod start;

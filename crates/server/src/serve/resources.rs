@@ -18,6 +18,7 @@ use weir_store::records::{Notice, Notices, Topic};
 use super::{Node, Reloaded};
 
 pub(super) use begin::{Begun, begin, judge};
+pub(crate) use file::read as kept;
 
 /// How often it is looked although nothing was said: a notice can be lost. It is one row by an index.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,8 +32,12 @@ const TIDYING: Duration = Duration::from_secs(3_600);
 type Tried = (Latest, u64);
 
 /// Follows the records for as long as the process serves.
-pub(super) async fn follow(node: Arc<Node>, records: Records, directory: PathBuf) {
-    let revisions = Revisions::new(records.clone());
+pub(super) async fn follow(
+    node: Arc<Node>,
+    revisions: Revisions,
+    records: Records,
+    directory: PathBuf,
+) {
     let mut notices = records.notices();
     let mut tried = None;
     loop {
@@ -47,8 +52,7 @@ pub(super) async fn follow(node: Arc<Node>, records: Records, directory: PathBuf
 }
 
 /// Removes for good what was deleted long ago, for as long as the process serves. Several nodes may do so.
-pub(super) async fn tidy(records: Records) {
-    let revisions = Revisions::new(records);
+pub(super) async fn tidy(revisions: Revisions) {
     loop {
         sleep(TIDYING).await;
         if let Err(error) = revisions.purge(&Author::system(), RETENTION).await {
@@ -88,8 +92,9 @@ async fn look(
     if (is_the_latest && running.left_out.is_empty()) || tried.as_ref().is_some_and(is_tried) {
         return Ok(());
     }
-    let resources = Arc::new(revisions.snapshot().await?);
-    let outcome = node.reload_with(Arc::clone(&resources)).await;
+    let resources = revisions.snapshot().await?;
+    let opened = Arc::new(revisions.secrets().open(&resources));
+    let outcome = node.reload_with(opened).await;
     let read = Latest {
         number: resources.revision(),
         digest: resources.digest().to_owned(),

@@ -13,7 +13,7 @@ use weir_config::{LoadOptions, Loaded, Report};
 use weir_console::{Configuration, Running};
 use weir_discovery::{Discoverer, Pod};
 use weir_gateway::{Gateway, Remembered};
-use weir_revisions::Revisions;
+use weir_revisions::{Revisions, Secrets};
 
 use super::descriptors;
 use super::inherit::Inherited;
@@ -28,6 +28,7 @@ use super::upgrade::Launch;
 use super::watch::Watch;
 use super::{Node, Rejection, Revision};
 use crate::configuration;
+use crate::installation_key::InstallationKey;
 use crate::log::LogHandle;
 use crate::operator;
 use crate::otlp::Exporter;
@@ -92,12 +93,16 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     } = load(&options, &load_options)?;
     let data = loaded.config.data.clone();
     make_directory(&data)?;
+    let key = InstallationKey::of(&loaded.config)?;
+    let secrets = Secrets::new(key.secret()).context("cannot set up the sealing of secrets")?;
     let Begun {
         mut loaded,
         resources,
         left_out,
         complaints,
-    } = resources::begin(loaded, &data, &load_options, |options| text.load(options));
+    } = resources::begin(loaded, &data, &secrets, &load_options, |options| {
+        text.load(options)
+    });
     for complaint in &complaints {
         eprint(complaint);
     }
@@ -129,11 +134,11 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         Arc::new(Keeper::new(records::open(&config)?))
     };
     let configuration = Configuration {
-        revisions: Revisions::new(keeper.records().clone()),
+        revisions: Revisions::new(keeper.records().clone(), secrets),
         running: running.subscribe(),
         judge,
     };
-    let services = people::services(&config, &keeper, &operator, configuration)?;
+    let services = people::services(&config, &key, &keeper, &operator, configuration)?;
     let (traffic_file, saved) = TrafficFile::open(&data);
     let remembered = Remembered {
         splits: saved,

@@ -142,11 +142,18 @@ pub(super) async fn supervise(
     beside.run("standings of organizations", move || {
         standings::follow(Arc::clone(&read.0), read.1.clone(), read.2.clone())
     });
-    let tidied = records.clone();
+    let revisions = supervisor.services.configuration().revisions.clone();
+    let tidied = revisions.clone();
     beside.run("old revisions", move || resources::tidy(tidied.clone()));
-    let read = (Arc::clone(&node), records, data);
+    let read = (Arc::clone(&node), revisions, records, data);
     beside.run("resources", move || {
-        resources::follow(Arc::clone(&read.0), read.1.clone(), read.2.clone())
+        let (node, revisions, records, data) = &read;
+        resources::follow(
+            Arc::clone(node),
+            revisions.clone(),
+            records.clone(),
+            data.clone(),
+        )
     });
     if let Some((former, serve_admin, is_stopped)) = waiting {
         upgrade::announce(&former)?;

@@ -1,4 +1,8 @@
-//! Routes, upstreams and policies as they are wanted: the file's, and those beside it.
+//! Routes, upstreams, policies and certificates as they are wanted: the file's, and those beside it.
+
+mod shown;
+
+use std::sync::Arc;
 
 mod trashed;
 
@@ -7,29 +11,29 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value as Json;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{ObjectBuilder, Required, Type};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weir_config::{ResourceKind, ResourceName};
-use weir_revisions::{Action, Change, Precondition, Proposal, Resource, Wanted, What};
+use weir_config::{FileResources, ResourceKind, ResourceName};
+use weir_revisions::{Action, Change, Precondition, Proposal, Wanted, What};
 use weir_store::records::Value;
 
 use crate::api::answer::{shown, told};
 use crate::api::body::Body;
 use crate::api::guard::Guard;
 use crate::api::list::{List, Listed};
-use crate::api::making::{Made, make, reading};
+use crate::api::making::{Made, make, reading, writing};
 use crate::api::parameters::{IfMatch, Path, Query};
+use crate::api::refusal::file_owned;
 use crate::api::services::Services;
-use crate::configuration::Running;
 use crate::page::Page;
 use crate::precondition::{Expected, entity_tag, expected_version};
 use crate::problem::{FieldError, Problem};
+use shown::{Owner, ShownResource};
 
 pub(super) fn router() -> OpenApiRouter<Services> {
     OpenApiRouter::default()
@@ -45,6 +49,7 @@ enum Section {
     Routes,
     Upstreams,
     Policies,
+    Certificates,
 }
 
 impl Section {
@@ -53,6 +58,7 @@ impl Section {
             Self::Routes => ResourceKind::Route,
             Self::Upstreams => ResourceKind::Upstream,
             Self::Policies => ResourceKind::Policy,
+            Self::Certificates => ResourceKind::Certificate,
         }
     }
 }
@@ -60,7 +66,7 @@ impl Section {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct InSection {
-    /// `routes`, `upstreams` or `policies`.
+    /// `routes`, `upstreams`, `policies` or `certificates`.
     #[param(inline)]
     section: Section,
 }
@@ -68,7 +74,7 @@ struct InSection {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct OfResource {
-    /// `routes`, `upstreams` or `policies`.
+    /// `routes`, `upstreams`, `policies` or `certificates`.
     #[param(inline)]
     section: Section,
     /// The resource's name.
@@ -77,6 +83,16 @@ struct OfResource {
 }
 
 impl OfResource {
+    /// The file's of this name. A listener's own certificate is called what nothing else can be.
+    fn of_file(&self, file: &FileResources) -> Option<(ResourceName, Json)> {
+        let name = ResourceName {
+            kind: self.section.kind(),
+            name: self.name.clone(),
+        };
+        let document = file.document(&name)?.clone();
+        Some((name, document))
+    }
+
     fn resource(&self) -> Result<ResourceName, Problem> {
         ResourceName::new(self.section.kind(), &self.name).map_err(|why| {
             Problem::invalid(vec![FieldError {
@@ -105,82 +121,6 @@ impl Listed for Resources {
     type Order = ();
 
     const ORDERS: &'static [(&'static str, Self::Order)] = &[("name", ())];
-}
-
-/// Who a resource belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum Owner {
-    /// It is kept beside the file, and can be changed here.
-    Api,
-    /// It stands in the configuration file of the node, and can be changed there.
-    File,
-}
-
-/// A resource.
-#[derive(Serialize, ToSchema)]
-struct ShownResource {
-    /// `route`, `upstream` or `policy`.
-    #[schema(value_type = String)]
-    kind: ResourceKind,
-    name: String,
-    #[schema(inline)]
-    owner: Owner,
-    /// What the configuration file says, or would say.
-    #[schema(value_type = Object, example = json!({"name": "items", "match": {"path": "/items/*"}, "upstream": "catalog"}))]
-    document: Json,
-    /// The revision that changed it last; none if it is the file's.
-    revision: Option<i64>,
-    /// Whether this node runs it as it is here.
-    in_effect: bool,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    created_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    updated_at: Option<Timestamp>,
-    /// Since when it is in the trash.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    deleted_at: Option<Timestamp>,
-}
-
-impl ShownResource {
-    fn of(resource: Resource, running: &Running) -> Self {
-        let name = &resource.name;
-        let in_effect = running.revision >= resource.revision
-            && resource.deleted_at.is_none()
-            && running.file.document(name).is_none()
-            && !running.left_out.contains(name);
-        Self {
-            kind: name.kind,
-            owner: Owner::Api,
-            document: resource.document,
-            revision: Some(resource.revision),
-            in_effect,
-            created_at: Some(resource.created_at),
-            updated_at: Some(resource.updated_at),
-            deleted_at: resource.deleted_at,
-            name: resource.name.name,
-        }
-    }
-
-    fn of_file(name: &ResourceName, document: &Json) -> Self {
-        Self {
-            kind: name.kind,
-            name: name.name.clone(),
-            owner: Owner::File,
-            document: document.clone(),
-            revision: None,
-            in_effect: true,
-            created_at: None,
-            updated_at: None,
-            deleted_at: None,
-        }
-    }
-
-    /// By what lists are sorted.
-    fn key(&self) -> (&str, Owner) {
-        (&self.name, self.owner)
-    }
 }
 
 /// How a change is made.
@@ -244,7 +184,8 @@ impl IntoParams for Conditions {
 
 /// List resources
 ///
-/// Routes, upstreams or policies as they are wanted: those of this node's file, and those beside it.
+/// Routes, upstreams, policies or certificates as they are wanted: those of this node's file, and those
+/// beside it. A certificate that stands with a listener of the file has the listener's address as its name.
 #[utoipa::path(
     get,
     path = "/v1/config/{section}",
@@ -288,7 +229,9 @@ async fn list_resources(
         let of_file = running.file.documents().iter();
         let of_file =
             of_file.filter(|(name, _)| name.kind == kind && name.name.starts_with(&prefix));
-        items.extend(of_file.map(|(name, document)| ShownResource::of_file(name, document)));
+        let of_file =
+            of_file.map(|(name, document)| ShownResource::of_file(name, document, &running.file));
+        items.extend(of_file);
     }
     items.sort_by(|left, right| left.key().cmp(&right.key()));
     if list.descending {
@@ -347,13 +290,14 @@ async fn show_resource(
     State(services): State<Services>,
 ) -> Result<Response, Problem> {
     guard.platform(reading(path.section.kind()))?;
-    // Nothing is called what is no name.
-    let name = path.resource().map_err(|_| Problem::not_found())?;
     let configuration = services.configuration();
     let running = configuration.running.borrow().clone();
-    if let Some(document) = running.file.document(&name) {
-        return Ok(told(&ShownResource::of_file(&name, document)));
+    if let Some((name, document)) = path.of_file(&running.file) {
+        let shown = ShownResource::of_file(&name, &document, &running.file);
+        return Ok(told(&shown));
     }
+    // Nothing else is called what is no name.
+    let name = path.resource().map_err(|_| Problem::not_found())?;
     let resource = configuration.revisions.resource(&name).await?;
     let revision = resource.revision;
     Ok(shown(revision, &ShownResource::of(resource, &running)))
@@ -361,14 +305,21 @@ async fn show_resource(
 
 /// Make or change a resource
 ///
-/// The body is what the configuration file would say. It makes a revision of one change; nothing is
-/// changed if the whole would not load with it.
+/// The body is what the configuration file would say; `•••` in place of a secret keeps the one that is there.
+/// It makes a revision of one change; nothing is changed if the whole would not load with it.
 #[utoipa::path(
     put,
     path = "/v1/config/{section}/{name}",
     tag = "configuration",
     params(OfResource, Making, Conditions),
-    request_body(content = Object, example = json!({"match": {"path": "/items/*"}, "upstream": "catalog"})),
+    request_body(content = Object, examples(
+        ("route" = (value = json!({"match": {"path": "/items/*"}, "upstream": "catalog"}))),
+        ("certificate" = (value = json!({
+            "certificate": "-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n",
+            "key": "-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----\n",
+            "listeners": ["0.0.0.0:8443"],
+        }))),
+    )),
     responses(
         (status = 200, description = "It is as it was, or it was only tried.", body = Made),
         (status = 201, description = "A revision was made.", body = Made),
@@ -428,8 +379,17 @@ async fn change(
     Conditions(precondition): Conditions,
     action: Action,
 ) -> Result<Response, Problem> {
+    guard.platform(writing(path.section.kind()))?;
+    let file = Arc::clone(&services.configuration().running.borrow().file);
+    let resource = path
+        .resource()
+        .map_err(|problem| match path.of_file(&file) {
+            // What only the file can have, by its name.
+            Some((name, _)) => file_owned(&name),
+            None => problem,
+        });
     let change = Change {
-        resource: path.resource()?,
+        resource: resource?,
         action,
         precondition,
     };

@@ -77,12 +77,13 @@ struct Batch {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchChange {
-    /// `route`, `upstream` or `policy`.
+    /// `route`, `upstream`, `policy` or `certificate`.
     #[schema(value_type = String, example = "route")]
     kind: ResourceKind,
     #[schema(example = "items")]
     name: String,
-    /// What the configuration file would say; null deletes the resource.
+    /// What the configuration file would say, where `•••` keeps the secret that is there; null deletes the
+    /// resource.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(value_type = Option<Object>, required)]
     document: Option<Json>,

@@ -285,7 +285,7 @@ fn an_http2_server_that_never_answers_comes_to_an_end_when_it_sends_much() {
 async fn secure(signer: &Signer, http2: bool) -> SocketAddr {
     let leaf = signer.server(&["127.0.0.1"]);
     let config = server_config(&listener(&[&leaf]), http2, &TlsContext::new()).expect("TLS");
-    let acceptor = TlsAcceptor::from(config);
+    let acceptor = TlsAcceptor::from(config.config);
     server(move |stream| {
         let acceptor = acceptor.clone();
         async move {

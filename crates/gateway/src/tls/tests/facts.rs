@@ -10,9 +10,7 @@ use x509_parser::prelude::FromDer;
 
 use super::handshake;
 use super::pki::{Authority, asking_for_clients, listener};
-use crate::tls::{
-    Alpn, FactsError, SubjectName, TlsContext, TlsFacts, distinguished_name, server_config,
-};
+use crate::tls::{Alpn, FactsError, SubjectName, TlsContext, TlsFacts, server_config};
 
 #[test]
 fn a_connections_facts_name_both_ends() {
@@ -91,8 +89,12 @@ fn fingerprints_are_sha_256_in_lower_case() {
 fn facts_are_not_to_be_had_before_the_handshake() {
     let authority = Authority::new("all");
     let tls = listener(&[&authority.server(&["example.com"])]);
-    let server =
-        ServerConnection::new(server_config(&tls, true, &TlsContext::new()).unwrap()).unwrap();
+    let server = ServerConnection::new(
+        server_config(&tls, true, &TlsContext::new())
+            .unwrap()
+            .config,
+    )
+    .unwrap();
     assert_eq!(
         TlsFacts::of(&server, UnixTime::now()),
         Err(FactsError::Unfinished)
@@ -107,7 +109,7 @@ fn subject(parts: Vec<(DnType, DnValue)>) -> String {
     }
     let leaf = Authority::new("all").sign(&params, KeyPair::generate().unwrap());
     let (_, parsed) = X509Certificate::from_der(&leaf.der).unwrap();
-    distinguished_name::write(parsed.subject())
+    weir_config::distinguished_name(parsed.subject())
 }
 
 fn common_name(text: &str) -> String {

@@ -130,6 +130,7 @@ pub(crate) fn material(file: &str, content: impl AsRef<[u8]>) -> Material {
 pub(crate) fn listener(leaves: &[&Leaf]) -> ListenerTls {
     ListenerTls {
         certificates: leaves.iter().map(|leaf| leaf.certificate()).collect(),
+        named: Vec::new(),
         minimum_version: TlsVersion::Tls13,
         client_certificate: None,
         hsts: None,

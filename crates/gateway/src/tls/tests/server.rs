@@ -41,9 +41,9 @@ fn an_unknown_or_absent_name_gets_the_first_certificate() {
     let keys: Vec<_> = [&first, &second]
         .map(|leaf| material::certified_key(&leaf.certificate()).unwrap())
         .into();
-    let names = CertificatesByName::new(&keys).unwrap();
+    let names = CertificatesByName::new(&keys, &[]);
     let schemes = [SignatureScheme::ECDSA_NISTP256_SHA256];
-    let picks_first = |name| Arc::ptr_eq(names.pick(name, &schemes), &keys[0]);
+    let picks_first = |name| Arc::ptr_eq(names.pick(name, &schemes).unwrap(), &keys[0]);
     // A wildcard is for one label, no more, no fewer, and only at the beginning.
     for unknown in ["example.com", "a.b.example.com", "example.org", "com", ""] {
         assert!(picks_first(Some(unknown)), "{unknown}");
@@ -80,9 +80,9 @@ fn of_two_certificates_for_a_name_the_client_gets_the_one_it_can_check() {
     let keys: Vec<_> = [&ed25519, &ecdsa]
         .map(|leaf| material::certified_key(&leaf.certificate()).unwrap())
         .into();
-    let by_name = CertificatesByName::new(&keys).unwrap();
+    let by_name = CertificatesByName::new(&keys, &[]);
     let picked = |schemes: &[SignatureScheme]| {
-        let picked = by_name.pick(Some("example.com"), schemes);
+        let picked = by_name.pick(Some("example.com"), schemes).unwrap();
         keys.iter().position(|key| Arc::ptr_eq(key, picked))
     };
     let (ed, ec) = (
@@ -349,7 +349,7 @@ fn plain_http_on_a_tls_listener_is_a_clean_fault() {
     let authority = Authority::new("servers");
     let leaf = authority.server(&["example.com"]);
     let config = server_config(&listener(&[&leaf]), true, &TlsContext::new()).unwrap();
-    let mut server = rustls::ServerConnection::new(config).unwrap();
+    let mut server = rustls::ServerConnection::new(config.config).unwrap();
     server
         .read_tls(&mut &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..])
         .unwrap();

@@ -3,6 +3,7 @@
 //! Names are OpenTelemetry's where it has one, in Prometheus' spelling. Nothing a client sends
 //! becomes a label: the number of series is bounded by the configuration.
 
+mod certificates;
 mod discovery;
 mod exposition;
 mod grpc;
@@ -67,6 +68,7 @@ fn collect(shared: &Shared, format: Format) -> String {
     resilience::collect(&mut exposition, &snapshot);
     validation::collect(&mut exposition, &snapshot);
     configuration(&mut exposition, shared);
+    certificates::collect(&mut exposition, &snapshot);
     telemetry::collect(&mut exposition, &shared.telemetry);
     records(&mut exposition, &shared.keeper);
     deeds(&mut exposition, &shared.deeds);

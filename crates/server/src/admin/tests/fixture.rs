@@ -11,16 +11,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use weir_config::model::{Discovery, DiscoverySource, HeaderRules, PolicyKind};
 use weir_config::template::{Part, Template};
-use weir_config::{Config, LoadOptions};
+use weir_config::{Config, LoadOptions, Variables};
 use weir_console::{Configuration, OperatorToken, Running};
 use weir_core::Secret;
 use weir_discovery::{Discoverer, Pod};
 use weir_gateway::{Gateway, Remembered};
-use weir_revisions::Revisions;
+use weir_revisions::{Revisions, Secrets};
 use weir_store::Records;
 use weir_store::records::{Address, Options};
 
 use super::*;
+use crate::installation_key::InstallationKey;
 use crate::serve::traffic_file::TrafficFile;
 use crate::serve::{Order, Rejection, Revision};
 
@@ -68,6 +69,7 @@ fn config(target: SocketAddr) -> Config {
 workers: 1
 admin: {{ address: 127.0.0.1:0 }}
 listeners: [{{ address: 127.0.0.1:0, http2: false }}]
+certificates: {{ shop: {{ certificate: env:CHAIN, key: env:KEY }} }}
 upstreams:
   catalog: {{ targets: [{{ address: '{target}', zone: a }}], http2: false }}
 policies:
@@ -88,7 +90,16 @@ drain_timeout: 1s
 "
     );
     let base = std::path::Path::new("");
-    let loaded = weir_config::load_text(&text, "weir.yaml", base, &LoadOptions::default());
+    let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).expect("made");
+    let pair = [
+        ("CHAIN".to_owned(), made.cert.pem()),
+        ("KEY".to_owned(), made.signing_key.serialize_pem()),
+    ];
+    let options = LoadOptions {
+        variables: Variables::Only(pair.into()),
+        ..LoadOptions::default()
+    };
+    let loaded = weir_config::load_text(&text, "weir.yaml", base, &options);
     let mut config = loaded.expect("a configuration").config;
     let PolicyKind::Headers(tidy) = &mut config.policies[0].kind else {
         panic!("another kind");
@@ -195,12 +206,14 @@ impl Admin {
         let operator = OperatorToken::generate().expect("random numbers");
         let mut config = config(target);
         config.data = records.path().to_owned();
+        let key = InstallationKey::of(&config).expect("a key");
+        let secrets = Secrets::new(key.secret()).expect("cryptography");
         let configuration = Configuration {
-            revisions: Revisions::new(keeper.records().clone()),
+            revisions: Revisions::new(keeper.records().clone(), secrets),
             running: heard,
             judge: Arc::new(|_| Box::pin(async { Ok(Vec::new()) })),
         };
-        let services = crate::people::services(&config, &keeper, &operator, configuration);
+        let services = crate::people::services(&config, &key, &keeper, &operator, configuration);
         let services = services.expect("services");
         let deeds = Deeds::new();
         let told = (Arc::clone(&deeds), Arc::clone(&keeper));

@@ -1,16 +1,16 @@
 //! Certificates: until when they are valid, and whether their keys fit.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
-use weir_config::Config;
-use weir_config::model::{Certificate, ListenerTls};
-use weir_gateway::tls::{TlsContext, server_config};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
+use jiff::Timestamp;
+use serde_json::Value;
+use weir_config::model::Certificate;
+use weir_config::{CertificateFacts, Config, Document, ResourceKind};
+use weir_gateway::tls::check_certificate;
 
-use super::{Check, Status};
+use super::Check;
+use crate::serve::resources;
 
 const NAME: &str = "certificate";
 /// Days before the end that are time enough to renew.
@@ -23,17 +23,16 @@ pub(super) fn check(config: &Config) -> Vec<Check> {
         .unwrap_or_default()
         .as_secs() as i64;
     let mut checks = Vec::new();
-    for tls in config
-        .listeners
-        .iter()
-        .filter_map(|listener| listener.tls.as_ref())
-    {
+    let tls = config.listeners.iter();
+    for tls in tls.filter_map(|listener| listener.tls.as_ref()) {
         for certificate in &tls.certificates {
-            let check =
-                check_key(tls, certificate).unwrap_or_else(|| check_validity(certificate, now));
-            checks.push(check.about(certificate.chain.source.to_string()));
+            checks.push(check_both(certificate, now).about(certificate.chain.source.to_string()));
         }
     }
+    for named in &config.certificates {
+        checks.push(check_both(&named.certificate, now).about(&named.name));
+    }
+    checks.extend(kept(&config.data, now));
     for upstream in &config.upstreams {
         let certificate = upstream
             .tls
@@ -47,52 +46,49 @@ pub(super) fn check(config: &Config) -> Vec<Check> {
     checks
 }
 
-/// What is wrong with a certificate and its key together, if anything.
-fn check_key(tls: &ListenerTls, certificate: &Certificate) -> Option<Check> {
-    let alone = ListenerTls {
-        certificates: vec![certificate.clone()],
-        client_certificate: None,
-        ..tls.clone()
-    };
-    let error = server_config(&alone, true, &TlsContext::new()).err()?;
-    Some(Check::fail(NAME, error.to_string()).fix("`weir check` says which code explains it"))
+/// Whether a certificate and its key go together, and until when.
+fn check_both(certificate: &Certificate, now: i64) -> Check {
+    match check_certificate(certificate) {
+        Ok(()) => check_validity(certificate, now),
+        Err(error) => {
+            Check::fail(NAME, error.to_string()).fix("`weir check` says which code explains it")
+        }
+    }
 }
 
 fn check_validity(certificate: &Certificate, now: i64) -> Check {
-    let Some(until) = earliest_end(certificate.chain.bytes.expose()) else {
+    let fix = "renew it; a running Weir takes up the new file by itself";
+    validity(certificate.chain.bytes.expose(), now, ", its key fits", fix)
+}
+
+/// `also` is what is known of it besides.
+fn validity(pem: &[u8], now: i64, also: &str, fix: &str) -> Check {
+    let Some(facts) = CertificateFacts::of_pem(pem) else {
         return Check::fail(NAME, "cannot be read").fix("`weir check` says why");
     };
-    let days = (until.timestamp() - now).div_euclid(DAY);
-    let date = until.to_datetime().date();
-    let status = match days {
-        ..0 => Status::Fail,
-        0..NOTICE => Status::Warn,
-        _ => Status::Ok,
+    let Ok(end) = Timestamp::from_second(facts.not_after) else {
+        return Check::fail(NAME, "ends at no moment that there is").fix("make it anew");
     };
-    let check = match status {
-        Status::Fail => Check::new(NAME, status, format!("expired on {date}")),
-        _ => Check::new(
-            NAME,
-            status,
-            format!("valid until {date} ({days} days), its key fits"),
-        ),
-    };
-    match status {
-        Status::Ok => check,
-        _ => check.fix("renew it; a running Weir takes up the new file by itself"),
+    let days = (facts.not_after - now).div_euclid(DAY);
+    let date = end.strftime("%Y-%m-%d");
+    match days {
+        ..0 => Check::fail(NAME, format!("expired on {date}")).fix(fix),
+        0..NOTICE => Check::warn(NAME, format!("valid until {date} ({days} days){also}")).fix(fix),
+        _ => Check::ok(NAME, format!("valid until {date} ({days} days){also}")),
     }
 }
 
-/// When the first certificate of the chain to expire does so.
-fn earliest_end(pem: &[u8]) -> Option<x509_parser::time::ASN1Time> {
-    let mut earliest = None;
-    for der in CertificateDer::pem_slice_iter(pem) {
-        let der = der.ok()?;
-        let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-        let end = certificate.validity().not_after;
-        if earliest.is_none_or(|earliest| end < earliest) {
-            earliest = Some(end);
-        }
-    }
-    earliest
+/// Certificates that are kept beside the file, as far as this machine knows them.
+fn kept(data: &Path, now: i64) -> Vec<Check> {
+    // What is damaged is what a start complains of.
+    let resources = resources::kept(data).unwrap_or_default();
+    let certificates = resources.documents().iter();
+    let certificates = certificates.filter(|one| one.id.kind == ResourceKind::Certificate);
+    let check = |document: &Document| {
+        let text: Value = serde_json::from_str(&document.text).unwrap_or_default();
+        let pem = text["certificate"].as_str().unwrap_or_default();
+        let fix = "renew it: `weir certificate put` puts a new one in its place";
+        validity(pem.as_bytes(), now, "", fix).about(&document.id.name)
+    };
+    certificates.map(check).collect()
 }

@@ -1,4 +1,4 @@
-//! A file's routes, upstreams and policies, as the changes of one revision.
+//! A file's routes, upstreams, policies and certificates, as the changes of one revision.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,9 +14,9 @@ use crate::command::resource;
 pub(super) fn changes(file: &Path) -> anyhow::Result<Vec<Value>> {
     let document = resource::read(file)?;
     let shown = file.display();
-    let sections = document
-        .as_object()
-        .with_context(|| format!("{shown} has no `routes`, `upstreams` or `policies`"))?;
+    let sections = document.as_object().with_context(|| {
+        format!("{shown} has none of `routes`, `upstreams`, `policies`, `certificates`")
+    })?;
     let mut changes = Vec::new();
     for (key, section) in sections {
         let kind = ResourceKind::ALL
@@ -34,13 +34,16 @@ pub(super) fn changes(file: &Path) -> anyhow::Result<Vec<Value>> {
                     changes.push(put(name, route));
                 }
             }
-            (Some(ResourceKind::Upstream | ResourceKind::Policy), Value::Object(named)) => {
+            (
+                Some(ResourceKind::Upstream | ResourceKind::Policy | ResourceKind::Certificate),
+                Value::Object(named),
+            ) => {
                 changes.extend(named.iter().map(|(name, document)| put(name, document)));
             }
             (Some(_), _) => bail!("{shown}: `{key}` is not written as in a configuration file"),
             (None, _) => bail!(
-                "{shown}: `{}` stays in the configuration file; only `routes`, `upstreams` and `policies` \
-                 can be kept beside it",
+                "{shown}: `{}` stays in the configuration file; only `routes`, `upstreams`, `policies` and \
+                 `certificates` can be kept beside it",
                 crate::log::printable(key)
             ),
         }
@@ -56,7 +59,12 @@ pub(super) fn superfluous(api: &Api, changes: &[Value]) -> anyhow::Result<Vec<Va
     };
     let wanted: BTreeSet<_> = changes.iter().map(named).collect();
     let mut gone = Vec::new();
+    let has_certificates = wanted.iter().any(|(kind, _)| kind == "certificate");
     for kind in ResourceKind::ALL {
+        // Keys are rarely in a repository: a file without certificates says nothing about them.
+        if kind == ResourceKind::Certificate && !has_certificates {
+            continue;
+        }
         let list = List::at(path(&["config", kind.section()])).with("owner", Some("api"));
         for resource in list.all(api)? {
             let (kind, name) = named(&resource);

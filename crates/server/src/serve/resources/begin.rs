@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use weir_config::{LoadOptions, Loaded, Report, ResourceName, Resources, Severity};
 use weir_console::Judge;
-use weir_revisions::Objection;
+use weir_revisions::{Objection, Secrets};
 
 use super::file;
 use crate::configuration;
@@ -30,6 +30,7 @@ pub(in crate::serve) struct Begun {
 pub(in crate::serve) fn begin(
     loaded: Loaded,
     data: &Path,
+    secrets: &Secrets,
     options: &LoadOptions,
     load: impl Fn(&LoadOptions) -> Result<Loaded, Report>,
 ) -> Begun {
@@ -40,7 +41,7 @@ pub(in crate::serve) fn begin(
         complaints: Vec::new(),
     };
     let mut resources = match file::read(data) {
-        Ok(resources) => Arc::new(resources),
+        Ok(resources) => Arc::new(secrets.open(&resources)),
         Err(error) => {
             let complaint =
                 format!("starting without resources until records are read: {error:#}\n");

@@ -1,4 +1,5 @@
-//! The resources that were last in effect, kept in the data directory.
+//! The resources that were last in effect, kept in the data directory as the records keep them: their secrets
+//! are sealed.
 
 use std::path::Path;
 
@@ -50,7 +51,7 @@ pub(super) fn save(directory: &Path, resources: &Resources) -> anyhow::Result<()
 }
 
 /// What was kept; nothing if nothing ever was.
-pub(super) fn read(directory: &Path) -> anyhow::Result<Resources> {
+pub(crate) fn read(directory: &Path) -> anyhow::Result<Resources> {
     let path = directory.join(FILE);
     let text = weir_files::read(&path, LARGEST)
         .with_context(|| format!("cannot read {}", path.display()))?;

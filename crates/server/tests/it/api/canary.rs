@@ -11,7 +11,7 @@ use weir_testkit::{free_port, on_both_engines};
 
 use super::world::{config, setup_token};
 use super::{Client, PASSWORD, World};
-use crate::harness::{Message, Receiver, Upstream, answer, forward};
+use crate::harness::{Authority, Leaf, Message, Receiver, Upstream, answer, forward, wait_until};
 
 on_both_engines! {
     secrets_are_nowhere_but_where_they_belong,
@@ -21,6 +21,11 @@ on_both_engines! {
 const CANARY: &str = "cnry-7Qm4xZ9dK2vT";
 /// The mail server's password.
 const MAIL: &str = "lantern-Copper-77-thistle";
+/// What a policy beside the file sends to an upstream, before and after it was changed.
+const SENT: [&str; 2] = [
+    "Bearer gantry-Onyx-52-pollen",
+    "Bearer willow-Basalt-19-ember",
+];
 /// Somebody's password.
 const HERS: &str = "quartz-Nimbus-41-velvet";
 
@@ -150,6 +155,50 @@ fn unpacked(file: &Path) -> Vec<u8> {
     plain
 }
 
+/// Has a policy with a secret made and changed, and a certificate; what is answered to those who look.
+fn use_resources(world: &World, leaf: &Leaf) -> Vec<(String, Message)> {
+    let owner = &world.owner;
+    let put = |path: &str, document: &Value| {
+        let path = format!("/v1/config/{path}");
+        let made = owner.send("PUT", &path, Some(document), "");
+        assert_eq!(made.status(), 201, "{}", made.text());
+        (format!("PUT {path}"), made)
+    };
+    let policy = |secret: &str| json!({"headers": {"request": {"set": {"authorization": secret}}}});
+    let route = json!({"match": {"path": "/sent"}, "upstream": "up", "policies": ["sent"]});
+    let mut answers = vec![
+        put("policies/sent", &policy(SENT[0])),
+        put("routes/sent", &route),
+        put("policies/sent", &policy(SENT[1])),
+        put(
+            "certificates/sent",
+            &json!({"certificate": leaf.certificate, "key": leaf.key}),
+        ),
+    ];
+    assert_eq!(world.weir.get("/sent").text(), "fine");
+    let wrong = json!({"headers": {"request": {"st": {"authorization": SENT[1]}}}});
+    let swapped = json!({"certificate": leaf.key, "key": leaf.key});
+    for (path, wrong) in [("policies/sent", wrong), ("certificates/sent", swapped)] {
+        let refused = owner.send("PUT", &format!("/v1/config/{path}"), Some(&wrong), "");
+        assert_eq!(refused.status(), 422);
+        answers.push((format!("a refused PUT of {path}"), refused));
+    }
+    for path in [
+        "/v1/config/policies",
+        "/v1/config/policies/sent",
+        "/v1/revisions/3/diff",
+        "/v1/revisions/3/diff?from=0",
+        "/v1/config/certificates",
+        "/v1/config/certificates/sent",
+        "/v1/revisions/4/diff",
+    ] {
+        let shown = owner.get(path);
+        assert!(shown.text().contains("sent"), "{path}: {}", shown.text());
+        answers.push((path.to_owned(), shown));
+    }
+    answers
+}
+
 /// Secrets of every kind, by what they are.
 async fn secrets(world: &World, acme: &TenantId) -> BTreeMap<&'static str, String> {
     let (identity, weir) = (&world.identity, &world.weir);
@@ -188,6 +237,8 @@ async fn secrets(world: &World, acme: &TenantId) -> BTreeMap<&'static str, Strin
             enrolment["secret"].as_str().unwrap().to_owned(),
         ),
         ("the password of the mail server", MAIL.to_owned()),
+        ("what a policy sends", SENT[1].to_owned()),
+        ("what a policy sent before", SENT[0].to_owned()),
         ("the installation's key", {
             let key = weir.setup().path("data/installation.key");
             std::fs::read_to_string(key).unwrap().trim().to_owned()
@@ -216,13 +267,23 @@ async fn secrets_are_nowhere_but_where_they_belong(engine: &str) {
     let world = World::begin_with(&(config + &telemetry + &mail)).await;
     let weir = &world.weir;
     let acme = world.organization("acme");
-    let secrets = secrets(&world, &acme).await;
+    let mut secrets = secrets(&world, &acme).await;
+    let leaf = Authority::new("test").issue("sent", &["sent.example"]);
+    let line = leaf.key.lines().nth(1).unwrap().to_owned();
+    secrets.insert("the key of a certificate", line);
     let operator = world.operator();
-    let answers = send_everywhere(&[&world.owner, &operator, &world.anybody()]);
+    let resources = use_resources(&world, &leaf);
+    let kept = weir.setup().data().join("resources.json");
+    wait_until("resources are kept", || {
+        std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("\"revision\":4"))
+    });
+    let kept = std::fs::read(&kept).unwrap();
+    let mut answers = send_everywhere(&[&world.owner, &operator, &world.anybody()]);
     assert_eq!(weir.get("/").text(), "fine");
     receiver.wait_for("span", 1, |_| true);
 
-    let mut places: Vec<(String, Vec<u8>)> = Vec::new();
+    answers.extend(resources);
+    let mut places: Vec<(String, Vec<u8>)> = vec![("resources.json".to_owned(), kept)];
     for (what, answer) in &answers {
         let text = format!("{:?}{}", answer.fields, answer.text());
         places.push((format!("the answer to {what}"), text.into_bytes()));

@@ -23,6 +23,6 @@ mod trash;
 mod users;
 mod world;
 
-pub use world::{Client, World};
+pub use world::{Client, World, key, operator};
 
 use world::PASSWORD;

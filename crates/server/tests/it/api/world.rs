@@ -1,7 +1,6 @@
 //! An installation with an owner, and people in it.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -213,16 +212,15 @@ fn same_identity(weir: &Weir, records: Records) -> Identity {
             passes: 1,
             ..Hashing::default()
         },
-        ..Options::new(
-            "https://weir.example",
-            key(&weir.setup().path("data/installation.key")),
-        )
+        ..Options::new("https://weir.example", key(weir))
     };
     Identity::new(records, options).unwrap()
 }
 
-fn key(path: &Path) -> Secret<[u8; 32]> {
-    let text = std::fs::read_to_string(path).unwrap();
+/// The key of the installation, as this node has it.
+pub fn key(weir: &Weir) -> Secret<[u8; 32]> {
+    let file = weir.setup().data().join("installation.key");
+    let text = std::fs::read_to_string(file).unwrap();
     Secret::new(STANDARD.decode(text.trim()).unwrap().try_into().unwrap())
 }
 

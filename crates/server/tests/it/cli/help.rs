@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "run",
     "demo",
     "check",
@@ -34,6 +34,7 @@ const COMMANDS: [&str; 37] = [
     "route",
     "upstream",
     "policy",
+    "certificate",
     "revision",
     "trash",
     "migrate",
@@ -100,6 +101,7 @@ fn every_example_works() {
         "weir account",
         "weir audit export",
         "weir audit list",
+        "weir certificate",
         "weir invitation",
         "weir login",
         "weir member",

@@ -18,7 +18,7 @@ pub use curl::{Curl, curl, curl_fed};
 pub use http2::{H2Client, block_on};
 pub use load::Load;
 pub use otlp::Receiver;
-pub use pki::Authority;
+pub use pki::{Authority, Leaf};
 pub use process::{Process, anonymous_memory, memory, tool};
 pub use servers::{Httpbin, JsonServer, Nginx, NodeScript, peer};
 pub use upstream::{Upstream, answer};

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::harness::{Load, Setup, Weir, wait_until};
 
-fn status(weir: &Weir) -> Value {
+pub fn status(weir: &Weir) -> Value {
     weir.ask("GET", "/v1/status").json()["resources"].clone()
 }
 
@@ -23,7 +23,7 @@ fn kept_revision(weir: &Weir) -> i64 {
     kept["revision"].as_i64().unwrap_or(0)
 }
 
-fn wait_until_kept(weir: &Weir, revision: i64) {
+pub fn wait_until_kept(weir: &Weir, revision: i64) {
     wait_until("the revision is kept", || kept_revision(weir) == revision);
 }
 
@@ -76,7 +76,7 @@ fn three_nodes_on_one_server_and_one_that_starts_without_it() {
     let start_again = || Setup::new().data_directory(data.path()).start(&text);
     let nodes = [Weir::start(&text), Weir::start(&text), start_again()];
     nodes.iter().for_each(wait_until_available);
-    let editor = Editor::on_server(&url);
+    let editor = Editor::on_server(&url, &nodes[0]);
     let one = editor.change(vec![route("a")]);
     let since = Instant::now();
     for node in &nodes {

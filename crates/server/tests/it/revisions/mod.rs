@@ -1,17 +1,20 @@
-//! Routes, upstreams and policies beside the file.
+//! Routes, upstreams, policies and certificates beside the file.
 
 mod admin_api;
+mod certificates;
 mod commands;
 mod crash;
 mod following;
+mod secrets;
 
 use serde_json::{Value, json};
 use weir_config::{ResourceKind, ResourceName};
 use weir_core::Secret;
-use weir_revisions::{Action, Author, Change, Precondition, Proposal, Revisions, What};
+use weir_revisions::{Action, Author, Change, Precondition, Proposal, Revisions, Secrets, What};
 use weir_store::Records;
 use weir_store::records::{Address, Options};
 
+use crate::api;
 use crate::harness::{Upstream, Weir, answer, wait_until};
 
 /// Somebody who makes revisions without any node: nobody judges them.
@@ -21,21 +24,26 @@ pub struct Editor {
 }
 
 impl Editor {
-    pub fn on(address: Address) -> Self {
+    pub fn on(address: Address, key: &Secret<[u8; 32]>) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let records = runtime.block_on(async { Records::open(&Options::new(address)).unwrap() });
         Self {
             runtime,
-            revisions: Revisions::new(records),
+            revisions: Revisions::new(records, Secrets::new(key).unwrap()),
         }
     }
 
-    pub fn on_server(url: &str) -> Self {
-        Self::on(Address::Postgres(Secret::new(url.to_owned())))
+    /// With the key of a node.
+    pub fn on_server(url: &str, node: &Weir) -> Self {
+        Self::on(
+            Address::Postgres(Secret::new(url.to_owned())),
+            &api::key(node),
+        )
     }
 
     pub fn of(weir: &Weir) -> Self {
-        Self::on(Address::Sqlite(weir.setup().data().join("weir.db")))
+        let file = weir.setup().data().join("weir.db");
+        Self::on(Address::Sqlite(file), &api::key(weir))
     }
 
     /// Makes a revision; its number.

@@ -3,8 +3,6 @@
 use x509_parser::asn1_rs::ToDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use super::fingerprint::hexadecimal;
-
 /// Attribute types with a short name: RFC 4514 §3, RFC 4519 §2 and, for `emailAddress`, RFC 2985.
 const SHORT_NAMES: [(&str, &str); 14] = [
     ("2.5.4.3", "CN"),
@@ -26,7 +24,7 @@ const SHORT_NAMES: [(&str, &str); 14] = [
 /// Writes a name: most specific part first, values escaped so that no value can pass for another
 /// part. Beyond what RFC 4514 asks for, control characters are escaped too: the text is fit for a
 /// header and for a line of a log.
-pub(super) fn write(name: &X509Name<'_>) -> String {
+pub fn write(name: &X509Name<'_>) -> String {
     let parts: Vec<_> = name.iter_rdn().collect();
     let mut text = String::new();
     for part in parts.into_iter().rev() {
@@ -83,4 +81,9 @@ fn escape(value: &str, text: &mut String) {
             text.push(character);
         }
     }
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
