@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::codes;
 use crate::resources::{self, ResourceName};
 use crate::source::{Excerpt, Source, Span};
 
@@ -95,9 +96,10 @@ impl std::error::Error for Report {}
 
 impl Diagnostic {
     /// Whether it refuses a change of the resource that it is about, although the whole loads: what was good
-    /// when it was made may be so no more, and must not hinder other changes.
+    /// when it was made, or on another node, may be so no more, and must not hinder other changes.
     pub fn refuses_its_resource(&self) -> bool {
-        self.resource.is_some() && self.code == crate::codes::CERTIFICATE_OUTDATED
+        const PASSING: [&str; 2] = [codes::CERTIFICATE_OUTDATED, codes::UNKNOWN_LISTENER];
+        self.resource.is_some() && PASSING.contains(&self.code)
     }
 
     /// This diagnostic alone, as [`Report::render`] shows it.

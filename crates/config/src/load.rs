@@ -21,8 +21,9 @@ use crate::{contract, overlay, resources, section, suggest, value, yaml};
 const LARGEST: u64 = 16 << 20;
 /// Warnings that stay warnings under strict loading: they come with time or from the machine, and a
 /// configuration that was good must not be refused by the next restart because of them.
-const ADVICE: [&str; 7] = [
+const ADVICE: [&str; 8] = [
     codes::SHADOWED_RESOURCE,
+    codes::UNKNOWN_LISTENER,
     codes::NAME_TAKEN,
     codes::CERTIFICATE_OUTDATED,
     codes::NO_CERTIFICATE_YET,

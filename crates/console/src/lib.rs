@@ -43,6 +43,7 @@ mod pages;
 mod people;
 mod precondition;
 mod problem;
+mod under_way;
 
 pub use api::{Lasting, Services, api, caller, caller_as};
 pub use authenticate::{OperatorToken, Principal, bearer};
@@ -53,3 +54,4 @@ pub use pages::pages;
 pub use people::People;
 pub use precondition::{Expected, entity_tag, expected_version};
 pub use problem::{FieldError, Problem, finish};
+pub use under_way::{OneRequest, UnderWay};

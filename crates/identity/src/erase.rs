@@ -239,20 +239,21 @@ async fn account(write: &mut Write, id: &Id) -> Result<Account> {
     Ok((id.clone(), user))
 }
 
-/// Whose address it is: of a live account; otherwise of those in the trash, and those that are gone.
+/// Whose address it is: of a live account and those in the trash; without a live one, also of those that are gone.
 async fn accounts_of(write: &mut Write, email: &Email, former: Vec<Id>) -> Result<Vec<Account>> {
     let select = USERS.rows().select().with_trashed();
     let rows = write
         .all(select.filter("email = ?", [email.as_str()]))
         .await?;
     let all: Vec<User> = rows.iter().map(User::of).collect::<Result<_>>()?;
-    if let Some(live) = all.iter().find(|user| user.deleted_at.is_none()) {
-        return Ok(vec![(live.id.clone(), Some(live.clone()))]);
-    }
+    let has_live = all.iter().any(|user| user.deleted_at.is_none());
     let mut accounts: Vec<Account> = all
         .into_iter()
         .map(|user| (user.id.clone(), Some(user)))
         .collect();
+    if has_live {
+        return Ok(accounts);
+    }
     for id in former {
         let select = USERS.rows().select().with_trashed().with_id(&id);
         // One that is there has another address by now.

@@ -28,7 +28,7 @@ pub struct Options {
     /// How long things stay in the trash.
     pub retention: Duration,
     /// How many counts of attempts are kept when upkeep comes by: those that would be forgotten first go.
-    /// Between two of its visits there cannot be many more, since each attempt costs a hash.
+    /// Between two of its visits there cannot be many more: an attempt costs a hash, or counts against its network.
     pub most_counts: u32,
 }
 

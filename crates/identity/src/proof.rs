@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::password::{Password, Verdict};
 use crate::tables::USERS;
-use crate::throttle::{Guess, forgive};
+use crate::throttle::{Guess, forget_account, take_back};
 use crate::user::User;
 
 const WRONG: Error = Error::Refused("the password is wrong");
@@ -91,7 +91,11 @@ impl Identity {
                 return self.doubt(caller, user, WRONG_CODE).await;
             }
         }
-        forgive(&mut write, &proven.guess).await?;
+        // Not less than all: what comes after may forget all of it, and would take locks in another order.
+        forget_account(&mut write, &proven.account.email).await?;
+        if let Some(network) = proven.guess.network() {
+            take_back(&mut write, &network).await?;
+        }
         Ok(write)
     }
 

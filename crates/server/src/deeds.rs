@@ -25,6 +25,8 @@ const MOST: usize = 1000;
 const SETTLED: Duration = Duration::from_secs(1);
 /// Between attempts to write the same entry.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often an entry is tried again that records refuse although they are there.
+const ATTEMPTS: u32 = 10;
 /// What is written later than this says when it was done.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -106,7 +108,7 @@ impl Deeds {
             return Noted(Some(heard));
         }
         self.pending.send_modify(|pending| *pending -= 1);
-        self.lost.fetch_add(1, Ordering::Relaxed);
+        self.note_lost();
         tracing::error!(
             action,
             "the audit will not have this change, only the log has it: too many wait for records"
@@ -133,7 +135,12 @@ impl Deeds {
         }
     }
 
+    fn note_lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
     async fn write(&self, keeper: &Keeper, next: &mut Waiting) {
+        let mut attempts = 0;
         loop {
             if keeper.condition() != Condition::Available {
                 // Nobody waits for what is away.
@@ -144,7 +151,17 @@ impl Deeds {
             match commit(keeper.records(), &next.entry_now()).await {
                 // It was there already: an attempt before succeeded, and nobody heard of it.
                 Ok(()) | Err(Error::Taken(_)) => break,
+                // It would never be written, and nothing behind it.
+                Err(error) if !is_passing(&error) && attempts >= ATTEMPTS => {
+                    self.note_lost();
+                    tracing::error!(
+                        error = error.in_full(),
+                        "a change of the process is missing in the audit, only the log has it"
+                    );
+                    break;
+                }
                 Err(error) => {
+                    attempts += 1;
                     tracing::warn!(
                         error = error.in_full(),
                         "a change of the process is not in the audit yet; it is tried again"
@@ -173,6 +190,11 @@ impl Deeds {
             );
         }
     }
+}
+
+/// Whether it is about records being away, and not about the entry.
+const fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(_) | Error::Unknown(_))
 }
 
 impl Waiting {

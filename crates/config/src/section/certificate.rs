@@ -166,11 +166,13 @@ fn decode_listeners(
         let address = item.parse(context, address::listen)?;
         let mut with_tls = listeners.iter().filter(|(one, _)| one.tls.is_some());
         if !with_tls.any(|(listener, _)| listener.address == address) {
-            let finding = item
-                .error(
-                    codes::UNKNOWN_LISTENER,
-                    format!("no listener with TLS is at {address}"),
-                )
+            let message = format!("no listener with TLS is at {address}");
+            // Whoever runs the node may move a listener, whatever resources say.
+            let finding = match item.node.span.is_beside() {
+                true => item.warning(codes::UNKNOWN_LISTENER, message),
+                false => item.error(codes::UNKNOWN_LISTENER, message),
+            };
+            let finding = finding
                 .help("write the `address` of one, or leave `listeners` out for all with TLS");
             context.report(finding);
         }

@@ -33,7 +33,7 @@ impl FromRequestParts<Services> for Guard {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
-        let principal = services.principal(&parts.headers).await?;
+        let principal = services.principal(parts).await?;
         Ok(Self {
             identity: services.people().get()?.clone(),
             caller: caller(parts, &principal),
@@ -202,7 +202,7 @@ impl FromRequestParts<Services> for Principal {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
-        services.principal(&parts.headers).await
+        services.principal(parts).await
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::request::Parts;
 
 use crate::authenticate::{Authenticator, OperatorToken, Principal};
 use crate::configuration::Configuration;
 use crate::cursor::CursorKey;
 use crate::people::People;
 use crate::problem::Problem;
+use crate::under_way::OneRequest;
 
 /// What the endpoints need; clones share everything.
 #[derive(Clone)]
@@ -46,8 +47,15 @@ impl Services {
     ///
     /// # Errors
     /// 401, which is the same whatever was wrong (RFC 6750 §3); 503 if that cannot be known for now.
-    pub async fn principal(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
-        self.0.authenticator.principal(headers, self.people()).await
+    pub async fn principal(&self, parts: &Parts) -> Result<Principal, Problem> {
+        let authenticator = &self.0.authenticator;
+        let principal = authenticator
+            .principal(&parts.headers, self.people())
+            .await?;
+        if let Some(request) = parts.extensions.get::<OneRequest>() {
+            request.begin();
+        }
+        Ok(principal)
     }
 
     /// The wanted configuration.

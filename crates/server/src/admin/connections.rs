@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -12,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::task::AbortHandle;
+use weir_console::{OneRequest, UnderWay};
 
 /// Those that are open, the one that has been there longest first.
 pub(super) struct Connections {
@@ -33,7 +32,8 @@ impl Connections {
     }
 
     /// Whether there is a place for one more. If need be, the one that has been there longest without a request
-    /// gives way: it has sent nothing yet, or has its answer. A request is never cut.
+    /// that counts gives way: it has sent nothing yet, nobody knows whose it is, or the answer was handed over. So
+    /// strangers cannot take all places.
     pub(super) fn make_room(&mut self) -> bool {
         self.open.retain(|open| !open.task.is_finished());
         if self.open.len() < self.most {
@@ -52,37 +52,15 @@ impl Connections {
     }
 }
 
-/// Requests of a connection, from their heads to the ends of their answers.
-#[derive(Clone, Debug, Default)]
-pub(super) struct UnderWay(Arc<AtomicUsize>);
-
-impl UnderWay {
-    fn begin(&self) -> One {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        One(self.clone())
-    }
-
-    fn is_none(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
-    }
-}
-
-/// A request that is under way for as long as this lives.
-struct One(UnderWay);
-
-impl Drop for One {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts a request until its answer is taken, or its client has left.
+/// Has a request count, if it is somebody's who shows who they are, until its answer was handed over or its
+/// client has left.
 pub(super) async fn count(
     Extension(requests): Extension<UnderWay>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let one = requests.begin();
+    let one = requests.request();
+    request.extensions_mut().insert(one.clone());
     let answer = next.run(request).await;
     answer.map(|body| Body::new(Counted { body, _one: one }))
 }
@@ -90,7 +68,7 @@ pub(super) async fn count(
 /// An answer's body that is under way until it ends.
 struct Counted {
     body: Body,
-    _one: One,
+    _one: OneRequest,
 }
 
 impl HttpBody for Counted {
@@ -121,6 +99,12 @@ mod tests {
 
     use super::*;
 
+    fn begun(requests: &UnderWay) -> OneRequest {
+        let one = requests.request();
+        one.begin();
+        one
+    }
+
     #[tokio::test]
     async fn the_idle_one_that_has_been_there_longest_gives_way() {
         let mut tasks = JoinSet::new();
@@ -133,13 +117,13 @@ mod tests {
             handles.push(task.clone());
             connections.add(task, requests.clone());
         }
-        let first = requests[0].begin();
+        let first = begun(&requests[0]);
         assert!(connections.make_room(), "the second was idle");
         assert!(tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
         assert!(handles[1].is_finished() && !handles[0].is_finished());
         let replaced = UnderWay::default();
         connections.add(tasks.spawn(pending::<()>()), replaced.clone());
-        let (_third, _fourth) = (requests[2].begin(), replaced.begin());
+        let (_third, _fourth) = (begun(&requests[2]), begun(&replaced));
         assert!(!connections.make_room(), "each has a request");
         assert!(!handles[0].is_finished() && !handles[2].is_finished());
         drop(first);

@@ -42,10 +42,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use weir_console::{Problem, Services};
+use weir_console::{Problem, Services, UnderWay};
 use weir_identity::{Caller, Permission};
 
-use self::connections::{Connections, UnderWay};
+use self::connections::Connections;
 use self::guard::Public;
 use crate::deeds::Deeds;
 use crate::log::Counters;
@@ -351,7 +351,7 @@ async fn authenticate(State(shared): SharedState, request: Request, next: Next) 
 /// The node belongs to the platform: who may see the platform's revisions may see how it runs, and who
 /// may make them may change that.
 async fn admit(shared: &Shared, parts: &Parts) -> Result<Caller, Problem> {
-    let principal = shared.services.principal(&parts.headers).await?;
+    let principal = shared.services.principal(parts).await?;
     let permission = match parts.method {
         Method::GET | Method::HEAD => Permission::RevisionRead,
         _ => Permission::RevisionWrite,

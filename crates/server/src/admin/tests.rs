@@ -393,6 +393,22 @@ async fn silent_clients_cannot_take_all_places() {
 }
 
 #[tokio::test]
+async fn strangers_with_requests_cannot_take_all_places() {
+    let admin = Admin::start().await;
+    let head = "POST /v1/sign-in HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+        content-length: 2\r\nexpect: 100-continue\r\n\r\n";
+    let mut strangers = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut stream = admin.connect().await;
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let mut interim = [0; 25];
+        stream.read_exact(&mut interim).await.expect("an answer");
+        strangers.push(stream);
+    }
+    assert_eq!(admin.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
 async fn the_end_waits_for_answers_and_not_for_silent_clients() {
     let mut admin = Admin::start().await;
     let _silent = admin.connect().await;

@@ -84,7 +84,7 @@ impl Reloader {
 
     /// How it goes, and the files that it depends on.
     fn try_now(&self, node: &Node, watch: &Watch) -> (Reloaded, Vec<PathBuf>) {
-        // What makes Weir stumble must not end what runs: it does so before anything takes effect.
+        // What makes Weir stumble must not end what runs.
         let stumbled = |panicked: Panicked| Reloaded::Rejected(unusable(&panicked));
         match panics::contain(|| configuration::load(&self.file, &self.options)) {
             Ok(Ok(loaded)) => {
@@ -130,15 +130,23 @@ impl Reloader {
         if let Err(error) = node.gateway.apply(Arc::clone(&config)) {
             return Reloaded::Rejected(unusable(&error));
         }
-        // After the gateway, which would not take targets of an upstream that it does not know yet.
-        node.discoverer.apply(&config);
-        self.exporter.commit(exporter);
-        self.log.commit(log);
-        self.log
-            .journal()
-            .configure(&config.admin.requests, self.log.redactor());
-        if let Err(error) = kept.save(&self.data) {
-            tracing::warn!("{error:#}");
+        // From here on it is in effect, whatever becomes of the rest.
+        let rest = panics::contain(|| {
+            // After the gateway, which would not take targets of an upstream that it does not know yet.
+            node.discoverer.apply(&config);
+            self.exporter.commit(exporter);
+            self.log.commit(log);
+            self.log
+                .journal()
+                .configure(&config.admin.requests, self.log.redactor());
+            if let Err(error) = kept.save(&self.data) {
+                tracing::warn!("{error:#}");
+            }
+        });
+        if rest.is_err() {
+            tracing::error!(
+                "the configuration is in effect but for discovery or telemetry: restart Weir"
+            );
         }
         node.note_running(|running| running.file = of_file);
         Reloaded::Applied(Revision {

@@ -42,7 +42,7 @@ async fn all_of_ones_own_account_is_changed(engine: &str) {
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     let two = format!("{PASSWORD}\n{ANOTHER}\n");
     let one = refused(&world, "account password --password-stdin", PASSWORD);
-    assert!(one.contains("standard input needs two lines"), "{one}");
+    assert!(one.contains("standard input has no new password"), "{one}");
     told(&world, "account password --password-stdin", &two);
     let wrong = refused(&world, "account password --password-stdin", &two);
     assert_eq!(wrong, "error: The password is wrong.\n");
