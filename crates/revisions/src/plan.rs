@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
-use weir_config::{Document, ResourceKind, ResourceName, Resources};
+use weir_config::{Document, ResourceName, Resources};
 use weir_core::{Id, TenantId};
 use weir_store::records::Read;
 
@@ -112,8 +112,7 @@ impl Revisions {
                     becomes: difference.before.map_or(Becomes::Nothing, Becomes::Again),
                     precondition: Precondition::None,
                 };
-                let since = since.into_iter().filter(|one| !is_renewal(one));
-                Ok(since.map(back).collect())
+                Ok(since.into_iter().map(back).collect())
             }
             What::Restore(resource) => {
                 let platform = TenantId::platform();
@@ -138,13 +137,6 @@ impl Revisions {
             }
         }
     }
-}
-
-/// A certificate that is another one now: nobody who takes back a route wants the one back that has run out since,
-/// or whose key was lost.
-fn is_renewal(difference: &KeptDifference) -> bool {
-    let is_certificate = difference.resource.kind == ResourceKind::Certificate;
-    is_certificate && difference.before.is_some() && difference.after.is_some()
 }
 
 impl Plan {

@@ -13,7 +13,9 @@ use super::headers::is_secret_name;
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Action, Bounds, HeaderRules, Policy, PolicyKind, Reach, Route, Upstream};
+use crate::model::{
+    Action, Bounds, HeaderRules, Policy, PolicyKind, Reach, Rewrite, Route, Upstream,
+};
 use crate::node::Value;
 use crate::shape::{Record, Shape, field};
 use crate::suggest::quote;
@@ -205,7 +207,25 @@ fn shows<'p, P: Iterator<Item = &'p Policy>>(
     }
     let mut shown = headers().flat_map(|headers| values(&headers.response));
     shown.any(|(_, template)| writes(template, &hidden))
-        || matches!(&route.action, Action::Redirect { to, .. } if writes(to, &hidden))
+        || places(&route.action).any(|template| writes(template, &hidden))
+}
+
+/// Templates of where a client is sent, and of paths: servers repeat them in redirects and logs.
+fn places(action: &Action) -> impl Iterator<Item = &Template> {
+    let (to, rewrite, parts) = match action {
+        Action::Redirect { to, .. } => (Some(to), None, &[][..]),
+        Action::Forward { rewrite, .. } => (None, rewrite.as_ref(), &[][..]),
+        Action::Aggregate(aggregate) => (None, None, aggregate.parts.as_slice()),
+        Action::Respond(_) => (None, None, &[][..]),
+    };
+    let paths = rewrite
+        .into_iter()
+        .chain(parts.iter().map(|part| &part.path));
+    let paths = paths.filter_map(|rewrite| match rewrite {
+        Rewrite::Path(template) => Some(template),
+        Rewrite::Prefix(_) => None,
+    });
+    to.into_iter().chain(paths)
 }
 
 fn values(rules: &HeaderRules) -> impl Iterator<Item = &(HeaderName, Template)> {

@@ -116,6 +116,14 @@ fn secrets_of_the_file_are_not_shown_by_routes_of_resources() {
             false,
         ),
         (
+            r#""upstream": "billing", "policies": ["sign"], "rewrite": {"path": "/{request.header.authorization}"}"#,
+            false,
+        ),
+        (
+            r#""upstream": "billing", "policies": ["sign"], "rewrite": {"path": "/{request.header.accept}"}"#,
+            true,
+        ),
+        (
             r#""redirect": {"to": "https://a.test/{request.header.authorization}"}, "policies": ["sign"]"#,
             false,
         ),

@@ -26,7 +26,7 @@ Examples:
 
 Exit status: 0; 1 if there is no backup now.")]
 pub(crate) struct Arguments {
-    /// File to write; one that is there is replaced
+    /// File to write; a backup that is there is replaced, and nothing else
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }

@@ -1,13 +1,14 @@
 //! Backups under a name.
 
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
 use super::error::{Error, Result};
+use super::frame::MAGIC;
 use super::summary::{Progress, Summary};
 use crate::Records;
 
@@ -17,7 +18,7 @@ const UNWRITTEN: usize = 4 * 1024 * 1024;
 
 impl Records {
     /// Writes a backup under this name, readable by nobody else. The name, and what was there before,
-    /// is only touched when all of it has reached the disk.
+    /// is only touched when all of it has reached the disk. Only a backup is replaced.
     pub async fn backup_to_file(
         &self,
         path: &Path,
@@ -28,6 +29,7 @@ impl Records {
         let partial = tempfile::Builder::new()
             .prefix(".weir-backup-")
             .tempfile_in(&directory)?;
+        refuse_to_replace(path)?;
         let file = Steady {
             file: partial.reopen()?,
             unwritten: 0,
@@ -49,6 +51,22 @@ impl Records {
         let file = BufReader::new(File::open(path)?);
         self.restore(file, progress).await
     }
+}
+
+/// What is there and is no backup stays: it may be the database itself, or its key.
+fn refuse_to_replace(path: &Path) -> io::Result<()> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut head = Vec::new();
+    file.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    if head.is_empty() || head == MAGIC {
+        return Ok(());
+    }
+    let why = "there is a file of this name that is no backup; choose another name";
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
 }
 
 fn directory_of(path: &Path) -> PathBuf {

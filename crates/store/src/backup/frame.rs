@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::{Error, Result};
 
-const MAGIC: &[u8; 12] = b"weir-backup\n";
+pub(super) const MAGIC: &[u8; 12] = b"weir-backup\n";
 const FORMAT: u32 = 1;
 const HEAD: usize = 1 + 4 + 4 + DIGEST;
 const DIGEST: usize = 32;

@@ -291,6 +291,17 @@ async fn a_file_is_whole_or_not_there() {
     let file = std::fs::read(&path).unwrap();
     assert_eq!(check(&file[..], |_| ()).unwrap(), summary);
 
+    // A backup gives way to another. What is none stays: it may be the database, or its key.
+    source.records.backup_to_file(&path, |_| ()).await.unwrap();
+    let file = std::fs::read(&path).unwrap();
+    let key = directory.path().join("installation.key");
+    std::fs::write(&key, "the only one").unwrap();
+    let refused = source.records.backup_to_file(&key, |_| ()).await;
+    let is_there = std::io::ErrorKind::AlreadyExists;
+    assert!(matches!(refused, Err(Error::File(error)) if error.kind() == is_there));
+    assert_eq!(std::fs::read(&key).unwrap(), b"the only one");
+    std::fs::remove_file(&key).unwrap();
+
     // What fails leaves what was there before, and nothing beside it.
     tamper(
         &source,

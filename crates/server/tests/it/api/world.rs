@@ -70,6 +70,10 @@ impl World {
             "token": setup_token(&weir), "email": "owner@weir.example", "name": "Olivia Owner",
             "password": PASSWORD,
         });
+        // The link may be there a moment before the records are.
+        wait_until("records are there", || {
+            weir.metric("weir_records_available", &[]) == 1.0
+        });
         let made = client.post("/v1/setup", &body);
         assert_eq!(made.status(), 201, "{}", made.text());
         let records = same_records(&weir, config);
