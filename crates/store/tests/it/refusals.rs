@@ -297,7 +297,7 @@ async fn a_file_is_whole_or_not_there() {
     let key = directory.path().join("installation.key");
     std::fs::write(&key, "the only one").unwrap();
     let refused = source.records.backup_to_file(&key, |_| ()).await;
-    let is_there = std::io::ErrorKind::AlreadyExists;
+    let is_there = io::ErrorKind::AlreadyExists;
     assert!(matches!(refused, Err(Error::File(error)) if error.kind() == is_there));
     assert_eq!(std::fs::read(&key).unwrap(), b"the only one");
     std::fs::remove_file(&key).unwrap();
