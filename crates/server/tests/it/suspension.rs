@@ -28,7 +28,11 @@ impl Office {
         Self { runtime, identity }
     }
 
+    /// An office on the records that a process keeps in its data directory.
     pub fn of(weir: &Weir) -> Self {
+        wait_until("records are there", || {
+            weir.metric("weir_records_available", &[]) == 1.0
+        });
         Self::on(Address::Sqlite(weir.setup().data().join("weir.db")))
     }
 
