@@ -33,6 +33,12 @@ pub struct MemberState {
     standing: Mutex<Standing>,
 }
 
+impl Member {
+    pub(super) fn is_in(&self, zone: &str) -> bool {
+        self.zone.as_deref() == Some(zone)
+    }
+}
+
 impl MemberState {
     /// A member that is there from the start.
     pub(crate) fn settled() -> Self {

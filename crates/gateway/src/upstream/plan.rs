@@ -68,6 +68,13 @@ pub(crate) struct Rules<'a> {
     pub(crate) own_zone: Option<&'a str>,
 }
 
+impl<'a> Rules<'a> {
+    /// The zone that traffic stays in, if there is one.
+    fn preferred_zone(&self) -> Option<&'a str> {
+        self.own_zone.filter(|_| self.zones.prefer_own)
+    }
+}
+
 impl Plan {
     pub(crate) fn build(members: Vec<Member>, rules: &Rules<'_>, now: Instant) -> Self {
         let shares = Shares::of(&members, rules, now);
@@ -146,14 +153,7 @@ struct Shares {
 
 impl Shares {
     fn of(members: &[Member], rules: &Rules<'_>, now: Instant) -> Self {
-        let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
-        let healthy: u64 = members
-            .iter()
-            .filter(|member| member.state.takes_traffic())
-            .map(|member| u64::from(member.weight))
-            .sum();
-        let threshold = u64::from(rules.health.panic_threshold_percent);
-        let is_panicking = healthy < total && healthy * 100 < total * threshold;
+        let is_panicking = is_panicking(members, rules);
         // Which member a key belongs to is the same on every node, whoever joined when.
         let is_gradual = !matches!(rules.balance, Balance::ConsistentHash(_));
         let mut is_moving = false;
@@ -174,7 +174,7 @@ impl Shares {
                 f64::from(member.weight) * ramp
             })
             .collect();
-        // If so much fails that health is ignored, nobody knows whether the own zone can carry it all.
+        // If so much fails that health is ignored, nobody knows what any zone can carry.
         if !is_panicking {
             prefer_own_zone(members, &mut weights, rules);
         }
@@ -186,13 +186,31 @@ impl Shares {
     }
 }
 
+/// Whether so much fails that health is ignored. Where zones matter, the own one and the others are judged
+/// apart: as long as one side can carry the traffic, it gets it, however many fail on the other.
+fn is_panicking(members: &[Member], rules: &Rules<'_>) -> bool {
+    let threshold = u64::from(rules.health.panic_threshold_percent);
+    let is_own = |member: &Member| rules.preferred_zone().is_some_and(|own| member.is_in(own));
+    let sides = [true, false].map(|own| {
+        let side = members.iter().filter(|member| is_own(member) == own);
+        side.fold((0, 0), |(healthy, total), member| {
+            let weight = u64::from(member.weight);
+            let counted = weight * u64::from(member.state.takes_traffic());
+            (healthy + counted, total + weight)
+        })
+    });
+    let is_enough =
+        |(healthy, total): &(u64, u64)| *total > 0 && healthy * 100 >= total * threshold;
+    sides.iter().any(|(_, total)| *total > 0) && !sides.iter().any(is_enough)
+}
+
 /// Keeps traffic in the node's own zone as far as the zone's healthy weight carries it. A member in its
 /// slow start counts as it takes traffic: a zone that recovers gets its traffic back step by step.
 fn prefer_own_zone(members: &[Member], weights: &mut [f64], rules: &Rules<'_>) {
-    let Some(own) = rules.own_zone.filter(|_| rules.zones.prefer_own) else {
+    let Some(own) = rules.preferred_zone() else {
         return;
     };
-    let is_own = |member: &Member| member.zone.as_deref() == Some(own);
+    let is_own = |member: &Member| member.is_in(own);
     let (mut configured, mut own_weight, mut other_weight) = (0.0, 0.0, 0.0);
     for (member, weight) in members.iter().zip(weights.iter()) {
         if is_own(member) {

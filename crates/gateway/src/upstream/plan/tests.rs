@@ -204,6 +204,41 @@ fn what_the_own_zone_cannot_carry_overflows_in_proportion() {
     assert_shares(&in_east().plan(&list, now), &[50.0, 50.0, 0.0, 0.0], 0.0);
 }
 
+/// However few are left in all: who can carry the traffic gets it, and who fails does not.
+#[test]
+fn one_side_that_is_well_is_enough() {
+    let now = Instant::now();
+    let list = members(&[(1, EAST), (1, EAST), (1, WEST)]);
+    fail(&list[0]);
+    fail(&list[1]);
+    let plan = in_east().plan(&list, now);
+    assert!(!plan.is_panicking);
+    assert_shares(&plan, &[0.0, 0.0, 100.0], 0.0);
+    // Who has no zone, or does not care, has one side only.
+    let mut told = in_east();
+    told.zones.prefer_own = false;
+    for plan in [told.plan(&list, now), round_robin().plan(&list, now)] {
+        assert!(plan.is_panicking);
+        assert_shares(&plan, &[33.33; 3], 0.01);
+    }
+
+    let list = members(&[(1, EAST), (2, WEST), (2, Some("south"))]);
+    fail(&list[1]);
+    fail(&list[2]);
+    let plan = in_east().plan(&list, now);
+    assert!(!plan.is_panicking, "the own zone needs no other");
+    assert_shares(&plan, &[100.0, 0.0, 0.0], 0.0);
+
+    // A third of either side: too little everywhere.
+    let list = members(&[(1, EAST), (2, EAST), (1, WEST), (2, WEST)]);
+    fail(&list[1]);
+    assert!(!in_east().plan(&list, now).is_panicking);
+    fail(&list[3]);
+    let plan = in_east().plan(&list, now);
+    assert!(plan.is_panicking);
+    assert_shares(&plan, &[16.67, 33.33, 16.67, 33.33], 0.01);
+}
+
 #[test]
 fn overflow_has_no_steps() {
     let list = members(&[(100, EAST), (100, EAST), (100, WEST)]);

@@ -63,12 +63,16 @@ fn share(weir: &Weir, name: &str) -> f64 {
     answers.count() as f64 / REQUESTS as f64
 }
 
+fn is_panicking(weir: &Weir) -> bool {
+    weir.ask("GET", "/v1/upstreams").json()["upstreams"][0]["panic"] == true
+}
+
 #[test]
 fn a_zone_that_fails_overflows_and_gets_its_traffic_back() {
     let ((a, a_is_well), (b, b_is_well), c) = (switched("a"), switched("b"), named("c"));
     let targets = [(&a, "east"), (&b, "east"), (&c, "west")];
     let health = "health: { active: { path: /healthz, interval: 100ms, timeout: 5s, \
-                  unhealthy_after: 1, healthy_after: 1 }, panic_threshold: 10% },";
+                  unhealthy_after: 1, healthy_after: 1 } },";
     let weir = Weir::start(&config("zone: east", health, &targets));
     let east = HashSet::from(["a".to_owned(), "b".to_owned()]);
     assert_eq!(answering(&weir), east);
@@ -83,6 +87,7 @@ fn a_zone_that_fails_overflows_and_gets_its_traffic_back() {
     wait_until("nobody is left in the zone", || {
         answering(&weir) == HashSet::from(["c".to_owned()])
     });
+    assert!(!is_panicking(&weir), "the other zone is well");
 
     a_is_well.store(true, Ordering::Relaxed);
     b_is_well.store(true, Ordering::Relaxed);
