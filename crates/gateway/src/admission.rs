@@ -21,13 +21,18 @@ pub(crate) struct Admitted<'a> {
     pub(crate) counters: &'a UpstreamCounters,
     /// If it is a probe that nothing has come of yet.
     permit: Cell<Option<Permit>>,
+    /// An attempt of it was slow when nobody waited for it any more.
+    was_slow: Cell<bool>,
 }
 
 /// Tells the breaker what comes of one attempt. Dropping it says that nobody waits for it any more.
 pub(crate) struct Watch<'a> {
     admitted: &'a Admitted<'a>,
-    /// When the attempt began, if it matters how long it takes.
-    begun: Option<Instant>,
+    /// Since when the target, and not the client, is waited for.
+    since: Cell<Option<Instant>>,
+    /// Whether that is to be told by who sends the body.
+    is_told: bool,
+    is_settled: bool,
 }
 
 /// Asked once for a request, not for each attempt. The place goes with the record, to the answer's end.
@@ -52,9 +57,13 @@ pub(crate) async fn admit<'a>(
             // Boxed: rare, and no request that need not wait is to be larger for it.
             Entry::Wait(waiting) => {
                 record.has_waited = true;
-                Box::pin(wait(waiting, settings.wait, timer, record))
-                    .await
-                    .map_err(|failure| refuse(counters, failure))?
+                let waited = Box::pin(wait(waiting, settings.wait, timer, record)).await;
+                let placed = waited.and_then(|place| {
+                    // The breaker opened; or half opened since, but then it is asked soon enough, too.
+                    let seconds = || cluster.breaker.refusal().unwrap_or(1);
+                    place.ok_or_else(|| Failure::CircuitOpen(seconds()))
+                });
+                placed.map_err(|failure| refuse(counters, failure))?
             }
         });
     }
@@ -69,6 +78,7 @@ pub(crate) async fn admit<'a>(
         rules: model.breaker.as_ref(),
         counters,
         permit: Cell::new(permit),
+        was_slow: Cell::new(false),
     })
 }
 
@@ -82,29 +92,43 @@ fn refuse(counters: &UpstreamCounters, failure: Failure) -> Failure {
     failure
 }
 
+/// `None` if the breaker opened meanwhile.
 async fn wait(
     mut waiting: Waiting,
     limit: Duration,
     timer: &Timer,
     record: &mut Recorder,
-) -> Result<Place, Failure> {
+) -> Result<Option<Place>, Failure> {
     let since = Instant::now();
     let waited = timer.limit(limit, waiting.place()).await;
     record.queued(since);
-    match waited {
-        Ok(Some(place)) => Ok(place),
-        Ok(None) | Err(_) => Err(timer.blame(Failure::QueueTimeout)),
-    }
+    waited.map_err(|_| timer.blame(Failure::QueueTimeout))
 }
 
 impl Admitted<'_> {
-    /// An attempt begins. One with a body may wait for the client, which is not the target's fault.
-    pub(crate) fn watch(&self, is_bodiless: bool) -> Watch<'_> {
-        let slow_call = self.rules.and_then(|rules| rules.slow_call);
+    /// An attempt without a body began at that time.
+    pub(crate) fn watch(&self, since: Instant) -> Watch<'_> {
         Watch {
             admitted: self,
-            begun: (is_bodiless && slow_call.is_some()).then(Instant::now),
+            since: Cell::new(Some(since)),
+            is_told: false,
+            is_settled: false,
         }
+    }
+
+    /// An attempt with a body begins. Until all of that is sent it may wait for the client, which is not
+    /// the target's fault. `is_timed`: when that is matters to others, too.
+    pub(crate) fn watch_body(&self, is_timed: bool) -> Watch<'_> {
+        Watch {
+            admitted: self,
+            since: Cell::new(None),
+            is_told: is_timed || self.rules.is_some(),
+            is_settled: false,
+        }
+    }
+
+    fn slow_call(&self) -> Option<Duration> {
+        self.rules?.slow_call
     }
 
     fn count(&self, outcome: Outcome) {
@@ -114,14 +138,45 @@ impl Admitted<'_> {
     }
 }
 
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        // A probe that nobody had the patience to wait for. As if it had been answered so late: else no
+        // probe would ever decide, as long as no client is more patient. One that was given up sooner
+        // says nothing, and another one takes its place.
+        if self.was_slow.get()
+            && let (Some(rules), Some(permit)) = (self.rules, self.permit.take())
+        {
+            permit.settle(ABANDONED, rules, Instant::now());
+        }
+    }
+}
+
+/// What comes of an attempt that took too long when it was given up.
+const ABANDONED: Outcome = Outcome {
+    is_failure: false,
+    is_slow: true,
+};
+
 impl Watch<'_> {
+    /// Where to note when all of the body was sent, if that matters.
+    pub(crate) fn sent(&self) -> Option<&Cell<Option<Instant>>> {
+        self.is_told.then_some(&self.since)
+    }
+
+    /// How long the target has been waited for; not at all, while a body is sent.
+    pub(crate) fn waited(&self) -> Duration {
+        self.since
+            .get()
+            .map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// The attempt ended with an answer, or failed because of the target, which was waited for this
     /// long.
     pub(crate) fn settle(&mut self, answer: Result<StatusCode, Failure>, waited: Duration) {
         let Some(rules) = self.admitted.rules else {
             return;
         };
-        self.begun = None;
+        self.is_settled = true;
         let outcome = Outcome {
             is_failure: is_failure(answer),
             is_slow: rules.slow_call.is_some_and(|slow| waited > slow),
@@ -134,7 +189,7 @@ impl Watch<'_> {
 
     /// What happened says nothing about the target.
     pub(crate) fn forget(&mut self) {
-        self.begun = None;
+        self.is_settled = true;
     }
 }
 
@@ -143,13 +198,10 @@ impl Drop for Watch<'_> {
         // The client did not wait, or another attempt was faster. Else a target that never answers would
         // stay in use, as long as no client is more patient than its deadline. That it was slow is
         // certain by now, or nothing is.
-        let Some(begun) = self.begun else { return };
-        let slow_call = self.admitted.rules.and_then(|rules| rules.slow_call);
-        if slow_call.is_some_and(|slow| begun.elapsed() > slow) {
-            self.admitted.count(Outcome {
-                is_failure: false,
-                is_slow: true,
-            });
+        let slow_call = self.admitted.slow_call().filter(|_| !self.is_settled);
+        if slow_call.is_some_and(|slow| self.waited() > slow) {
+            self.admitted.count(ABANDONED);
+            self.admitted.was_slow.set(true);
         }
     }
 }

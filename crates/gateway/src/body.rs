@@ -89,6 +89,19 @@ impl Body {
         self.length() == Some(0)
     }
 
+    /// Whether nothing of a request's body is still to come from the client, as far as can be told without
+    /// reading it: where chunks end cannot.
+    pub(crate) fn is_all_here(&mut self) -> bool {
+        match self {
+            Self::Full(_) | Self::Whole(_) => true,
+            Self::Http1Request(body) => body.is_all_here(),
+            Self::Http2Request(body) => body.is_all_here(),
+            Self::Teed(tee) => tee.is_all_here(),
+            Self::Watched(watched) => watched.body.is_all_here(),
+            _ => self.is_end(),
+        }
+    }
+
     /// Whether the request was sent on, while its response was read, since this was asked last.
     pub(crate) fn take_upload_progress(&mut self) -> bool {
         match self {

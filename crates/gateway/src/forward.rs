@@ -24,7 +24,7 @@ use crate::timer::Timer;
 use crate::trace::Context;
 use crate::trial::Trial;
 use crate::upstream::{
-    Attempt, Attempted, Deadlines, ForwardHead, InFlight, View, Wish, attempt, let_go,
+    Attempt, Attempted, Deadlines, ForwardHead, InFlight, Timing, View, Wish, attempt, let_go,
 };
 
 /// Bodies up to this length arrive with their head, or nearly so: the time to the answer is the
@@ -109,7 +109,10 @@ pub(crate) async fn forward(
                 interim,
                 timer,
                 &deadlines,
-                &mut record.timing,
+                Timing {
+                    connecting: &mut record.connecting,
+                    sent: trial.sent(),
+                },
             )
             .await
         };
@@ -189,11 +192,11 @@ impl<'a> Course<'a> {
     ) -> Result<Trial<'w>, Failure> {
         let (view, at) = self.forward.pick(&self.wish).ok_or(Failure::NoTarget)?;
         let since = record.attempt(InFlight::begin(&view.pools[at]));
-        // How long the target was waited for matters to whoever judges it by that.
-        let model = self.model();
-        record.timing.is_timed =
-            !self.is_bodiless && (model.breaker.is_some() || model.timeouts.total.is_some());
-        let watch = admitted.watch(self.is_bodiless);
+        let watch = match self.is_bodiless {
+            true => admitted.watch(since),
+            // Matters to whoever judges the target by how long it was waited for.
+            false => admitted.watch_body(self.model().timeouts.total.is_some()),
+        };
         Ok(Trial::begin((view, at), since, self.is_short, watch))
     }
 
@@ -209,7 +212,7 @@ impl<'a> Course<'a> {
         let (status, answer) = grpc::verdict(record, &response);
         let waited = match self.is_bodiless {
             true => took,
-            false => record.since_sent(),
+            false => trial.waited(),
         };
         trial.answered(self.forward, status, took, waited);
         let mut asked_wait = None;
@@ -268,7 +271,7 @@ impl<'a> Course<'a> {
         let waited = match raced {
             Some(took) => took,
             None if self.is_bodiless => record.since_attempt(),
-            None => record.since_sent(),
+            None => trial.waited(),
         };
         let body = body.or_else(|| record.body_again());
         let body = body.filter(|_| self.retries.failure_is_retried(failure, fate));

@@ -53,7 +53,7 @@ struct Runner<'a> {
 
 struct Finished {
     outcome: Outcome,
-    timing: Timing,
+    connecting: Option<Duration>,
 }
 
 /// The attempts under way. Whoever waits for them may go away at any time: those that are left then are
@@ -136,7 +136,7 @@ impl<'a> Race<'a> {
                             self.admitted.counters.hedges_won.add(1);
                         }
                         racing.record.beside_counts(runner.number, runner.started);
-                        racing.record.raced(runner.in_flight, finished.timing);
+                        racing.record.raced(runner.in_flight, finished.connecting);
                         return Raced {
                             trial: runner.trial,
                             outcome: finished.outcome,
@@ -150,7 +150,7 @@ impl<'a> Race<'a> {
                         Ok((response, _)) => Ok(response.status.as_u16()),
                         Err(attempted) => Err(attempted.failure),
                     };
-                    runner.is_over(racing.record, finished.timing.connecting, Some(outcome));
+                    runner.is_over(racing.record, finished.connecting, Some(outcome));
                     wish.tried.push(runner.trial.identity());
                     self.drop_out(runner.trial, finished.outcome, took);
                 }
@@ -189,8 +189,9 @@ impl<'a> Race<'a> {
             return false;
         }
         let in_flight = InFlight::begin(&view.pools[at]);
-        let watch = self.admitted.watch(true);
-        let trial = Trial::begin((view, at), Instant::now(), true, watch);
+        let since = Instant::now();
+        let watch = self.admitted.watch(since);
+        let trial = Trial::begin((view, at), since, true, watch);
         runners.push(self.start(trial, number, Some(in_flight)));
         true
     }
@@ -251,7 +252,7 @@ async fn run(
     deadlines: Deadlines,
 ) -> Finished {
     let wanted = forward.head(&view, at, head, number);
-    let mut timing = Timing::default();
+    let mut connecting = None;
     let outcome = attempt(
         &view.pools[at],
         &wanted,
@@ -259,8 +260,14 @@ async fn run(
         interim,
         &timer,
         &deadlines,
-        &mut timing,
+        Timing {
+            connecting: &mut connecting,
+            sent: None,
+        },
     )
     .await;
-    Finished { outcome, timing }
+    Finished {
+        outcome,
+        connecting,
+    }
 }

@@ -22,8 +22,8 @@ use crate::message::Version;
 use crate::shaping::Asked;
 use crate::snapshot::LocalSnapshot;
 use crate::trace::{Current, Trace};
+use crate::upstream::InFlight;
 use crate::upstream::bulkhead::Place;
-use crate::upstream::{InFlight, Timing};
 use crate::validate::Fault;
 use crate::websocket::WebSocketRecord;
 
@@ -67,8 +67,8 @@ pub(crate) struct Recorder {
     /// The attempt under way, or the one that answered.
     in_flight: Option<InFlight>,
     attempts: u32,
-    /// Of the last attempt.
-    pub(crate) timing: Timing,
+    /// What the last attempt's new connection took, if it made one.
+    pub(crate) connecting: Option<Duration>,
     upstream_head: Option<Duration>,
     reason: Option<&'static str>,
     cause: Option<&'static str>,
@@ -129,7 +129,7 @@ impl Recorder {
             place: None,
             in_flight: None,
             attempts: 0,
-            timing: Timing::default(),
+            connecting: None,
             upstream_head: None,
             reason: None,
             cause: None,
@@ -173,7 +173,7 @@ impl Recorder {
     /// Another attempt begins; tells since when.
     pub(crate) fn attempt(&mut self, in_flight: InFlight) -> Instant {
         self.in_flight = Some(in_flight);
-        self.timing = Timing::default();
+        self.connecting = None;
         // The first one begins with the request, near enough, unless it had to wait: the clock is not
         // asked again.
         if self.attempts > 0 || self.has_waited {
@@ -201,11 +201,11 @@ impl Recorder {
     }
 
     /// Of attempts side by side, this one counts; nothing stands for the first.
-    pub(crate) fn raced(&mut self, in_flight: Option<InFlight>, timing: Timing) {
+    pub(crate) fn raced(&mut self, in_flight: Option<InFlight>, connecting: Option<Duration>) {
         if in_flight.is_some() {
             self.in_flight = in_flight;
         }
-        self.timing = timing;
+        self.connecting = connecting;
     }
 
     /// Attempts made so far, the one under way included.
@@ -221,13 +221,6 @@ impl Recorder {
     /// How long ago the last attempt began.
     pub(crate) fn since_attempt(&self) -> Duration {
         self.attempted.elapsed()
-    }
-
-    /// How long ago the last attempt had sent all of a body; nothing, if it did not wait behind that.
-    pub(crate) fn since_sent(&self) -> Duration {
-        self.timing
-            .sent
-            .map_or(Duration::ZERO, |sent| sent.elapsed())
     }
 
     /// The attempt that follows is a repeat.

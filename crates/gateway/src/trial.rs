@@ -1,6 +1,7 @@
 //! One attempt of a request at one target, and what it teaches about target and upstream. The rules are
 //! here and nowhere else: they are the same for attempts one after another and side by side.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,6 +53,16 @@ impl Trial<'_> {
 
     pub(crate) fn member(&self) -> &Member {
         &self.view.plan.members[self.at]
+    }
+
+    /// Where to note when all of the request's body was sent, if that matters.
+    pub(crate) fn sent(&self) -> Option<&Cell<Option<Instant>>> {
+        self.watch.sent()
+    }
+
+    /// How long the target itself has been waited for: with a body, only from its end.
+    pub(crate) fn waited(&self) -> Duration {
+        self.watch.waited()
     }
 
     pub(crate) fn identity(&self) -> u64 {

@@ -14,7 +14,7 @@ use crate::buffers::{Buffers, LARGE_ROOM, ROOM};
 use crate::failure::Failure;
 use crate::message::MOST_RESPONSE_HEAD;
 use crate::output::Output;
-use crate::upstream::{ForwardHead, Pool, Received};
+use crate::upstream::{ForwardHead, Pool, Received, Slot};
 use crate::websocket::{Handshake, Opening};
 
 mod connection;
@@ -62,6 +62,8 @@ pub(crate) struct Exchange {
     request_body: Body,
     framing: Framing,
     upload: Upload,
+    /// Its place among the uploads, until it is through.
+    upload_place: Option<Slot>,
     /// Whether the request body was asked for anything.
     touched: bool,
     scanner: HeadScanner,
@@ -79,12 +81,14 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Starts an exchange: the head is queued, nothing is sent before the first poll.
+    /// Starts an exchange: the head is queued, nothing is sent before the first poll. With its place among
+    /// the uploads, if it has one.
     pub(crate) fn start(
         connection: Connection,
         pool: Rc<Pool>,
         head: &ForwardHead<'_>,
         request_body: Body,
+        upload_place: Option<Slot>,
     ) -> Self {
         // Trailers may follow a body of known length only in HTTP/2, where they are rare enough to
         // be given up here: a length is what more servers understand than chunks.
@@ -132,6 +136,7 @@ impl Exchange {
             } else {
                 Upload::Sending
             },
+            upload_place,
             touched: false,
             scanner: HeadScanner::default(),
             decoder: Decoder::Done,
@@ -220,6 +225,7 @@ impl Exchange {
         }
         if self.is_uploading() || self.awaits_continue() {
             self.upload = Upload::Abandoned;
+            self.upload_place = None;
         }
         Some(std::mem::replace(&mut self.request_body, Body::Empty))
     }
@@ -443,6 +449,7 @@ impl Exchange {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => {
                     self.upload = Upload::Abandoned;
+                    self.upload_place = None;
                     self.output = Output::default();
                     return Poll::Ready(Ok(()));
                 }
@@ -451,6 +458,7 @@ impl Exchange {
             match self.upload {
                 Upload::Flushing => {
                     self.upload = Upload::Done;
+                    self.upload_place = None;
                     self.output.release(self.pool.buffers());
                 }
                 Upload::Sending if starved => {
@@ -467,6 +475,7 @@ impl Exchange {
     /// The response is complete: keeps the connection if both sides are through with it.
     fn finish(&mut self) {
         let reusable = self.keep_alive && self.upload == Upload::Done && self.input.is_empty();
+        self.upload_place = None;
         if let Some(mut connection) = self.connection.take()
             && reusable
         {

@@ -154,6 +154,13 @@ impl RequestBody {
         self.io.borrow().decoder.remaining()
     }
 
+    /// Whether what is still to come was read from the connection already.
+    pub(crate) fn is_all_here(&self) -> bool {
+        let io = self.io.borrow();
+        let left = io.decoder.remaining();
+        left.is_some_and(|left| left <= io.input.len() as u64)
+    }
+
     pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,

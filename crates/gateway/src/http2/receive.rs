@@ -172,6 +172,13 @@ impl RequestBody {
         }
     }
 
+    /// Whether what is still to come was read from the connection already.
+    pub(crate) fn is_all_here(&mut self) -> bool {
+        // What was taken has been given back: what is used lies here.
+        let here = self.receive.flow_control().used_capacity() as u64;
+        self.receive.is_end_stream() || self.length.is_some_and(|left| left <= here)
+    }
+
     pub(crate) fn lift_pace(&mut self) {
         self.pace = Pace::new(None);
     }

@@ -167,7 +167,7 @@ impl Recorder {
             target: in_flight.map(|in_flight| in_flight.pool().target.authority.clone()),
             attempts: self.attempts,
             duration,
-            upstream_connect: self.timing.connecting,
+            upstream_connect: self.connecting,
             upstream_head: self.upstream_head,
             reason: self.reason,
             cause: self.cause,

@@ -114,7 +114,7 @@ impl Recorder {
             target: in_flight.pool().target.authority.clone(),
             began: since(current.began),
             ended: since(ended),
-            connecting: self.timing.connecting,
+            connecting: self.connecting,
             answered: current.answered.map(since),
             call,
             outcome,

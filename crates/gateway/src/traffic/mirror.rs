@@ -196,9 +196,12 @@ impl Copy {
                 true => Body::Empty,
                 false => Body::Full(body.clone()),
             };
-            let mut timing = Timing::default();
+            let timing = Timing {
+                connecting: &mut None,
+                sent: None,
+            };
             let interim = Interim::Nowhere;
-            let sent = attempt(pool, &head, body, &interim, &timer, &deadlines, &mut timing);
+            let sent = attempt(pool, &head, body, &interim, &timer, &deadlines, timing);
             match sent.await {
                 Ok((_, exchange)) => {
                     return match discard(exchange.into_body(), MOST_ANSWER).await {

@@ -1,5 +1,6 @@
 //! One attempt to have a request answered by one target.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -56,15 +57,14 @@ pub(crate) enum Fate {
     Spared,
 }
 
-/// When an attempt got how far.
-#[derive(Debug, Default)]
-pub(crate) struct Timing {
+/// Where an attempt notes when it got how far: whoever gives it up knows, too.
+#[derive(Debug)]
+pub(crate) struct Timing<'a> {
     /// What a new connection took, if one was made.
-    pub(crate) connecting: Option<Duration>,
-    /// Whether it matters when all of the body was sent; costs a look at the clock.
-    pub(crate) is_timed: bool,
-    /// When it was, and only the answer was waited for.
-    pub(crate) sent: Option<Instant>,
+    pub(crate) connecting: &'a mut Option<Duration>,
+    /// When all of the body was sent, and only the answer was waited for; if that matters, since it
+    /// costs a look at the clock.
+    pub(crate) sent: Option<&'a Cell<Option<Instant>>>,
 }
 
 /// Deadlines of an attempt.
@@ -81,23 +81,25 @@ pub(crate) struct Deadlines {
 pub(crate) async fn attempt(
     pool: &Rc<Pool>,
     head: &ForwardHead<'_>,
-    body: Body,
+    mut body: Body,
     interim: &Interim,
     timer: &Timer,
     deadlines: &Deadlines,
-    timing: &mut Timing,
+    timing: Timing<'_>,
 ) -> Outcome {
     let failed = |failure, body| Attempted {
         failure,
         body,
         fate: Fate::Unknown,
     };
-    let acquired = match acquire(
+    let is_upload = !body.is_all_here();
+    let (acquired, upload) = match acquire(
         pool,
         timer,
         deadlines.upstream.connect,
-        &mut timing.connecting,
+        timing.connecting,
         head.upgrade.is_some(),
+        is_upload,
     )
     .await
     {
@@ -106,7 +108,7 @@ pub(crate) async fn attempt(
     };
     let mut exchange = match acquired {
         Acquired::Http1(connection) => {
-            let exchange = http1::Exchange::start(connection, Rc::clone(pool), head, body);
+            let exchange = http1::Exchange::start(connection, Rc::clone(pool), head, body, upload);
             Attempt::Http1(Box::new(exchange))
         }
         // Boxed: rare.
@@ -120,7 +122,7 @@ pub(crate) async fn attempt(
             Err((failure, body)) => return Err(failed(failure, Some(body))),
         },
     };
-    match response_head(&mut exchange, interim, timer, deadlines, timing).await {
+    match response_head(&mut exchange, interim, timer, deadlines, timing.sent).await {
         Ok(head) => Ok((head, exchange)),
         Err(failure) => {
             let fate = match failure {
@@ -141,7 +143,7 @@ async fn response_head(
     interim: &Interim,
     timer: &Timer,
     deadlines: &Deadlines,
-    timing: &mut Timing,
+    sent: Option<&Cell<Option<Instant>>>,
 ) -> Result<ResponseHead, Failure> {
     let mut waiting_for = None;
     let mut interims = 0;
@@ -181,8 +183,8 @@ async fn response_head(
             };
             let moved_on = waiting_for != Some(phase);
             let is_moving = progress && matches!(phase, Waiting::Upload | Waiting::Body);
-            if timing.is_timed && moved_on && phase == Waiting::Head {
-                timing.sent = Some(Instant::now());
+            if let Some(sent) = sent.filter(|_| moved_on && phase == Waiting::Head) {
+                sent.set(Some(Instant::now()));
             }
             if moved_on || is_moving {
                 waiting_for = Some(phase);

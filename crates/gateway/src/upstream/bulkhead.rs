@@ -175,6 +175,21 @@ impl Bulkhead {
         })
     }
 
+    /// Sends away all that wait.
+    pub(crate) fn turn_away(&self) {
+        if self.load().queued == 0 {
+            return;
+        }
+        let mut queue = self.queue();
+        let waiting = std::mem::take(&mut queue.waiting);
+        for _ in &waiting {
+            self.dequeue();
+        }
+        drop(queue);
+        // They wake when their senders go: not while others wait for the lock.
+        drop(waiting);
+    }
+
     /// Gives a place to the one that waits longest, or back.
     fn leave(self: Arc<Self>) {
         if self.change(|load| load.leave(self.limit())) {
@@ -230,7 +245,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for its turn; without end, if nobody sets one.
+    /// Waits for its turn; without end, if nobody sets one. `None` if it was sent away.
     pub(crate) async fn place(&mut self) -> Option<Place> {
         (&mut self.place).await.ok()
     }

@@ -209,12 +209,15 @@ impl Cluster {
         }
     }
 
-    /// Opens and half opens the circuit breaker when it is time.
+    /// Opens and half opens the circuit breaker when it is time. While it is open nobody waits for a place.
     pub(crate) fn advance_breaker(&self, now: Instant) {
         let settings = Arc::clone(&self.roster().settings);
         let breaker = settings.model().breaker.as_ref();
         self.breaker
             .advance(&self.name, breaker, &self.counters, now);
+        if self.breaker.refusal().is_some() {
+            self.bulkhead.turn_away();
+        }
     }
 
     // The roster's lock is held, so that plans are published in the order of their causes.

@@ -42,28 +42,34 @@ pub(super) enum Acquired {
     Http2(Share),
 }
 
-/// An idle connection, or a new one made within `limit`; `connecting` then tells how long that took.
+/// An idle connection, or a new one made within `limit`; `connecting` then tells how long that took. With
+/// it a place among the uploads, if it is for one, and for one alone.
 pub(super) async fn acquire(
     pool: &Rc<Pool>,
     timer: &Timer,
     limit: Duration,
     connecting: &mut Option<Duration>,
     upgrades: bool,
-) -> Result<Acquired, Failure> {
+    is_upload: bool,
+) -> Result<(Acquired, Option<Slot>), Failure> {
     // A target that speaks both is asked as browsers ask: few servers take WebSockets over HTTP/2.
     let is_own = upgrades && pool.target.connector.http2 == UpstreamHttp2::Negotiate;
     let mut left = limit;
+    let mut upload = None;
     loop {
         let slot = if pool.opening.is_shared() && !is_own {
             // Most often there is a connection, and nothing to wait for.
             if let Some(share) = shared(pool).await {
-                return Ok(Acquired::Http2(share));
+                return Ok((Acquired::Http2(share), None));
             }
             None
         } else {
+            if is_upload && upload.is_none() {
+                upload = Some(upload_place(pool, timer, &mut left).await?);
+            }
             // HTTP/1.1 is the common case and mostly needs no wait at all.
             match turn(pool, timer, left).await? {
-                Turn::Reuse(connection) => return Ok(Acquired::Http1(connection)),
+                Turn::Reuse(connection) => return Ok((Acquired::Http1(connection), upload)),
                 Turn::Connect(slot) => Some(slot),
             }
         };
@@ -73,7 +79,7 @@ pub(super) async fn acquire(
         let took = started.elapsed();
         *connecting = Some(connecting.unwrap_or_default() + took);
         match opened {
-            Ok(Ok(Opened::Acquired(acquired))) => return Ok(acquired),
+            Ok(Ok(Opened::Acquired(acquired))) => return Ok((acquired, upload)),
             Ok(Ok(Opened::NotShared)) => left = left.saturating_sub(took),
             Ok(Err(failure)) => return Err(failure),
             Err(_) => {
@@ -113,6 +119,28 @@ async fn turn(pool: &Rc<Pool>, timer: &Timer, limit: Duration) -> Result<Turn, F
         .limit(limit, waited)
         .await
         .map_err(|_| timer.blame(Failure::QueueTimeout))
+}
+
+/// A place among the uploads. Who waits for it does so in a line of its own, and holds up nobody in that
+/// for connections; the time is taken off `left`.
+async fn upload_place(
+    pool: &Rc<Pool>,
+    timer: &Timer,
+    left: &mut Duration,
+) -> Result<Slot, Failure> {
+    let take = || pool.uploads.take(pool.most_uploads());
+    if !pool.uploads.has_queue()
+        && let Some(place) = take()
+    {
+        return Ok(place);
+    }
+    let since = Instant::now();
+    let is_more = || pool.uploads.has_room(pool.most_uploads());
+    // Boxed: rare, as above.
+    let waited = Box::pin(pool.uploads.wait(take, is_more));
+    let place = timer.limit(*left, waited).await;
+    *left = left.saturating_sub(since.elapsed());
+    place.map_err(|_| timer.blame(Failure::QueueTimeout))
 }
 
 /// What came of the wish for a connection.

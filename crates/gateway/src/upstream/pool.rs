@@ -29,6 +29,9 @@ pub(crate) struct Pool {
     idle: RefCell<Vec<Idle>>,
     /// Places for HTTP/1 connections. Shared with them: they give theirs back, wherever they end.
     pub(super) slots: Rc<Slots>,
+    /// Places for requests whose body was not all here when they asked for such a connection: clients that
+    /// send slowly do not get all of them.
+    pub(super) uploads: Rc<Slots>,
     /// HTTP/2 connections, if the target speaks that.
     pub(super) http2: SharedConnections,
     /// The turn to make one of these.
@@ -77,6 +80,7 @@ impl Pool {
             settings: Cell::new(settings),
             idle: RefCell::default(),
             slots: Rc::default(),
+            uploads: Rc::default(),
             http2: SharedConnections::default(),
             is_looking_up: Cell::new(false),
             looked_up: tokio::sync::Notify::new(),
@@ -94,6 +98,13 @@ impl Pool {
         self.settings.set(settings);
         // There may be more of them now; whoever waits for one looks.
         self.slots.free();
+        self.uploads.free();
+    }
+
+    /// Connections that requests may have whose body is still to come: three quarters of all, so that one
+    /// is left for others where there are two.
+    pub(super) fn most_uploads(&self) -> u32 {
+        most_uploads(self.settings.get().max_connections)
     }
 
     /// Whether somebody who waits for a connection would get one.
@@ -223,6 +234,10 @@ impl Pool {
     }
 }
 
+fn most_uploads(most: u32) -> u32 {
+    (most - most.div_ceil(4)).max(1)
+}
+
 /// Counts a request as being under way until it is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight(Rc<Pool>);
@@ -249,5 +264,17 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.change(-1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uploads_leave_a_quarter_of_the_connections_to_others() {
+        let most = [1, 2, 3, 4, 5, 20, 4_096, u32::MAX];
+        let uploads = [1, 1, 2, 3, 3, 15, 3_072, 3_221_225_471];
+        assert_eq!(most.map(most_uploads), uploads);
     }
 }

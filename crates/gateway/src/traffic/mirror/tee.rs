@@ -36,6 +36,10 @@ impl Tee {
         self.body.length()
     }
 
+    pub(crate) fn is_all_here(&mut self) -> bool {
+        self.body.is_all_here()
+    }
+
     pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,

@@ -69,6 +69,27 @@ fn whoever_leaves_the_queue_leaves_nothing_behind() {
 }
 
 #[test]
+fn who_is_sent_away_leaves_the_places_as_they_are() {
+    let bulkhead = Bulkhead::new(Some(&SETTINGS));
+    let enter = || bulkhead.enter(&SETTINGS);
+    let held = [place(enter()), place(enter())];
+    let mut away: Vec<Waiting> = (0..3).map(|_| waiting(enter())).collect();
+    bulkhead.turn_away();
+    assert_eq!(load(&bulkhead), (2, 0));
+    for waiting in &mut away {
+        assert_eq!(
+            waiting.place.try_recv().err(),
+            Some(oneshot::error::TryRecvError::Closed)
+        );
+    }
+    let mut next = waiting(enter());
+    drop(away);
+    assert_eq!(load(&bulkhead), (2, 1), "another one waits by now");
+    drop(held);
+    assert!(next.place.try_recv().is_ok());
+}
+
+#[test]
 fn nobody_overtakes_those_that_wait() {
     let bulkhead = Bulkhead::new(Some(&SETTINGS));
     let held = [

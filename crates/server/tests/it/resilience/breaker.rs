@@ -95,25 +95,72 @@ fn half_open_lets_exactly_as_many_through_as_it_says() {
     assert_calm(&weir);
 }
 
-#[test]
-fn answers_that_take_too_long_open_it_even_if_no_client_waits_for_them() {
-    let gate = Gate::silent();
-    let keys = "breaker: { window: 10s, min_requests: 5, slow_call: 100ms, open_for: 30s }";
-    let weir = Weir::start(&config(&[&gate], keys));
-    let asked: Vec<_> = (0..5).map(|_| ask(&weir)).collect();
-    gate.wait_seen(5);
+/// Longer than the `slow_call` of these tests.
+fn wait_slow() {
     let begun = Instant::now();
     wait_until("they are slow", || {
         begun.elapsed() > Duration::from_millis(150)
     });
-    drop(asked);
-    wait_state(&weir, "open");
-    let reason = state(&weir)["reason"].as_str().unwrap().to_owned();
-    assert_eq!(reason, "5 of 5 attempts were slow");
-    let answer = weir.get("/");
-    answer.assert_problem(503, "circuit_open");
-    let seconds: u32 = answer.get("retry-after").unwrap().parse().unwrap();
-    assert!((20..=30).contains(&seconds), "{seconds}");
+}
+
+fn post(weir: &Weir) -> Wire {
+    let mut wire = Wire::connect(weir.http());
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nhalf");
+    wire
+}
+
+#[test]
+fn answers_that_take_too_long_open_it_even_if_no_client_waits_for_them() {
+    let keys = "breaker: { window: 10s, min_requests: 5, slow_call: 100ms, open_for: 30s }";
+    for asks in [ask, post] {
+        let gate = Gate::silent();
+        let weir = Weir::start(&config(&[&gate], keys));
+        let asked: Vec<_> = (0..5).map(|_| asks(&weir)).collect();
+        gate.wait_seen(5);
+        wait_slow();
+        drop(asked);
+        wait_state(&weir, "open");
+        let reason = state(&weir)["reason"].as_str().unwrap().to_owned();
+        assert_eq!(reason, "5 of 5 attempts were slow");
+        let answer = weir.get("/");
+        answer.assert_problem(503, "circuit_open");
+        let seconds: u32 = answer.get("retry-after").unwrap().parse().unwrap();
+        assert!((20..=30).contains(&seconds), "{seconds}");
+    }
+}
+
+#[test]
+fn a_probe_that_nobody_waited_for_opens_it_again_if_it_was_slow_by_then() {
+    let keys =
+        "breaker: { window: 10s, min_requests: 5, slow_call: 100ms, open_for: 300ms, probes: 2 }";
+    for asks in [ask, post] {
+        let gate = Gate::silent();
+        let weir = Weir::start(&config(&[&gate], keys));
+        let asked: Vec<_> = (0..5).map(|_| asks(&weir)).collect();
+        gate.wait_seen(5);
+        wait_slow();
+        drop(asked);
+        let opened = |times: f64| {
+            wait_until("it opens", || {
+                weir.metric("weir_upstream_breaker_opened_total", &[]) == times
+            });
+        };
+        opened(1.0);
+        for (seen, times) in [(5, 2.0), (6, 3.0)] {
+            wait_state(&weir, "half_open");
+            let probe = asks(&weir);
+            gate.wait_seen(seen + 1);
+            wait_slow();
+            drop(probe);
+            opened(times);
+        }
+        wait_state(&weir, "half_open");
+        gate.open(200);
+        for _ in 0..2 {
+            assert_eq!(weir.get("/").status(), 200);
+        }
+        wait_state(&weir, "closed");
+    }
 }
 
 #[test]
@@ -140,10 +187,7 @@ fn a_client_that_sends_slowly_does_not_make_its_target_slow() {
     let slowly = |weir: &Weir| {
         let mut wire = Wire::connect(weir.http());
         wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha");
-        let begun = Instant::now();
-        wait_until("it takes its time", || {
-            begun.elapsed() > Duration::from_millis(150)
-        });
+        wait_slow();
         wire
     };
     for _ in 0..4 {
@@ -158,15 +202,9 @@ fn a_client_that_sends_slowly_does_not_make_its_target_slow() {
     // Those whose answer takes long count, with a body, too.
     gate.close();
     let seen = gate.seen();
-    let mut waiting: Vec<_> = (0..40).map(|_| Wire::connect(weir.http())).collect();
-    for wire in &mut waiting {
-        wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nhalf");
-    }
+    let mut waiting: Vec<_> = (0..40).map(|_| post(&weir)).collect();
     gate.wait_seen(seen + 40);
-    let begun = Instant::now();
-    wait_until("they are slow", || {
-        begun.elapsed() > Duration::from_millis(150)
-    });
+    wait_slow();
     gate.open(200);
     for wire in &mut waiting {
         assert_eq!(wire.response("POST").status(), 200);

@@ -65,6 +65,47 @@ fn nobody_waits_for_longer_than_allowed() {
 }
 
 #[test]
+fn who_waits_when_the_breaker_opens_is_told_so_at_once() {
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let told = std::sync::Mutex::new(told);
+    let upstream = Upstream::new(move |mut wire| {
+        if wire.request().is_some() {
+            // All begin at once, when the test lets go of its end, and none ends before Weir does.
+            let _ = told.lock().unwrap().recv();
+            wire.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nha");
+            wire.is_at_end();
+        }
+    });
+    let weir = Weir::start(&format!(
+        "upstreams:\n  up:\n    targets: [\"{}\"]\n    health: {{ passive: false }}\n    \
+         concurrency: {{ limit: 5, queue: 5, wait: 10m }}\n    \
+         breaker: {{ window: 10s, min_requests: 5, open_for: 10m }}\n    retry: {{ attempts: 0 }}\n\
+         routes: [{{ name: all, match: {{ path: /* }}, upstream: up }}]\n",
+        upstream.address
+    ));
+    let mut failing: Vec<_> = (0..5).map(|_| ask(&weir)).collect();
+    wait_until("all places are taken", || {
+        weir.metric("weir_upstream_concurrency_in_use", &[]) == 5.0
+    });
+    let mut waiting: Vec<_> = (0..5).map(|_| ask(&weir)).collect();
+    queued(&weir, 5.0);
+    drop(tell);
+    for wire in &mut failing {
+        assert_eq!(wire.head().unwrap().status(), 503);
+    }
+    for wire in &mut waiting {
+        let refused = wire.response("GET");
+        refused.assert_problem(503, "circuit_open");
+        let seconds: u32 = refused.get("retry-after").unwrap().parse().unwrap();
+        assert!((1..=600).contains(&seconds), "{seconds}");
+    }
+    queued(&weir, 0.0);
+    assert_eq!(weir.metric("weir_upstream_concurrency_in_use", &[]), 5.0);
+    drop(failing);
+    assert_calm(&weir);
+}
+
+#[test]
 fn a_place_is_held_to_the_end_of_the_answer() {
     let upstream = Upstream::new(|mut wire| {
         if wire.request().is_some() {

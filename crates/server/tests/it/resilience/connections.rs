@@ -1,7 +1,7 @@
 //! The bound on connections to a target.
 
 use super::gate::{Gate, ask, assert_calm};
-use crate::harness::{Weir, wait_until};
+use crate::harness::{Weir, Wire, wait_until};
 
 /// One worker, so that its share of the target's connections is all of them.
 fn config(gate: &Gate, pool: &str, connect: &str) -> String {
@@ -44,6 +44,49 @@ fn a_connection_that_is_not_kept_makes_room_too() {
     assert_eq!(made, 4.0, "each had one of its own");
 }
 
+/// Clients that send their bodies slowly hold three quarters of the connections at most.
+#[test]
+fn slow_uploads_leave_connections_to_others() {
+    let gate = Gate::answering(200);
+    let weir = Weir::start(&format!(
+        "limits: {{ minimum_rate: false }}\n{}",
+        config(&gate, "max_connections: 4", "60s")
+    ));
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n";
+    let mut uploads: Vec<_> = (0..8)
+        .map(|number| {
+            let mut wire = Wire::connect(weir.http());
+            let (head, end) = match number % 2 {
+                0 => (head, ""),
+                _ => (chunked, "\r\n0\r\n\r\n"),
+            };
+            wire.send(format!("{head}h"));
+            (wire, end)
+        })
+        .collect();
+    wait_until("all of them have a connection or wait for one", || {
+        weir.metric("weir_upstream_in_flight", &[]) == 8.0
+    });
+    let made = || weir.metric("weir_upstream_connections_total", &["made"]);
+    wait_until("they have three connections", || made() == 3.0);
+    for _ in 0..5 {
+        assert_eq!(weir.get("/").status(), 200);
+        let mut short = Wire::connect(weir.http());
+        short.send(format!("{head}here"));
+        assert_eq!(short.response("POST").status(), 200);
+    }
+    assert_eq!(made(), 4.0, "one for all others");
+    // Those that leave make room for those that wait, and so do those that are through.
+    drop(uploads.drain(..2));
+    for (wire, end) in &mut uploads {
+        wire.send(format!("alf{end}"));
+        assert_eq!(wire.response("POST").status(), 200);
+    }
+    assert!(made() <= 6.0, "two were given up: {}", made());
+    assert_calm(&weir);
+}
+
 #[test]
 fn who_waits_too_long_is_refused_and_the_target_is_not_to_blame() {
     let gate = Gate::silent();
@@ -81,7 +124,7 @@ fn two_upstreams_with_one_server_have_the_connections_that_each_of_them_says() {
         ));
         let wide: Vec<_> = (0..3)
             .map(|_| {
-                let mut wire = crate::harness::Wire::connect(weir.http());
+                let mut wire = Wire::connect(weir.http());
                 wire.send("GET /wide HTTP/1.1\r\nHost: a\r\n\r\n");
                 wire
             })
