@@ -113,10 +113,17 @@ pub struct TargetCounters {
     pub failed: Counter,
     /// Requests that count against the target's health.
     pub faults: Counter,
+    /// Answers that ended early, after their head.
+    pub cut: Counter,
     /// Attempts under way now.
     pub in_flight: Counter,
     /// Mean time to the response's head of late, in nanoseconds; 0 before the first response.
     pub latency_nanos: Counter,
+    /// The averages that balancing decides by, as of the last news: failures count as long waits, and so
+    /// do clients that left. Nanoseconds; 0 before the first news.
+    pub mean_nanos: Counter,
+    /// The same, but the worst of late.
+    pub peak_nanos: Counter,
 }
 
 /// What is counted for an upstream as a whole, by one worker.

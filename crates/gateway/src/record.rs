@@ -319,6 +319,7 @@ impl Recorder {
             && failure.is_the_targets()
         {
             in_flight.pool().counters().faults.add(1);
+            in_flight.pool().counters().cut.add(1);
         }
         if self.reason.is_none() {
             self.decided(failure.reason(), failure.cause());

@@ -204,8 +204,7 @@ impl Pool {
 
     /// Learns how long a response's head took.
     pub(super) fn observe(&self, took: Duration) {
-        let now = self.timers.now();
-        self.latency.set(self.latency.get().with(took, now));
+        self.learn(|latency, now| latency.with(took, now));
         let took = took.as_nanos() as f64;
         let mean = match self.answered.get() {
             0.0 => took,
@@ -217,15 +216,21 @@ impl Pool {
 
     /// Learns that a request failed after this time.
     pub(super) fn observe_failure(&self, took: Duration) {
-        let now = self.timers.now();
-        self.latency.set(self.latency.get().with_failure(took, now));
+        self.learn(|latency, now| latency.with_failure(took, now));
     }
 
     /// Learns that a response's head had not come after this time, when it was of no use any more.
     pub(super) fn observe_abandoned(&self, waited: Duration) {
+        self.learn(|latency, now| latency.with_abandoned(waited, now));
+    }
+
+    fn learn(&self, news: impl FnOnce(Latency, u64) -> Latency) {
         let now = self.timers.now();
-        self.latency
-            .set(self.latency.get().with_abandoned(waited, now));
+        let latency = news(self.latency.get(), now);
+        self.latency.set(latency);
+        let counters = self.counters();
+        counters.mean_nanos.set(latency.mean(now) as u64);
+        counters.peak_nanos.set(latency.peak(now) as u64);
     }
 
     /// Requests under way, by this worker.

@@ -99,8 +99,11 @@ struct TargetStatus<'a> {
     in_flight: u64,
     /// Null before the first response.
     latency_ms: Option<f64>,
+    /// What balancing decides by; null before the first news, and where latency does not matter.
+    ewma_ms: Option<f64>,
     requests: u64,
     failed: u64,
+    cut: u64,
     connections: Connections,
     health: Health,
 }
@@ -152,7 +155,11 @@ fn describe<'a>(
                 in_use: report.load.in_use,
                 queued: report.load.queued,
             }),
-        targets: report.members.iter().map(describe_target).collect(),
+        targets: report
+            .members
+            .iter()
+            .map(|member| describe_target(member, &config.balance))
+            .collect(),
     }
 }
 
@@ -164,7 +171,7 @@ fn describe_key(key: &HashKey) -> Value {
     }
 }
 
-fn describe_target(member: &Member) -> TargetStatus<'_> {
+fn describe_target<'a>(member: &'a Member, balance: &model::Balance) -> TargetStatus<'a> {
     let target = &member.target;
     let sum = |counter: fn(&TargetCounters) -> &Counter| -> u64 {
         target
@@ -178,9 +185,11 @@ fn describe_target(member: &Member) -> TargetStatus<'_> {
         zone: member.zone.as_deref(),
         weight: member.weight,
         in_flight: sum(|counters| &counters.in_flight),
-        latency_ms: latency_ms(&target.counters),
+        latency_ms: mean_ms(&target.counters, |counters| &counters.latency_nanos),
+        ewma_ms: ewma(balance).and_then(|ewma| mean_ms(&target.counters, ewma)),
         requests: sum(|counters| &counters.requests),
         failed: sum(|counters| &counters.failed),
+        cut: sum(|counters| &counters.cut),
         connections: Connections {
             made: sum(|counters| &counters.connected),
             reused: sum(|counters| &counters.reused),
@@ -190,11 +199,23 @@ fn describe_target(member: &Member) -> TargetStatus<'_> {
     }
 }
 
+/// The average that an algorithm decides by, if it asks for latency.
+pub(super) fn ewma(balance: &model::Balance) -> Option<fn(&TargetCounters) -> &Counter> {
+    match balance {
+        model::Balance::LeastRequest => Some(|counters| &counters.mean_nanos),
+        model::Balance::PeakEwma => Some(|counters| &counters.peak_nanos),
+        model::Balance::RoundRobin | model::Balance::ConsistentHash(_) => None,
+    }
+}
+
 /// The mean of what workers see, those that asked the target at all.
-fn latency_ms(counters: &[TargetCounters]) -> Option<f64> {
+pub(super) fn mean_ms(
+    counters: &[TargetCounters],
+    nanos: fn(&TargetCounters) -> &Counter,
+) -> Option<f64> {
     let seen: Vec<u64> = counters
         .iter()
-        .map(|worker| worker.latency_nanos.get())
+        .map(|worker| nanos(worker).get())
         .filter(|nanos| *nanos > 0)
         .collect();
     let sum: u64 = seen.iter().sum();

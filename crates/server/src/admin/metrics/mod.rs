@@ -287,11 +287,18 @@ fn upstreams(exposition: &mut Exposition, snapshot: &Snapshot) {
         |target| &target.failed,
     );
     each(
+        "weir_upstream_answers_cut",
+        Kind::Counter,
+        "Answers that broke off or stalled after their head.",
+        |target| &target.cut,
+    );
+    each(
         "weir_upstream_in_flight",
         Kind::Gauge,
         "Attempts under way now.",
         |target| &target.in_flight,
     );
+    latencies(exposition, snapshot);
     let mut family = exposition.family(
         "weir_upstream_connections",
         Kind::Counter,
@@ -310,6 +317,34 @@ fn upstreams(exposition: &mut Exposition, snapshot: &Snapshot) {
                 ("outcome", outcome),
             ];
             family.sample(&labels, sum(&*target.counters, counter));
+        }
+    }
+}
+
+/// How long targets take, as answered and as balancing reckons.
+fn latencies(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let mut family = exposition.family(
+        "weir_upstream_latency_seconds",
+        Kind::Gauge,
+        "Time to a response's head of late: `mean` of what was answered, `ewma` that balancing decides by.",
+    );
+    for (upstream, target) in targets(snapshot) {
+        let mut configured = snapshot.config.upstreams.iter();
+        let balance = configured
+            .find(|config| config.name == upstream)
+            .map(|config| &config.balance);
+        let ewma = balance.and_then(super::upstreams::ewma);
+        let mean: Select = |target| &target.latency_nanos;
+        let averages = [("mean", Some(mean)), ("ewma", ewma)];
+        for (average, select) in averages {
+            let Some(select) = select else { continue };
+            let millis = super::upstreams::mean_ms(&target.counters, select);
+            let labels = [
+                ("upstream", upstream),
+                ("target", &*target.authority),
+                ("average", average),
+            ];
+            family.sample(&labels, millis.unwrap_or_default() / 1e3);
         }
     }
 }

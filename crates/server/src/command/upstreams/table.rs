@@ -8,20 +8,24 @@ use serde_json::Value;
 use super::age;
 use crate::output::{Output, Style};
 
-const HEADINGS: [&str; 8] = [
+const HEADINGS: [&str; 10] = [
     "TARGET",
     "ZONE",
     "WEIGHT",
     "IN FLIGHT",
     "LATENCY",
+    "EWMA",
     "REQUESTS",
     "FAILED",
+    "CUT",
     "HEALTH",
 ];
 /// Columns whose numbers are ranged at the right.
-const RIGHT: [bool; 8] = [false, false, true, true, true, true, true, false];
+const RIGHT: [bool; 10] = [
+    false, false, true, true, true, true, true, true, true, false,
+];
 /// The column of the health: the only one with a colour, and the last, as reasons may be long.
-const HEALTH: usize = 7;
+const HEALTH: usize = 9;
 
 /// Requests of each target, as of the last look.
 pub(super) struct Earlier {
@@ -75,7 +79,7 @@ fn takes_traffic(target: &Value) -> bool {
 }
 
 struct Row {
-    cells: [String; 8],
+    cells: [String; 10],
     style: Style,
 }
 
@@ -146,8 +150,8 @@ impl Table {
 }
 
 fn line(
-    cells: &[String; 8],
-    widths: &[usize; 8],
+    cells: &[String; 10],
+    widths: &[usize; 10],
     styled: impl Fn(usize, &str) -> String,
 ) -> String {
     let mut text = String::from(" ");
@@ -238,7 +242,10 @@ fn notes(upstream: &Value, now: SystemTime) -> Vec<String> {
 
 fn row(upstream: &Value, target: &Value, earlier: Option<&Earlier>, now: SystemTime) -> Row {
     let number = |value: &Value| value.as_u64().map_or("–".to_owned(), grouped);
-    let latency = target["latency_ms"].as_f64();
+    let time = |value: &Value| {
+        let millis = value.as_f64();
+        millis.map_or("–".to_owned(), |millis| format!("{millis:.1} ms"))
+    };
     let requests = match earlier.and_then(|earlier| earlier.rate(upstream, target)) {
         Some(rate) => format!("{} ({rate:.0}/s)", number(&target["requests"])),
         None => number(&target["requests"]),
@@ -249,9 +256,11 @@ fn row(upstream: &Value, target: &Value, earlier: Option<&Earlier>, now: SystemT
             target["zone"].as_str().unwrap_or("–").to_owned(),
             number(&target["weight"]),
             number(&target["in_flight"]),
-            latency.map_or("–".to_owned(), |latency| format!("{latency:.1} ms")),
+            time(&target["latency_ms"]),
+            time(&target["ewma_ms"]),
             requests,
             number(&target["failed"]),
+            number(&target["cut"]),
             health(&target["health"], now),
         ],
         style: if takes_traffic(target) {
@@ -310,9 +319,9 @@ mod tests {
             "concurrency": { "limit": 100, "in_use": 7, "queued": 0 },
             "targets": [
                 { "address": "10.0.0.1:9001", "zone": "eu-1", "weight": 3, "in_flight": 7, "latency_ms": 1.24,
-                  "requests": 1_234_567, "failed": 12,
+                  "ewma_ms": 4.8, "requests": 1_234_567, "failed": 12, "cut": 3,
                   "health": { "state": "healthy", "since": "2026-01-02T03:00:45Z", "ejections": 0 } },
-                { "address": "10.0.0.2:9001", "weight": 1, "in_flight": 0, "requests": 99, "failed": 99,
+                { "address": "10.0.0.2:9001", "weight": 1, "in_flight": 0, "requests": 99, "failed": 99, "cut": 0,
                   "health": { "state": "ejected", "since": "2026-01-02T03:04:03Z", "until": "2026-01-02T03:04:33Z",
                     "reason": "5 failures in a row", "ejections": 1 } },
             ],
@@ -334,9 +343,9 @@ mod tests {
         insta::assert_snapshot!(text, @r"
         catalog · least_request · 1 of 2 take traffic · breaker half open · 7 of 100 places taken, 0 waiting
           the breaker is half open for 5s: 60 of 100 requests failed
-          TARGET         ZONE  WEIGHT  IN FLIGHT  LATENCY   REQUESTS  FAILED  HEALTH
-          10.0.0.1:9001  eu-1       3          7   1.2 ms  1,234,567      12  healthy 3m 20s
-          10.0.0.2:9001  –          1          0        –         99      99  ejected 2s, 28s to go: 5 failures in a row
+          TARGET         ZONE  WEIGHT  IN FLIGHT  LATENCY    EWMA   REQUESTS  FAILED  CUT  HEALTH
+          10.0.0.1:9001  eu-1       3          7   1.2 ms  4.8 ms  1,234,567      12    3  healthy 3m 20s
+          10.0.0.2:9001  –          1          0        –       –         99      99    0  ejected 2s, 28s to go: 5 failures in a row
 
         empty · round_robin · 0 of 0 take traffic
           its source of targets is lost for 1s, and none were known: connection refused

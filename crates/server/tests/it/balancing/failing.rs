@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{named, upstream};
-use crate::harness::{Upstream, Weir, Wire, answer};
+use crate::harness::{Upstream, Weir, Wire, answer, wait_until};
 
 const REQUESTS: usize = 400;
 
@@ -71,5 +71,50 @@ fn a_target_that_clients_give_up_on_is_learnt_to_be_slow() {
         let asked = asked.load(Ordering::Relaxed);
         eprintln!("{balance}: {asked} of {REQUESTS} requests went to the one that is silent");
         assert!((1..REQUESTS / 10).contains(&asked), "{balance}: {asked}");
+    }
+}
+
+#[test]
+fn what_a_target_cuts_short_is_shown_and_so_is_what_balancing_makes_of_its_errors() {
+    let target = Upstream::new(|mut wire| {
+        while let Some(request) = wire.request() {
+            match request.target() {
+                "/cut" => return wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha"),
+                "/bad" => wire.send(answer(503, &[], "no")),
+                _ => wire.send(answer(200, &[], "yes")),
+            }
+        }
+    });
+    for (balance, decides) in [
+        ("round_robin", false),
+        ("least_request", true),
+        ("peak_ewma", true),
+    ] {
+        let weir = Weir::start(&config(balance, &[&target]));
+        for (path, times) in [("/", 5), ("/bad", 40)] {
+            for _ in 0..times {
+                super::ask(&weir, path, "");
+            }
+        }
+        let mut cut = Wire::connect(weir.http());
+        cut.send("GET /cut HTTP/1.1\r\nHost: weir.test\r\n\r\n");
+        assert_eq!(cut.head().unwrap().status(), 200);
+        let shown =
+            || weir.ask("GET", "/v1/upstreams").json()["upstreams"][0]["targets"][0].clone();
+        wait_until("the cut answer is counted", || shown()["cut"] == 1);
+        let counted = weir.metric("weir_upstream_answers_cut_total", &[]);
+        assert_eq!(counted, 1.0);
+        let shown = shown();
+        let mean = shown["latency_ms"].as_f64().unwrap();
+        let metric = |average: &str| weir.metric("weir_upstream_latency_seconds{", &[average]);
+        assert_eq!(metric("mean"), mean / 1e3);
+        // Errors come as soon as answers, and count as long waits.
+        match shown["ewma_ms"].as_f64() {
+            None => assert!(!decides, "{balance}"),
+            Some(ewma) => {
+                assert!(decides && ewma > 5.0 * mean, "{balance}: {ewma} of {mean}");
+                assert_eq!(metric("ewma"), ewma / 1e3);
+            }
+        }
     }
 }
