@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::clash::{below, placed};
 use super::headers::is_secret_name;
+use super::sent::{HostsOfFile, sent};
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
@@ -96,8 +97,11 @@ fn report_out_of_reach(
     }
 }
 
+const OF_FILE_ONLY: &str = "name upstreams of the file only, and no header that the policy sets; or write the route into the file";
+const OWN_HOST: &str = "write `host: target`, or a host with which a route of the file that names the policy asks the same upstream";
+
 /// Secrets of the file's policies are for its own upstreams: a route of a resource may send them there and
-/// nowhere else, nor show them.
+/// nowhere else, to no other host behind the same address, nor show them.
 pub(super) fn report_secrets(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
@@ -105,6 +109,8 @@ pub(super) fn report_secrets(
     upstreams: &[Named<'_>],
     policies: &[(&Named<'_>, &Policy)],
 ) {
+    let of_file = placed(cursor, routes).filter(|(node, _)| !node.span.is_beside());
+    let hosts = HostsOfFile::of(of_file.map(|(_, route)| route));
     for (index, (node, route)) in placed(cursor, routes).enumerate() {
         if !node.span.is_beside() {
             continue;
@@ -117,44 +123,46 @@ pub(super) fn report_secrets(
         let Some(policy) = of_file().find(|policy| !secrets(policy).is_empty()) else {
             continue;
         };
-        let foreign = reached(route)
+        let foreign = sent(route)
             .into_iter()
-            .filter_map(|at| upstreams.get(at))
+            .filter_map(|(at, _)| upstreams.get(at))
             .find(|upstream| upstream.value.node.span.is_beside());
         let hidden = of_file().flat_map(secrets).collect();
         let all = || named().map(|(_, policy)| *policy);
-        let message = if let Some(upstream) = foreign {
-            format!(
-                "the policy {} has a secret of the file, which is not for {}",
-                quote(&policy.name),
-                quote(upstream.name)
-            )
+        let at = |at: usize| {
+            let (entry, policy) = policies.get(at)?;
+            (!entry.value.node.span.is_beside()).then_some(*policy)
+        };
+        let (message, key, help) = if let Some(upstream) = foreign {
+            let policy = quote(&policy.name);
+            let upstream = quote(upstream.name);
+            let message = format!(
+                "the policy {policy} has a secret of the file, which is not for {upstream}"
+            );
+            (message, "policies", OF_FILE_ONLY)
         } else if shows(route, all, hidden) {
-            format!(
-                "the policy {} has a secret of the file, which this route would show",
-                quote(&policy.name)
-            )
+            let policy = quote(&policy.name);
+            let message = format!(
+                "the policy {policy} has a secret of the file, which this route would show"
+            );
+            (message, "policies", OF_FILE_ONLY)
+        } else if let Some(policy) =
+            hosts.elsewhere(route, at, |policy| !secrets(policy).is_empty())
+        {
+            let policy = quote(&policy.name);
+            let message = format!(
+                "the policy {policy} has a secret of the file, which the file does not send with this `Host`"
+            );
+            (message, "host", OWN_HOST)
         } else {
             continue;
         };
-        let place = below(node, &["policies"]).unwrap_or(node);
+        let place = below(node, &[key]).unwrap_or(node);
         let finding = Finding::error(codes::SECRET_OF_FILE, message)
             .at(place.head())
-            .path(format!("routes[{index}].policies"))
-            .help("name upstreams of the file only, and no header that the policy sets; or write the route into the file");
+            .path(format!("routes[{index}].{key}"))
+            .help(help);
         context.report(finding);
-    }
-}
-
-/// Every upstream that gets requests of a route.
-fn reached(route: &Route) -> Vec<usize> {
-    match &route.action {
-        Action::Forward { to, mirror, .. } => {
-            let mirrored = mirror.iter().map(|mirror| mirror.upstream);
-            to.upstreams().chain(mirrored).collect()
-        }
-        Action::Aggregate(aggregate) => aggregate.parts.iter().map(|part| part.upstream).collect(),
-        Action::Redirect { .. } | Action::Respond(_) => Vec::new(),
     }
 }
 
