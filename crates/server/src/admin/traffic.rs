@@ -18,7 +18,7 @@ use weir_identity::Caller;
 use weir_store::audit::Change as Told;
 
 use super::SharedState;
-use crate::deeds::{Deed, members};
+use crate::deeds::{Action, Deed, members};
 use crate::log::timestamp::rfc3339;
 use crate::serve::Node;
 
@@ -60,17 +60,16 @@ pub(super) async fn change(
 /// What the audit is told.
 fn deed(change: &Change, former: Option<&SplitReport>, report: &SplitReport) -> Deed {
     let action = match change {
-        Change::Set(_) => "traffic.set",
-        Change::Switch(_) => "traffic.switch",
-        Change::Shift { .. } => "traffic.shift",
-        Change::Halt => "traffic.halt",
-        Change::Resume => "traffic.resume",
-        Change::Rollback => "traffic.rollback",
-        Change::Reset => "traffic.reset",
+        Change::Set(_) => Action::TrafficSet,
+        Change::Switch(_) => Action::TrafficSwitch,
+        Change::Shift { .. } => Action::TrafficShift,
+        Change::Halt => Action::TrafficHalt,
+        Change::Resume => Action::TrafficResume,
+        Change::Rollback => Action::TrafficRollback,
+        Change::Reset => Action::TrafficReset,
     };
     Deed {
         action,
-        kind: "split",
         change: Told {
             before: former.map(state).unwrap_or_default(),
             after: state(report),

@@ -78,7 +78,7 @@ pub(super) async fn supervise(
         .context("cannot use the admin socket")?;
     let (stop_admin, admin_stopped) = watch::channel(false);
     let keeper = Arc::clone(&supervisor.keeper);
-    let deeds = Deeds::new();
+    let deeds = Deeds::new(&supervisor.reloader.data);
     let shared = Arc::new(admin::Shared {
         node: Arc::clone(&node),
         telemetry: admin::Telemetry {

@@ -215,7 +215,7 @@ impl Admin {
         };
         let services = crate::people::services(&config, &key, &keeper, &operator, configuration);
         let services = services.expect("services");
-        let deeds = Deeds::new();
+        let deeds = Deeds::new(records.path());
         let told = (Arc::clone(&deeds), Arc::clone(&keeper));
         script.spawn(async move { told.0.tell(&told.1).await });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
