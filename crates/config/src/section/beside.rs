@@ -32,22 +32,26 @@ pub(super) static RESOURCES: Record = Record {
             items: &Shape::Text(&NETWORK),
             least: 0,
         },
-        "Networks that servers of such upstreams may be in, whatever addresses their names have. Default: every network but where clouds tell a machine its credentials.",
-    )
-    .default("[]")],
+        "Networks that servers of such upstreams may be in, whatever addresses their names have. Default: every network but where clouds tell a machine its credentials. An empty list is none.",
+    )],
 };
 
+/// `Some(None)` if nothing is stated.
 pub(super) fn decode_networks(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
-) -> Option<Vec<IpNet>> {
+) -> Option<Option<Vec<IpNet>>> {
     let object = Object::open(context, cursor)?;
-    let networks = object.get("networks")?;
+    let Some(networks) = object.written("networks") else {
+        return Some(None);
+    };
     let items = networks.items(context);
-    let parsed = items
+    let parsed: Vec<_> = items
         .iter()
-        .filter_map(|item| item.parse(context, address::network));
-    Some(parsed.collect())
+        .filter_map(|item| item.parse(context, address::network))
+        .collect();
+    // Of what has a mistake, an empty list would say something else.
+    (parsed.len() == items.len()).then_some(Some(parsed))
 }
 
 /// Holds the upstreams of resources within bounds.
@@ -57,13 +61,23 @@ pub(super) fn bound(
     upstreams: &mut [Upstream],
     bounds: Bounds,
 ) {
+    let is_none = bounds.networks.as_ref().is_some_and(Vec::is_empty);
     let reach = Reach::Bounded(Arc::new(bounds));
     let of_resources = entries
         .iter()
         .zip(upstreams)
         .filter(|(entry, _)| entry.value.node.span.is_beside());
     for (entry, upstream) in of_resources {
-        report_out_of_reach(context, entry, upstream, &reach);
+        if is_none {
+            let message = "an upstream of a resource may not reach any network";
+            let finding = Finding::error(codes::OUT_OF_REACH, message)
+                .at(entry.value.node.head())
+                .path(entry.value.path.to_string())
+                .help("`resources.networks` of the file is an empty list; without it they reach every network");
+            context.report(finding);
+        } else {
+            report_out_of_reach(context, entry, upstream, &reach);
+        }
         upstream.reach = reach.clone();
     }
 }

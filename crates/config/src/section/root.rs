@@ -210,7 +210,7 @@ pub(crate) fn decode(
         );
     }
     let networks = beside::decode_networks(context, &object.get("resources")?);
-    // Indices hold only if none is left out.
+    // The same goes for upstreams.
     if upstreams.len() == upstream_entries.len() {
         clash::report_shared_cookies(context, &routes_cursor, &routes, &upstreams);
         clash::report_own_targets(context, &upstream_entries, &upstreams, &listeners);

@@ -284,6 +284,7 @@ fn upstreams_of_resources_reach_what_the_file_allows() {
         vec![resource("upstream", "a", &document)]
     };
     let confined = format!("resources: {{networks: [10.0.0.0/8]}}\n{FILE}");
+    let none = format!("resources: {{networks: []}}\n{FILE}");
     for (text, targets, wrong) in [
         (
             FILE,
@@ -307,6 +308,8 @@ fn upstreams_of_resources_reach_what_the_file_allows() {
             r#""192.0.2.1:80", "10.0.0.1:80""#,
             &["targets[0]"],
         ),
+        (&none, r#""10.0.0.1:80""#, &[""]),
+        (&none, r#""catalog.test:80""#, &[""]),
     ] {
         let loaded = load(text, upstream(targets));
         let expected: Vec<_> = wrong
