@@ -97,6 +97,24 @@ fn successors(weir: &Weir) -> Vec<u32> {
         .collect()
 }
 
+/// Stops a process: from then on it takes no connection.
+fn stop(id: u32) {
+    crate::harness::send(id, Signal::STOP);
+    // Each thread goes on until it is told.
+    wait_until("every thread has stopped", || {
+        let threads = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+        let states =
+            threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")));
+        states.into_iter().all(|state| {
+            // Behind the name, which is in parentheses.
+            let state = state.unwrap_or_default();
+            state
+                .rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
+    });
+}
+
 /// The split, as the process that serves tells it once the first one does no more.
 fn split(weir: &Weir) -> serde_json::Value {
     weir.ask("GET", "/v1/traffic").json()["splits"][0].clone()
@@ -126,7 +144,7 @@ fn a_guard_that_acts_while_a_successor_starts_has_acted_there() {
     // However slow this machine is, it does not serve before the guard of the first process has acted.
     let successor = successors(&weir);
     assert_eq!(successor.len(), 1);
-    crate::harness::send(successor[0], Signal::STOP);
+    stop(successor[0]);
 
     fails.store(true, Ordering::Release);
     wait_until("the guard acts", || {
@@ -193,7 +211,7 @@ fn a_successor_that_fails_leaves_what_was_decided_meanwhile() {
     weir.signal(Signal::USR2);
     wait_for_successor.recv_timeout(PATIENCE).unwrap();
     let successor = successors(&weir);
-    crate::harness::send(successor[0], Signal::STOP);
+    stop(successor[0]);
     let command = weir.run("traffic", &["switch", "items", "green"]);
     assert_eq!(command.code, Some(0), "{}", command.stderr);
     crate::harness::send(successor[0], Signal::KILL);
