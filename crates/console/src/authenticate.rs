@@ -174,7 +174,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
         .then(|| token.trim_matches(' '))
 }
 
-fn forbidden(permission: Permission) -> Problem {
+pub(crate) fn forbidden(permission: Permission) -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "forbidden",

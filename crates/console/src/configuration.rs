@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use serde_json::Value as Json;
 use tokio::sync::watch;
-use weir_config::{Diagnostic, FileResources, ResourceName, Resources};
-use weir_revisions::{Objection, Revisions};
+use weir_config::{FileResources, ResourceName, Resources};
+use weir_revisions::{Judgement, Objection, Revisions};
 
 /// What this node runs of the resources in the records.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ pub struct Refused {
 }
 
 /// What a judge says of resources beside the node's file.
-pub type Judged = Pin<Box<dyn Future<Output = Result<Vec<Diagnostic>, Objection>> + Send>>;
+pub type Judged = Pin<Box<dyn Future<Output = Result<Judgement, Objection>> + Send>>;
 
 /// Says whether the node's file can be used with these resources beside it.
 pub type Judge = Arc<dyn Fn(Arc<Resources>) -> Judged + Send + Sync>;

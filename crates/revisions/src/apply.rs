@@ -1,11 +1,12 @@
 //! Making a revision.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 use tokio::time::timeout;
-use weir_config::{Diagnostic, Report, ResourceName, Resources, Severity};
+use weir_config::{Diagnostic, Lending, Report, ResourceKind, ResourceName, Resources, Severity};
 use weir_core::{Id, TenantId};
 use weir_store::audit::{Change as Told, Subject};
 use weir_store::records::{Scope, Topic, Value, Write};
@@ -33,6 +34,15 @@ const JUDGING: Duration = Duration::from_secs(60);
 
 const OTHERS: &str = "other revisions are being made";
 const SLOW: &str = "this node takes too long to check the whole";
+
+/// What a judge says of resources that can be used.
+#[derive(Clone, Debug, Default)]
+pub struct Judgement {
+    /// What should be looked at all the same.
+    pub warnings: Vec<Diagnostic>,
+    /// Which routes send on secrets of resources.
+    pub lendings: Vec<Lending>,
+}
 
 /// Why resources are not taken.
 #[derive(Debug)]
@@ -63,7 +73,8 @@ impl Revisions {
     /// tells what should be looked at. It takes its time, so nothing in the records is locked meanwhile: if
     /// another node makes a revision, the proposal is judged again beside that.
     ///
-    /// Changes that change nothing are left out; if that is all of them, no revision is made.
+    /// Changes that change nothing are left out; if that is all of them, no revision is made. What has secrets
+    /// sent on must be the author's to lend, but for a way back: that was decided before.
     pub async fn apply<F, J>(
         &self,
         author: &Author,
@@ -72,7 +83,7 @@ impl Revisions {
     ) -> Result<Outcome>
     where
         J: Fn(Arc<Resources>) -> F + Send,
-        F: Future<Output = std::result::Result<Vec<Diagnostic>, Objection>> + Send,
+        F: Future<Output = std::result::Result<Judgement, Objection>> + Send,
     {
         proposal.check()?;
         // Those of one node would only make each other's judgements worthless.
@@ -88,11 +99,16 @@ impl Revisions {
                     latest: plan.latest.number,
                     differences: Vec::new(),
                     warnings: Vec::new(),
+                    lent: BTreeSet::new(),
                 });
             }
             let judgement = timeout(JUDGING, judge(Arc::clone(&plan.opened))).await;
-            let warnings = judgement.map_err(|_| Error::Busy(SLOW))??;
+            let Judgement { warnings, lendings } = judgement.map_err(|_| Error::Busy(SLOW))??;
             refuse_outdated(&warnings, &plan.changed)?;
+            let lent = match proposal.what {
+                What::Changes(_) | What::Restore(_) => lent(author, &lendings, &plan.changed)?,
+                What::Rollback(_) => BTreeSet::new(),
+            };
             let revision = match proposal.dry_run {
                 true => None,
                 false => match self.commit(author, &proposal, &plan).await? {
@@ -108,6 +124,7 @@ impl Revisions {
                 // Not before it is made: meanwhile other nodes could follow.
                 differences: plan.differences(&self.secrets, with_documents)?,
                 warnings,
+                lent,
             });
         }
         Err(Error::Busy(OTHERS))
@@ -142,12 +159,41 @@ impl Revisions {
     }
 }
 
+/// Whether a resource becomes something else, and stays.
+fn is_put(name: &ResourceName, changed: &[Changed]) -> bool {
+    let change = changed.binary_search_by(|change| change.resource.cmp(name));
+    change.is_ok_and(|at| changed[at].after.is_some())
+}
+
+/// The kinds of resources whose secrets go elsewhere by these changes: a route that sends them, one of its
+/// policies or upstreams becomes another one. Refuses what is not the author's to lend.
+fn lent(
+    author: &Author,
+    lendings: &[Lending],
+    changed: &[Changed],
+) -> Result<BTreeSet<ResourceKind>> {
+    let mut lent = BTreeSet::new();
+    for lending in lendings {
+        let mut through = lending.through.iter();
+        let Some(through) = through.find(|name| is_put(name, changed)) else {
+            continue;
+        };
+        for lender in &lending.lenders {
+            if !author.lends.contains(&lender.kind) {
+                return Err(Error::NotLent {
+                    lender: lender.clone(),
+                    through: through.clone(),
+                });
+            }
+            lent.insert(lender.kind);
+        }
+    }
+    Ok(lent)
+}
+
 /// Refuses what may stay as it is, and may not become so.
 fn refuse_outdated(warnings: &[Diagnostic], changed: &[Changed]) -> Result<()> {
-    let is_put = |name: &ResourceName| {
-        let change = changed.binary_search_by(|change| change.resource.cmp(name));
-        change.is_ok_and(|at| changed[at].after.is_some())
-    };
+    let is_put = |name: &ResourceName| is_put(name, changed);
     let refused = warnings
         .iter()
         .filter(|one| one.refuses_its_resource() && one.resource.as_ref().is_some_and(is_put));

@@ -45,6 +45,14 @@ pub enum Error {
     /// With this change the whole could not be used.
     #[error("the configuration would not load")]
     Refused(Box<Report>),
+    /// The author may not have this secret sent on.
+    #[error("{through} would have secrets of {lender} sent on")]
+    NotLent {
+        /// Whose secret.
+        lender: ResourceName,
+        /// What it would be sent along or to.
+        through: ResourceName,
+    },
     /// It cannot be done for now, for what the text says.
     #[error("{0}")]
     Busy(&'static str),

@@ -24,7 +24,7 @@ mod sealed;
 mod secrets;
 mod trash;
 
-pub use apply::Objection;
+pub use apply::{Judgement, Objection};
 pub use author::Author;
 pub use change::{Action, Change, Precondition, Proposal, What};
 pub use diff::{ChangeKind, Difference, unified};

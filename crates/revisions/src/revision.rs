@@ -1,8 +1,10 @@
 //! A revision, and how making one went.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
-use weir_config::Diagnostic;
+use weir_config::{Diagnostic, ResourceKind};
 use weir_store::records::Row;
 
 use crate::diff::Difference;
@@ -41,6 +43,8 @@ pub struct Outcome {
     pub differences: Vec<Difference>,
     /// What should be looked at all the same.
     pub warnings: Vec<Diagnostic>,
+    /// Kinds of resources whose secrets go elsewhere by it.
+    pub lent: BTreeSet<ResourceKind>,
 }
 
 impl Revision {

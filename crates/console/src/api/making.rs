@@ -177,7 +177,7 @@ pub(crate) const fn writing(kind: ResourceKind) -> Permission {
 /// Makes a revision, if the caller may, and waits until this node runs it.
 ///
 /// # Errors
-/// 403; 409 for what is the file's; 412; 422 with the diagnostics if the whole would not load.
+/// 403, also for secrets that are not the caller's to lend; 409 for what is the file's; 412; 422 with the diagnostics if the whole would not load.
 pub(crate) async fn make(
     guard: &Guard,
     services: &Services,
@@ -200,6 +200,7 @@ pub(crate) async fn make(
         origin: caller.origin.clone(),
         request_id: caller.request_id.clone(),
         once: caller.once.clone(),
+        lends: lends(guard),
     };
     let judge = Arc::clone(&configuration.judge);
     let made = configuration
@@ -211,6 +212,10 @@ pub(crate) async fn make(
         }
         error => error.into(),
     })?;
+    // Whoever is given this answer again must have these rights, too.
+    for kind in &outcome.lent {
+        guard.platform(writing(*kind))?;
+    }
     let status = match &outcome.revision {
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
@@ -233,6 +238,16 @@ fn authorise(guard: &Guard, what: &What) -> Result<(), Problem> {
         What::Restore(resource) => guard.platform(writing(resource.kind)),
         What::Rollback(_) => guard.platform(Permission::RevisionWrite),
     }
+}
+
+/// The kinds of resources whose secrets the caller may have sent elsewhere: those that they may change.
+fn lends(guard: &Guard) -> Vec<ResourceKind> {
+    let kinds = ResourceKind::ALL.into_iter();
+    let may = |kind: &ResourceKind| {
+        let principal = guard.principal();
+        principal.allow_on_platform(writing(*kind)).is_ok()
+    };
+    kinds.filter(may).collect()
 }
 
 /// Whether somebody may change any kind of resource: nobody else's large bodies are read.

@@ -5,6 +5,8 @@ use weir_config::{Report, ResourceName};
 use weir_revisions::Error;
 
 use super::error::SOON;
+use super::making::writing;
+use crate::authenticate::forbidden;
 use crate::problem::{FieldError, Problem};
 
 const OF_FILE: &str = "The configuration file of this node does not load with it. Whoever runs the node is told why by \
@@ -59,6 +61,15 @@ impl From<Error> for Problem {
                     problem = problem.with(member, report[member].clone());
                 }
                 problem
+            }
+            Error::NotLent { lender, through } => {
+                let problem = forbidden(writing(lender.kind));
+                let message = format!(
+                    "With the {through}, secrets of the {lender} would be sent on: whoever may change the {lender} may do that."
+                );
+                problem
+                    .with("message", message)
+                    .with("resource", named(&lender))
             }
             Error::Busy(why) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use weir_config::ResourceKind;
 use weir_revisions::{
-    Action, Change, Discarded, Error, Precondition, Proposal, Revisions, Trashed, Wanted, What,
+    Action, Change, Discarded, Error, Judgement, Precondition, Proposal, Revisions, Trashed,
+    Wanted, What,
 };
 use weir_store::audit::Query;
 use weir_store::records::{Notice, Scope, Topic};
@@ -393,7 +394,7 @@ async fn who_finds_no_turn_is_told(engine: &str) {
     let made = fresh.revisions.apply(&author, stale, |_| async {
         let what = What::Changes(vec![delete(route("other-4"))]);
         other.apply(&ada(), proposal(what), judge).await.unwrap();
-        Ok(Vec::new())
+        Ok(Judgement::default())
     });
     assert!(matches!(made.await, Err(Error::Stale { latest: 6 })));
 }

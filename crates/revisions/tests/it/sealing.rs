@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use weir_config::{ResourceKind, ResourceName, Severity};
 use weir_core::{Secret, TenantId};
-use weir_revisions::{Discarded, Error, Revisions, Secrets, Wanted, What, unified};
+use weir_revisions::{Author, Discarded, Error, Revisions, Secrets, Wanted, What, unified};
 use weir_store::audit::Query;
 use weir_store::records::{PlatformTable, Row, Scope, TenantTable, Value};
 
@@ -17,6 +17,7 @@ on_both_engines! {
     what_was_kept_in_the_clear_is_hidden_and_sealed_when_written_anew,
     another_key_opens_nothing_and_is_told,
     hostile_documents_reach_no_secret,
+    who_may_not_change_a_secret_does_not_have_it_sent_on,
 }
 
 const SECRET: &str = "cnry-2Hd8sVq1";
@@ -308,4 +309,38 @@ async fn hostile_documents_reach_no_secret(engine: &str) {
             "{document}: {error}"
         );
     }
+}
+
+async fn who_may_not_change_a_secret_does_not_have_it_sent_on(engine: &str) {
+    let fresh = fresh(engine).await;
+    let grace = Author {
+        lends: vec![ResourceKind::Route, ResourceKind::Upstream],
+        ..ada()
+    };
+    let changes = |path: &str| {
+        let route = json!({"match": {"path": path}, "upstream": "of-file", "policies": ["auth"]});
+        What::Changes(vec![put(named(ResourceKind::Route, "a"), route)])
+    };
+    let secret = What::Changes(vec![put(policy(), document(SECRET, "x"))]);
+    fresh.make(secret).await.unwrap();
+    let by_grace = |what| fresh.revisions.apply(&grace, proposal(what), judge);
+    let refused = by_grace(changes("/a")).await.unwrap_err();
+    let said = refused.to_string();
+    assert_eq!(
+        said,
+        "route `a` would have secrets of policy `auth` sent on"
+    );
+    let made = fresh.make(changes("/a")).await.unwrap();
+    assert_eq!(made.lent, [ResourceKind::Policy].into());
+    // Away, and back as a whole to what was allowed; but not by itself.
+    let gone = What::Changes(vec![delete(named(ResourceKind::Route, "a"))]);
+    assert!(by_grace(gone).await.unwrap().lent.is_empty());
+    let restored = by_grace(What::Restore(named(ResourceKind::Route, "a"))).await;
+    assert!(
+        matches!(restored, Err(Error::NotLent { .. })),
+        "{restored:?}"
+    );
+    by_grace(What::Rollback(2)).await.unwrap();
+    let refused = by_grace(changes("/b")).await;
+    assert!(matches!(refused, Err(Error::NotLent { .. })), "{refused:?}");
 }

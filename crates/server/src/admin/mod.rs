@@ -385,15 +385,21 @@ async fn version() -> Response {
 
 /// Permission for a change that is to outlive the process.
 async fn permit(node: &Node) -> Result<Permit, Problem> {
-    if node.stage() == Stage::Draining {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ending",
-            "The process is about to end, or was replaced; ask again in a moment.",
-        )
-        .retry_after(1));
-    }
+    not_ending(node)?;
     node.keeping.permit().await.ok_or_else(upgrading)
+}
+
+/// A process that ends keeps nothing any more.
+fn not_ending(node: &Node) -> Result<(), Problem> {
+    if node.stage() != Stage::Draining {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ending",
+        "The process is about to end, or was replaced; ask again in a moment.",
+    )
+    .retry_after(1))
 }
 
 fn upgrading() -> Problem {

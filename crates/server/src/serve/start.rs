@@ -142,6 +142,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let (traffic_file, saved) = TrafficFile::open(&data);
     let remembered = Remembered {
         splits: saved,
+        former_decides: inherited.ready.is_some(),
         standings: standings::remembered(&data),
     };
     let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), remembered)?;

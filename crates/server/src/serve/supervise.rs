@@ -78,7 +78,7 @@ pub(super) async fn supervise(
         .context("cannot use the admin socket")?;
     let (stop_admin, admin_stopped) = watch::channel(false);
     let keeper = Arc::clone(&supervisor.keeper);
-    let deeds = Deeds::new();
+    let deeds = Deeds::new(&supervisor.reloader.data);
     let shared = Arc::new(admin::Shared {
         node: Arc::clone(&node),
         telemetry: admin::Telemetry {
@@ -125,17 +125,16 @@ pub(super) async fn supervise(
     let mut signals = Signals::listen(early)?;
     let (_, nothing) = mpsc::unbounded_channel();
     let mut found = std::mem::replace(&mut supervisor.found, nothing);
-    begin(&node, &mut found).await;
+    tokio::select! {
+        () = begin(&node, &mut found) => {}
+        never = traffic_file::follow(&node), if waiting.is_some() => match never {},
+    }
     let following = (Arc::clone(&node), Arc::new(Mutex::new(found)));
     beside.run("discovery", move || {
         follow(Arc::clone(&following.0), Arc::clone(&following.1))
     });
     let pid_file = PidFile::write(&supervisor.reloader.data, address)?;
     node.enter(Stage::Ready);
-    let saving = Arc::clone(&node);
-    beside.run("shares of splits", move || {
-        traffic_file::keep(Arc::clone(&saving))
-    });
     let records = supervisor.keeper.records().clone();
     let data = supervisor.reloader.data.clone();
     let read = (Arc::clone(&node), records.clone(), data.clone());
@@ -156,9 +155,14 @@ pub(super) async fn supervise(
         )
     });
     if let Some((former, serve_admin, is_stopped)) = waiting {
-        upgrade::announce(&former)?;
+        upgrade::announce(former).await?;
+        traffic_file::take_over(&node);
         beside.run_until(ADMIN, is_stopped, serve_admin);
     }
+    let saving = Arc::clone(&node);
+    beside.run("shares of splits", move || {
+        traffic_file::keep(Arc::clone(&saving))
+    });
     notify(&[NotifyState::Ready]);
     let ready = Ready {
         listeners: node
@@ -280,14 +284,15 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
                 };
                 let Supervisor { launch, admin, .. } = supervisor;
                 match upgrade::hand_over(launch, gateway, admin, told_to_end).await {
-                    Ok(Some(id)) => {
-                        tracing::info!(successor = id, "successor serves");
-                        return End::Successor(id);
+                    Ok(Some(successor)) => {
+                        traffic_file::hand_over(&supervisor.node);
+                        successor.take_over().await;
+                        tracing::info!(successor = successor.id, "successor serves");
+                        return End::Successor(successor.id);
                     }
                     Ok(None) => return End::Signal,
                     Err(error) => {
                         supervisor.node.keeping.resume().await;
-                        traffic_file::save(&supervisor.node);
                         tracing::error!("upgrade failed, this process goes on: {error:#}");
                     }
                 }

@@ -211,11 +211,11 @@ impl Admin {
         let configuration = Configuration {
             revisions: Revisions::new(keeper.records().clone(), secrets),
             running: heard,
-            judge: Arc::new(|_| Box::pin(async { Ok(Vec::new()) })),
+            judge: Arc::new(|_| Box::pin(async { Ok(weir_revisions::Judgement::default()) })),
         };
         let services = crate::people::services(&config, &key, &keeper, &operator, configuration);
         let services = services.expect("services");
-        let deeds = Deeds::new();
+        let deeds = Deeds::new(records.path());
         let told = (Arc::clone(&deeds), Arc::clone(&keeper));
         script.spawn(async move { told.0.tell(&told.1).await });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

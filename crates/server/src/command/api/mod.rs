@@ -26,7 +26,7 @@ pub(crate) use self::file::{json_file, text_file};
 pub(crate) use self::list::{List, Paging};
 pub(crate) use self::prompt::{has_terminal, line, need_terminal, password, secret_line};
 pub(crate) use self::scope::{InOrganization, Moment, Organization, by_address, person};
-pub(crate) use self::table::{Column, Table};
+pub(crate) use self::table::{Column, Table, moment};
 pub(crate) use super::admin_address::Ask;
 use super::admin_address::{self, As};
 use crate::admin_client::{self, Admin, AdminError, Answer, Question, Refusal, Response, exchange};

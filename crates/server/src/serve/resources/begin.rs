@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use weir_config::{LoadOptions, Loaded, Report, ResourceName, Resources, Severity};
 use weir_console::Judge;
-use weir_revisions::{Objection, Secrets};
+use weir_revisions::{Judgement, Objection, Secrets};
 
 use super::file;
 use crate::configuration;
@@ -106,7 +106,12 @@ pub(in crate::serve) fn judge(path: PathBuf, options: LoadOptions) -> Judge {
                 configuration::load(&path, &options)
             };
             match tokio::task::spawn_blocking(loading).await {
-                Ok(loaded) => Ok(loaded?.warnings),
+                Ok(loaded) => loaded
+                    .map(|loaded| Judgement {
+                        warnings: loaded.warnings,
+                        lendings: loaded.lendings,
+                    })
+                    .map_err(Objection::from),
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             }
         })

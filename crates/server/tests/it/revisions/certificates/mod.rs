@@ -3,6 +3,7 @@
 mod beside;
 mod hostile;
 mod life;
+mod resuming;
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
