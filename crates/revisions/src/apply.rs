@@ -84,6 +84,7 @@ impl Revisions {
                     revision: None,
                     latest: plan.latest.number,
                     differences: Vec::new(),
+                    staying: plan.staying,
                     warnings: Vec::new(),
                 });
             }
@@ -103,6 +104,7 @@ impl Revisions {
                 revision,
                 // Reading ten thousand documents takes time, in which nodes could follow.
                 differences: plan.differences(&self.secrets)?,
+                staying: plan.staying,
                 warnings,
             });
         }
@@ -127,7 +129,7 @@ impl Revisions {
             author_id: author.actor.id().map(ToString::to_string),
             comment: proposal.comment.clone(),
             rolled_back_to: match proposal.what {
-                What::Rollback(number) => Some(number),
+                What::Rollback { to, .. } => Some(to),
                 What::Changes(_) | What::Restore(_) => None,
             },
             changes: i64::try_from(plan.changed.len()).map_err(Error::internal)?,

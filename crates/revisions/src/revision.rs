@@ -5,6 +5,7 @@ use serde::Serialize;
 use weir_config::Diagnostic;
 use weir_store::records::Row;
 
+use crate::back::Staying;
 use crate::diff::Difference;
 use crate::error::Result;
 
@@ -38,6 +39,8 @@ pub struct Outcome {
     pub latest: i64,
     /// What it changes, by kind and name.
     pub differences: Vec<Difference>,
+    /// Certificates that going back leaves as they are.
+    pub staying: Vec<Staying>,
     /// What should be looked at all the same.
     pub warnings: Vec<Diagnostic>,
 }
