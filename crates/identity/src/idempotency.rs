@@ -22,6 +22,12 @@ pub struct Remembered {
 }
 
 impl Identity {
+    /// By what a request is known again. Its body may have a password in it: without the installation's key nobody who has
+    /// the records can try which.
+    pub fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.shared.sealer.recognise("request", parts)
+    }
+
     /// What is known of a request with this key.
     pub async fn remembered(&self, once: &Once) -> Result<Option<Remembered>> {
         let now = jiff::Timestamp::now();
