@@ -29,7 +29,7 @@ pub use apply::Objection;
 pub use author::Author;
 pub use back::{Staying, Why};
 pub use change::{Action, Change, Precondition, Proposal, What};
-pub use diff::{Difference, unified};
+pub use diff::{ChangeKind, Difference, unified};
 pub use error::{Error, Result};
 pub use resource::{Latest, Resource, Wanted};
 pub use revision::{Outcome, Revision};

@@ -13,6 +13,7 @@ mod bulk;
 mod catalogue;
 mod changes;
 mod engine;
+mod list;
 mod migrate;
 mod notices;
 mod once;
@@ -76,6 +77,13 @@ impl Records {
     pub(crate) async fn fold(&self) {
         if let Err(error) = self.pools.fold().await {
             tracing::warn!(%error, "the log of records is not folded into their file yet");
+        }
+    }
+
+    /// Settles what was just restored.
+    pub(crate) async fn settle(&self) {
+        if let Err(error) = self.pools.settle().await {
+            tracing::warn!(%error, "what was restored is not vacuumed yet; PostgreSQL does it in its own time");
         }
     }
 

@@ -24,9 +24,6 @@ use crate::authenticate::Principal;
 use crate::configuration::Running;
 use crate::problem::Problem;
 
-/// Changes of which an answer has the documents: those of a large batch its maker has.
-const MOST_SHOWN: usize = 100;
-
 /// How long an answer waits for the revision to take effect on this node.
 const EFFECT: Duration = Duration::from_secs(5);
 
@@ -164,7 +161,7 @@ pub(crate) async fn name_authors(
 impl From<Difference> for ShownChange {
     fn from(difference: Difference) -> Self {
         Self {
-            change: difference.word(),
+            change: difference.change.word(),
             kind: difference.resource.kind,
             name: difference.resource.name,
             before: difference.before,
@@ -245,13 +242,7 @@ pub(crate) async fn make(
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    let mut made = followed(services, outcome).await;
-    if made.revision.is_some() && made.changes.len() > MOST_SHOWN {
-        for change in &mut made.changes {
-            (change.before, change.after) = (None, None);
-        }
-    }
-    Ok((status, made))
+    Ok((status, followed(services, outcome).await))
 }
 
 /// Changes need the right to change each kind that they change; the way back, which may change all of
