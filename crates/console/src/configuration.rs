@@ -1,6 +1,7 @@
 //! What the endpoints about the configuration need: the service for revisions, and what the running
 //! node says of them.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Running {
     pub refused: Option<Arc<Refused>>,
     /// What the node's file itself says.
     pub file: Arc<FileResources>,
+    /// The routes, of the file and beside it, that name an organization, by its slug.
+    pub of_organizations: Arc<BTreeMap<String, Vec<String>>>,
 }
 
 /// A revision that a node could not put into effect: its file is another one than that of the node

@@ -275,6 +275,11 @@ impl Gateway {
         self.organizations.tell(standing)
     }
 
+    /// How organizations stand that routes name.
+    pub fn standings(&self) -> Standings {
+        self.organizations.standings()
+    }
+
     /// How many organizations routes name of which nobody has said how they stand.
     pub fn unknown_organizations(&self) -> usize {
         self.organizations.unknown()

@@ -98,6 +98,7 @@ impl Revisions {
                     revision: None,
                     latest: plan.latest.number,
                     differences: Vec::new(),
+                    staying: plan.staying,
                     warnings: Vec::new(),
                     lent: BTreeSet::new(),
                 });
@@ -123,6 +124,7 @@ impl Revisions {
                 revision,
                 // Not before it is made: meanwhile other nodes could follow.
                 differences: plan.differences(&self.secrets, with_documents)?,
+                staying: plan.staying,
                 warnings,
                 lent,
             });
@@ -148,7 +150,7 @@ impl Revisions {
             author_id: author.actor.id().map(ToString::to_string),
             comment: proposal.comment.clone(),
             rolled_back_to: match proposal.what {
-                What::Rollback(number) => Some(number),
+                What::Rollback { to, .. } => Some(to),
                 What::Changes(_) | What::Restore(_) => None,
             },
             changes: i64::try_from(plan.changed.len()).map_err(Error::internal)?,

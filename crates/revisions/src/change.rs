@@ -32,8 +32,13 @@ pub struct Proposal {
 pub enum What {
     /// These changes, each of another resource.
     Changes(Vec<Change>),
-    /// Everything is to be again as it was after this revision; 0: as before the first.
-    Rollback(i64),
+    /// Everything is to be again as it was after a revision.
+    Rollback {
+        /// Which one; 0: as before the first.
+        to: i64,
+        /// Whether certificates that are others by now are to be the former ones, too.
+        certificates: bool,
+    },
     /// The resource of this name that was deleted last is to be there again.
     Restore(ResourceName),
 }

@@ -13,6 +13,7 @@
 
 mod apply;
 mod author;
+mod back;
 mod change;
 mod diff;
 mod error;
@@ -26,6 +27,7 @@ mod trash;
 
 pub use apply::{Judgement, Objection};
 pub use author::Author;
+pub use back::{Staying, Why};
 pub use change::{Action, Change, Precondition, Proposal, What};
 pub use diff::{ChangeKind, Difference, unified};
 pub use error::{Error, Result};

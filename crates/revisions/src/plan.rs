@@ -9,6 +9,7 @@ use weir_config::{Document, ResourceName, Resources};
 use weir_core::{Id, TenantId};
 use weir_store::records::Read;
 
+use crate::back::{Staying, leave};
 use crate::change::{Action, Precondition, Proposal, What, canonical};
 use crate::diff::{ChangeKind, Difference, KeptDifference, differences_between, shown};
 use crate::error::{Error, Result};
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) latest: Latest,
     /// What becomes different, by kind and name.
     pub(crate) changed: Vec<Changed>,
+    /// What going back leaves as it is.
+    pub(crate) staying: Vec<Staying>,
     /// Everything as it is to be kept.
     pub(crate) wanted: Resources,
     /// The same as it would be used.
@@ -72,24 +75,25 @@ impl Revisions {
         }
         let there: BTreeMap<_, _> = there(&mut read).await?.into_iter().collect();
         let what = &proposal.what;
-        let planned = self.planned(&mut read, what, latest.number).await?;
+        let (planned, staying) = self.planned(&mut read, what, latest.number).await?;
         let changed = changed(&self.secrets, planned, &there)?;
         let wanted = merged(latest.number + 1, there, &changed)?;
         Ok(Plan {
             latest,
             changed,
+            staying,
             opened: Arc::new(self.secrets.open(&wanted)),
             wanted,
         })
     }
 
-    /// The changes that a proposal comes to.
+    /// The changes that a proposal comes to, and what it leaves as it is.
     async fn planned<'p>(
         &self,
         read: &mut Read,
         what: &'p What,
         latest: i64,
-    ) -> Result<Vec<Planned<'p>>> {
+    ) -> Result<(Vec<Planned<'p>>, Vec<Staying>)> {
         match what {
             What::Changes(changes) => {
                 let planned = changes.iter().map(|change| Planned {
@@ -100,19 +104,20 @@ impl Revisions {
                     },
                     precondition: change.precondition,
                 });
-                Ok(planned.collect())
+                Ok((planned.collect(), Vec::new()))
             }
-            What::Rollback(number) => {
-                if !(0..=latest).contains(number) {
+            What::Rollback { to, certificates } => {
+                if !(0..=latest).contains(to) {
                     return Err(Error::Missing("revision"));
                 }
-                let since = differences_between(read, &self.secrets, *number, latest).await?;
+                let since = differences_between(read, &self.secrets, *to, latest).await?;
+                let (since, staying) = leave(since, *certificates);
                 let back = |difference: KeptDifference| Planned {
                     resource: difference.resource,
                     becomes: difference.before.map_or(Becomes::Nothing, Becomes::Again),
                     precondition: Precondition::None,
                 };
-                Ok(since.into_iter().map(back).collect())
+                Ok((since.into_iter().map(back).collect(), staying))
             }
             What::Restore(resource) => {
                 let platform = TenantId::platform();
@@ -128,12 +133,13 @@ impl Revisions {
                     .descending(true);
                 let row = read.first(select).await?;
                 let row = row.ok_or_else(|| Error::NoResource(resource.clone()))?;
-                Ok(vec![Planned {
+                let planned = Planned {
                     resource: resource.clone(),
                     becomes: Becomes::Again(parse(&row.text("document")?)?),
                     // Its name may be another's by now.
                     precondition: Precondition::Absent,
-                }])
+                };
+                Ok((vec![planned], Vec::new()))
             }
         }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use weir_config::{Diagnostic, ResourceKind};
 use weir_store::records::Row;
 
+use crate::back::Staying;
 use crate::diff::Difference;
 use crate::error::Result;
 
@@ -41,6 +42,8 @@ pub struct Outcome {
     /// What it changes, by kind and name. Of more than 100 changes that are not only tried, the documents and
     /// the places of secrets are left out.
     pub differences: Vec<Difference>,
+    /// Certificates that going back leaves as they are.
+    pub staying: Vec<Staying>,
     /// What should be looked at all the same.
     pub warnings: Vec<Diagnostic>,
     /// Kinds of resources whose secrets go elsewhere by it.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 use weir_config::ResourceKind;
 use weir_identity::{Identity, Permission};
-use weir_revisions::{Action, Author, Difference, Outcome, Proposal, Revision, What};
+use weir_revisions::{Action, Author, Difference, Outcome, Proposal, Revision, Staying, What, Why};
 
 use super::guard::Guard;
 use super::refusal::file_owned;
@@ -41,6 +41,10 @@ pub(crate) struct Made {
     refused: Option<String>,
     /// What is different.
     changes: Vec<ShownChange>,
+    /// Certificates that going back left as they are; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    staying: Vec<ShownStaying>,
     /// Diagnostics that refuse nothing.
     #[schema(value_type = Vec<Object>)]
     warnings: Vec<Json>,
@@ -98,6 +102,19 @@ pub(crate) struct ShownChange {
     secrets: Vec<String>,
 }
 
+/// A certificate that going back left as it is.
+#[derive(Serialize, ToSchema)]
+struct ShownStaying {
+    /// `certificate`.
+    #[schema(value_type = String, example = "certificate")]
+    kind: ResourceKind,
+    #[schema(example = "shop")]
+    name: String,
+    /// `renewed`: there is another one by now. `outdated`: the former one is not valid now.
+    #[schema(value_type = String, example = "renewed")]
+    why: Why,
+}
+
 impl From<Revision> for ShownRevision {
     fn from(revision: Revision) -> Self {
         Self {
@@ -150,6 +167,16 @@ impl From<Difference> for ShownChange {
             before: difference.before,
             after: difference.after,
             secrets: difference.secrets,
+        }
+    }
+}
+
+impl From<Staying> for ShownStaying {
+    fn from(staying: Staying) -> Self {
+        Self {
+            kind: staying.resource.kind,
+            name: staying.resource.name,
+            why: staying.why,
         }
     }
 }
@@ -236,7 +263,7 @@ fn authorise(guard: &Guard, what: &What) -> Result<(), Problem> {
             Ok(())
         }
         What::Restore(resource) => guard.platform(writing(resource.kind)),
-        What::Rollback(_) => guard.platform(Permission::RevisionWrite),
+        What::Rollback { .. } => guard.platform(Permission::RevisionWrite),
     }
 }
 
@@ -306,6 +333,7 @@ async fn followed(services: &Services, outcome: Outcome) -> Made {
         latest: outcome.latest,
         refused: refused(&now, number).map(|refused| refused.text.clone()),
         changes: outcome.differences.into_iter().map(Into::into).collect(),
+        staying: outcome.staying.into_iter().map(Into::into).collect(),
         // Diagnostics can always be written. Those of the file are for whoever runs the node.
         warnings: outcome
             .warnings

@@ -108,6 +108,14 @@ pub(crate) fn delete(resource: ResourceName) -> Change {
     }
 }
 
+/// Everything as it was, but for certificates that were renewed.
+pub(crate) const fn back(to: i64) -> What {
+    What::Rollback {
+        to,
+        certificates: false,
+    }
+}
+
 pub(crate) fn proposal(what: What) -> Proposal {
     Proposal {
         what,

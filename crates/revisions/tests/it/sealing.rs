@@ -7,7 +7,9 @@ use weir_revisions::{Author, Discarded, Error, Revisions, Secrets, Wanted, What,
 use weir_store::audit::Query;
 use weir_store::records::{PlatformTable, Row, Scope, TenantTable, Value};
 
-use crate::engines::{Fresh, ada, delete, fresh, judge, named, on_both_engines, proposal, put};
+use crate::engines::{
+    Fresh, ada, back, delete, fresh, judge, named, on_both_engines, proposal, put,
+};
 
 on_both_engines! {
     a_secret_is_kept_sealed_and_shown_to_nobody,
@@ -149,12 +151,12 @@ async fn what_comes_back_has_its_secrets(engine: &str) {
         .change(vec![put(policy(), document(OTHER, "a"))])
         .await
         .unwrap();
-    fresh.make(What::Rollback(1)).await.unwrap();
+    fresh.make(back(1)).await.unwrap();
     assert_eq!(used(&fresh).await, SECRET);
     fresh.change(vec![delete(policy())]).await.unwrap();
     fresh.make(What::Restore(policy())).await.unwrap();
     assert_eq!(used(&fresh).await, SECRET);
-    fresh.make(What::Rollback(2)).await.unwrap();
+    fresh.make(back(2)).await.unwrap();
     assert_eq!(used(&fresh).await, OTHER);
     // There and back is no difference, however it was sealed.
     fresh
@@ -163,7 +165,7 @@ async fn what_comes_back_has_its_secrets(engine: &str) {
         .unwrap();
     let latest = fresh.revisions.latest().await.unwrap().number;
     assert_eq!(fresh.revisions.diff(1, latest).await.unwrap(), []);
-    let same = fresh.make(What::Rollback(1)).await.unwrap();
+    let same = fresh.make(back(1)).await.unwrap();
     assert_eq!(same.revision, None);
 }
 
@@ -224,7 +226,7 @@ async fn what_was_kept_in_the_clear_is_hidden_and_sealed_when_written_anew(engin
         .change(vec![put(policy(), document(OTHER, "a"))])
         .await
         .unwrap();
-    fresh.make(What::Rollback(1)).await.unwrap();
+    fresh.make(back(1)).await.unwrap();
     let kept = fresh.revisions.snapshot().await.unwrap();
     assert!(!kept.documents()[0].text.contains(SECRET));
     assert_eq!(used(&fresh).await, SECRET);

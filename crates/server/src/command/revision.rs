@@ -71,6 +71,9 @@ enum Action {
     Rollback {
         /// Its number; 0 is before the first
         number: u64,
+        /// Have the former certificates again, too, where there are others by now
+        #[arg(long)]
+        certificates: bool,
         /// Why
         #[arg(long, default_value = "", hide_default_value = true)]
         comment: String,
@@ -150,6 +153,7 @@ pub(crate) fn run(
         }
         Action::Rollback {
             number,
+            certificates,
             comment,
             dry_run,
             confirmation,
@@ -158,7 +162,9 @@ pub(crate) fn run(
                 confirmation.ask(&format!("go back to revision {number}"), output)?;
             }
             let address = path(&["revisions", &number.to_string(), "rollback"]);
-            let body = json!({ "comment": comment, "dry_run": dry_run });
+            let body = json!({
+                "comment": comment, "certificates": certificates, "dry_run": dry_run,
+            });
             tell_made(&api.post(&address, Some(&body))?, *dry_run, output)
         }
         Action::Apply {
@@ -204,6 +210,7 @@ pub(super) fn tell_made(made: &Value, is_trial: bool, output: &Output) -> anyhow
             member("message")
         ));
     }
+    tell_staying(made, output);
     let count = made["changes"].as_array().map_or(0, Vec::len);
     let changes = match count {
         1 => "1 change".to_owned(),
@@ -232,6 +239,22 @@ pub(super) fn tell_made(made: &Value, is_trial: bool, output: &Output) -> anyhow
         ))?;
     }
     Ok(code)
+}
+
+/// Says which certificates going back left as they are.
+fn tell_staying(made: &Value, output: &Output) {
+    for one in made["staying"].as_array().into_iter().flatten() {
+        let member = |name: &str| crate::log::printable(one[name].as_str().unwrap_or_default());
+        let (kind, name) = (member("kind"), member("name"));
+        let why = match one["why"].as_str() {
+            Some("renewed") => {
+                "there is another one by now; --certificates brings the former one back"
+            }
+            _ => "the former one is not valid now",
+        };
+        let head = output.note_style(Style::Faint, "note:");
+        output.note(&format!("{head} {kind} `{name}` stays as it is: {why}\n"));
+    }
 }
 
 /// As `diff -u` writes them.

@@ -10,6 +10,7 @@ use weir_config::{LoadOptions, Loaded, Report, Resources};
 
 use super::descriptors;
 use super::last_good::LastGood;
+use super::standings::routes_of_organizations;
 use super::watch::Watch;
 use super::{Node, Rejection, Reloaded, Revision};
 use crate::configuration;
@@ -113,6 +114,7 @@ impl Reloader {
         }
         let kept = LastGood::of(&self.file, &loaded);
         let of_file = Arc::new(loaded.file_resources());
+        let of_organizations = Arc::new(routes_of_organizations(&loaded.config));
         warn_of_what_needs_a_restart(node, &loaded);
         let mut config = loaded.config;
         descriptors::fit(&mut config);
@@ -148,7 +150,10 @@ impl Reloader {
                 "the configuration is in effect but for discovery or telemetry: restart Weir"
             );
         }
-        node.note_running(|running| running.file = of_file);
+        node.note_running(|running| {
+            running.file = of_file;
+            running.of_organizations = of_organizations;
+        });
         Reloaded::Applied(Revision {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             digest: kept.digest,

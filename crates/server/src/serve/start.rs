@@ -21,7 +21,7 @@ use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
 use super::resources::{self, Begun};
 use super::signals::Early;
-use super::standings;
+use super::standings::{self, routes_of_organizations};
 use super::supervise::{Supervisor, supervise};
 use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
@@ -113,6 +113,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         left_out: left_out.into(),
         refused: None,
         file: Arc::new(loaded.file_resources()),
+        of_organizations: Arc::new(routes_of_organizations(&loaded.config)),
     });
     load_options.resources = Some(resources);
     let operator = operator::load_or_make(&data)?;

@@ -36,6 +36,17 @@ impl Engine {
         }
     }
 
+    /// What stands around a query for the identifiers of rows that are changed together. SQLite has one writer; where
+    /// there are several, rows are taken up in the order of the query, so that two never wait for each other.
+    pub(super) const fn taken_up(self, held: Held) -> (&'static str, &'static str) {
+        match (self, held) {
+            (Self::Sqlite, _) => (" WHERE id IN (", ")"),
+            // An array is made once, whatever is done with it.
+            (Self::Postgres, Held::Awaited) => (" WHERE id = ANY(ARRAY(", " FOR UPDATE))"),
+            (Self::Postgres, Held::Left) => (" WHERE id = ANY(ARRAY(", " FOR UPDATE SKIP LOCKED))"),
+        }
+    }
+
     /// A type or phrase that the engines write differently, by the name that shared SQL uses for it.
     pub(super) fn phrase(self, name: &str) -> Option<&'static str> {
         Some(match (name, self) {
@@ -53,6 +64,15 @@ impl Engine {
             _ => return None,
         })
     }
+}
+
+/// What of rows that somebody else is changing.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Held {
+    /// They are waited for.
+    Awaited,
+    /// They stay.
+    Left,
 }
 
 /// Connections, as many as their bounds allow.

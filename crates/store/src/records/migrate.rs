@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     5 "0005_resources",
     6 "0006_kept_answers",
     7 "0007_accounts",
+    8 "0008_lookups",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.

@@ -99,6 +99,9 @@ struct Rollback {
     /// The number of the latest revision, as it is believed to be; with another one nothing is changed.
     #[serde(default)]
     expected: Option<i64>,
+    /// Whether certificates that are others by now are to be the former ones, too.
+    #[serde(default)]
+    certificates: bool,
     /// Whether to say what would happen, and change nothing.
     #[serde(default)]
     dry_run: bool,
@@ -277,7 +280,9 @@ async fn diff_revisions(
 
 /// Go back to a revision
 ///
-/// Makes a new revision after which everything is as it was after that one; 0 is before the first.
+/// Makes a new revision after which everything is as it was after that one; 0 is before the first. A certificate
+/// that was renewed since stays the new one, unless that has run out or `certificates` is true; one that
+/// would not be valid now does not come back. The answer names both kinds in `staying`.
 #[utoipa::path(
     post,
     path = "/v1/revisions/{number}/rollback",
@@ -297,7 +302,10 @@ async fn roll_back(
     Body(body): Body<Rollback>,
 ) -> Result<Response, Problem> {
     let proposal = Proposal {
-        what: What::Rollback(path.number),
+        what: What::Rollback {
+            to: path.number,
+            certificates: body.certificates,
+        },
         comment: body.comment,
         expected: body.expected,
         dry_run: body.dry_run,

@@ -53,7 +53,13 @@ fn revisions_of_another_process_take_effect() {
     let two = editor.change(vec![delete(ResourceKind::Route, "b")]);
     wait_until_in_effect(&weir, two);
     weir.get("/b").assert_problem(404, "no_route");
-    wait_until_in_effect(&weir, editor.make(What::Rollback(one)));
+    wait_until_in_effect(
+        &weir,
+        editor.make(What::Rollback {
+            to: one,
+            certificates: false,
+        }),
+    );
     assert_eq!(weir.get("/b").text(), "fine");
     // The file goes on being read, with the resources beside it.
     let text = config(&upstream, "").replace("/of-file", "/elsewhere");
