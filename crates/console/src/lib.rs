@@ -47,7 +47,7 @@ mod under_way;
 
 pub use api::{Lasting, Services, api, caller, caller_as};
 pub use authenticate::{OperatorToken, Principal, bearer};
-pub use configuration::{Configuration, Judge, Judged, Refused, Running};
+pub use configuration::{Configuration, Judge, Judged, LeftOut, Refused, Running};
 pub use cursor::{BadCursor, CursorKey};
 pub use page::Page;
 pub use pages::pages;

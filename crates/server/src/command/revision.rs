@@ -128,7 +128,11 @@ pub(crate) fn run(
     let api = &Api::find(&arguments.ask, global, output)?;
     match &arguments.action {
         Action::List { paging } => {
-            List::at(path(&["revisions"])).print(api, paging, &COLUMNS, output)
+            let code = List::at(path(&["revisions"])).print(api, paging, &COLUMNS, output)?;
+            if !output.json {
+                tell_what_does_not_run(api, output)?;
+            }
+            Ok(code)
         }
         Action::Show { number } => {
             let found = api.get(&path(&["revisions", &number.to_string()]))?;
@@ -182,6 +186,39 @@ pub(crate) fn run(
             tell_made(&made, *dry_run, output)
         }
     }
+}
+
+/// Says what of the latest revision the node that was asked cannot run.
+fn tell_what_does_not_run(api: &Api, output: &Output) -> anyhow::Result<()> {
+    let resources = &api.get("/v1/status")?["resources"];
+    let head = output.note_style(Style::Warning, "warning:");
+    for one in without(resources) {
+        output.note(&format!("{head} this node runs without {one}\n"));
+    }
+    let refused = &resources["refused"];
+    if let (Some(revision), Some(why)) = (refused["revision"].as_i64(), refused["message"].as_str())
+    {
+        output.note(&format!(
+            "{head} this node cannot run revision {revision}:\n{why}\n"
+        ));
+    }
+    Ok(())
+}
+
+/// The resources that a node runs without, as its status tells them, each with why.
+pub(super) fn without(resources: &Value) -> impl Iterator<Item = String> {
+    let left_out = resources["left_out"].as_array().into_iter().flatten();
+    left_out.map(|one| {
+        let part = |name: &str| crate::log::printable(one[name].as_str().unwrap_or_default());
+        let code = one["code"].as_str().map(|code| format!("{code}: "));
+        let code = code.unwrap_or_default();
+        format!(
+            "{} `{}` ({code}{})",
+            part("kind"),
+            part("name"),
+            part("message")
+        )
+    })
 }
 
 /// Says what a change came to.

@@ -119,6 +119,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let exporter = Exporter::start()?;
     exporter.commit(Exporter::prepare(&loaded.config)?);
     let log = LogHandle::start(&loaded.config.log, exporter.logs())?;
+    let begun = running.borrow().clone();
+    resources::left_out::tell(begun.revision, &begun.left_out);
     descriptors::raise_limit();
     descriptors::fit(&mut loaded.config);
     let kept = LastGood::of(&options.config, &loaded);

@@ -47,6 +47,7 @@ pub(super) fn rejection() -> Rejection {
         at: time(),
         text: "it is broken".into(),
         diagnostics,
+        at_fault: Vec::new(),
     }
 }
 
