@@ -112,6 +112,13 @@ impl Problem {
         serde_json::from_slice(&self.body(None)).unwrap_or_default()
     }
 
+    /// The same in other words.
+    #[must_use]
+    pub fn saying(mut self, detail: String) -> Self {
+        self.0.detail = detail;
+        self
+    }
+
     /// Says which part of the request it is about.
     #[must_use]
     pub fn at(mut self, error: FieldError) -> Self {

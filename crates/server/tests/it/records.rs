@@ -1,5 +1,7 @@
 //! Records of the running process, and the commands that go to them directly.
 
+mod broken;
+
 use serde_json::Value;
 use weir_testkit::Postgres;
 
