@@ -23,6 +23,8 @@ pub struct Running {
     pub left_out: Arc<[LeftOut]>,
     /// A later revision that this node could not put into effect.
     pub refused: Option<Arc<Refused>>,
+    /// What should be looked at in the resources that run, though it refuses nothing.
+    pub warnings: Arc<[Diagnostic]>,
     /// What the node's file itself says.
     pub file: Arc<FileResources>,
 }

@@ -46,12 +46,21 @@ impl From<Report> for Objection {
     }
 }
 
-impl From<Objection> for Error {
-    fn from(objection: Objection) -> Self {
-        match objection {
-            Objection::Refused(report) => Self::Refused(Box::new(report)),
-            Objection::Busy => Self::Busy(OTHERS),
+impl Objection {
+    /// To these changes.
+    fn to(self, changed: &[Changed]) -> Error {
+        match self {
+            Self::Refused(report) => refused(report, changed),
+            Self::Busy => Error::Busy(OTHERS),
         }
+    }
+}
+
+fn refused(report: Report, changed: &[Changed]) -> Error {
+    let changed = changed.iter().map(|change| change.resource.clone());
+    Error::Refused {
+        report: Box::new(report),
+        changed: changed.collect(),
     }
 }
 
@@ -88,7 +97,8 @@ impl Revisions {
                 });
             }
             let judgement = timeout(JUDGING, judge(Arc::clone(&plan.opened))).await;
-            let warnings = judgement.map_err(|_| Error::Busy(SLOW))??;
+            let judgement = judgement.map_err(|_| Error::Busy(SLOW))?;
+            let warnings = judgement.map_err(|objection| objection.to(&plan.changed))?;
             refuse_outdated(&warnings, &plan.changed)?;
             let revision = match proposal.dry_run {
                 true => None,
@@ -144,24 +154,25 @@ fn refuse_outdated(warnings: &[Diagnostic], changed: &[Changed]) -> Result<()> {
         let change = changed.binary_search_by(|change| change.resource.cmp(name));
         change.is_ok_and(|at| changed[at].after.is_some())
     };
-    let refused = warnings
+    let outdated = warnings
         .iter()
         .filter(|one| one.refuses_its_resource() && one.resource.as_ref().is_some_and(is_put));
-    let refused: Vec<_> = refused
+    let outdated: Vec<_> = outdated
         .cloned()
         .map(|mut one| {
             one.severity = Severity::Error;
             one
         })
         .collect();
-    if refused.is_empty() {
+    if outdated.is_empty() {
         return Ok(());
     }
-    Err(Error::Refused(Box::new(Report {
-        diagnostics: refused,
+    let report = Report {
+        diagnostics: outdated,
         omitted: 0,
         files: Vec::new(),
-    })))
+    };
+    Err(refused(report, changed))
 }
 
 async fn commit(

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 const MOST_CHANGES: usize = 20_000;
 /// Bytes of one document.
 const MOST_DOCUMENT: usize = 1 << 20;
-/// Characters of a comment.
-const MOST_COMMENT: usize = 500;
+/// Characters of a comment, which is one line.
+pub const MOST_COMMENT: usize = 500;
 
 /// A revision to make.
 #[derive(Clone, Debug)]

@@ -44,7 +44,12 @@ pub enum Error {
     },
     /// With this change the whole could not be used.
     #[error("the configuration would not load")]
-    Refused(Box<Report>),
+    Refused {
+        /// Why.
+        report: Box<Report>,
+        /// What would have become different.
+        changed: Vec<ResourceName>,
+    },
     /// It cannot be done for now, for what the text says.
     #[error("{0}")]
     Busy(&'static str),

@@ -26,7 +26,7 @@ mod trash;
 
 pub use apply::Objection;
 pub use author::Author;
-pub use change::{Action, Change, Precondition, Proposal, What};
+pub use change::{Action, Change, MOST_COMMENT, Precondition, Proposal, What};
 pub use diff::{Difference, unified};
 pub use error::{Error, Result};
 pub use resource::{Latest, Resource, Wanted};

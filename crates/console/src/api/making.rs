@@ -1,7 +1,7 @@
 //! Making a revision: who may, what this node says of it, and whether it runs here by now.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ use weir_identity::{Identity, Permission};
 use weir_revisions::{Action, Author, Difference, Outcome, Proposal, Revision, What};
 
 use super::guard::Guard;
-use super::refusal::file_owned;
+use super::refusal::{file_owned, refused};
+use super::relevant::Relevant;
 use super::services::Services;
 use crate::authenticate::Principal;
 use crate::configuration::Running;
@@ -44,7 +45,7 @@ pub(crate) struct Made {
     refused: Option<String>,
     /// What is different.
     changes: Vec<ShownChange>,
-    /// Diagnostics that refuse nothing.
+    /// Diagnostics that refuse nothing: of what is different, and others that were not there before.
     #[schema(value_type = Vec<Object>)]
     warnings: Vec<Json>,
 }
@@ -188,7 +189,9 @@ pub(crate) async fn make(
 ) -> Result<(StatusCode, Made), Problem> {
     let configuration = services.configuration();
     authorise(guard, &proposal.what)?;
-    let file = Arc::clone(&configuration.running.borrow().file);
+    let running = configuration.running.borrow().clone();
+    let file = Arc::clone(&running.file);
+    let relevant = Relevant::to(&running);
     if let What::Changes(changes) = &proposal.what {
         for change in changes {
             if matches!(change.action, Action::Put(_)) && file.document(&change.resource).is_some()
@@ -212,13 +215,17 @@ pub(crate) async fn make(
         weir_revisions::Error::NoResource(resource) if file.document(&resource).is_some() => {
             file_owned(&resource)
         }
+        weir_revisions::Error::Refused { report, changed } => {
+            let changed = changed.iter().collect();
+            refused(*report, |one| relevant.is(one, &changed))
+        }
         error => error.into(),
     })?;
     let status = match &outcome.revision {
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    let mut made = followed(services, outcome).await;
+    let mut made = followed(services, outcome, &relevant).await;
     if made.revision.is_some() && made.changes.len() > MOST_SHOWN {
         for change in &mut made.changes {
             (change.before, change.after) = (None, None);
@@ -270,7 +277,7 @@ impl FromRequestParts<Services> for Editor {
 }
 
 /// The answer, as soon as this node runs what was made, or cannot, or takes too long.
-async fn followed(services: &Services, outcome: Outcome) -> Made {
+async fn followed(services: &Services, outcome: Outcome, relevant: &Relevant) -> Made {
     let mut running = services.configuration().running.clone();
     let number = outcome.revision.as_ref().map(|revision| revision.number);
     let refused = |running: &Running, number| {
@@ -294,18 +301,23 @@ async fn followed(services: &Services, outcome: Outcome) -> Made {
     let _ = timeout(EFFECT, running.wait_for(is_settled)).await;
     let now = running.borrow().clone();
     let number = number.unwrap_or(outcome.latest);
+    let changed: HashSet<_> = outcome
+        .differences
+        .iter()
+        .map(|one| &one.resource)
+        .collect();
     Made {
         in_effect: now.revision >= number && runs(&now),
         revision: outcome.revision.map(Into::into),
         latest: outcome.latest,
         refused: refused(&now, number).map(|refused| refused.text.clone()),
-        changes: outcome.differences.into_iter().map(Into::into).collect(),
-        // Diagnostics can always be written. Those of the file are for whoever runs the node.
+        // Diagnostics can always be written.
         warnings: outcome
             .warnings
             .iter()
-            .filter(|one| one.resource.is_some())
+            .filter(|one| relevant.is(one, &changed))
             .map(|one| serde_json::json!(one))
             .collect(),
+        changes: outcome.differences.into_iter().map(Into::into).collect(),
     }
 }

@@ -133,7 +133,7 @@ async fn what_would_not_load_changes_nothing(engine: &str) {
         ])
         .await
         .unwrap_err();
-    let Error::Refused(report) = error else {
+    let Error::Refused { report, .. } = error else {
         panic!("{error}");
     };
     assert_eq!(report.diagnostics[0].code, "WR0201");
@@ -153,7 +153,7 @@ async fn what_would_not_load_changes_nothing(engine: &str) {
         .change(vec![delete(upstream("catalog"))])
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert_eq!(fresh.wanted().await.len(), 2);
     let error = fresh
         .change(vec![delete(route("nowhere"))])
@@ -359,7 +359,7 @@ async fn what_another_node_made_meanwhile_is_judged_with_it(engine: &str) {
         .apply(&author, proposal(what), interrupted)
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert_eq!(times.load(Ordering::Relaxed), 2);
     assert_eq!(fresh.wanted().await.len(), 2);
 }
@@ -476,7 +476,7 @@ async fn hostile_documents_are_refused(engine: &str) {
         .change(vec![put(route("a"), secret)])
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
     for comment in ["a\nb", &"a".repeat(501)] {
         let what = What::Changes(vec![put(route("a"), json!({"upstream": "of-file"}))]);
         let new = Proposal {

@@ -243,7 +243,7 @@ async fn another_key_opens_nothing_and_is_told(engine: &str) {
         .apply(&ada(), proposal(what), judge)
         .await
         .unwrap_err();
-    let Error::Refused(report) = error else {
+    let Error::Refused { report, .. } = error else {
         panic!("{error}");
     };
     let errors = report.diagnostics.iter();

@@ -7,6 +7,7 @@ mod bans;
 mod behind;
 mod connections;
 mod guard;
+mod head;
 mod health;
 mod metrics;
 mod reload;
@@ -38,6 +39,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
+use tokio::io::join;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -62,8 +64,6 @@ const CONNECTIONS: usize = 256;
 const TURNED_AWAY: usize = 64;
 /// From a connection's start or its last answer to the end of a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a request's head.
-const HEAD_BYTES: usize = 16 * 1024;
 /// After this, a connection's next answer is its last.
 const CONNECTION_AGE: Duration = Duration::from_secs(60);
 /// How long a connection that should end may take for its last answer.
@@ -196,7 +196,7 @@ async fn turn_away(stream: TcpStream) {
         .fallback(busy)
         .layer(middleware::from_fn(weir_console::finish));
     let connection = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES)
+        .max_buf_size(head::MOST_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let _ = timeout(TURNING_AWAY, connection).await;
 }
@@ -221,7 +221,20 @@ impl Lasting {
     }
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn serve_connection(
+    mut stream: TcpStream,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    answer(&mut stream, router, stopped.clone()).await;
+    tokio::select! {
+        () = head::linger(stream) => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+async fn answer(stream: &mut TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+    let (reader, writer) = stream.split();
     let lasting = Lasting {
         has_begun: Arc::default(),
         stopped: stopped.clone(),
@@ -230,8 +243,12 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch:
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .max_buf_size(head::MOST_BYTES)
+        .max_headers(head::MOST_FIELDS)
+        .serve_connection(
+            TokioIo::new(join(reader, writer)),
+            TowerToHyperService::new(router),
+        );
     let mut connection = pin!(connection);
     // How a connection ends is the client's affair; the errors tell the operator nothing.
     tokio::select! {
@@ -273,6 +290,7 @@ fn router(shared: Arc<Shared>) -> Router {
         })
         .fallback(async || Problem::not_found())
         .layer(middleware::from_fn(answer_anyway))
+        .layer(middleware::from_fn(head::bound))
         .layer(middleware::from_fn(weir_console::finish))
         .layer(middleware::from_fn_with_state(public, guard::guard))
         .layer(behind)

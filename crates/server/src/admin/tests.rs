@@ -151,6 +151,52 @@ async fn mistakes_are_answered_with_problems() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_too_large_is_refused_with_words() {
+    let admin = Admin::start().await;
+    let long = |length: usize| format!("/v1/status?comment={}", "x".repeat(length));
+    let asked = |path: &str, fields: &str| {
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{fields}connection: close\r\n\r\n")
+    };
+    let many = |number: usize| {
+        (0..number)
+            .map(|at| format!("x-{at}: y\r\n"))
+            .collect::<String>()
+    };
+    assert_eq!(admin.send(&asked(&long(15_000), "")).await.status, 200);
+    assert_eq!(
+        admin.send(&asked("/v1/status", &many(90))).await.status,
+        200
+    );
+    let field = format!("x: {}\r\n", "y".repeat(17_000));
+    for request in [
+        asked(&long(17_000), ""),
+        asked("/v1/status", &field),
+        asked("/v1/status", &many(101)),
+    ] {
+        assert_eq!(
+            admin.send(&request).await.problem(),
+            (431, "head_too_large")
+        );
+    }
+    // Nobody reads so much, but whoever sent it hears of it.
+    let refused = admin.send(&asked("/v1/status", &field.repeat(16))).await;
+    assert_eq!(refused.summary(), (431, ""));
+}
+
+#[tokio::test]
+async fn whoever_is_refused_in_the_middle_of_a_body_hears_of_it() {
+    let admin = Admin::start().await;
+    let body = "x".repeat(8 << 20);
+    let request = format!(
+        "POST /v1/revisions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let refused = admin.send_as_is(&request).await;
+    assert_eq!(refused.problem(), (401, "unauthenticated"));
+}
+
+#[tokio::test]
 async fn without_a_body_no_type_is_asked_for() {
     let admin = Admin::start().await;
     for length in ["", "content-length: 0\r\n"] {

@@ -67,6 +67,9 @@ impl Refusal {
         match (response.status, member("reason")) {
             (401, Some("unauthenticated")) => text = credential::refused(admin.source()),
             (422, Some("invalid")) => text = "the admin listener takes it for invalid:".to_owned(),
+            (414 | 431, None) => {
+                text = "what was asked is longer than the admin listener takes".to_owned();
+            }
             (403, Some("recent_sign_in_needed")) => text.push_str(" `weir login` does that."),
             _ => {}
         }

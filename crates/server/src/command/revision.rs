@@ -9,11 +9,11 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use weir_config::{ResourceKind, ResourceName};
-use weir_revisions::{Difference, unified};
+use weir_revisions::{Difference, MOST_COMMENT, unified};
 
 use super::api::{Api, Ask, Column, Confirmation, List, Paging, details, path};
 use crate::cli::Global;
-use crate::output::{Output, Style};
+use crate::output::{Incomplete, Output, Style};
 
 const COLUMNS: [Column; 5] = [
     Column::member("REVISION", "/number"),
@@ -99,6 +99,18 @@ enum Action {
     },
 }
 
+/// A comment as the API takes it: it can be part of an address, which has a bound of its own.
+fn check(comment: &str) -> anyhow::Result<()> {
+    let is_good = comment.chars().count() <= MOST_COMMENT && !comment.contains(char::is_control);
+    match is_good {
+        true => Ok(()),
+        false => {
+            let message = format!("a comment has at most {MOST_COMMENT} characters, on one line");
+            Err(Incomplete(message).into())
+        }
+    }
+}
+
 /// How a change of one resource is made.
 #[derive(Debug, Args)]
 pub(super) struct Making {
@@ -112,11 +124,12 @@ pub(super) struct Making {
 
 impl Making {
     /// The address of a change.
-    pub(super) fn address(&self, path: &str) -> String {
-        List::at(path.to_owned())
+    pub(super) fn address(&self, path: &str) -> anyhow::Result<String> {
+        self.comment.as_deref().map_or(Ok(()), check)?;
+        Ok(List::at(path.to_owned())
             .with("comment", self.comment.as_ref())
             .with("dry_run", self.dry_run.then_some("true"))
-            .address()
+            .address())
     }
 }
 
@@ -158,6 +171,7 @@ pub(crate) fn run(
             dry_run,
             confirmation,
         } => {
+            check(comment)?;
             if !dry_run {
                 confirmation.ask(&format!("go back to revision {number}"), output)?;
             }
@@ -172,6 +186,7 @@ pub(crate) fn run(
             dry_run,
             confirmation,
         } => {
+            check(comment)?;
             let mut changes = apply::changes(file)?;
             if *prune {
                 let gone = apply::superfluous(api, &changes)?;

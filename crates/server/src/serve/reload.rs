@@ -147,6 +147,7 @@ impl Reloader {
         }
         let kept = LastGood::of(&self.file, &loaded);
         let of_file = Arc::new(loaded.file_resources());
+        let warnings = left_out::warnings(&loaded);
         warn_of_what_needs_a_restart(node, &loaded);
         let mut config = loaded.config;
         descriptors::fit(&mut config);
@@ -182,7 +183,10 @@ impl Reloader {
                 "the configuration is in effect but for discovery or telemetry: restart Weir"
             );
         }
-        node.note_running(|running| running.file = of_file);
+        node.note_running(|running| {
+            running.file = of_file;
+            running.warnings = warnings;
+        });
         Reloaded::Applied(Revision {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             digest: kept.digest,

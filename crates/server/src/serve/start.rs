@@ -112,6 +112,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         digest: resources.digest().into(),
         left_out: left_out.into(),
         refused: None,
+        warnings: resources::left_out::warnings(&loaded),
         file: Arc::new(loaded.file_resources()),
     });
     load_options.resources = Some(resources);

@@ -1,8 +1,9 @@
 //! Resources that a node cannot use: it runs without them and what depends on them, and says so.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use weir_config::{Report, ResourceName, Resources, Severity};
+use weir_config::{Diagnostic, Loaded, Report, ResourceName, Resources, Severity};
 use weir_console::LeftOut;
 
 /// Each attempt leaves out what the one before it met with; a report lists a thousand mistakes.
@@ -34,6 +35,13 @@ pub(in crate::serve) fn without(resources: &Resources, left_out: &[LeftOut]) -> 
 /// By kind and name.
 pub(in crate::serve) fn sort(left_out: &mut [LeftOut]) {
     left_out.sort_by(|left, right| left.resource.cmp(&right.resource));
+}
+
+/// What is to be told of the resources that are used.
+pub(in crate::serve) fn warnings(loaded: &Loaded) -> Arc<[Diagnostic]> {
+    let warnings = loaded.warnings.iter();
+    let of_resources = warnings.filter(|one| one.resource.is_some());
+    of_resources.cloned().collect()
 }
 
 /// Says in the log what the node runs without, if it does.

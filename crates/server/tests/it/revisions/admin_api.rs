@@ -12,6 +12,7 @@ on_both_engines! {
     a_route_by_api_takes_traffic_and_can_be_taken_back,
     changes_are_made_on_what_was_seen,
     what_would_not_load_is_refused_with_its_diagnostics,
+    warnings_are_those_of_what_is_changed,
     what_is_the_files_stays_so,
     a_batch_is_one_revision_that_can_be_gone_back_from,
     lists_page_through_both_owners,
@@ -91,6 +92,57 @@ async fn a_route_by_api_takes_traffic_and_can_be_taken_back(engine: &str) {
     assert_eq!(revision["resources"], 4);
     load.wait_for_more(20);
     load.finish();
+}
+
+async fn warnings_are_those_of_what_is_changed(engine: &str) {
+    let upstream = server();
+    let world = world(engine, &upstream).await;
+    let owner = &world.owner;
+    let targets = json!({"targets": [upstream.address.to_string()]});
+    let warned = |answer: &Message| -> Vec<[String; 2]> {
+        let answer = answer.json();
+        let warnings = answer["warnings"].as_array().unwrap().iter();
+        let one = |one: &Value| {
+            [&one["code"], &one["resource"]["name"]].map(|part| part.as_str().unwrap().to_owned())
+        };
+        warnings.map(one).collect()
+    };
+    // Nobody uses them yet.
+    for name in ["catalog", "other"] {
+        let answer = put(owner, &format!("/v1/config/upstreams/{name}"), &targets);
+        made(&answer);
+        assert_eq!(warned(&answer), [["WR0504", name]]);
+    }
+    let tried = put(owner, &format!("{ITEMS}?dry_run=true"), &items("catalog"));
+    assert!(warned(&tried).is_empty(), "{}", tried.text());
+    let used = put(owner, ITEMS, &items("catalog"));
+    made(&used);
+    assert!(warned(&used).is_empty(), "{}", used.text());
+    // What arises elsewhere is told, too.
+    let gone = owner.delete(ITEMS);
+    assert_eq!(warned(&gone), [["WR0504", "catalog"]]);
+
+    // What refuses a change comes first, however it is called, and nothing is said of others.
+    let change = |kind: &str, name: &str, document: &Value| json!({"kind": kind, "name": name, "document": document});
+    let batch = json!({"changes": [
+        change("upstream", "another", &targets),
+        change("upstream", "wrong", &json!({"targets": "none"})),
+    ]});
+    let refused = owner.post("/v1/revisions", &batch);
+    refused.assert_problem(422, "configuration_refused");
+    let refused = refused.json();
+    let diagnostics = refused["diagnostics"].as_array().unwrap();
+    assert_eq!(diagnostics[0]["severity"], "error", "{refused}");
+    let severities = diagnostics.iter().map(|one| one["severity"] == "warning");
+    assert!(severities.is_sorted(), "{refused}");
+    for name in ["catalog", "other"] {
+        assert!(
+            diagnostics
+                .iter()
+                .all(|one| one["resource"]["name"] != name),
+            "{refused}"
+        );
+    }
 }
 
 async fn changes_are_made_on_what_was_seen(engine: &str) {

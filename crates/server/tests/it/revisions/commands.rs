@@ -82,6 +82,17 @@ fn a_route_lives_by_command_line() {
         "{}",
         nameless.stderr
     );
+    let comment = "so ".repeat(10_000);
+    let long = weir.run(
+        "route",
+        &["put", "items", "-f", file, "--comment", &comment],
+    );
+    assert_eq!(long.code, Some(2));
+    assert!(
+        long.stderr.contains("at most 500 characters"),
+        "{}",
+        long.stderr
+    );
     let of_file = weir.run("route", &["delete", "of-file", "--yes"]);
     assert_eq!(of_file.code, Some(1));
     assert!(
