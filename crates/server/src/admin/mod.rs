@@ -9,6 +9,7 @@ mod connections;
 mod guard;
 mod head;
 mod health;
+mod matching;
 mod metrics;
 mod reload;
 mod requests;
@@ -83,6 +84,9 @@ const COMMIT: &str = match option_env!("WEIR_COMMIT") {
     None => "unknown",
 };
 
+/// Changes nothing.
+const MATCH: &str = "/v1/match";
+
 const INDEX: &str = "\
 weir admin
 
@@ -94,6 +98,7 @@ GET    /v1/status     how the process fares
 GET    /v1/revision   the configuration in effect, and the last one refused
 GET    /v1/routes     routes with their counters
 GET    /v1/upstreams  upstreams and targets with their counters
+POST   /v1/match      what would happen to a request
 GET    /v1/traffic    splits: shares, shifts, guards
 GET    /v1/requests   the latest requests; ?follow=true goes on as they end
 GET    /v1/requests/ID  one of them, by its id or its trace's
@@ -343,6 +348,7 @@ fn protected() -> Router<Arc<Shared>> {
         .route("/v1/revision", get(revision::show))
         .route("/v1/routes", get(routes::list))
         .route("/v1/upstreams", get(upstreams::list))
+        .route(MATCH, post(matching::show))
         .route("/v1/upstreams/{name}/targets", get(targets::list))
         .route("/v1/upstreams/{name}/targets/{id}", get(targets::show))
         .route("/v1/traffic", get(traffic::list))
@@ -372,6 +378,8 @@ async fn admit(shared: &Shared, parts: &Parts) -> Result<Caller, Problem> {
     let principal = shared.services.principal(parts).await?;
     let permission = match parts.method {
         Method::GET | Method::HEAD => Permission::RevisionRead,
+        // It asks by a body, for what is secret in it.
+        _ if parts.uri.path() == MATCH => Permission::RevisionRead,
         _ => Permission::RevisionWrite,
     };
     principal.allow_on_platform(permission)?;

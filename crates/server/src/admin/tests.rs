@@ -64,6 +64,10 @@ async fn the_index_names_every_endpoint() {
                 let reset = admin.post("/v1/traffic/canary", r#"{"reset":true}"#);
                 reset.await.status
             }
+            "POST" if path == "/v1/match" => {
+                let question = r#"{"method":"GET","url":"/"}"#;
+                admin.post(path, question).await.status
+            }
             "POST" => admin.post(path, "").await.status,
             // It names an address to put there.
             "DELETE" => continue,
@@ -92,6 +96,14 @@ async fn no_answer_shows_what_a_reference_led_to() {
     for path in paths {
         let answer = admin.get(path).await;
         assert!(!answer.body.contains(CANARY), "{path}: {}", answer.body);
+    }
+    let routes = admin.get("/v1/routes").await.json();
+    for route in routes["routes"].as_array().expect("routes") {
+        let at = route["match"]["path"][0].as_str().unwrap_or("/");
+        let question = json!({"method": "GET", "url": at}).to_string();
+        let answer = admin.post("/v1/match", &question).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(!answer.body.contains(CANARY), "{at}: {}", answer.body);
     }
     let config = &admin.node.gateway.snapshot().config;
     assert!(!format!("{config:?}").contains(CANARY));
@@ -251,6 +263,28 @@ async fn nothing_but_health_and_metrics_answers_without_a_credential() {
     // Nor does it say what there is.
     let unknown = "GET /v1/nothing HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     assert_eq!(admin.send_as_is(unknown).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_matched_with_nothing() {
+    let admin = Admin::start().await;
+    for (question, problem) in [
+        ("", (400, "bad_body")),
+        (r#"{"method":"GET"}"#, (400, "bad_body")),
+        (
+            r#"{"method":"GET","url":"/","body":"x"}"#,
+            (400, "bad_body"),
+        ),
+        (r#"{"method":"G T","url":"/"}"#, (422, "invalid")),
+        (r#"{"method":"GET","url":"items"}"#, (422, "invalid")),
+        (
+            r#"{"method":"GET","url":"/","headers":[{"name":"x","value":"a\nb"}]}"#,
+            (422, "invalid"),
+        ),
+    ] {
+        let answer = admin.post("/v1/match", question).await;
+        assert_eq!(answer.problem(), problem, "{question}");
+    }
 }
 
 #[tokio::test]
