@@ -53,5 +53,5 @@ pub use page::Page;
 pub use pages::pages;
 pub use people::People;
 pub use precondition::{Expected, entity_tag, expected_version};
-pub use problem::{FieldError, Problem, finish};
+pub use problem::{FieldError, NOTHING_HERE, Problem, finish};
 pub use under_way::{OneRequest, UnderWay};

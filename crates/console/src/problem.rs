@@ -16,6 +16,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Seconds after which records are likely to be back.
 const SOON: u16 = 2;
 
+/// What is said of a path at which there is nothing, or nothing for the caller.
+pub const NOTHING_HERE: &str = "There is nothing at this path.";
+
 /// An error answer.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
@@ -55,11 +58,7 @@ impl Problem {
 
     /// There is no such thing, or not for this caller: the two look alike.
     pub fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "There is nothing at this path.",
-        )
+        Self::new(StatusCode::NOT_FOUND, "not_found", NOTHING_HERE)
     }
 
     /// Parts of the request are not as they must be.

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Changed, Plan};
 use crate::resource::latest;
 use crate::revision::{Outcome, Revision};
+use crate::trash::PREFIX;
 use crate::{CHANGES, RESOURCES, REVISIONS, Revisions};
 
 /// Resources that an entry of the audit names; the revision has them all.
@@ -138,7 +139,7 @@ impl Revisions {
             comment: proposal.comment.clone(),
             rolled_back_to: match proposal.what {
                 What::Rollback(number) => Some(number),
-                What::Changes(_) | What::Restore(_) => None,
+                What::Changes(_) | What::Restore(..) => None,
             },
             changes: i64::try_from(plan.changed.len()).map_err(Error::internal)?,
             digest: plan.wanted.digest().to_owned(),
@@ -262,7 +263,7 @@ async fn keep(write: &mut Write, number: i64, changed: &[Changed]) -> Result<()>
                     text.clone().into(),
                     number.into(),
                 ];
-                new.push((Id::new("res"), values));
+                new.push((Id::new(PREFIX), values));
             }
         }
         let values = [
@@ -273,6 +274,9 @@ async fn keep(write: &mut Write, number: i64, changed: &[Changed]) -> Result<()>
             change.after.as_ref().into(),
         ];
         history.push((Id::new("rvc"), values));
+    }
+    for from in changed.iter().filter_map(|change| change.from.as_ref()) {
+        write.purge(rows, "id = ?", [from]).await?;
     }
     // What goes makes room for what comes.
     write.trash_many(rows, gone).await?;

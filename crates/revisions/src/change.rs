@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json};
 use weir_config::{ResourceKind, ResourceName, SEALED};
+use weir_core::Id;
 
 use crate::error::{Error, Result};
 
@@ -34,8 +35,8 @@ pub enum What {
     Changes(Vec<Change>),
     /// Everything is to be again as it was after this revision; 0: as before the first.
     Rollback(i64),
-    /// The resource of this name that was deleted last is to be there again.
-    Restore(ResourceName),
+    /// The resource of this name that was deleted last, or the deleted one that is called so, is to be there again.
+    Restore(ResourceName, Option<Id>),
 }
 
 /// A change of one resource.

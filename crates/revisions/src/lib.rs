@@ -32,7 +32,7 @@ pub use error::{Error, Result};
 pub use resource::{Latest, Resource, Wanted};
 pub use revision::{Outcome, Revision};
 pub use secrets::Secrets;
-pub use trash::{Discarded, Trashed};
+pub use trash::{Discarded, PREFIX, RETENTION, Trashed};
 
 use std::sync::Arc;
 

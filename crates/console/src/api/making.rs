@@ -36,6 +36,9 @@ const EFFECT: Duration = Duration::from_secs(5);
 pub(crate) struct Made {
     /// The new revision; null if nothing was to be changed, or to be only tried.
     pub(crate) revision: Option<ShownRevision>,
+    /// Whether all that is different was there before.
+    #[serde(skip)]
+    pub(crate) is_update: bool,
     /// The number of the latest revision.
     pub(crate) latest: i64,
     /// Whether this node runs it by now. Others follow within a second.
@@ -43,8 +46,10 @@ pub(crate) struct Made {
     /// Why this node cannot run it, if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
-    /// What is different.
+    /// What is different, of the kinds that the caller may read.
     changes: Vec<ShownChange>,
+    /// How many changes are not shown, because they are of other kinds.
+    hidden: usize,
     /// Diagnostics that refuse nothing: of what is different, and others that were not there before.
     #[schema(value_type = Vec<Object>)]
     warnings: Vec<Json>,
@@ -158,6 +163,22 @@ impl From<Difference> for ShownChange {
     }
 }
 
+/// Those of the kinds that somebody may read, and how many others there are.
+pub(crate) fn readable(guard: &Guard, differences: Vec<Difference>) -> (Vec<Difference>, usize) {
+    let all = differences.len();
+    let is_there = |kind: &ResourceKind| differences.iter().any(|one| one.resource.kind == *kind);
+    // Asked for as every right is: an answer that is kept and sent again takes it then, too.
+    let may = |kind: &ResourceKind| guard.platform(reading(*kind)).is_ok();
+    let kinds = ResourceKind::ALL.into_iter().filter(is_there);
+    let kinds: Vec<_> = kinds.filter(may).collect();
+    let shown = differences.into_iter();
+    let shown: Vec<_> = shown
+        .filter(|one| kinds.contains(&one.resource.kind))
+        .collect();
+    let hidden = all - shown.len();
+    (shown, hidden)
+}
+
 /// The right to see resources of a kind.
 pub(crate) const fn reading(kind: ResourceKind) -> Permission {
     match kind {
@@ -200,13 +221,7 @@ pub(crate) async fn make(
             }
         }
     }
-    let caller = guard.caller();
-    let author = Author {
-        actor: caller.actor.clone(),
-        origin: caller.origin.clone(),
-        request_id: caller.request_id.clone(),
-        once: caller.once.clone(),
-    };
+    let author = author(guard);
     let judge = Arc::clone(&configuration.judge);
     let made = configuration
         .revisions
@@ -225,13 +240,24 @@ pub(crate) async fn make(
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    let mut made = followed(services, outcome, &relevant).await;
+    let mut made = followed(guard, services, outcome, &relevant).await;
     if made.revision.is_some() && made.changes.len() > MOST_SHOWN {
         for change in &mut made.changes {
             (change.before, change.after) = (None, None);
         }
     }
     Ok((status, made))
+}
+
+/// Who asks, as revisions and the audit name them.
+pub(crate) fn author(guard: &Guard) -> Author {
+    let caller = guard.caller();
+    Author {
+        actor: caller.actor.clone(),
+        origin: caller.origin.clone(),
+        request_id: caller.request_id.clone(),
+        once: caller.once.clone(),
+    }
 }
 
 /// Changes need the right to change each kind that they change; the way back, which may change all of
@@ -246,7 +272,7 @@ fn authorise(guard: &Guard, what: &What) -> Result<(), Problem> {
             }
             Ok(())
         }
-        What::Restore(resource) => guard.platform(writing(resource.kind)),
+        What::Restore(resource, _) => guard.platform(writing(resource.kind)),
         What::Rollback(_) => guard.platform(Permission::RevisionWrite),
     }
 }
@@ -277,7 +303,12 @@ impl FromRequestParts<Services> for Editor {
 }
 
 /// The answer, as soon as this node runs what was made, or cannot, or takes too long.
-async fn followed(services: &Services, outcome: Outcome, relevant: &Relevant) -> Made {
+async fn followed(
+    guard: &Guard,
+    services: &Services,
+    outcome: Outcome,
+    relevant: &Relevant,
+) -> Made {
     let mut running = services.configuration().running.clone();
     let number = outcome.revision.as_ref().map(|revision| revision.number);
     let refused = |running: &Running, number| {
@@ -306,18 +337,23 @@ async fn followed(services: &Services, outcome: Outcome, relevant: &Relevant) ->
         .iter()
         .map(|one| &one.resource)
         .collect();
+    // Diagnostics can always be written.
+    let warnings = outcome
+        .warnings
+        .iter()
+        .filter(|one| relevant.is(one, &changed))
+        .map(|one| serde_json::json!(one))
+        .collect();
+    let is_update = outcome.differences.iter().all(|one| one.before.is_some());
+    let (shown, hidden) = readable(guard, outcome.differences);
     Made {
+        is_update,
         in_effect: now.revision >= number && runs(&now),
         revision: outcome.revision.map(Into::into),
         latest: outcome.latest,
         refused: refused(&now, number).map(|refused| refused.text.clone()),
-        // Diagnostics can always be written.
-        warnings: outcome
-            .warnings
-            .iter()
-            .filter(|one| relevant.is(one, &changed))
-            .map(|one| serde_json::json!(one))
-            .collect(),
-        changes: outcome.differences.into_iter().map(Into::into).collect(),
+        changes: shown.into_iter().map(Into::into).collect(),
+        hidden,
+        warnings,
     }
 }

@@ -13,11 +13,17 @@ const OF_FILE: &str = "The configuration file of this node does not load with it
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Missing(_) => Self::not_found(),
+            Error::Missing(what) => Self::not_found().saying(format!("There is no such {what}.")),
             Error::NoResource(resource) => Self::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
                 format!("There is no {resource}."),
+            )
+            .with("resource", named(&resource)),
+            Error::NotInTrash(resource) => Self::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                format!("No {resource} is in the trash."),
             )
             .with("resource", named(&resource)),
             Error::Stale { latest } => Self::new(

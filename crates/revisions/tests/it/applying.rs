@@ -430,7 +430,8 @@ async fn lists_go_on_where_they_ended(engine: &str) {
     fresh.change(vec![delete(route("c"))]).await.unwrap();
     let trash = async |prefix: &str, after: Option<&Trashed>, limit| {
         let discarded = Discarded {
-            kind: ResourceKind::Route,
+            kinds: vec![ResourceKind::Route],
+            descending: true,
             prefix: prefix.to_owned(),
             after: after.map(|trashed| trashed.place.clone()),
             limit,

@@ -87,7 +87,8 @@ async fn a_secret_is_kept_sealed_and_shown_to_nobody(engine: &str) {
 
     fresh.change(vec![delete(policy())]).await.unwrap();
     let discarded = Discarded {
-        kind: ResourceKind::Policy,
+        kinds: vec![ResourceKind::Policy],
+        descending: true,
         prefix: String::new(),
         after: None,
         limit: 10,
@@ -151,7 +152,7 @@ async fn what_comes_back_has_its_secrets(engine: &str) {
     fresh.make(What::Rollback(1)).await.unwrap();
     assert_eq!(used(&fresh).await, SECRET);
     fresh.change(vec![delete(policy())]).await.unwrap();
-    fresh.make(What::Restore(policy())).await.unwrap();
+    fresh.make(What::Restore(policy(), None)).await.unwrap();
     assert_eq!(used(&fresh).await, SECRET);
     fresh.make(What::Rollback(2)).await.unwrap();
     assert_eq!(used(&fresh).await, OTHER);

@@ -90,6 +90,15 @@ impl Refusal {
         Self { text, ..self }
     }
 
+    /// Whether it says nothing of what is not there.
+    pub(crate) fn is_vague(&self) -> bool {
+        let detail = self
+            .problem
+            .as_ref()
+            .and_then(|problem| problem["detail"].as_str());
+        detail.is_none_or(|detail| detail == weir_console::NOTHING_HERE)
+    }
+
     /// The stable word for why.
     pub(crate) fn reason(&self) -> Option<&str> {
         self.problem.as_ref()?["reason"].as_str()

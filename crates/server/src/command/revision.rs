@@ -161,7 +161,10 @@ pub(crate) fn run(
             let found = api.get(&address.address())?;
             match output.json {
                 true => output.print_json(&found)?,
-                false => output.print(&differences(&found, output)?)?,
+                false => {
+                    output.print(&differences(&found, output)?)?;
+                    tell_hidden(&found, output);
+                }
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -256,13 +259,14 @@ pub(super) fn tell_made(made: &Value, is_trial: bool, output: &Output) -> anyhow
             member("message")
         ));
     }
-    let count = made["changes"].as_array().map_or(0, Vec::len);
+    let count = made["changes"].as_array().map_or(0, Vec::len) + hidden(made);
     let changes = match count {
         1 => "1 change".to_owned(),
         count => format!("{count} changes"),
     };
     if is_trial {
         output.print(&differences(made, output)?)?;
+        tell_hidden(made, output);
         output.note(&format!("{changes}; nothing was changed\n"));
         return Ok(code);
     }
@@ -284,6 +288,21 @@ pub(super) fn tell_made(made: &Value, is_trial: bool, output: &Output) -> anyhow
         ))?;
     }
     Ok(code)
+}
+
+/// How many changes an answer does not show.
+fn hidden(answer: &Value) -> usize {
+    let hidden = answer["hidden"].as_u64().unwrap_or_default();
+    usize::try_from(hidden).unwrap_or(usize::MAX)
+}
+
+fn tell_hidden(answer: &Value, output: &Output) {
+    match hidden(answer) {
+        0 => {}
+        hidden => output.note(&format!(
+            "{hidden} more, of kinds that this account may not read\n"
+        )),
+    }
 }
 
 /// As `diff -u` writes them.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 use weir_config::Resources;
-use weir_revisions::{Author, Latest, Revisions};
+use weir_revisions::{Author, Latest, RETENTION, Revisions};
 use weir_store::Records;
 use weir_store::records::{Notice, Notices, Topic};
 
@@ -24,8 +24,6 @@ pub(crate) use file::read as kept;
 /// How often it is looked although nothing was said: a notice can be lost. It is one row by an index.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long what was deleted can be brought back, as with everything that is deleted.
-const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 /// How often it is looked for what has been in the trash for so long.
 const TIDYING: Duration = Duration::from_secs(3_600);
 

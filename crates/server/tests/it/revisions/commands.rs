@@ -121,6 +121,23 @@ fn a_route_lives_by_command_line() {
         "{}",
         long.stderr
     );
+    let unknown = weir.run("route", &["show", "nothing"]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(
+        unknown.stderr.contains("There is no route `nothing`"),
+        "{}",
+        unknown.stderr
+    );
+    let trash = weir.run("trash", &["list"]);
+    assert!(!done(&trash).contains("items"), "{}", trash.stdout);
+    done(&weir.run("route", &["delete", "items", "--yes"]));
+    let trash = weir.run("trash", &["list"]);
+    let line = done(&trash)
+        .lines()
+        .find(|line| line.starts_with("route  items"));
+    let id = line.unwrap().split_whitespace().last().unwrap();
+    done(&weir.run("trash", &["restore", id]));
+    assert_eq!(weir.get("/items/1").text(), "fine");
     let of_file = weir.run("route", &["delete", "of-file", "--yes"]);
     assert_eq!(of_file.code, Some(1));
     assert!(
