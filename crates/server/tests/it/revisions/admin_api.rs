@@ -14,6 +14,7 @@ on_both_engines! {
     what_would_not_load_is_refused_with_its_diagnostics,
     warnings_are_those_of_what_is_changed,
     a_put_says_whether_it_is_new,
+    what_is_wrong_is_said_in_words,
     what_was_deleted_is_in_the_trash,
     differences_are_for_those_who_may_read_the_kind,
     what_is_the_files_stays_so,
@@ -96,6 +97,28 @@ async fn a_route_by_api_takes_traffic_and_can_be_taken_back(engine: &str) {
     assert_eq!(revision["resources"], 4);
     load.wait_for_more(20);
     load.finish();
+}
+
+/// Words of libraries tell nobody anything.
+async fn what_is_wrong_is_said_in_words(engine: &str) {
+    let upstream = server();
+    let world = world(engine, &upstream).await;
+    let owner = &world.owner;
+    let said = |answer: Message| {
+        answer.assert_problem(422, "invalid");
+        answer.json()["errors"][0]["detail"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let diff = owner.get("/v1/revisions/1/diff?from=x");
+    assert_eq!(said(diff), "from: must be a whole number");
+    let deleted = owner.get("/v1/config/routes?deleted=perhaps");
+    assert!(said(deleted).contains("must be `true` or `false`"));
+    let batch = owner.post("/v1/revisions", &json!({"changes": [], "expected": "one"}));
+    assert_eq!(said(batch), "must be a whole number");
+    let batch = owner.post("/v1/revisions", &json!({"changes": 7}));
+    assert_eq!(said(batch), "must be an array");
 }
 
 async fn a_put_says_whether_it_is_new(engine: &str) {
