@@ -64,11 +64,12 @@ class Node:
         self.directory, self.port, self.admin_port = directory, port, admin_port
 
     def ask(self, method, path, body=None):
+        """A body is a document, or the bytes of one."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=PATIENCE)
         token = (self.directory / "data/operator.token").read_text().strip()
         fields = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), fields)
+            connection.request(method, path, body if body is None or isinstance(body, bytes) else json.dumps(body), fields)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read() or b"null")
         finally:
@@ -149,6 +150,7 @@ def visible(node, path, begin, seen, number):
 def measure(all_nodes, name, path, body, probe):
     """Sends the request to the first node; whether every node served `probe` in time."""
     seen = [None] * NODES
+    body = json.dumps(body).encode()
     begin = time.perf_counter()
     watchers = [threading.Thread(target=visible, args=(node, probe, begin, seen, number)) for number, node in enumerate(all_nodes)]
     for watcher in watchers:
@@ -178,6 +180,8 @@ def without_records(all_nodes, server, seconds):
             time.sleep(0.05)
     print(f"away       PostgreSQL for {seconds} s: the admin API answered {refused}, "
           f"and was back {time.perf_counter() - begin:.1f} s after it", flush=True)
+    # Nodes listen for each other's revisions again within a second.
+    time.sleep(1)
     return all(status == 503 for status in refused)
 
 

@@ -22,6 +22,9 @@ use crate::{CHANGES, RESOURCES, REVISIONS, Revisions};
 /// Resources that an entry of the audit names; the revision has them all.
 const MOST_NAMED: usize = 100;
 
+/// Changes of a revision that are told with their documents; whoever makes more has them.
+const MOST_SHOWN: usize = 100;
+
 /// How often a proposal is judged anew because another node made a revision meanwhile.
 const ATTEMPTS: usize = 5;
 /// How long it is waited for those whose proposals came before.
@@ -109,11 +112,12 @@ impl Revisions {
                 },
             };
             let latest = revision.as_ref().map(|revision| revision.number);
+            let with_documents = revision.is_none() || plan.changed.len() <= MOST_SHOWN;
             return Ok(Outcome {
                 latest: latest.unwrap_or(plan.latest.number),
                 revision,
-                // Reading ten thousand documents takes time, in which nodes could follow.
-                differences: plan.differences(&self.secrets)?,
+                // Not before it is made: meanwhile other nodes could follow.
+                differences: plan.differences(&self.secrets, with_documents)?,
                 warnings,
             });
         }
@@ -217,15 +221,10 @@ async fn commit(
 /// What the audit is told: names, not documents, which may have secrets in them.
 fn told(revision: &Revision, changed: &[Changed]) -> Told {
     let named = changed.iter().take(MOST_NAMED).map(|change| {
-        let what = match (&change.before, &change.after) {
-            (None, _) => "create",
-            (Some(_), Some(_)) => "update",
-            (Some(_), None) => "delete",
-        };
         json!({
             "kind": change.resource.kind,
             "name": change.resource.name,
-            "change": what,
+            "change": change.kind().word(),
         })
     });
     let named: Vec<Json> = named.collect();

@@ -113,7 +113,7 @@ impl Proposal {
 }
 
 /// The form in which a document is kept: a JSON object, and for a route with its name.
-pub(crate) fn canonical(resource: &ResourceName, document: &Json) -> Result<Json> {
+pub(crate) fn canonical(resource: &ResourceName, document: Json) -> Result<Json> {
     let wrong = |why: &str| Err(Error::invalid(resource.to_string(), why));
     let Json::Object(members) = document else {
         return wrong("is not a JSON object");
@@ -121,18 +121,19 @@ pub(crate) fn canonical(resource: &ResourceName, document: &Json) -> Result<Json
     if members.contains_key(SEALED) {
         return wrong("has a member `$sealed`, which Weir keeps for itself");
     }
-    let document = match (resource.kind, members.get("name")) {
+    let members = match (resource.kind, members.get("name")) {
         (ResourceKind::Route, None) => {
             let mut named = Map::with_capacity(members.len() + 1);
             named.insert("name".to_owned(), Json::from(resource.name.as_str()));
-            named.extend(members.clone());
-            Json::Object(named)
+            named.extend(members);
+            named
         }
         (ResourceKind::Route, Some(name)) if name != resource.name.as_str() => {
             return wrong("has another `name` in its document");
         }
-        _ => document.clone(),
+        _ => members,
     };
+    let document = Json::Object(members);
     let text = document.to_string();
     if text.len() > MOST_DOCUMENT {
         return wrong("is larger than 1 MiB");
@@ -152,10 +153,10 @@ mod tests {
     #[test]
     fn a_route_has_its_name_and_no_other() {
         let route = ResourceName::new(ResourceKind::Route, "a").unwrap();
-        let text = canonical(&route, &json!({"upstream": "u"})).unwrap();
+        let text = canonical(&route, json!({"upstream": "u"})).unwrap();
         assert_eq!(text.to_string(), r#"{"name":"a","upstream":"u"}"#);
         let same = json!({"upstream": "u", "name": "a"});
-        assert_eq!(canonical(&route, &same).unwrap(), same);
+        assert_eq!(canonical(&route, same.clone()).unwrap(), same);
         for wrong in [
             json!({"name": "b"}),
             json!({"name": 1}),
@@ -163,7 +164,7 @@ mod tests {
             json!({"x": "\0"}),
             json!({"upstream": "u", "$sealed": {}}),
         ] {
-            assert!(canonical(&route, &wrong).is_err(), "{wrong}");
+            assert!(canonical(&route, wrong.clone()).is_err(), "{wrong}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::Value as Json;
 use similar::TextDiff;
 use weir_config::ResourceName;
-use weir_store::records::{Read, Row, Value};
+use weir_store::records::{Read, Row};
 
 use crate::CHANGES;
 use crate::error::Result;
@@ -17,15 +17,53 @@ use crate::secrets::Secrets;
 
 /// By what a history is read: a unique index.
 const ORDER: [&str; 3] = ["revision", "kind", "name"];
-/// Changes of one page; each has up to two documents.
-const PAGE: i64 = 100;
 
-/// A resource that is different; not both `before` and `after` are none.
+/// What becomes of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It was not there.
+    Create,
+    /// It is another.
+    Update,
+    /// It is not there any more.
+    Delete,
+}
+
+impl ChangeKind {
+    pub(crate) const fn of(was: bool, is: bool) -> Self {
+        match (was, is) {
+            (false, _) => Self::Create,
+            (true, true) => Self::Update,
+            (true, false) => Self::Delete,
+        }
+    }
+
+    /// `create`, `update` or `delete`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+
+    const fn reversed(self) -> Self {
+        match self {
+            Self::Create => Self::Delete,
+            Self::Update => Self::Update,
+            Self::Delete => Self::Create,
+        }
+    }
+}
+
+/// A resource that is different.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// Which one.
     pub resource: ResourceName,
-    /// What it was, with `•••` in place of secrets.
+    /// In which way.
+    pub change: ChangeKind,
+    /// What it was, with `•••` in place of secrets. Like `after` none if the documents are left out.
     pub before: Option<Json>,
     /// What it is, with `•••` in place of secrets.
     pub after: Option<Json>,
@@ -41,19 +79,11 @@ pub(crate) struct KeptDifference {
 }
 
 impl Difference {
-    /// `create`, `update` or `delete`.
-    pub const fn word(&self) -> &'static str {
-        match (&self.before, &self.after) {
-            (None, _) => "create",
-            (Some(_), Some(_)) => "update",
-            (Some(_), None) => "delete",
-        }
-    }
-
     /// The other way round.
     #[must_use]
     pub fn reversed(self) -> Self {
         Self {
+            change: self.change.reversed(),
             before: self.after,
             after: self.before,
             ..self
@@ -64,8 +94,8 @@ impl Difference {
 /// A resource and what it was and is, as texts.
 type Texts = BTreeMap<ResourceName, (Option<String>, Option<String>)>;
 
-/// What the revisions behind `from`, up to `to`, make different together. A long history is read page by
-/// page: what is held is at most what there was, and what there is.
+/// What the revisions behind `from`, up to `to`, make different together. A long history is read row by
+/// row: what is held is at most what there was, and what there is.
 pub(crate) async fn differences_between(
     read: &mut Read,
     secrets: &Secrets,
@@ -76,21 +106,9 @@ pub(crate) async fn differences_between(
         .rows()
         .select()
         .filter("revision > ? AND revision <= ?", [from, to])
-        .order(ORDER)
-        .limit(PAGE);
+        .order(ORDER);
     let mut texts = Texts::new();
-    let mut page = read.all(select.clone()).await?;
-    while let Some(last) = page.last() {
-        let behind = [
-            Value::from(last.int("revision")?),
-            Value::from(last.text("kind")?),
-            Value::from(last.text("name")?),
-        ];
-        for row in &page {
-            fold(&mut texts, row)?;
-        }
-        page = read.all(select.clone().after(behind)).await?;
-    }
+    read.each(select, |row| fold(&mut texts, row)).await?;
     let mut different = Vec::new();
     for (resource, (before, after)) in texts {
         if before == after {
@@ -137,6 +155,7 @@ pub(crate) fn hide_both(kept: &mut [KeptDifference]) {
 /// The same of what has nothing secret in the clear.
 pub(crate) fn shown(secrets: &Secrets, kept: Vec<KeptDifference>) -> Vec<Difference> {
     let shown = |one: KeptDifference| Difference {
+        change: ChangeKind::of(one.before.is_some(), one.after.is_some()),
         secrets: match (&one.before, &one.after) {
             (Some(before), Some(after)) => secrets.different(&one.resource, before, after),
             _ => Vec::new(),
@@ -195,6 +214,7 @@ mod tests {
     fn differences_read_as_diff_writes_them() {
         let of = |name: &str, before, after| Difference {
             resource: ResourceName::new(ResourceKind::Upstream, name).unwrap(),
+            change: ChangeKind::Update,
             before,
             after,
             secrets: Vec::new(),

@@ -27,7 +27,7 @@ mod trash;
 pub use apply::Objection;
 pub use author::Author;
 pub use change::{Action, Change, MOST_COMMENT, Precondition, Proposal, What};
-pub use diff::{Difference, unified};
+pub use diff::{ChangeKind, Difference, unified};
 pub use error::{Error, Result};
 pub use resource::{Latest, Resource, Wanted};
 pub use revision::{Outcome, Revision};

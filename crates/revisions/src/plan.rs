@@ -10,7 +10,7 @@ use weir_core::{Id, TenantId};
 use weir_store::records::Read;
 
 use crate::change::{Action, Precondition, Proposal, What, canonical};
-use crate::diff::{Difference, KeptDifference, differences_between, shown};
+use crate::diff::{ChangeKind, Difference, KeptDifference, differences_between, shown};
 use crate::error::{Error, Result};
 use crate::resource::{Latest, There, latest, there};
 use crate::sealed::{Kept, hide, parse};
@@ -169,8 +169,22 @@ fn nothing_to_restore(
 }
 
 impl Plan {
-    /// What becomes different, as it may be shown.
-    pub(crate) fn differences(&self, secrets: &Secrets) -> Result<Vec<Difference>> {
+    /// What becomes different, as it may be shown; whoever made many changes has their documents.
+    pub(crate) fn differences(
+        &self,
+        secrets: &Secrets,
+        with_documents: bool,
+    ) -> Result<Vec<Difference>> {
+        if !with_documents {
+            let named = self.changed.iter().map(|change| Difference {
+                resource: change.resource.clone(),
+                change: change.kind(),
+                before: None,
+                after: None,
+                secrets: Vec::new(),
+            });
+            return Ok(named.collect());
+        }
         let parse = |text: &Option<String>| text.as_deref().map(parse).transpose();
         let difference = |change: &Changed| {
             Ok(KeptDifference {
@@ -188,6 +202,23 @@ impl Plan {
     }
 }
 
+impl Changed {
+    /// What becomes of the resource.
+    pub(crate) const fn kind(&self) -> ChangeKind {
+        ChangeKind::of(self.before.is_some(), self.after.is_some())
+    }
+}
+
+/// A resource as it was, and as it is to be.
+struct Weighed<'t> {
+    resource: ResourceName,
+    there: Option<&'t There>,
+    /// Where it is in the trash, if it comes from there.
+    from: Option<Id>,
+    before: Option<Kept>,
+    after: Option<Kept>,
+}
+
 /// What becomes different, if every precondition holds.
 fn changed(
     secrets: &Secrets,
@@ -195,7 +226,7 @@ fn changed(
     there: &BTreeMap<ResourceName, There>,
 ) -> Result<Vec<Changed>> {
     let mut written = Vec::new();
-    let mut changed = Vec::with_capacity(planned.len());
+    let mut weighed = Vec::with_capacity(planned.len());
     for one in planned {
         let now = there.get(&one.resource);
         let revision = now.map(|there| there.revision);
@@ -205,13 +236,13 @@ fn changed(
                 revision,
             });
         }
-        let kept = now.map(|there| parse(&there.text)).transpose()?;
+        let before = now.map(|there| parse(&there.text)).transpose()?;
         let after = match one.becomes {
             Becomes::Written(document) => {
-                let (document, taken) = secrets.filled(&one.resource, document, kept.as_ref())?;
-                let document = canonical(&one.resource, &document)?;
+                let (document, taken) = secrets.filled(&one.resource, document, before.as_ref())?;
+                let document = canonical(&one.resource, document)?;
                 written.push(Clear {
-                    at: changed.len(),
+                    at: weighed.len(),
                     document,
                     taken,
                 });
@@ -220,37 +251,38 @@ fn changed(
             // It may be from before secrets were sealed.
             Becomes::Again(again) if again.sealed.is_empty() => {
                 written.push(Clear {
-                    at: changed.len(),
-                    document: canonical(&one.resource, &again.shown)?,
+                    at: weighed.len(),
+                    document: canonical(&one.resource, again.shown)?,
                     taken: Vec::new(),
                 });
                 None
             }
-            Becomes::Again(again) => Some(again.into_json().to_string()),
+            Becomes::Again(again) => Some(again),
             Becomes::Nothing if now.is_none() => return Err(Error::NoResource(one.resource)),
             Becomes::Nothing => None,
         };
-        let change = Changed {
-            id: now.map(|there| there.id.clone()),
-            before: now.map(|there| there.text.clone()),
-            after,
+        weighed.push(Weighed {
             from: one.from,
             resource: one.resource,
-        };
-        changed.push((change, kept));
+            there: now,
+            before,
+            after,
+        });
     }
-    seal(secrets, written, &mut changed)?;
-    let mut different = Vec::with_capacity(changed.len());
-    for (change, before) in changed {
-        let after = change.after.as_deref().map(parse).transpose()?;
-        let is_same = match (&before, &after) {
-            (Some(before), Some(after)) => secrets.same(&change.resource, before, after),
-            _ => false,
-        };
-        if !is_same {
-            different.push(change);
-        }
-    }
+    seal(secrets, written, &mut weighed)?;
+    let is_same = |one: &Weighed<'_>| match (&one.before, &one.after) {
+        (Some(before), Some(after)) => secrets.same(&one.resource, before, after),
+        _ => false,
+    };
+    let different = weighed.into_iter().filter(|one| !is_same(one));
+    let different = different.map(|one| Changed {
+        id: one.there.map(|there| there.id.clone()),
+        before: one.there.map(|there| there.text.clone()),
+        after: one.after.map(|after| after.into_json().to_string()),
+        from: one.from,
+        resource: one.resource,
+    });
+    let mut different: Vec<_> = different.collect();
     // In one order, whatever the caller's was.
     different.sort_by(|left, right| left.resource.cmp(&right.resource));
     Ok(different)
@@ -266,20 +298,16 @@ struct Clear {
 }
 
 /// Seals the secrets of documents, and makes them what the changes come to.
-fn seal(
-    secrets: &Secrets,
-    written: Vec<Clear>,
-    changed: &mut [(Changed, Option<Kept>)],
-) -> Result<()> {
+fn seal(secrets: &Secrets, written: Vec<Clear>, weighed: &mut [Weighed<'_>]) -> Result<()> {
     let named = written
         .iter()
-        .map(|one| (&changed[one.at].0.resource, &one.document));
+        .map(|one| (&weighed[one.at].resource, &one.document));
     let found = weir_config::secrets(&named.collect::<Vec<_>>());
     for (one, found) in written.into_iter().zip(found) {
-        let (change, before) = &mut changed[one.at];
+        let change = &mut weighed[one.at];
         let places: BTreeSet<_> = found.into_iter().chain(one.taken).collect();
-        let text = secrets.sealed(&change.resource, one.document, &places, before.as_ref())?;
-        change.after = Some(text);
+        let before = change.before.as_ref();
+        change.after = Some(secrets.sealed(&change.resource, one.document, &places, before)?);
     }
     Ok(())
 }

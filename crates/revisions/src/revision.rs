@@ -36,7 +36,8 @@ pub struct Outcome {
     pub revision: Option<Revision>,
     /// The latest revision from now on.
     pub latest: i64,
-    /// What it changes, by kind and name.
+    /// What it changes, by kind and name. Of more than 100 changes that are not only tried, the documents and
+    /// the places of secrets are left out.
     pub differences: Vec<Difference>,
     /// What should be looked at all the same.
     pub warnings: Vec<Diagnostic>,

@@ -96,7 +96,7 @@ impl Secrets {
         mut document: Json,
         places: &BTreeSet<String>,
         before: Option<&Kept>,
-    ) -> Result<String> {
+    ) -> Result<Kept> {
         let mut sealed = Map::new();
         for pointer in places {
             let Some(place) = document.pointer_mut(pointer) else {
@@ -114,10 +114,10 @@ impl Secrets {
             };
             sealed.insert(pointer.clone(), text);
         }
-        if let (Json::Object(members), false) = (&mut document, sealed.is_empty()) {
-            members.insert(SEALED.to_owned(), Json::Object(sealed));
-        }
-        Ok(document.to_string())
+        Ok(Kept {
+            shown: document,
+            sealed,
+        })
     }
 
     /// Whether two documents that are kept under one name say the same.
@@ -181,10 +181,11 @@ mod tests {
 
     fn kept(secrets: &Secrets, secret: &str, before: Option<&Kept>) -> Kept {
         let places = BTreeSet::from([PLACE.to_owned()]);
-        let text = secrets.sealed(&policy("a"), document(secret), &places, before);
-        let text = text.unwrap();
+        let kept = secrets.sealed(&policy("a"), document(secret), &places, before);
+        let kept = kept.unwrap();
+        let text = kept.clone().into_json().to_string();
         assert!(!text.contains(secret), "{text}");
-        Kept::of(serde_json::from_str(&text).unwrap())
+        kept
     }
 
     #[test]

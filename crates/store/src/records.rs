@@ -14,6 +14,7 @@ mod catalogue;
 mod changes;
 mod engine;
 pub(crate) mod fault;
+mod list;
 mod migrate;
 mod notices;
 mod once;
@@ -80,6 +81,13 @@ impl Records {
     pub(crate) async fn fold(&self) {
         if let Err(error) = self.pools.fold().await {
             tracing::warn!(%error, "the log of records is not folded into their file yet");
+        }
+    }
+
+    /// Settles what was just restored.
+    pub(crate) async fn settle(&self) {
+        if let Err(error) = self.pools.settle().await {
+            tracing::warn!(%error, "what was restored is not vacuumed yet; PostgreSQL does it in its own time");
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 use weir_config::ResourceKind;
 use weir_identity::{Identity, Permission};
-use weir_revisions::{Action, Author, Difference, Outcome, Proposal, Revision, What};
+use weir_revisions::{Action, Author, ChangeKind, Difference, Outcome, Proposal, Revision, What};
 
 use super::guard::Guard;
 use super::refusal::{file_owned, refused};
@@ -24,9 +24,6 @@ use super::services::Services;
 use crate::authenticate::Principal;
 use crate::configuration::Running;
 use crate::problem::Problem;
-
-/// Changes of which an answer has the documents: those of a large batch its maker has.
-const MOST_SHOWN: usize = 100;
 
 /// How long an answer waits for the revision to take effect on this node.
 const EFFECT: Duration = Duration::from_secs(5);
@@ -153,7 +150,7 @@ pub(crate) async fn name_authors(
 impl From<Difference> for ShownChange {
     fn from(difference: Difference) -> Self {
         Self {
-            change: difference.word(),
+            change: difference.change.word(),
             kind: difference.resource.kind,
             name: difference.resource.name,
             before: difference.before,
@@ -240,13 +237,7 @@ pub(crate) async fn make(
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    let mut made = followed(guard, services, outcome, &relevant).await;
-    if made.revision.is_some() && made.changes.len() > MOST_SHOWN {
-        for change in &mut made.changes {
-            (change.before, change.after) = (None, None);
-        }
-    }
-    Ok((status, made))
+    Ok((status, followed(guard, services, outcome, &relevant).await))
 }
 
 /// Who asks, as revisions and the audit name them.
@@ -344,7 +335,10 @@ async fn followed(
         .filter(|one| relevant.is(one, &changed))
         .map(|one| serde_json::json!(one))
         .collect();
-    let is_update = outcome.differences.iter().all(|one| one.before.is_some());
+    let is_update = outcome
+        .differences
+        .iter()
+        .all(|one| one.change != ChangeKind::Create);
     let (shown, hidden) = readable(guard, outcome.differences);
     Made {
         is_update,

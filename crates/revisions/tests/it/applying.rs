@@ -78,7 +78,7 @@ async fn a_revision_is_made_and_told(engine: &str) {
     let words: Vec<_> = outcome
         .differences
         .iter()
-        .map(weir_revisions::Difference::word)
+        .map(|one| one.change.word())
         .collect();
     assert_eq!(words, ["update", "delete"]);
     assert_eq!(

@@ -70,7 +70,7 @@ async fn any_two_revisions_can_be_compared(engine: &str) {
     let diff = async |from, to| {
         let differences = fresh.revisions.diff(from, to).await.unwrap();
         let words = differences.iter();
-        let words = words.map(|one| format!("{} {}", one.word(), one.resource));
+        let words = words.map(|one| format!("{} {}", one.change.word(), one.resource));
         words.collect::<Vec<_>>().join(", ")
     };
     assert_eq!(

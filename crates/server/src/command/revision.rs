@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use weir_config::{ResourceKind, ResourceName};
-use weir_revisions::{Difference, MOST_COMMENT, unified};
+use weir_revisions::{ChangeKind, Difference, MOST_COMMENT, unified};
 
 use super::api::{Api, Ask, Column, Confirmation, List, Paging, details, path};
 use crate::cli::Global;
@@ -311,13 +311,19 @@ fn differences(answer: &Value, output: &Output) -> anyhow::Result<String> {
     let difference = |change: &Value| {
         let kind = change["kind"].as_str().and_then(ResourceKind::of_name);
         let document = |name: &str| Some(change[name].clone()).filter(|value| !value.is_null());
+        let (before, after) = (document("before"), document("after"));
         Some(Difference {
+            change: match (&before, &after) {
+                (None, _) => ChangeKind::Create,
+                (Some(_), Some(_)) => ChangeKind::Update,
+                (Some(_), None) => ChangeKind::Delete,
+            },
             resource: ResourceName {
                 kind: kind?,
                 name: change["name"].as_str()?.to_owned(),
             },
-            before: document("before"),
-            after: document("after"),
+            before,
+            after,
             secrets: change["secrets"]
                 .as_array()
                 .into_iter()

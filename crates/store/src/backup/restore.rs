@@ -82,6 +82,7 @@ impl Records {
         let transaction = verify(transaction).await?;
         transaction.commit().await?;
         self.fold().await;
+        self.settle().await;
         self.migrate().await?;
         Ok(summary)
     }

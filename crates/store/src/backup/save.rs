@@ -17,11 +17,14 @@ use super::summary::{Header, Manifest, Progress, Summary, TableHeader};
 use crate::Records;
 use crate::records::{OnEngine, Purpose, Statement, Table, Value, pending, tables, taken};
 
-/// Rows that one query asks for: each ends well within what a statement may take.
-const PAGE: usize = 1_000;
+/// Rows that one query asks for. The server has all of them ready before the first is taken, and others
+/// wait while it does.
+const PAGE: usize = 100;
 
-/// After each frame, how often the time that it took: others are at work, and none of them is to notice.
-/// It takes the longer the more they have to do.
+/// Bytes that are taken at a time: others are at work, and whoever comes meanwhile waits that long.
+const PIECE: usize = 32 * 1024;
+
+/// After each piece, how often the time that it took. It takes the longer the more others have to do.
 const REST: u32 = 3;
 
 /// Bytes of a frame before it is packed, but for a row that is larger.
@@ -121,13 +124,14 @@ async fn save<W: Write + Send + 'static>(
 ) -> Result<()> {
     let mut frame = number.to_be_bytes().to_vec();
     let mut after = None;
-    let mut begin = Instant::now();
+    let mut pace = Pace::new();
     loop {
         let mut rows = transaction.stream(page(table, after.take()))?;
         let mut count = 0;
         let mut key = Vec::new();
         while let Some(row) = futures_util::StreamExt::next(&mut rows).await {
             let row = row?;
+            let length = frame.len();
             key.clear();
             for column in &table.columns {
                 let value = row.value(column)?;
@@ -135,6 +139,7 @@ async fn save<W: Write + Send + 'static>(
                 key.push(value);
             }
             count += 1;
+            let taken = frame.len() - length;
             if frame.len() >= FRAME {
                 let rest = number.to_be_bytes().to_vec();
                 let is_heard = sink
@@ -143,9 +148,8 @@ async fn save<W: Write + Send + 'static>(
                 if !is_heard {
                     return Err(sink.fault().await);
                 }
-                tokio::time::sleep(begin.elapsed() * REST).await;
-                begin = Instant::now();
             }
+            pace.after(taken).await;
         }
         drop(rows);
         done(count as u64, sink.written());
@@ -158,6 +162,30 @@ async fn save<W: Write + Send + 'static>(
         sink.send(FrameKind::Rows, frame).await;
     }
     Ok(())
+}
+
+/// Leaves the machine to others in between.
+struct Pace {
+    begin: Instant,
+    taken: usize,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            taken: 0,
+        }
+    }
+
+    /// Rests if that makes a piece.
+    async fn after(&mut self, bytes: usize) {
+        self.taken += bytes;
+        if self.taken >= PIECE {
+            tokio::time::sleep(self.begin.elapsed() * REST).await;
+            *self = Self::new();
+        }
+    }
 }
 
 /// Rows of a table behind the one of this key.

@@ -8,9 +8,6 @@ use super::table::Rows;
 use super::value::Value;
 use crate::error::Result;
 
-/// Values of one statement. Engines take more, but SQLite looks for each `$n` among all before it.
-const VALUES: usize = 2_000;
-
 /// Values that each row has besides those that are given: identifier, times, version, tenant.
 const OWN: usize = 5;
 
@@ -25,34 +22,31 @@ impl Changes {
         columns: [&'static str; N],
         new: Vec<(Id, [Value; N])>,
     ) -> Result<()> {
+        let engine = self.transaction.engine();
         let mut new = new.into_iter().peekable();
         while new.peek().is_some() {
             let mut statement = Statement::new("INSERT INTO ");
             statement.push(rows.table);
             statement.push(" (id, created_at, updated_at, version");
-            statement.push(if rows.tenant.is_some() {
-                ", tenant_id"
-            } else {
-                ""
+            statement.push(match rows.tenant {
+                Some(_) => ", tenant_id",
+                None => "",
             });
             for column in columns {
                 statement.push(", ").push(column);
             }
-            statement.push(") VALUES ");
-            for (at, (id, values)) in new.by_ref().take(VALUES / (OWN + N)).enumerate() {
-                statement.push(if at > 0 { ", (" } else { "(" });
-                statement.push_value(id);
-                statement.push(", ").push_value(self.now);
-                statement.push(", ").push_value(self.now);
-                statement.push(", ").push_value(1_i64);
-                if let Some(tenant) = rows.tenant {
-                    statement.push(", ").push_value(tenant);
-                }
-                for value in values {
-                    statement.push(", ").push_value(value);
-                }
-                statement.push(")");
-            }
+            let some = new.by_ref().take(engine.most_rows(OWN + N));
+            let some = some.map(|(id, values)| {
+                let now = Value::from(self.now);
+                let mut row = Vec::with_capacity(OWN + N);
+                row.extend([id.into(), now.clone(), now, 1_i64.into()]);
+                row.extend(rows.tenant.map(Value::from));
+                row.extend(values);
+                row
+            });
+            statement.push(") SELECT * FROM ");
+            statement.push_rows(engine, some.collect());
+            statement.push(" AS given");
             self.transaction.execute(statement).await?;
         }
         Ok(())
@@ -67,6 +61,7 @@ impl Changes {
         texts: Vec<(Id, String)>,
         same: &[(&'static str, Value)],
     ) -> Result<u64> {
+        let engine = self.transaction.engine();
         let mut changed = 0;
         let mut texts = texts.into_iter().peekable();
         while texts.peek().is_some() {
@@ -75,17 +70,12 @@ impl Changes {
                 statement.push(", ").push(column).push(" = ");
                 statement.push_value(value.clone());
             }
-            // Both engines call the columns of such a list so.
-            statement
-                .push(", ")
-                .push(column)
-                .push(" = given.column2 FROM (VALUES ");
-            for (at, (id, text)) in texts.by_ref().take(VALUES / 2).enumerate() {
-                statement.push(if at > 0 { ", (" } else { "(" });
-                statement.push_value(id);
-                statement.push(", ").push_value(text).push(")");
-            }
-            statement.push(") AS given WHERE deleted_at IS NULL AND id = given.column1");
+            statement.push(", ").push(column);
+            statement.push(" = given.column2 FROM ");
+            let some = texts.by_ref().take(engine.most_rows(2));
+            let some = some.map(|(id, text)| vec![id.into(), text.into()]);
+            statement.push_rows(engine, some.collect());
+            statement.push(" AS given WHERE deleted_at IS NULL AND id = given.column1");
             own(&mut statement, rows);
             changed += self.transaction.execute(statement).await?;
         }
@@ -94,17 +84,19 @@ impl Changes {
 
     /// Puts many live rows into the trash, each by itself. Tells how many they are.
     pub async fn trash_many(&mut self, rows: Rows<'_>, ids: Vec<Id>) -> Result<u64> {
+        let engine = self.transaction.engine();
         let mut trashed = 0;
         let mut ids = ids.into_iter().peekable();
         while ids.peek().is_some() {
             let mut statement = self.update_of(rows);
             statement.push(", deleted_at = ").push_value(self.now);
-            statement.push(", deleted_with = id WHERE deleted_at IS NULL AND id IN (");
-            for (at, id) in ids.by_ref().take(VALUES).enumerate() {
-                statement.push(if at > 0 { ", " } else { "" });
-                statement.push_value(id);
-            }
-            statement.push(")");
+            statement.push(
+                ", deleted_with = id WHERE deleted_at IS NULL AND id IN (SELECT column1 FROM ",
+            );
+            let some = ids.by_ref().take(engine.most_rows(1));
+            let some = some.map(|id| vec![id.into()]);
+            statement.push_rows(engine, some.collect());
+            statement.push(" AS given)");
             own(&mut statement, rows);
             trashed += self.transaction.execute(statement).await?;
         }

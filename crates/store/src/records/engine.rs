@@ -1,10 +1,11 @@
-//! The two engines. Every difference between them is in this file, in [`super::open`] and in
-//! [`super::catalogue`].
+//! The two engines. Every difference between them is in this file, in [`super::open`], in [`super::list`] and
+//! in [`super::catalogue`].
 
 use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgPool};
 use sqlx::sqlite::{SqliteArguments, SqlitePool};
 use sqlx::{
@@ -15,7 +16,7 @@ use tokio::sync::broadcast;
 
 use super::notices::{CHANNEL, Topic};
 use super::row::{OfEngine, Row};
-use super::statement::Statement;
+use super::statement::{Bound, Statement};
 use super::value::Value;
 use crate::error::{Error, Result};
 
@@ -145,6 +146,20 @@ impl Pools {
         if let Self::Sqlite { readers, .. } = self {
             let statement = Statement::new("PRAGMA wal_checkpoint(PASSIVE)");
             fetch_sqlite(&mut *readers.acquire().await?, statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Has PostgreSQL go through all that it was just given: otherwise whoever reads a page first writes it once
+    /// more, and those who commit meanwhile wait for that.
+    pub(super) async fn settle(&self) -> Result<()> {
+        if let Self::Postgres(pool) = self {
+            // It takes longer than a statement may, and is not done within a transaction.
+            let mut connection = pool.acquire().await?;
+            for text in ["SET statement_timeout = 0", "VACUUM"] {
+                sqlx::raw_sql(text).execute(&mut *connection).await?;
+            }
+            connection.close().await?;
         }
         Ok(())
     }
@@ -348,16 +363,51 @@ async fn fetch_postgres(connection: &mut PgConnection, statement: Statement) -> 
 }
 
 /// PostgreSQL keeps no NUL within text, so neither engine is given one.
-fn refuse_nul(values: &[Value]) -> Result<()> {
+fn refuse_nul(values: &[Bound]) -> Result<()> {
     let is_refused =
         |value: &Value| matches!(value, Value::Text(Some(text)) if text.contains('\0'));
-    if values.iter().any(is_refused) {
+    let is_any_refused = |bound: &Bound| match bound {
+        Bound::One(value) => is_refused(value),
+        Bound::Column(values) => values.iter().any(is_refused),
+    };
+    if values.iter().any(is_any_refused) {
         return Err(Error::internal("text with a NUL cannot be kept"));
     }
     Ok(())
 }
 
-fn arguments<A: Arguments>(values: Vec<Value>) -> Result<A>
+/// Whether and how an engine takes a column of many rows.
+trait Columns {
+    fn add_column(&mut self, values: Vec<Value>) -> std::result::Result<(), BoxDynError>;
+}
+
+impl Columns for SqliteArguments {
+    fn add_column(&mut self, _: Vec<Value>) -> std::result::Result<(), BoxDynError> {
+        Err("SQLite has no arrays".into())
+    }
+}
+
+impl Columns for PgArguments {
+    fn add_column(&mut self, values: Vec<Value>) -> std::result::Result<(), BoxDynError> {
+        macro_rules! of_kind {
+            ($kind:ident) => {{
+                let of_kind = values.into_iter().map(|value| match value {
+                    Value::$kind(value) => Ok(value),
+                    _ => Err("values of one column are of several kinds"),
+                });
+                of_kind.collect::<std::result::Result<Vec<_>, _>>()?
+            }};
+        }
+        match values.first() {
+            Some(Value::Bool(_)) => self.add(of_kind!(Bool)),
+            Some(Value::Int(_)) => self.add(of_kind!(Int)),
+            Some(Value::Bytes(_)) => self.add(of_kind!(Bytes)),
+            Some(Value::Text(_)) | None => self.add(of_kind!(Text)),
+        }
+    }
+}
+
+fn arguments<A: Arguments + Columns>(values: Vec<Bound>) -> Result<A>
 where
     Option<bool>: Encode<'static, A::Database> + Type<A::Database>,
     Option<i64>: Encode<'static, A::Database> + Type<A::Database>,
@@ -368,10 +418,11 @@ where
     let mut arguments = A::default();
     for value in values {
         match value {
-            Value::Bool(value) => arguments.add(value),
-            Value::Int(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
+            Bound::One(Value::Bool(value)) => arguments.add(value),
+            Bound::One(Value::Int(value)) => arguments.add(value),
+            Bound::One(Value::Text(value)) => arguments.add(value),
+            Bound::One(Value::Bytes(value)) => arguments.add(value),
+            Bound::Column(values) => arguments.add_column(values),
         }
         .map_err(Error::Internal)?;
     }

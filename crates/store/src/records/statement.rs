@@ -11,7 +11,15 @@ use super::value::Value;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Statement {
     text: String,
-    values: Vec<Value>,
+    values: Vec<Bound>,
+}
+
+/// What a placeholder stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Bound {
+    One(Value),
+    /// A column of many rows, as an array; only PostgreSQL has these.
+    Column(Vec<Value>),
 }
 
 impl Statement {
@@ -42,14 +50,23 @@ impl Statement {
 
     /// Goes on with a placeholder and its value.
     pub(crate) fn push_value(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.values.push(value.into());
+        self.push_bound(Bound::One(value.into()))
+    }
+
+    /// Goes on with a placeholder for an array of these values, all of one kind.
+    pub(crate) fn push_column(&mut self, values: Vec<Value>) -> &mut Self {
+        self.push_bound(Bound::Column(values))
+    }
+
+    fn push_bound(&mut self, bound: Bound) -> &mut Self {
+        self.values.push(bound);
         let _ = write!(self.text, "${}", self.values.len());
         self
     }
 
     /// The value of the next `?` of the text that was pushed last.
     pub(crate) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.values.push(value.into());
+        self.values.push(Bound::One(value.into()));
         self
     }
 
@@ -59,7 +76,7 @@ impl Statement {
         self
     }
 
-    pub(crate) fn into_parts(self) -> (String, Vec<Value>) {
+    pub(crate) fn into_parts(self) -> (String, Vec<Bound>) {
         (self.text, self.values)
     }
 }
@@ -81,6 +98,6 @@ mod tests {
             "SELECT a FROM t WHERE b = $1 AND c = $2 AND d IN ($3, $4) AND e < $5"
         );
         assert_eq!(values.len(), 5);
-        assert_eq!(values[4], Value::Int(None));
+        assert_eq!(values[4], Bound::One(Value::Int(None)));
     }
 }

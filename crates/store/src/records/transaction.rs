@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use futures_util::StreamExt as _;
 use tokio::sync::broadcast;
 use weir_core::TenantId;
 
@@ -94,6 +95,19 @@ impl Read {
     /// The first row that a query finds.
     pub async fn first(&mut self, select: Select) -> Result<Option<Row>> {
         Ok(self.all(select.limit(1)).await?.into_iter().next())
+    }
+
+    /// Hands over the rows that a query finds, one by one, so that they are never in memory together.
+    pub async fn each<E: From<Error>>(
+        &mut self,
+        select: Select,
+        mut take: impl FnMut(&Row) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let mut rows = self.transaction.stream(select.into_statement())?;
+        while let Some(row) = rows.next().await {
+            take(&row?)?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>> {

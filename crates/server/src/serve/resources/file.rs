@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::value::RawValue;
 use weir_config::{Document, ResourceKind, ResourceName, Resources};
 
 const FILE: &str = "resources.json";
@@ -25,7 +25,7 @@ struct Content {
 struct Kept {
     kind: ResourceKind,
     name: String,
-    document: Json,
+    document: Box<RawValue>,
 }
 
 /// Keeps them: whole or not at all, whatever happens meanwhile.
@@ -34,7 +34,7 @@ pub(super) fn save(directory: &Path, resources: &Resources) -> anyhow::Result<()
         Ok(Kept {
             kind: document.id.kind,
             name: document.id.name.clone(),
-            document: serde_json::from_str(&document.text)?,
+            document: RawValue::from_string(document.text.to_string())?,
         })
     };
     let documents = resources.documents().iter();
@@ -65,7 +65,7 @@ pub(crate) fn read(directory: &Path) -> anyhow::Result<Resources> {
             kind: kept.kind,
             name: kept.name,
         },
-        text: kept.document.to_string().into(),
+        text: kept.document.get().into(),
     });
     let resources = Resources::new(content.revision, documents.collect());
     Ok(resources.with_digest(&content.digest))
