@@ -22,7 +22,7 @@ run: ## build Weir and run it (ARGS="-c FILE")
 	cargo run --bin weir -- run $(ARGS)
 
 test: tools check ## install what the tests need, then run every test
-	cargo test --workspace --all-targets
+	cargo test --workspace --all-targets --no-fail-fast
 	cargo test --workspace --doc
 	python3 -m unittest discover -s bench
 

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::harness::{
     Load, Message, PATIENCE, Upstream, Weir, Wire, alone, answer, curl, curl_fed, pattern,
@@ -217,19 +217,26 @@ fn originals_do_not_notice_a_mirror_that_hangs() {
     let mirrored = config(up.address, shadow.address, ", limit: 4", "")
         .replace("/items/*", "/*")
         .replace("first_byte: 300ms", "first_byte: 5s");
-    let rate = |config: &str| {
-        let weir = Weir::start(&format!("log: {{ access: false }}\n{config}"));
+    let start = |config: &str| Weir::start(&format!("log: {{ access: false }}\n{config}"));
+    let (plain, weir) = (start(&without), start(&mirrored));
+    let mut answered = 0;
+    let time = |weir: &Weir| {
         let load = Load::keep_alive(weir.http(), 4, "fine");
         let begin = Instant::now();
-        load.wait_for_more(5_000);
+        load.wait_for_more(1_000);
         let took = begin.elapsed();
         // Every single one is answered, and as it should be.
-        let counts = load.finish();
-        (weir, counts.answered(), took)
+        (took, load.finish().answered())
     };
-    let (_calm, _, calm) = rate(&without);
-    let (weir, answered, took) = rate(&mirrored);
-    eprintln!("5000 requests took {took:?} beside a mirror that hangs, {calm:?} without one");
+    // In turn, and the best of each: what else the machine does is in neither.
+    let (mut calm, mut took) = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        calm = calm.min(time(&plain).0);
+        let (beside, count) = time(&weir);
+        took = took.min(beside);
+        answered += count;
+    }
+    eprintln!("1000 requests took {took:?} beside a mirror that hangs, {calm:?} without one");
     assert!(took < calm * 3, "{took:?} against {calm:?}");
     // Two workers, each with its limit.
     let under_way = weir.metric("weir_mirror_copies_under_way", &[]);
