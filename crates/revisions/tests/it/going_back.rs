@@ -3,7 +3,7 @@
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value as Json, json};
 use weir_config::{ResourceKind, ResourceName};
-use weir_revisions::{Change, Error, Proposal, Staying, What, Why, unified};
+use weir_revisions::{Change, Error, Judgement, Proposal, Staying, What, Why, unified};
 
 use crate::engines::{
     Fresh, ada, back, delete, fresh, judge, named, on_both_engines, proposal, put, route, upstream,
@@ -125,11 +125,14 @@ async fn what_was_deleted_comes_back(engine: &str) {
     let fresh = past(engine).await;
     let before = fresh.revisions.resource(&route("x")).await.unwrap();
     fresh.change(vec![delete(route("x"))]).await.unwrap();
-    fresh.make(What::Restore(route("x"))).await.unwrap();
+    fresh.make(What::Restore(route("x"), None)).await.unwrap();
     let after = fresh.revisions.resource(&route("x")).await.unwrap();
     assert_eq!((after.document, after.revision), (before.document, 6));
     // Its name is taken by now.
-    let error = fresh.make(What::Restore(route("x"))).await.unwrap_err();
+    let error = fresh
+        .make(What::Restore(route("x"), None))
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             error,
@@ -140,8 +143,11 @@ async fn what_was_deleted_comes_back(engine: &str) {
         ),
         "{error}"
     );
-    let error = fresh.make(What::Restore(route("never"))).await.unwrap_err();
-    assert!(matches!(error, Error::NoResource(_)), "{error}");
+    let error = fresh
+        .make(What::Restore(route("never"), None))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::NotInTrash(_)), "{error}");
 }
 
 fn shop() -> ResourceName {
@@ -161,7 +167,7 @@ fn certificate(name: &str, until: i32) -> Json {
 /// As when all of them were valid.
 async fn change_then(fresh: &Fresh, changes: Vec<Change>) {
     let proposal = proposal(What::Changes(changes));
-    let then = async |_| Ok(Vec::new());
+    let then = async |_| Ok(Judgement::default());
     let made = fresh.revisions.apply(&ada(), proposal, then).await;
     made.unwrap();
 }
