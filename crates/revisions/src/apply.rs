@@ -108,7 +108,7 @@ impl Revisions {
             refuse_outdated(&warnings, &plan.changed)?;
             let lent = match proposal.what {
                 What::Changes(_) | What::Restore(_) => lent(author, &lendings, &plan.changed)?,
-                What::Rollback(_) => BTreeSet::new(),
+                What::Rollback { .. } => BTreeSet::new(),
             };
             let revision = match proposal.dry_run {
                 true => None,

@@ -3,7 +3,7 @@
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value as Json, json};
 use weir_config::{ResourceKind, ResourceName};
-use weir_revisions::{Change, Error, Proposal, Staying, What, Why, unified};
+use weir_revisions::{Change, Error, Judgement, Proposal, Staying, What, Why, unified};
 
 use crate::engines::{
     Fresh, ada, back, delete, fresh, judge, named, on_both_engines, proposal, put, route, upstream,
@@ -161,7 +161,7 @@ fn certificate(name: &str, until: i32) -> Json {
 /// As when all of them were valid.
 async fn change_then(fresh: &Fresh, changes: Vec<Change>) {
     let proposal = proposal(What::Changes(changes));
-    let then = async |_| Ok(Vec::new());
+    let then = async |_| Ok(Judgement::default());
     let made = fresh.revisions.apply(&ada(), proposal, then).await;
     made.unwrap();
 }

@@ -342,7 +342,7 @@ async fn who_may_not_change_a_secret_does_not_have_it_sent_on(engine: &str) {
         matches!(restored, Err(Error::NotLent { .. })),
         "{restored:?}"
     );
-    by_grace(What::Rollback(2)).await.unwrap();
+    by_grace(back(2)).await.unwrap();
     let refused = by_grace(changes("/b")).await;
     assert!(matches!(refused, Err(Error::NotLent { .. })), "{refused:?}");
 }
