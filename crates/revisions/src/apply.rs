@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Changed, Plan};
 use crate::resource::latest;
 use crate::revision::{Outcome, Revision};
+use crate::trash::PREFIX;
 use crate::{CHANGES, RESOURCES, REVISIONS, Revisions};
 
 /// Resources that an entry of the audit names; the revision has them all.
@@ -59,12 +60,21 @@ impl From<Report> for Objection {
     }
 }
 
-impl From<Objection> for Error {
-    fn from(objection: Objection) -> Self {
-        match objection {
-            Objection::Refused(report) => Self::Refused(Box::new(report)),
-            Objection::Busy => Self::Busy(OTHERS),
+impl Objection {
+    /// To these changes.
+    fn to(self, changed: &[Changed]) -> Error {
+        match self {
+            Self::Refused(report) => refused(report, changed),
+            Self::Busy => Error::Busy(OTHERS),
         }
+    }
+}
+
+fn refused(report: Report, changed: &[Changed]) -> Error {
+    let changed = changed.iter().map(|change| change.resource.clone());
+    Error::Refused {
+        report: Box::new(report),
+        changed: changed.collect(),
     }
 }
 
@@ -104,10 +114,12 @@ impl Revisions {
                 });
             }
             let judgement = timeout(JUDGING, judge(Arc::clone(&plan.opened))).await;
-            let Judgement { warnings, lendings } = judgement.map_err(|_| Error::Busy(SLOW))??;
+            let judgement = judgement.map_err(|_| Error::Busy(SLOW))?;
+            let Judgement { warnings, lendings } =
+                judgement.map_err(|objection| objection.to(&plan.changed))?;
             refuse_outdated(&warnings, &plan.changed)?;
             let lent = match proposal.what {
-                What::Changes(_) | What::Restore(_) => lent(author, &lendings, &plan.changed)?,
+                What::Changes(_) | What::Restore(..) => lent(author, &lendings, &plan.changed)?,
                 What::Rollback { .. } => BTreeSet::new(),
             };
             let revision = match proposal.dry_run {
@@ -151,7 +163,7 @@ impl Revisions {
             comment: proposal.comment.clone(),
             rolled_back_to: match proposal.what {
                 What::Rollback { to, .. } => Some(to),
-                What::Changes(_) | What::Restore(_) => None,
+                What::Changes(_) | What::Restore(..) => None,
             },
             changes: i64::try_from(plan.changed.len()).map_err(Error::internal)?,
             digest: plan.wanted.digest().to_owned(),
@@ -196,24 +208,25 @@ fn lent(
 /// Refuses what may stay as it is, and may not become so.
 fn refuse_outdated(warnings: &[Diagnostic], changed: &[Changed]) -> Result<()> {
     let is_put = |name: &ResourceName| is_put(name, changed);
-    let refused = warnings
+    let outdated = warnings
         .iter()
         .filter(|one| one.refuses_its_resource() && one.resource.as_ref().is_some_and(is_put));
-    let refused: Vec<_> = refused
+    let outdated: Vec<_> = outdated
         .cloned()
         .map(|mut one| {
             one.severity = Severity::Error;
             one
         })
         .collect();
-    if refused.is_empty() {
+    if outdated.is_empty() {
         return Ok(());
     }
-    Err(Error::Refused(Box::new(Report {
-        diagnostics: refused,
+    let report = Report {
+        diagnostics: outdated,
         omitted: 0,
         files: Vec::new(),
-    })))
+    };
+    Err(refused(report, changed))
 }
 
 async fn commit(
@@ -298,7 +311,7 @@ async fn keep(write: &mut Write, number: i64, changed: &[Changed]) -> Result<()>
                     text.clone().into(),
                     number.into(),
                 ];
-                new.push((Id::new("res"), values));
+                new.push((Id::new(PREFIX), values));
             }
         }
         let values = [
@@ -309,6 +322,9 @@ async fn keep(write: &mut Write, number: i64, changed: &[Changed]) -> Result<()>
             change.after.as_ref().into(),
         ];
         history.push((Id::new("rvc"), values));
+    }
+    for from in changed.iter().filter_map(|change| change.from.as_ref()) {
+        write.purge(rows, "id = ?", [from]).await?;
     }
     // What goes makes room for what comes.
     write.trash_many(rows, gone).await?;

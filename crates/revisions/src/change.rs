@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json};
 use weir_config::{ResourceKind, ResourceName, SEALED};
+use weir_core::Id;
 
 use crate::error::{Error, Result};
 
@@ -11,8 +12,8 @@ use crate::error::{Error, Result};
 const MOST_CHANGES: usize = 20_000;
 /// Bytes of one document.
 const MOST_DOCUMENT: usize = 1 << 20;
-/// Characters of a comment.
-const MOST_COMMENT: usize = 500;
+/// Characters of a comment, which is one line.
+pub const MOST_COMMENT: usize = 500;
 
 /// A revision to make.
 #[derive(Clone, Debug)]
@@ -39,8 +40,8 @@ pub enum What {
         /// Whether certificates that are others by now are to be the former ones, too.
         certificates: bool,
     },
-    /// The resource of this name that was deleted last is to be there again.
-    Restore(ResourceName),
+    /// The resource of this name that was deleted last, or the deleted one that is called so, is to be there again.
+    Restore(ResourceName, Option<Id>),
 }
 
 /// A change of one resource.

@@ -1,7 +1,7 @@
 //! Making a revision: who may, what this node says of it, and whether it runs here by now.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,13 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 use weir_config::ResourceKind;
 use weir_identity::{Identity, Permission};
-use weir_revisions::{Action, Author, Difference, Outcome, Proposal, Revision, Staying, What, Why};
+use weir_revisions::{
+    Action, Author, ChangeKind, Difference, Outcome, Proposal, Revision, Staying, What, Why,
+};
 
 use super::guard::Guard;
-use super::refusal::file_owned;
+use super::refusal::{file_owned, refused};
+use super::relevant::Relevant;
 use super::services::Services;
 use crate::authenticate::Principal;
 use crate::configuration::Running;
@@ -32,6 +35,9 @@ const EFFECT: Duration = Duration::from_secs(5);
 pub(crate) struct Made {
     /// The new revision; null if nothing was to be changed, or to be only tried.
     pub(crate) revision: Option<ShownRevision>,
+    /// Whether all that is different was there before.
+    #[serde(skip)]
+    pub(crate) is_update: bool,
     /// The number of the latest revision.
     pub(crate) latest: i64,
     /// Whether this node runs it by now. Others follow within a second.
@@ -39,13 +45,15 @@ pub(crate) struct Made {
     /// Why this node cannot run it, if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
-    /// What is different.
+    /// What is different, of the kinds that the caller may read.
     changes: Vec<ShownChange>,
+    /// How many changes are not shown, because they are of other kinds.
+    hidden: usize,
     /// Certificates that going back left as they are; left out if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     staying: Vec<ShownStaying>,
-    /// Diagnostics that refuse nothing.
+    /// Diagnostics that refuse nothing: of what is different, and others that were not there before.
     #[schema(value_type = Vec<Object>)]
     warnings: Vec<Json>,
 }
@@ -181,6 +189,22 @@ impl From<Staying> for ShownStaying {
     }
 }
 
+/// Those of the kinds that somebody may read, and how many others there are.
+pub(crate) fn readable(guard: &Guard, differences: Vec<Difference>) -> (Vec<Difference>, usize) {
+    let all = differences.len();
+    let is_there = |kind: &ResourceKind| differences.iter().any(|one| one.resource.kind == *kind);
+    // Asked for as every right is: an answer that is kept and sent again takes it then, too.
+    let may = |kind: &ResourceKind| guard.platform(reading(*kind)).is_ok();
+    let kinds = ResourceKind::ALL.into_iter().filter(is_there);
+    let kinds: Vec<_> = kinds.filter(may).collect();
+    let shown = differences.into_iter();
+    let shown: Vec<_> = shown
+        .filter(|one| kinds.contains(&one.resource.kind))
+        .collect();
+    let hidden = all - shown.len();
+    (shown, hidden)
+}
+
 /// The right to see resources of a kind.
 pub(crate) const fn reading(kind: ResourceKind) -> Permission {
     match kind {
@@ -212,7 +236,9 @@ pub(crate) async fn make(
 ) -> Result<(StatusCode, Made), Problem> {
     let configuration = services.configuration();
     authorise(guard, &proposal.what)?;
-    let file = Arc::clone(&configuration.running.borrow().file);
+    let running = configuration.running.borrow().clone();
+    let file = Arc::clone(&running.file);
+    let relevant = Relevant::to(&running);
     if let What::Changes(changes) = &proposal.what {
         for change in changes {
             if matches!(change.action, Action::Put(_)) && file.document(&change.resource).is_some()
@@ -221,14 +247,7 @@ pub(crate) async fn make(
             }
         }
     }
-    let caller = guard.caller();
-    let author = Author {
-        actor: caller.actor.clone(),
-        origin: caller.origin.clone(),
-        request_id: caller.request_id.clone(),
-        once: caller.once.clone(),
-        lends: lends(guard),
-    };
+    let author = author(guard);
     let judge = Arc::clone(&configuration.judge);
     let made = configuration
         .revisions
@@ -236,6 +255,10 @@ pub(crate) async fn make(
     let outcome = made.await.map_err(|error| match error {
         weir_revisions::Error::NoResource(resource) if file.document(&resource).is_some() => {
             file_owned(&resource)
+        }
+        weir_revisions::Error::Refused { report, changed } => {
+            let changed = changed.iter().collect();
+            refused(*report, |one| relevant.is(one, &changed))
         }
         error => error.into(),
     })?;
@@ -247,7 +270,19 @@ pub(crate) async fn make(
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    Ok((status, followed(services, outcome).await))
+    Ok((status, followed(guard, services, outcome, &relevant).await))
+}
+
+/// Who asks, as revisions and the audit name them.
+pub(crate) fn author(guard: &Guard) -> Author {
+    let caller = guard.caller();
+    Author {
+        actor: caller.actor.clone(),
+        origin: caller.origin.clone(),
+        request_id: caller.request_id.clone(),
+        once: caller.once.clone(),
+        lends: lends(guard),
+    }
 }
 
 /// Changes need the right to change each kind that they change; the way back, which may change all of
@@ -262,7 +297,7 @@ fn authorise(guard: &Guard, what: &What) -> Result<(), Problem> {
             }
             Ok(())
         }
-        What::Restore(resource) => guard.platform(writing(resource.kind)),
+        What::Restore(resource, _) => guard.platform(writing(resource.kind)),
         What::Rollback { .. } => guard.platform(Permission::RevisionWrite),
     }
 }
@@ -303,7 +338,12 @@ impl FromRequestParts<Services> for Editor {
 }
 
 /// The answer, as soon as this node runs what was made, or cannot, or takes too long.
-async fn followed(services: &Services, outcome: Outcome) -> Made {
+async fn followed(
+    guard: &Guard,
+    services: &Services,
+    outcome: Outcome,
+    relevant: &Relevant,
+) -> Made {
     let mut running = services.configuration().running.clone();
     let number = outcome.revision.as_ref().map(|revision| revision.number);
     let refused = |running: &Running, number| {
@@ -327,19 +367,32 @@ async fn followed(services: &Services, outcome: Outcome) -> Made {
     let _ = timeout(EFFECT, running.wait_for(is_settled)).await;
     let now = running.borrow().clone();
     let number = number.unwrap_or(outcome.latest);
+    let changed: HashSet<_> = outcome
+        .differences
+        .iter()
+        .map(|one| &one.resource)
+        .collect();
+    // Diagnostics can always be written.
+    let warnings = outcome
+        .warnings
+        .iter()
+        .filter(|one| relevant.is(one, &changed))
+        .map(|one| serde_json::json!(one))
+        .collect();
+    let is_update = outcome
+        .differences
+        .iter()
+        .all(|one| one.change != ChangeKind::Create);
+    let (shown, hidden) = readable(guard, outcome.differences);
     Made {
+        is_update,
         in_effect: now.revision >= number && runs(&now),
         revision: outcome.revision.map(Into::into),
         latest: outcome.latest,
         refused: refused(&now, number).map(|refused| refused.text.clone()),
-        changes: outcome.differences.into_iter().map(Into::into).collect(),
+        changes: shown.into_iter().map(Into::into).collect(),
+        hidden,
         staying: outcome.staying.into_iter().map(Into::into).collect(),
-        // Diagnostics can always be written. Those of the file are for whoever runs the node.
-        warnings: outcome
-            .warnings
-            .iter()
-            .filter(|one| one.resource.is_some())
-            .map(|one| serde_json::json!(one))
-            .collect(),
+        warnings,
     }
 }

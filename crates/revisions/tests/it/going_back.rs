@@ -125,11 +125,14 @@ async fn what_was_deleted_comes_back(engine: &str) {
     let fresh = past(engine).await;
     let before = fresh.revisions.resource(&route("x")).await.unwrap();
     fresh.change(vec![delete(route("x"))]).await.unwrap();
-    fresh.make(What::Restore(route("x"))).await.unwrap();
+    fresh.make(What::Restore(route("x"), None)).await.unwrap();
     let after = fresh.revisions.resource(&route("x")).await.unwrap();
     assert_eq!((after.document, after.revision), (before.document, 6));
     // Its name is taken by now.
-    let error = fresh.make(What::Restore(route("x"))).await.unwrap_err();
+    let error = fresh
+        .make(What::Restore(route("x"), None))
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             error,
@@ -140,8 +143,11 @@ async fn what_was_deleted_comes_back(engine: &str) {
         ),
         "{error}"
     );
-    let error = fresh.make(What::Restore(route("never"))).await.unwrap_err();
-    assert!(matches!(error, Error::NoResource(_)), "{error}");
+    let error = fresh
+        .make(What::Restore(route("never"), None))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::NotInTrash(_)), "{error}");
 }
 
 fn shop() -> ResourceName {

@@ -90,7 +90,8 @@ async fn a_secret_is_kept_sealed_and_shown_to_nobody(engine: &str) {
 
     fresh.change(vec![delete(policy())]).await.unwrap();
     let discarded = Discarded {
-        kind: ResourceKind::Policy,
+        kinds: vec![ResourceKind::Policy],
+        descending: true,
         prefix: String::new(),
         after: None,
         limit: 10,
@@ -154,7 +155,7 @@ async fn what_comes_back_has_its_secrets(engine: &str) {
     fresh.make(back(1)).await.unwrap();
     assert_eq!(used(&fresh).await, SECRET);
     fresh.change(vec![delete(policy())]).await.unwrap();
-    fresh.make(What::Restore(policy())).await.unwrap();
+    fresh.make(What::Restore(policy(), None)).await.unwrap();
     assert_eq!(used(&fresh).await, SECRET);
     fresh.make(back(2)).await.unwrap();
     assert_eq!(used(&fresh).await, OTHER);
@@ -246,7 +247,7 @@ async fn another_key_opens_nothing_and_is_told(engine: &str) {
         .apply(&ada(), proposal(what), judge)
         .await
         .unwrap_err();
-    let Error::Refused(report) = error else {
+    let Error::Refused { report, .. } = error else {
         panic!("{error}");
     };
     let errors = report.diagnostics.iter();
@@ -337,7 +338,7 @@ async fn who_may_not_change_a_secret_does_not_have_it_sent_on(engine: &str) {
     // Away, and back as a whole to what was allowed; but not by itself.
     let gone = What::Changes(vec![delete(named(ResourceKind::Route, "a"))]);
     assert!(by_grace(gone).await.unwrap().lent.is_empty());
-    let restored = by_grace(What::Restore(named(ResourceKind::Route, "a"))).await;
+    let restored = by_grace(What::Restore(named(ResourceKind::Route, "a"), None)).await;
     assert!(
         matches!(restored, Err(Error::NotLent { .. })),
         "{restored:?}"

@@ -4,8 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
-use weir_config::ResourceName;
-use weir_console::Running;
+use weir_console::{LeftOut, Running};
 use weir_gateway::Gateway;
 use weir_gateway::metrics::{Counter, WorkerCounters};
 use weir_gateway::organization::Standing;
@@ -72,9 +71,9 @@ impl Refusing {
 #[derive(Serialize)]
 struct Resources {
     revision: i64,
-    /// Those of it that this node started without: its file leaves no room for them.
+    /// Those of it that this node cannot use: it runs the others without them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    left_out: Vec<ResourceName>,
+    left_out: Vec<LeftOut>,
     /// A later revision that this node could not put into effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Refused>,

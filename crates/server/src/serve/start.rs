@@ -112,6 +112,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         digest: resources.digest().into(),
         left_out: left_out.into(),
         refused: None,
+        warnings: resources::left_out::warnings(&loaded),
         file: Arc::new(loaded.file_resources()),
         of_organizations: Arc::new(routes_of_organizations(&loaded.config)),
     });
@@ -120,6 +121,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let exporter = Exporter::start()?;
     exporter.commit(Exporter::prepare(&loaded.config)?);
     let log = LogHandle::start(&loaded.config.log, exporter.logs())?;
+    let begun = running.borrow().clone();
+    resources::left_out::tell(begun.revision, &begun.left_out);
     descriptors::raise_limit();
     descriptors::fit(&mut loaded.config);
     let kept = LastGood::of(&options.config, &loaded);

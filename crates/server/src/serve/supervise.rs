@@ -13,7 +13,6 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
-use weir_config::Resources;
 use weir_console::Services;
 use weir_discovery::Found;
 
@@ -23,7 +22,7 @@ use super::reload::Reloader;
 use super::signals::{Early, Signals};
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
-use super::{Node, Order, Ready, Reloaded, Stage};
+use super::{Beside as Wanted, Node, Order, Ready, Reloaded, Stage};
 use super::{resources, standings, traffic_file};
 use crate::admin;
 use crate::deeds::Deeds;
@@ -261,12 +260,12 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
         tokio::select! {
             _ = signals.terminate.recv() => return End::Signal,
             _ = signals.interrupt.recv() => return End::Signal,
-            _ = signals.hang_up.recv() => drop(reload(supervisor, None)),
+            _ = signals.hang_up.recv() => drop(reload(supervisor, Wanted::Same)),
             _ = signals.reopen.recv() => supervisor.reloader.log.reopen(),
-            () = supervisor.watch.changed() => drop(reload(supervisor, None)),
-            Some(Order { resources, answer }) = supervisor.reload_requests.recv() => {
+            () = supervisor.watch.changed() => drop(reload(supervisor, Wanted::Same)),
+            Some(Order { beside, answer }) = supervisor.reload_requests.recv() => {
                 // Whoever asked may have left; the reload stands all the same.
-                let _ = answer.send(reload(supervisor, resources));
+                let _ = answer.send(reload(supervisor, beside));
             }
             _ = signals.replace.recv() => {
                 let gateway = &supervisor.node.gateway;
@@ -301,7 +300,7 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
     }
 }
 
-fn reload(supervisor: &mut Supervisor, resources: Option<Arc<Resources>>) -> Reloaded {
+fn reload(supervisor: &mut Supervisor, beside: Wanted) -> Reloaded {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         notify(&[NotifyState::Reloading, now]);
     }
@@ -312,7 +311,7 @@ fn reload(supervisor: &mut Supervisor, resources: Option<Arc<Resources>>) -> Rel
         ..
     } = supervisor;
     // Reading files and compiling would hold up the other tasks of this thread.
-    let (outcome, fresh) = block_in_place(|| reloader.reload(node, watch, resources));
+    let (outcome, fresh) = block_in_place(|| reloader.reload(node, watch, beside));
     *watch = fresh;
     notify(&[NotifyState::Ready]);
     outcome

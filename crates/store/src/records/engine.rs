@@ -1,6 +1,8 @@
 //! The two engines. Every difference between them is in this file, in [`super::open`], in [`super::list`] and
 //! in [`super::catalogue`].
 
+use std::path::{Path, PathBuf};
+
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use sqlx::error::BoxDynError;
@@ -80,6 +82,7 @@ pub(super) enum Held {
 pub(super) enum Pools {
     /// SQLite has one writer at a time: here they line up without `SQLITE_BUSY`.
     Sqlite {
+        file: PathBuf,
         readers: SqlitePool,
         writer: SqlitePool,
         /// What this process has committed.
@@ -102,6 +105,29 @@ impl Pools {
             Self::Sqlite { .. } => Engine::Sqlite,
             Self::Postgres(_) => Engine::Postgres,
         }
+    }
+
+    /// Where SQLite has them.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite { file, .. } => Some(file),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// Has connections to a file be opened anew: one that was opened while the file could not be written never writes.
+    pub(super) async fn renew(&self) -> Result<()> {
+        if let Self::Sqlite {
+            readers, writer, ..
+        } = self
+        {
+            // There is one, and whoever has it is about to give it back.
+            writer.acquire().await?.close().await?;
+            while let Some(idle) = readers.try_acquire() {
+                idle.close().await?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn begin(&self, purpose: Purpose) -> Result<OnEngine> {

@@ -215,7 +215,14 @@ async fn update_organization(
         })?;
         // They are set for an organization, not by it.
         if after.settings.limits != limits {
-            guard.platform(Permission::OrganizationWrite)?;
+            let set = guard.platform(Permission::OrganizationWrite);
+            set.map_err(|problem| {
+                problem.saying(
+                    "An organization's limits are set by those who run the platform: this needs the permission \
+                     organization:write there. What else is to be changed can be, without them."
+                        .to_owned(),
+                )
+            })?;
         }
         let update = OrganizationUpdate {
             name: Some(after.name),

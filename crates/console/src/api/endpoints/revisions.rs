@@ -19,7 +19,7 @@ use crate::api::answer::told;
 use crate::api::body::Body;
 use crate::api::guard::Guard;
 use crate::api::list::{List, Listed};
-use crate::api::making::{Editor, Made, ShownChange, ShownRevision, make, name_authors};
+use crate::api::making::{Editor, Made, ShownChange, ShownRevision, make, name_authors, readable};
 use crate::api::parameters::{Path, Query};
 use crate::api::services::Services;
 use crate::page::Page;
@@ -124,8 +124,10 @@ struct Comparing {
 struct Compared {
     from: i64,
     to: i64,
-    /// By kind and name.
+    /// By kind and name, of the kinds that the caller may read.
     changes: Vec<ShownChange>,
+    /// How many are not shown, because they are of other kinds.
+    hidden: usize,
 }
 
 /// List revisions
@@ -242,7 +244,8 @@ async fn show_revision(
 
 /// Compare two revisions
 ///
-/// As JSON, or as `diff -u` writes it if `Accept` asks for `text/plain`.
+/// As JSON, or as `diff -u` writes it if `Accept` asks for `text/plain`. Of kinds that the caller may not read it is
+/// only told how many resources are different.
 #[utoipa::path(
     get,
     path = "/v1/revisions/{number}/diff",
@@ -266,15 +269,24 @@ async fn diff_revisions(
     let to = path.number;
     let from = query.from.unwrap_or(to.saturating_sub(1));
     let differences = services.configuration().revisions.diff(from, to).await?;
+    let (differences, hidden) = readable(&guard, differences);
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/plain")) {
         let media_type = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
-        return Ok((media_type, unified(&differences)).into_response());
+        let mut text = unified(&differences);
+        if hidden > 0 {
+            // As `diff` writes what is no line of either side.
+            text.push_str(&format!(
+                "\\ {hidden} more, of kinds that the caller may not read\n"
+            ));
+        }
+        return Ok((media_type, text).into_response());
     }
     Ok(told(&Compared {
         from,
         to,
         changes: differences.into_iter().map(Into::into).collect(),
+        hidden,
     }))
 }
 

@@ -47,6 +47,7 @@ pub(super) fn rejection() -> Rejection {
         at: time(),
         text: "it is broken".into(),
         diagnostics,
+        at_fault: Vec::new(),
     }
 }
 
@@ -378,7 +379,7 @@ impl Answer {
     }
 
     pub(super) fn problem(&self) -> (u16, &'static str) {
-        const REASONS: [&str; 13] = [
+        const REASONS: [&str; 16] = [
             "bad_host",
             "host_not_allowed",
             "cross_site",
@@ -388,6 +389,9 @@ impl Answer {
             "body_too_large",
             "body_timeout",
             "bad_body",
+            "head_too_large",
+            "invalid",
+            "unauthenticated",
             "ending",
             "configuration_rejected",
             "busy",

@@ -213,7 +213,7 @@ impl Api {
             let refusal = Refusal::of(response, &self.admin);
             return Err(match refusal.reason() {
                 // What is not for somebody is as if it were not there.
-                Some("not_found") => refusal.saying(format!(
+                Some("not_found") if refusal.is_vague() => refusal.saying(format!(
                     "{} has nothing at {path}, or nothing that this account may see",
                     self.admin.place
                 )),
