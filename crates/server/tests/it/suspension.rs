@@ -132,10 +132,10 @@ fn lives(weir: &Weir, office: &Office) {
     let missing = json!([{"slug": "acme", "standing": "missing", "routes": ["acme"]}]);
     assert_eq!(refusing(weir), missing);
     // Its slug is its own until it is gone for good: nobody gets its traffic.
-    wait_until("the node has records as well", || {
-        weir.metric("weir_records_available", &[]) == 1.0
-    });
     let operator = api::operator(weir);
+    wait_until("the node's own admin API is there", || {
+        operator.get("/v1/organizations").status() == 200
+    });
     let new = json!({"slug": "acme", "name": "Acme"});
     let taken = operator.post("/v1/organizations", &new);
     taken.assert_problem(409, "taken");
