@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -23,8 +24,7 @@ from work import SMALL_BODY, SMALL_PATH
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = 3
-# Goals of the project; the exit status is 1 beyond the first two. Latency depends too much on what else the
-# machine does.
+# Goals of the project; the exit status is 1 beyond them.
 MOST_FAILED = 0.0001
 MOST_SLOWER = 3
 CONFIGURATION = """
@@ -210,7 +210,7 @@ def counters(admin):
 
 
 def report(arguments, phases, killed, out, revived, back, lost, made):
-    """Prints the figures; tells whether they are good."""
+    """Prints the figures; tells whether failures were as few as they may be, and how much slower answers were."""
     everything = [request for phase in phases for request in phase.requests]
     failed = max(sum(phase.failed for phase in phases), lost)
     late = sum(request.failed for request in everything if out and request.start > out)
@@ -226,11 +226,11 @@ def report(arguments, phases, killed, out, revived, back, lost, made):
     print(f"\nfailed: {failed} of {len(everything):,} ({share:.4%}; goal {MOST_FAILED:.2%})")
     print(f"Weir counted: {made}")
     print(f"failed after the target was out: {late if out else 'it never was'} (goal 0)")
-    print(f"p99: {slower:.2f} x calm (goal {MOST_SLOWER})")
+    print(f"p99: {slower:.2f} x calm")
     if out:
         print(f"out {(out - killed) / 1000:.0f} ms after the kill", end="")
     print(f", back {(back - revived) / 1000:.0f} ms after it was revived" if back else ", never back")
-    return bool(everything) and share <= MOST_FAILED and bool(out) and late == 0 and bool(back)
+    return bool(everything) and share <= MOST_FAILED and bool(out) and late == 0 and bool(back), slower
 
 
 def parse_arguments():
@@ -239,12 +239,15 @@ def parse_arguments():
     parser.add_argument("--rate", type=int, default=20_000, help="requests per second; default: %(default)s")
     parser.add_argument("--connections", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--seconds", type=int, default=6, help="of each of three phases; default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="p99 is their median; default: %(default)s")
     parser.add_argument("--workers", type=int, default=1, help="of Weir; default: %(default)s")
     parser.add_argument("--base-port", type=int, default=21180, help="first of 5 ports; default: %(default)s")
     parser.add_argument("--pin", action="store_true", help="a CPU for Weir, the others for the rest")
     arguments = parser.parse_args()
     if not 4 <= arguments.seconds <= 600:
         parser.error("--seconds must be from 4 to 600")
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1")
     if not 1 <= arguments.connections <= arguments.rate:
         parser.error("--connections must be from 1 to the rate")
     return arguments
@@ -257,10 +260,16 @@ def main():
         raise Failure("missing: h2load or nginx; run tests/install.sh")
     if not arguments.weir.is_file():
         raise Failure(f"{arguments.weir} is not there; run cargo build --release")
-    directory = ROOT / "bench/out/kill"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    if not report(arguments, *run(arguments, directory)):
+    rounds = []
+    for _ in range(arguments.rounds):
+        directory = ROOT / "bench/out/kill"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        rounds.append(report(arguments, *run(arguments, directory)))
+        print()
+    slower = statistics.median(slower for _, slower in rounds)
+    print(f"p99, median of {arguments.rounds} rounds: {slower:.2f} x calm (goal {MOST_SLOWER})")
+    if slower > MOST_SLOWER or not all(is_good for is_good, _ in rounds):
         sys.exit("kill: beyond the goals")
 
 

@@ -27,7 +27,7 @@ from rig import ROOT, running, split_cpus
 IN_TIME = 1.0
 GOODPUT = 0.9
 # Rates at which the peak is looked for, in what 64 connections reach.
-PEAK_RATES = (0.4, 0.5, 0.55, 0.6, 0.7)
+PEAK_RATES = (0.4, 0.5, 0.55, 0.6, 0.7, 0.85, 1.0)
 # Seconds for the connections to be made and the overload to set in.
 WARM_UP = 8
 ADMIN_SECONDS = 0.1
@@ -80,7 +80,7 @@ def measure(rig, arguments, directory, load_cpus):
     good = run.count(200, IN_TIME) / arguments.seconds
     total = sum(run.statuses().values())
     print(f"offered: {rate:,.0f} requests/s over {arguments.connections:,} connections for {arguments.seconds} s; "
-          f"sent and answered: {total / arguments.seconds:,.0f}/s")
+          f"sent and answered: {total / arguments.seconds:,.0f}/s, {total / arguments.seconds / peak:.1f} peaks")
     print(f"answers by status: {run.statuses()}")
     print(f"p99 of those with 200: {run.p99() * 1e3:.0f} ms; of those with 503: {run.p99(503) * 1e3:.0f} ms")
     print(f"event loop late: {max(prober.delays) * 1e3:.0f} ms at most, {statistics.median(prober.delays) * 1e3:.0f} ms "

@@ -51,6 +51,7 @@ pub use resources::{
     Document, FileResources, HIDDEN, ResourceKind, ResourceName, Resources, SEALED, secrets,
 };
 pub use schema::schema;
+pub use section::Lending;
 pub use suggest::help as suggestion;
 pub use targets::{is_target_host, target_address, targets_from_text};
 pub use value::quantity::parse_duration;

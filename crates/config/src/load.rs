@@ -13,6 +13,7 @@ use crate::node::{Entry, Node};
 use crate::place::Origin;
 use crate::reference::{Materials, Variables, io_reason};
 use crate::resources::{Placed, Resources};
+use crate::section::Lending;
 use crate::source::{Source, Span};
 use crate::suggest::quote;
 use crate::{contract, overlay, resources, section, suggest, value, yaml};
@@ -65,6 +66,8 @@ pub struct Loaded {
     pub digest: String,
     /// The configuration's text.
     pub text: String,
+    /// Which routes of resources send on secrets of resources.
+    pub lendings: Vec<Lending>,
     pub(crate) origin: Origin,
 }
 
@@ -137,6 +140,7 @@ pub fn load_text(
     let Context {
         findings: decoded,
         hidden,
+        lendings,
         materials,
         ..
     } = context;
@@ -160,6 +164,7 @@ pub fn load_text(
             warnings: diagnostics,
             files,
             digest,
+            lendings,
             text: text.to_owned(),
             origin: Origin {
                 name: file_name.to_owned(),

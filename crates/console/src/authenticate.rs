@@ -92,7 +92,9 @@ impl Principal {
     pub fn allow_on_platform(&self, permission: Permission) -> Result<(), Problem> {
         match self.rights(&TenantId::platform()).has(permission) {
             true => Ok(()),
-            false => Err(forbidden(permission)),
+            false => Err(forbidden(permission).saying(format!(
+                "This needs the permission {permission} on the platform, which the caller's roles there do not give."
+            ))),
         }
     }
 
@@ -174,7 +176,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
         .then(|| token.trim_matches(' '))
 }
 
-fn forbidden(permission: Permission) -> Problem {
+pub(crate) fn forbidden(permission: Permission) -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "forbidden",

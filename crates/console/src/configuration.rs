@@ -1,15 +1,17 @@
 //! What the endpoints about the configuration need: the service for revisions, and what the running
 //! node says of them.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::Serialize;
 use serde_json::Value as Json;
 use tokio::sync::watch;
 use weir_config::{Diagnostic, FileResources, ResourceName, Resources};
-use weir_revisions::{Objection, Revisions};
+use weir_revisions::{Judgement, Objection, Revisions};
 
 /// What this node runs of the resources in the records.
 #[derive(Clone, Debug, Default)]
@@ -18,12 +20,29 @@ pub struct Running {
     pub revision: i64,
     /// What tells that revision apart from another of its number.
     pub digest: Arc<str>,
-    /// Those of it that this node's file leaves no room for: it started without them.
-    pub left_out: Arc<[ResourceName]>,
+    /// Those of it that this node cannot use: it runs the others without them.
+    pub left_out: Arc<[LeftOut]>,
     /// A later revision that this node could not put into effect.
     pub refused: Option<Arc<Refused>>,
+    /// What should be looked at in the resources that run, though it refuses nothing.
+    pub warnings: Arc<[Diagnostic]>,
     /// What the node's file itself says.
     pub file: Arc<FileResources>,
+    /// The routes, of the file and beside it, that name an organization, by its slug.
+    pub of_organizations: Arc<BTreeMap<String, Vec<String>>>,
+}
+
+/// A resource that a node runs without.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Which one.
+    #[serde(flatten)]
+    pub resource: ResourceName,
+    /// The code of what is wrong with it; none if that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// What is wrong with it, or with what it needs.
+    pub message: String,
 }
 
 /// A revision that a node could not put into effect: its file is another one than that of the node
@@ -41,7 +60,7 @@ pub struct Refused {
 }
 
 /// What a judge says of resources beside the node's file.
-pub type Judged = Pin<Box<dyn Future<Output = Result<Vec<Diagnostic>, Objection>> + Send>>;
+pub type Judged = Pin<Box<dyn Future<Output = Result<Judgement, Objection>> + Send>>;
 
 /// Says whether the node's file can be used with these resources beside it.
 pub type Judge = Arc<dyn Fn(Arc<Resources>) -> Judged + Send + Sync>;

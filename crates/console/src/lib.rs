@@ -47,11 +47,11 @@ mod under_way;
 
 pub use api::{Lasting, Services, api, caller, caller_as};
 pub use authenticate::{OperatorToken, Principal, bearer};
-pub use configuration::{Configuration, Judge, Judged, Refused, Running};
+pub use configuration::{Configuration, Judge, Judged, LeftOut, Refused, Running};
 pub use cursor::{BadCursor, CursorKey};
 pub use page::Page;
 pub use pages::pages;
 pub use people::People;
 pub use precondition::{Expected, entity_tag, expected_version};
-pub use problem::{FieldError, Problem, finish};
+pub use problem::{FieldError, NOTHING_HERE, Problem, finish};
 pub use under_way::{OneRequest, UnderWay};

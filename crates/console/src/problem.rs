@@ -16,6 +16,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Seconds after which records are likely to be back.
 const SOON: u16 = 2;
 
+/// What is said of a path at which there is nothing, or nothing for the caller.
+pub const NOTHING_HERE: &str = "There is nothing at this path.";
+
 /// An error answer.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
@@ -55,11 +58,7 @@ impl Problem {
 
     /// There is no such thing, or not for this caller: the two look alike.
     pub fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "There is nothing at this path.",
-        )
+        Self::new(StatusCode::NOT_FOUND, "not_found", NOTHING_HERE)
     }
 
     /// Parts of the request are not as they must be.
@@ -110,6 +109,13 @@ impl Problem {
     #[cfg(test)]
     pub(crate) fn to_json(&self) -> Value {
         serde_json::from_slice(&self.body(None)).unwrap_or_default()
+    }
+
+    /// The same in other words.
+    #[must_use]
+    pub fn saying(mut self, detail: String) -> Self {
+        self.0.detail = detail;
+        self
     }
 
     /// Says which part of the request it is about.

@@ -33,6 +33,22 @@ impl<T> fmt::Display for Secret<T> {
     }
 }
 
+/// Whether what has this name, a header or a parameter, is usually a credential. It is better to hide too much.
+pub fn tells_of_secret(name: &str) -> bool {
+    const PARTS: [&str; 8] = [
+        "auth",
+        "cookie",
+        "credential",
+        "key",
+        "password",
+        "secret",
+        "signature",
+        "token",
+    ];
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| name.contains(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,6 +69,8 @@ pub struct Socket {
 pub struct Remembered {
     /// What [`Traffic::saved`] said.
     pub splits: Vec<SavedSplit>,
+    /// Whether that process still decides about splits, until [`Traffic::decide`].
+    pub former_decides: bool,
     /// How organizations stood.
     pub standings: Standings,
 }
@@ -128,7 +130,7 @@ impl Gateway {
         remembered: Remembered,
     ) -> Result<(Self, Rings), GatewayError> {
         let count = config.workers.max(1);
-        let traffic = Traffic::new(remembered.splits);
+        let traffic = Traffic::new(remembered.splits, !remembered.former_decides);
         let organizations = Arc::new(Organizations::new(remembered.standings));
         let mut compiler = Compiler::new(count, Arc::clone(&traffic), Arc::clone(&organizations));
         let snapshot = compiler.compile(Arc::clone(config))?;
@@ -271,6 +273,11 @@ impl Gateway {
     /// stand now.
     pub fn stand(&self, standing: impl Fn(&str) -> Standing) -> Standings {
         self.organizations.tell(standing)
+    }
+
+    /// How organizations stand that routes name.
+    pub fn standings(&self) -> Standings {
+        self.organizations.standings()
     }
 
     /// How many organizations routes name of which nobody has said how they stand.

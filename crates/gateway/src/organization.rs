@@ -103,6 +103,15 @@ impl Organizations {
             .count()
     }
 
+    /// How all of them stand, as far as it was told.
+    pub(crate) fn standings(&self) -> Standings {
+        let all = self.lock();
+        let standings = all
+            .iter()
+            .map(|(name, organization)| (name.clone(), organization.standing()));
+        standings.collect()
+    }
+
     /// Takes up how all of them stand, and forgets those that no route names any more.
     pub(crate) fn tell(&self, standing: impl Fn(&str) -> Standing) -> Standings {
         let mut all = self.lock();

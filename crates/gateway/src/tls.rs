@@ -9,6 +9,7 @@ mod error;
 pub mod facts;
 pub mod fingerprint;
 mod handshake;
+mod keys;
 mod material;
 mod resumption;
 pub mod server;
@@ -30,7 +31,7 @@ pub use error::{Expected, MaterialError, TlsError};
 pub use facts::{Alpn, FactsError, SubjectName, TlsFacts};
 pub use fingerprint::Fingerprint;
 pub(crate) use handshake::accept;
-pub use material::check_certificate;
+pub use keys::check_certificate;
 pub use resumption::TlsContext;
 pub use server::{ServerTls, server_config};
 

@@ -21,7 +21,7 @@ impl Identity {
     /// Sends a link by which somebody shows that they read mail at their address.
     pub async fn request_verification(&self, caller: &Caller, user: &Id) -> Result<()> {
         if !self.sends_mail() {
-            return Err(Error::Conflict("there is no mail server"));
+            return Err(Error::NoMail);
         }
         let email = self.user(user).await?.email;
         self.attempt(&[Counted::mail(&email)]).await?;
@@ -85,14 +85,14 @@ impl Identity {
     /// nobody's, it does the same but send, and answers the same.
     ///
     /// # Errors
-    /// [`Error::Throttled`] by the caller's address only.
+    /// [`Error::NoMail`], whatever the address; [`Error::Throttled`] by the caller's address only.
     pub async fn request_reset(&self, caller: &Caller, email: &str) -> Result<()> {
         if !self.sends_mail() {
-            return Err(Error::Conflict("there is no mail server"));
+            return Err(Error::NoMail);
         }
         let email = Email::parse(email)?;
-        let address = Counted::address(caller.origin.address.as_deref());
-        self.attempt(address.as_slice()).await?;
+        let letters = Counted::letters(caller.origin.address.as_deref());
+        self.attempt(letters.as_slice()).await?;
         match self.attempt(&[Counted::mail(email.as_str())]).await {
             // Whether this address gets mail is nobody else's to know.
             Err(Error::Throttled { .. }) => return Ok(()),

@@ -24,8 +24,8 @@ use crate::Identity;
 use crate::caller::{Caller, made, members};
 use crate::email::Email;
 use crate::error::{Error, Result};
-use crate::tables::{ERASURES, USERS};
-use crate::user::{User, leave_owners};
+use crate::tables::{ERASURES, INVITATIONS, MEMBERSHIPS, USERS};
+use crate::user::{User, leave_owners, tenants_of};
 
 impl Identity {
     /// Removes a person's data from all records, live, in the trash or of an account that is gone, for good.
@@ -33,12 +33,12 @@ impl Identity {
     /// begun before is gone on with.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if it is the last owner of an organization, or if somebody else is about it.
+    /// [`Error::LastOwner`], and [`Error::Conflict`] if somebody else is about it.
     pub async fn erase_user(&self, caller: &Caller, id: &Id) -> Result<Certificate> {
         let is_about = |person: &Person| person.ids.contains(id);
         let job = match self.erasure_under_way(is_about).await? {
             Some(job) => job,
-            None => self.begin_erasure(caller, Some(id), None).await?,
+            None => self.begin_erasure(caller, Whom::Account(id)).await?,
         };
         self.go_on_erasing(job, caller.once.clone()).await
     }
@@ -47,13 +47,14 @@ impl Identity {
     /// whose address somebody mistyped.
     ///
     /// # Errors
-    /// As of [`erase_user`](Self::erase_user).
+    /// As of [`erase_user`](Self::erase_user), and [`Error::Missing`] if records know nothing of the address: it may
+    /// be mistyped here.
     pub async fn erase_email(&self, caller: &Caller, email: &str) -> Result<Certificate> {
         let email = Email::parse(email)?;
         let is_about = |person: &Person| person.emails.iter().any(|one| one == email.as_str());
         let job = match self.erasure_under_way(is_about).await? {
             Some(job) => job,
-            None => self.begin_erasure(caller, None, Some(&email)).await?,
+            None => self.begin_by_address(caller, &email).await?,
         };
         self.go_on_erasing(job, caller.once.clone()).await
     }
@@ -86,41 +87,54 @@ impl Identity {
         self.go_on_erasing(job, None).await.map(drop)
     }
 
-    async fn begin_erasure(
-        &self,
-        caller: &Caller,
-        id: Option<&Id>,
-        email: Option<&Email>,
-    ) -> Result<Job> {
-        let former = match email {
-            Some(email) => self.former_accounts(email).await?,
-            None => Vec::new(),
-        };
-        let mut write = self.records.write(&Scope::Platform).await?;
-        let accounts = match (id, email) {
-            (Some(id), _) => vec![account(&mut write, id).await?],
-            (None, Some(email)) => accounts_of(&mut write, email, former).await?,
-            (None, None) => Vec::new(),
-        };
-        let mut person = Person::default();
-        person
-            .emails
-            .extend(email.map(|email| email.as_str().to_owned()));
-        let mut removed = rows::Removed::new();
-        for (id, user) in accounts {
-            self.may_decide_on(&mut *write, caller, &id).await?;
-            if user.as_ref().is_some_and(|user| user.deleted_at.is_none()) {
-                leave_owners(&mut write, &id).await?;
+    async fn begin_by_address(&self, caller: &Caller, email: &Email) -> Result<Job> {
+        let former = self.former_accounts(email).await?;
+        let is_named = false;
+        let whom = Whom::Address(email, &former, is_named);
+        match self.begin_erasure(caller, whom).await {
+            // The audit may still name somebody of whom nothing else is left. That takes time, and nothing is held
+            // meanwhile.
+            Err(Error::Missing(_)) => {
+                let is_named = self.is_named_somewhere(email).await?;
+                let whom = Whom::Address(email, &former, is_named);
+                self.begin_erasure(caller, whom).await
             }
-            for email in emails_of(&mut write, &id, user.as_ref()).await? {
+            begun => begun,
+        }
+    }
+
+    async fn begin_erasure(&self, caller: &Caller, whom: Whom<'_>) -> Result<Job> {
+        let mut write = self.records.write(&Scope::Platform).await?;
+        let mut person = Person::default();
+        let accounts = match whom {
+            Whom::Account(id) => vec![account(&mut write, id).await?],
+            Whom::Address(email, former, _) => {
+                person.emails.push(email.as_str().to_owned());
+                accounts_of(&mut write, email, former).await?
+            }
+        };
+        for (id, user) in &accounts {
+            self.may_decide_on(&mut *write, caller, id).await?;
+            for email in emails_of(&mut write, id, user.as_ref()).await? {
                 if !person.emails.contains(&email) {
                     person.emails.push(email);
                 }
             }
-            remove_account(&mut write, &id, &mut removed).await?;
-            person.ids.push(id);
+            person.ids.push(id.clone());
+        }
+        hold_organizations(&mut write, &person).await?;
+        let mut removed = rows::Removed::new();
+        for (id, user) in &accounts {
+            if user.as_ref().is_some_and(|user| user.deleted_at.is_none()) {
+                leave_owners(&mut write, id).await?;
+            }
+            remove_account(&mut write, id, &mut removed).await?;
         }
         remove_addressed(&mut write, &person.emails, &mut removed).await?;
+        let is_nobody = accounts.is_empty() && removed.values().all(|rows| *rows == 0);
+        if is_nobody && !whom.is_named() {
+            return Err(Error::Missing("person"));
+        }
         // Where somebody who erases themselves was must not be told by the entries of it.
         let is_own = caller
             .actor
@@ -210,6 +224,20 @@ impl Identity {
         Ok(())
     }
 
+    /// Whether any chain names an address.
+    async fn is_named_somewhere(&self, email: &Email) -> Result<bool> {
+        let person = Person {
+            emails: vec![email.as_str().to_owned()],
+            ..Person::default()
+        };
+        for scope in self.records.scopes().await? {
+            if self.records.is_named(&scope, &person).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The accounts that the audit says had an address and that are gone.
     async fn former_accounts(&self, email: &Email) -> Result<Vec<Id>> {
         let mut former: Vec<Id> = Vec::new();
@@ -226,7 +254,43 @@ impl Identity {
     }
 }
 
+/// Whose data is to go.
+#[derive(Clone, Copy)]
+enum Whom<'a> {
+    Account(&'a Id),
+    /// Whose address it is, with the accounts that had it and are gone, and whether the audit is known to name it.
+    Address(&'a Email, &'a [Id], bool),
+}
+
+impl Whom<'_> {
+    /// Whether something of them is known to be there, whatever tables have.
+    const fn is_named(&self) -> bool {
+        match self {
+            Self::Account(_) => true,
+            Self::Address(_, _, is_named) => *is_named,
+        }
+    }
+}
+
 type Account = (Id, Option<User>);
+
+/// Takes up all organizations that have something of the person before any row is touched, in the order in which
+/// everybody does: two erasures at once, or one and what goes on in an organization, never wait for each other.
+async fn hold_organizations(write: &mut Write, person: &Person) -> Result<()> {
+    let mut rows = Vec::new();
+    for id in &person.ids {
+        let own = MEMBERSHIPS.select_everywhere().with_trashed();
+        rows.extend(write.all(own.filter("user_id = ?", [id])).await?);
+    }
+    for email in &person.emails {
+        let sent = INVITATIONS.select_everywhere().with_trashed();
+        rows.extend(write.all(sent.filter("email = ?", [email])).await?);
+    }
+    for tenant in tenants_of(&rows)? {
+        write.hold(&Scope::of(&tenant)).await?;
+    }
+    Ok(())
+}
 
 /// An account, live, in the trash, or of which only the audit still tells.
 async fn account(write: &mut Write, id: &Id) -> Result<Account> {
@@ -240,7 +304,7 @@ async fn account(write: &mut Write, id: &Id) -> Result<Account> {
 }
 
 /// Whose address it is: of a live account and those in the trash; without a live one, also of those that are gone.
-async fn accounts_of(write: &mut Write, email: &Email, former: Vec<Id>) -> Result<Vec<Account>> {
+async fn accounts_of(write: &mut Write, email: &Email, former: &[Id]) -> Result<Vec<Account>> {
     let select = USERS.rows().select().with_trashed();
     let rows = write
         .all(select.filter("email = ?", [email.as_str()]))
@@ -255,10 +319,10 @@ async fn accounts_of(write: &mut Write, email: &Email, former: Vec<Id>) -> Resul
         return Ok(accounts);
     }
     for id in former {
-        let select = USERS.rows().select().with_trashed().with_id(&id);
+        let select = USERS.rows().select().with_trashed().with_id(id);
         // One that is there has another address by now.
         if write.first(select).await?.is_none() {
-            accounts.push((id, None));
+            accounts.push((id.clone(), None));
         }
     }
     Ok(accounts)

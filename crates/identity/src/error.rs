@@ -17,6 +17,9 @@ pub enum Error {
     /// Another live one has this value.
     #[error("the {0} is taken")]
     Taken(&'static str),
+    /// One in the trash has this value, and keeps it.
+    #[error("one in the trash has this {0}")]
+    TakenInTrash(&'static str),
     /// It was changed since the caller read it.
     #[error("it was changed since: it is at version {version} by now")]
     Stale {
@@ -37,6 +40,12 @@ pub enum Error {
     /// It cannot be done in the state that things are in.
     #[error("{0}")]
     Conflict(&'static str),
+    /// No mail leaves the installation, so that a letter cannot be promised.
+    #[error("no mail leaves this installation")]
+    NoMail,
+    /// Nobody else is owner of these organizations, by their slugs.
+    #[error("this is the last owner of {}: somebody else must be owner there first", listed(.0))]
+    LastOwner(Vec<String>),
     /// The organization is suspended: nothing in it changes meanwhile.
     #[error("the organization is suspended")]
     Suspended,
@@ -71,11 +80,12 @@ impl Error {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Missing(_) => "missing",
-            Self::Taken(_) => "taken",
+            Self::Taken(_) | Self::TakenInTrash(_) => "taken",
             Self::Stale { .. } => "stale",
             Self::Forbidden(_) => "forbidden",
             Self::Invalid { .. } => "invalid",
-            Self::Conflict(_) => "conflict",
+            Self::Conflict(_) | Self::LastOwner(_) => "conflict",
+            Self::NoMail => "no_mail",
             Self::Suspended => "suspended",
             Self::Refused(_) => "refused",
             Self::Throttled { .. } => "throttled",
@@ -139,6 +149,22 @@ const TAKEN: [(&str, &str); 6] = [
     ("memberships_by_user_id", "user"),
     ("invitations_by_email", "email"),
 ];
+
+/// Organizations that an error names.
+const MOST_LISTED: usize = 10;
+
+fn listed(slugs: &[String]) -> String {
+    let named: Vec<_> = slugs
+        .iter()
+        .take(MOST_LISTED)
+        .map(|slug| format!("`{slug}`"))
+        .collect();
+    let named = named.join(", ");
+    match slugs.len().saturating_sub(MOST_LISTED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
 
 fn thing(table: &str) -> &'static str {
     match table {

@@ -22,6 +22,12 @@ pub struct Remembered {
 }
 
 impl Identity {
+    /// By what a request is known again. Its body may have a password in it: without the installation's key nobody who has
+    /// the records can try which.
+    pub fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.shared.sealer.recognise("request", parts)
+    }
+
     /// What is known of a request with this key.
     pub async fn remembered(&self, once: &Once) -> Result<Option<Remembered>> {
         let now = jiff::Timestamp::now();
@@ -56,7 +62,7 @@ impl Identity {
     }
 
     /// Forgets the answers that are there by now, ahead of an erasure: a million of them must not hold up
-    /// everybody else's changes until one transaction is through. The erasure itself finds what came since.
+    /// everybody else's changes until one transaction is through. What is kept from now on knows nothing of the person.
     pub(crate) async fn forget_answers_ahead(&self) -> Result<u64> {
         let mut forgotten = 0;
         loop {
@@ -76,9 +82,10 @@ impl Identity {
 async fn forget_answers(changes: &mut Changes, most: i64) -> Result<u64> {
     let set = [("sealed_answer", Value::from(None::<&[u8]>))];
     let rows = IDEMPOTENCY_KEYS.rows();
-    // Two erasures at once may be in each other's way on PostgreSQL; one of them then goes on later.
-    let condition = "id IN (SELECT id FROM idempotency_keys WHERE sealed_answer IS NOT NULL ORDER BY id LIMIT ?)";
-    Ok(changes.update_where(rows, condition, [most], set).await?)
+    let kept = "sealed_answer IS NOT NULL";
+    let nothing: [Value; 0] = [];
+    let forgotten = changes.update_first(rows, most, kept, nothing, set);
+    Ok(forgotten.await?)
 }
 
 /// So that one answer cannot be put in another's place.

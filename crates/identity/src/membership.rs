@@ -177,7 +177,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Forbidden`] if the old or the new role has a right that the caller does not have,
-    /// [`Error::Conflict`] if it is the last owner.
+    /// [`Error::LastOwner`].
     pub async fn set_member_role(
         &self,
         caller: &Caller,
@@ -192,7 +192,7 @@ impl Identity {
             .await?;
         self.may_assign(&mut *write, caller, tenant, role).await?;
         if before.role.is_owner() && !role.is_owner() {
-            another_owner(&mut *write, tenant, &before.user_id).await?;
+            not_last_owner(&mut *write, tenant, &before.user_id).await?;
         }
         let values = [("role", Value::from(role.to_string()))];
         let version = write
@@ -231,7 +231,7 @@ impl Identity {
                 .await?;
         }
         if member.role.is_owner() {
-            another_owner(&mut *write, tenant, &member.user_id).await?;
+            not_last_owner(&mut *write, tenant, &member.user_id).await?;
         }
         write.trash(MEMBERSHIPS.of(tenant), id, expected).await?;
         let state = state(&member.user_id, &member.role);
@@ -373,20 +373,32 @@ async fn member_within(reader: &mut impl Reader, tenant: &TenantId, id: &Id) -> 
     Membership::of(&row.ok_or(Error::Missing("member"))?)
 }
 
-/// Somebody else must be owner, with an account that can be used. The scope is held, so that two
-/// owners cannot leave at once.
-pub(crate) async fn another_owner(
+/// Somebody else must be owner. The scope is held, so that two owners cannot leave at once.
+async fn not_last_owner(reader: &mut impl Reader, tenant: &TenantId, user: &Id) -> Result<()> {
+    match sole_owner_of(reader, tenant, user).await? {
+        None => Ok(()),
+        Some(slug) => Err(Error::LastOwner(vec![slug])),
+    }
+}
+
+/// The slug of an organization of which nobody but this owner is owner with an account that can be used.
+pub(crate) async fn sole_owner_of(
     reader: &mut impl Reader,
     tenant: &TenantId,
     user: &Id,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let others = Membership::select(tenant)
         .filter("base.role = 'owner' AND base.user_id <> ?", [user])
         .filter::<Value>("users.suspended_at IS NULL", []);
-    match reader.first(others).await? {
-        Some(_) => Ok(()),
-        None => Err(Error::Conflict("this is the last owner of an organization")),
+    if reader.first(others).await?.is_some() {
+        return Ok(None);
     }
+    let organization = ORGANIZATIONS.rows().select().with_id(tenant.id());
+    let row = reader.first(organization).await?;
+    Ok(Some(row.map_or_else(
+        || Ok(tenant.to_string()),
+        |row| row.text("slug"),
+    )?))
 }
 
 /// What somebody who belongs to these organizations may do in one of them: those of the platform may the

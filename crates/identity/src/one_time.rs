@@ -133,10 +133,11 @@ pub(crate) async fn forget(changes: &mut Changes, kind: Kind, user: &Id) -> Resu
     Ok(changes.remove(rows, condition, values).await?)
 }
 
-/// All of a kind open nothing any more.
+/// All of a kind that are about nobody open nothing any more.
 pub(crate) async fn forget_all(changes: &mut Changes, kind: Kind) -> Result<()> {
     let rows = ONE_TIME_TOKENS.rows();
-    changes.remove(rows, "kind = ?", [kind.name()]).await?;
+    let condition = "kind = ? AND user_id IS NULL";
+    changes.remove(rows, condition, [kind.name()]).await?;
     Ok(())
 }
 

@@ -155,6 +155,9 @@ pub async fn standings(records: &Records) -> Result<HashMap<String, bool>> {
 
 impl Identity {
     /// Makes an organization.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] and [`Error::TakenInTrash`] for its slug.
     pub async fn create_organization(
         &self,
         caller: &Caller,
@@ -175,6 +178,12 @@ impl Identity {
     ) -> Result<Organization> {
         new.settings.check()?;
         let mut write = self.records.write(&Scope::Platform).await?;
+        // Routes name it by its slug: whoever took that would be handed the traffic of the one in the trash.
+        let trashed = ORGANIZATIONS.rows().select().trashed();
+        let reserved = trashed.filter("slug = ?", [&slug]);
+        if write.first(reserved).await?.is_some() {
+            return Err(Error::TakenInTrash("slug"));
+        }
         let organization = Organization {
             slug,
             name: text::line("name", &new.name, MOST_NAME)?,
@@ -382,7 +391,7 @@ impl Identity {
     /// Brings an organization back from the trash, with what went there with it.
     ///
     /// # Errors
-    /// [`Error::Taken`] if another one has its slug by now.
+    /// [`Error::Taken`] if another one has its slug: slugs were not always kept for those in the trash.
     pub async fn restore_organization(
         &self,
         caller: &Caller,

@@ -44,10 +44,8 @@ impl Identity {
             let why = "is needed: the account has a second factor";
             return Err(Error::invalid("code", why));
         }
-        let guess = self
-            .guess(&account.email, caller.origin.address.as_deref())
-            .await?;
-        self.attempt(&guess.counted()).await?;
+        let address = caller.origin.address.as_deref();
+        let guess = self.guess(&account.email, address).await?.admit()?;
         if proof.password.is_too_long() {
             return self.doubt(caller, user, WRONG).await;
         }

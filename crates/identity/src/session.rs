@@ -304,7 +304,7 @@ pub(crate) async fn remove_ended(changes: &mut Changes) -> Result<u64> {
     let idle = now.checked_sub(IDLE * 2).map_err(Error::internal)?;
     let condition = "expires_at < ? OR last_seen_at < ?";
     Ok(changes
-        .remove(SESSIONS.rows(), condition, [now, idle])
+        .remove_idle(SESSIONS.rows(), condition, [now, idle])
         .await?)
 }
 

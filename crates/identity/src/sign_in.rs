@@ -63,9 +63,8 @@ impl Identity {
         };
         let address = caller.origin.address.as_deref();
         let guess = self.guess(&email, address).await?;
-        self.attempt(&guess.counted()).await?;
         if password.is_too_long() {
-            return Err(REFUSED);
+            return Err(guess.refusal(REFUSED));
         }
         let row = match &parsed {
             Some(email) => {
@@ -86,10 +85,11 @@ impl Identity {
             }
             verdict => verdict?,
         };
-        let is_open = account.as_ref().is_some_and(|one| !one.is_suspended);
+        let is_open = guess.is_let_in() && account.as_ref().is_some_and(|one| !one.is_suspended);
         let Some(account) = account.filter(|_| is_open && verdict != Verdict::Wrong) else {
             let name = parsed.as_ref().map(Email::as_str);
-            return self.refuse(caller, name, None, REFUSED).await;
+            let refusal = guess.refusal(REFUSED);
+            return self.refuse(caller, name, None, refusal).await;
         };
         let rehashed = match verdict {
             Verdict::RightButOld => Some(self.shared.hasher.hash(password).await?),
@@ -162,8 +162,7 @@ impl Identity {
             .user()?;
         let email = self.user(&user).await?.email;
         let address = caller.origin.address.as_deref();
-        let guess = self.guess(&email, address).await?;
-        self.attempt(&guess.counted()).await?;
+        let guess = self.guess(&email, address).await?.admit()?;
         let mut write = self.records.write(&Scope::Platform).await?;
         if !self.check_code(&mut write, &user, code).await? {
             drop(write);

@@ -2,8 +2,11 @@
 //! doubles the time until the next attempt.
 //!
 //! What is counted is an account together with the network that tries, so that nobody's guessing keeps
-//! others out; the account as a whole, for guesses from many networks, but not where its owner has signed
+//! others out; the account as a whole, for guesses from many networks, which holds not where its owner has signed
 //! in [lately](crate::familiar); and the network, for guesses at many accounts.
+//!
+//! Where the owner signs in is nobody's to find out. So everybody is counted alike, and whoever is wrong is answered alike,
+//! after the same work: only the right password shows a difference.
 //!
 //! An attempt counts as a failure before it is looked at, so that many at once are not more than one
 //! after another; success takes it back.
@@ -52,17 +55,43 @@ pub(crate) struct Guess {
     email: String,
     network: Option<Network>,
     is_familiar: bool,
+    /// For how long the account as a whole has to wait; then this was not counted of it.
+    waits: Option<Duration>,
 }
 
 impl Guess {
-    /// What is counted of it, in the order in which everybody takes it up.
+    /// What was counted of it, in the order in which everybody takes it up.
     pub(crate) fn counted(&self) -> Vec<Counted> {
         let mut counted = vec![Counted::place(&self.email, self.network.as_ref())];
-        if !self.is_familiar {
+        if self.waits.is_none() {
             counted.push(Counted::account(&self.email));
         }
-        counted.extend(self.network.as_ref().map(Counted::network));
+        counted.extend(self.network());
         counted
+    }
+
+    /// Whether the right answer is let in: while others guess, only from where the owner has signed in.
+    pub(crate) const fn is_let_in(&self) -> bool {
+        self.is_familiar || self.waits.is_none()
+    }
+
+    /// What whoever is not let in hears: while the account waits, the same wherever they are.
+    pub(crate) fn refusal(&self, usual: Error) -> Error {
+        match self.waits {
+            Some(retry_after) => Error::Throttled { retry_after },
+            None => usual,
+        }
+    }
+
+    /// Goes on if the right answer is let in.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`].
+    pub(crate) fn admit(self) -> Result<Self> {
+        match self.waits {
+            Some(retry_after) if !self.is_familiar => Err(Error::Throttled { retry_after }),
+            _ => Ok(self),
+        }
     }
 
     /// What the network is counted by.
@@ -118,9 +147,16 @@ impl Counted {
         }
     }
 
-    /// The same, by an address of it.
-    pub(crate) fn address(address: Option<&str>) -> Option<Self> {
-        Network::of(address).as_ref().map(Self::network)
+    /// Letters that were asked for from one network, by whoever: it is not a guess, and keeps nobody from signing in.
+    pub(crate) fn letters(address: Option<&str>) -> Option<Self> {
+        let network = Network::of(address)?;
+        Some(Self {
+            subject: subject("letters", network.bytes()),
+            account: None,
+            // Many people may share one.
+            free: 20,
+            most: Duration::from_secs(3_600),
+        })
     }
 
     /// Wishes of one person for another address.
@@ -182,18 +218,34 @@ fn subject(kind: &str, of: &[u8]) -> [u8; 32] {
 }
 
 impl Identity {
-    /// An attempt on the account of an address, from somewhere.
+    /// An attempt on the account of an address, from somewhere, counted, unless it is too early for one from there.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`]; then nothing was counted.
     pub(crate) async fn guess(&self, email: &str, address: Option<&str>) -> Result<Guess> {
         let network = Network::of(address);
         let is_familiar = match &network {
             Some(network) => self.is_familiar(email, network).await?,
             None => false,
         };
-        Ok(Guess {
+        let mut guess = Guess {
             email: email.to_owned(),
             network,
             is_familiar,
-        })
+            waits: None,
+        };
+        loop {
+            let mut write = self.records.write_unaudited().await?;
+            match count_guess(&mut write, &guess).await {
+                Ok(waits) => {
+                    write.commit().await?;
+                    guess.waits = waits;
+                    return Ok(guess);
+                }
+                Err(Error::Internal(error)) if is_taken(&*error) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Counts an attempt, unless it is too early for one.
@@ -224,6 +276,20 @@ impl Identity {
 
 fn is_taken(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(StoreError::Taken(_)))
+}
+
+/// Counts an attempt on an account; tells for how long the account as a whole has to wait.
+async fn count_guess(write: &mut Unaudited, guess: &Guess) -> Result<Option<Duration>> {
+    count(write, &Counted::place(&guess.email, guess.network.as_ref())).await?;
+    let waits = match count(write, &Counted::account(&guess.email)).await {
+        Ok(()) => None,
+        Err(Error::Throttled { retry_after }) => Some(retry_after),
+        Err(error) => return Err(error),
+    };
+    if let Some(network) = guess.network() {
+        count(write, &network).await?;
+    }
+    Ok(waits)
 }
 
 async fn count_all(write: &mut Unaudited, counted: &[Counted]) -> Result<()> {
@@ -295,7 +361,8 @@ pub(crate) async fn forgive(changes: &mut Changes, guess: &Guess) -> Result<()> 
     changes
         .remove(THROTTLES.rows(), "subject = ?", subject)
         .await?;
-    if !guess.is_familiar {
+    // Who signs in while others guess does not help them.
+    if guess.waits.is_none() {
         lessen(changes, &Counted::account(&guess.email), failures).await?;
     }
     match guess.network() {
@@ -337,7 +404,7 @@ async fn lessen(changes: &mut Changes, counted: &Counted, by: i64) -> Result<()>
 pub(crate) async fn sweep(changes: &mut Changes, most: i64) -> Result<u64> {
     let rows = THROTTLES.rows();
     let now = changes.now();
-    let mut gone = changes.remove(rows, "forgotten_at < ?", [now]).await?;
+    let mut gone = changes.remove_idle(rows, "forgotten_at < ?", [now]).await?;
     let mut beyond = count_rows(changes, rows.select().count()).await? - most;
     while beyond > 0 {
         let oldest = rows.select().columns("forgotten_at");
@@ -345,7 +412,12 @@ pub(crate) async fn sweep(changes: &mut Changes, most: i64) -> Result<u64> {
         let oldest = changes.all(oldest.limit(beyond.min(BATCH))).await?;
         let Some(last) = oldest.last() else { break };
         let until = last.int("forgotten_at")?;
-        let removed = changes.remove(rows, "forgotten_at <= ?", [until]).await?;
+        let removed = changes
+            .remove_idle(rows, "forgotten_at <= ?", [until])
+            .await?;
+        if removed == 0 {
+            break;
+        }
         beyond -= i64::try_from(removed).unwrap_or(i64::MAX);
         gone += removed;
     }

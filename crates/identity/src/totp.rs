@@ -83,8 +83,7 @@ impl Identity {
     ) -> Result<Secret<Vec<String>>> {
         let account = self.user(user).await?;
         let address = caller.origin.address.as_deref();
-        let guess = self.guess(&account.email, address).await?;
-        self.attempt(&guess.counted()).await?;
+        let guess = self.guess(&account.email, address).await?.admit()?;
         let mut write = self.records.write(&Scope::Platform).await?;
         let row = totp_row(&mut *write, user, false).await?;
         let row = row.ok_or(Error::Missing("authenticator to confirm"))?;

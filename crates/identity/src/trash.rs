@@ -26,7 +26,8 @@ use crate::user::{self, tenants_of};
 /// Something that was deleted by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Trashed {
-    /// `role`, `member` or `invitation`; of the platform also `organization` or `user`.
+    /// `role`, `member` or `invitation`; of the platform also `organization` or `user`, and `route`, `upstream`, `policy`
+    /// or `certificate`.
     #[schema(example = "role")]
     pub kind: &'static str,
     /// Which one.

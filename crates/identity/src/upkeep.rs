@@ -55,14 +55,12 @@ impl Identity {
         let mut write = self.records.write_unaudited().await?;
         let now = write.now();
         let mut gone = remove_ended(&mut write).await?;
-        let tokens = ONE_TIME_TOKENS.rows();
-        gone += write.remove(tokens, "expires_at < ?", [now]).await?;
-        let places = FAMILIAR_PLACES.rows();
-        gone += write.remove(places, "expires_at < ?", [now]).await?;
+        for table in [ONE_TIME_TOKENS, FAMILIAR_PLACES, IDEMPOTENCY_KEYS] {
+            let ended = write.remove_idle(table.rows(), "expires_at < ?", [now]);
+            gone += ended.await?;
+        }
         let most = i64::from(self.shared.options.most_counts);
         gone += throttle::sweep(&mut write, most).await?;
-        let keys = IDEMPOTENCY_KEYS.rows();
-        gone += write.remove(keys, "expires_at < ?", [now]).await?;
         write.commit().await?;
         Ok(gone)
     }

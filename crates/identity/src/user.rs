@@ -11,7 +11,7 @@ use weir_store::records::{Changes, Row, Scope, Value, Write};
 use crate::caller::{Caller, gone, made, members};
 use crate::email::Email;
 use crate::error::{Error, Result};
-use crate::membership::another_owner;
+use crate::membership::sole_owner_of;
 use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::reader::Reader;
 use crate::role::Assigned;
@@ -227,7 +227,7 @@ impl Identity {
     /// Suspends an account: it cannot sign in, and its sessions end.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if it is the last owner of an organization.
+    /// [`Error::LastOwner`].
     pub async fn suspend_user(
         &self,
         caller: &Caller,
@@ -292,7 +292,7 @@ impl Identity {
     /// Puts an account into the trash, with its memberships; its sessions end.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if it is the last owner of an organization.
+    /// [`Error::LastOwner`].
     pub async fn delete_user(&self, caller: &Caller, id: &Id, expected: Option<i64>) -> Result<()> {
         let mut write = self.records.write(&Scope::Platform).await?;
         let user = user_within(&mut *write, id).await?;
@@ -386,6 +386,7 @@ pub(crate) async fn leave_owners(write: &mut Write, user: &Id) -> Result<Vec<Ten
         .filter("user_id = ?", [user])
         .order(["tenant_id"]);
     let tenants = tenants_of(&write.all(select).await?)?;
+    let mut orphaned = Vec::new();
     for tenant in &tenants {
         write.hold(&Scope::of(tenant)).await?;
         // As it is now that nobody else can change it.
@@ -399,10 +400,14 @@ pub(crate) async fn leave_owners(write: &mut Write, user: &Id) -> Result<Vec<Ten
             None => false,
         };
         if is_owner {
-            another_owner(&mut **write, tenant, user).await?;
+            orphaned.extend(sole_owner_of(&mut **write, tenant, user).await?);
         }
     }
-    Ok(tenants)
+    orphaned.sort_unstable();
+    match orphaned.is_empty() {
+        true => Ok(tenants),
+        false => Err(Error::LastOwner(orphaned)),
+    }
 }
 
 /// Of whom these rows are, each once, in the order in which scopes are held.

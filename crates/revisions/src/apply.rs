@@ -1,11 +1,12 @@
 //! Making a revision.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 use tokio::time::timeout;
-use weir_config::{Diagnostic, Report, ResourceName, Resources, Severity};
+use weir_config::{Diagnostic, Lending, Report, ResourceKind, ResourceName, Resources, Severity};
 use weir_core::{Id, TenantId};
 use weir_store::audit::{Change as Told, Subject};
 use weir_store::records::{Scope, Topic, Value, Write};
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Changed, Plan};
 use crate::resource::latest;
 use crate::revision::{Outcome, Revision};
+use crate::trash::PREFIX;
 use crate::{CHANGES, RESOURCES, REVISIONS, Revisions};
 
 /// Resources that an entry of the audit names; the revision has them all.
@@ -34,6 +36,15 @@ const JUDGING: Duration = Duration::from_secs(60);
 const OTHERS: &str = "other revisions are being made";
 const SLOW: &str = "this node takes too long to check the whole";
 
+/// What a judge says of resources that can be used.
+#[derive(Clone, Debug, Default)]
+pub struct Judgement {
+    /// What should be looked at all the same.
+    pub warnings: Vec<Diagnostic>,
+    /// Which routes send on secrets of resources.
+    pub lendings: Vec<Lending>,
+}
+
 /// Why resources are not taken.
 #[derive(Debug)]
 pub enum Objection {
@@ -49,12 +60,21 @@ impl From<Report> for Objection {
     }
 }
 
-impl From<Objection> for Error {
-    fn from(objection: Objection) -> Self {
-        match objection {
-            Objection::Refused(report) => Self::Refused(Box::new(report)),
-            Objection::Busy => Self::Busy(OTHERS),
+impl Objection {
+    /// To these changes.
+    fn to(self, changed: &[Changed]) -> Error {
+        match self {
+            Self::Refused(report) => refused(report, changed),
+            Self::Busy => Error::Busy(OTHERS),
         }
+    }
+}
+
+fn refused(report: Report, changed: &[Changed]) -> Error {
+    let changed = changed.iter().map(|change| change.resource.clone());
+    Error::Refused {
+        report: Box::new(report),
+        changed: changed.collect(),
     }
 }
 
@@ -63,7 +83,8 @@ impl Revisions {
     /// tells what should be looked at. It takes its time, so nothing in the records is locked meanwhile: if
     /// another node makes a revision, the proposal is judged again beside that.
     ///
-    /// Changes that change nothing are left out; if that is all of them, no revision is made.
+    /// Changes that change nothing are left out; if that is all of them, no revision is made. What has secrets
+    /// sent on must be the author's to lend, but for a way back: that was decided before.
     pub async fn apply<F, J>(
         &self,
         author: &Author,
@@ -72,7 +93,7 @@ impl Revisions {
     ) -> Result<Outcome>
     where
         J: Fn(Arc<Resources>) -> F + Send,
-        F: Future<Output = std::result::Result<Vec<Diagnostic>, Objection>> + Send,
+        F: Future<Output = std::result::Result<Judgement, Objection>> + Send,
     {
         proposal.check()?;
         // Those of one node would only make each other's judgements worthless.
@@ -87,12 +108,20 @@ impl Revisions {
                     revision: None,
                     latest: plan.latest.number,
                     differences: Vec::new(),
+                    staying: plan.staying,
                     warnings: Vec::new(),
+                    lent: BTreeSet::new(),
                 });
             }
             let judgement = timeout(JUDGING, judge(Arc::clone(&plan.opened))).await;
-            let warnings = judgement.map_err(|_| Error::Busy(SLOW))??;
+            let judgement = judgement.map_err(|_| Error::Busy(SLOW))?;
+            let Judgement { warnings, lendings } =
+                judgement.map_err(|objection| objection.to(&plan.changed))?;
             refuse_outdated(&warnings, &plan.changed)?;
+            let lent = match proposal.what {
+                What::Changes(_) | What::Restore(..) => lent(author, &lendings, &plan.changed)?,
+                What::Rollback { .. } => BTreeSet::new(),
+            };
             let revision = match proposal.dry_run {
                 true => None,
                 false => match self.commit(author, &proposal, &plan).await? {
@@ -107,7 +136,9 @@ impl Revisions {
                 revision,
                 // Not before it is made: meanwhile other nodes could follow.
                 differences: plan.differences(&self.secrets, with_documents)?,
+                staying: plan.staying,
                 warnings,
+                lent,
             });
         }
         Err(Error::Busy(OTHERS))
@@ -131,8 +162,8 @@ impl Revisions {
             author_id: author.actor.id().map(ToString::to_string),
             comment: proposal.comment.clone(),
             rolled_back_to: match proposal.what {
-                What::Rollback(number) => Some(number),
-                What::Changes(_) | What::Restore(_) => None,
+                What::Rollback { to, .. } => Some(to),
+                What::Changes(_) | What::Restore(..) => None,
             },
             changes: i64::try_from(plan.changed.len()).map_err(Error::internal)?,
             digest: plan.wanted.digest().to_owned(),
@@ -142,30 +173,60 @@ impl Revisions {
     }
 }
 
+/// Whether a resource becomes something else, and stays.
+fn is_put(name: &ResourceName, changed: &[Changed]) -> bool {
+    let change = changed.binary_search_by(|change| change.resource.cmp(name));
+    change.is_ok_and(|at| changed[at].after.is_some())
+}
+
+/// The kinds of resources whose secrets go elsewhere by these changes: a route that sends them, one of its
+/// policies or upstreams becomes another one. Refuses what is not the author's to lend.
+fn lent(
+    author: &Author,
+    lendings: &[Lending],
+    changed: &[Changed],
+) -> Result<BTreeSet<ResourceKind>> {
+    let mut lent = BTreeSet::new();
+    for lending in lendings {
+        let mut through = lending.through.iter();
+        let Some(through) = through.find(|name| is_put(name, changed)) else {
+            continue;
+        };
+        for lender in &lending.lenders {
+            if !author.lends.contains(&lender.kind) {
+                return Err(Error::NotLent {
+                    lender: lender.clone(),
+                    through: through.clone(),
+                });
+            }
+            lent.insert(lender.kind);
+        }
+    }
+    Ok(lent)
+}
+
 /// Refuses what may stay as it is, and may not become so.
 fn refuse_outdated(warnings: &[Diagnostic], changed: &[Changed]) -> Result<()> {
-    let is_put = |name: &ResourceName| {
-        let change = changed.binary_search_by(|change| change.resource.cmp(name));
-        change.is_ok_and(|at| changed[at].after.is_some())
-    };
-    let refused = warnings
+    let is_put = |name: &ResourceName| is_put(name, changed);
+    let outdated = warnings
         .iter()
         .filter(|one| one.refuses_its_resource() && one.resource.as_ref().is_some_and(is_put));
-    let refused: Vec<_> = refused
+    let outdated: Vec<_> = outdated
         .cloned()
         .map(|mut one| {
             one.severity = Severity::Error;
             one
         })
         .collect();
-    if refused.is_empty() {
+    if outdated.is_empty() {
         return Ok(());
     }
-    Err(Error::Refused(Box::new(Report {
-        diagnostics: refused,
+    let report = Report {
+        diagnostics: outdated,
         omitted: 0,
         files: Vec::new(),
-    })))
+    };
+    Err(refused(report, changed))
 }
 
 async fn commit(
@@ -250,7 +311,7 @@ async fn keep(write: &mut Write, number: i64, changed: &[Changed]) -> Result<()>
                     text.clone().into(),
                     number.into(),
                 ];
-                new.push((Id::new("res"), values));
+                new.push((Id::new(PREFIX), values));
             }
         }
         let values = [
@@ -261,6 +322,9 @@ async fn keep(write: &mut Write, number: i64, changed: &[Changed]) -> Result<()>
             change.after.as_ref().into(),
         ];
         history.push((Id::new("rvc"), values));
+    }
+    for from in changed.iter().filter_map(|change| change.from.as_ref()) {
+        write.purge(rows, "id = ?", [from]).await?;
     }
     // What goes makes room for what comes.
     write.trash_many(rows, gone).await?;

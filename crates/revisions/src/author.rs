@@ -1,5 +1,6 @@
 //! Who makes a revision.
 
+use weir_config::ResourceKind;
 use weir_store::audit::{Actor, Change, Entry, Origin, Subject};
 use weir_store::records::Once;
 
@@ -14,6 +15,8 @@ pub struct Author {
     pub request_id: Option<String>,
     /// If it is to take effect once.
     pub once: Option<Once>,
+    /// Kinds of resources whose secrets they may have sent elsewhere.
+    pub lends: Vec<ResourceKind>,
 }
 
 impl Author {
@@ -24,6 +27,7 @@ impl Author {
             origin: Origin::default(),
             request_id: None,
             once: None,
+            lends: ResourceKind::ALL.to_vec(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json};
 use weir_config::{ResourceKind, ResourceName, SEALED};
+use weir_core::Id;
 
 use crate::error::{Error, Result};
 
@@ -11,8 +12,8 @@ use crate::error::{Error, Result};
 const MOST_CHANGES: usize = 20_000;
 /// Bytes of one document.
 const MOST_DOCUMENT: usize = 1 << 20;
-/// Characters of a comment.
-const MOST_COMMENT: usize = 500;
+/// Characters of a comment, which is one line.
+pub const MOST_COMMENT: usize = 500;
 
 /// A revision to make.
 #[derive(Clone, Debug)]
@@ -32,10 +33,15 @@ pub struct Proposal {
 pub enum What {
     /// These changes, each of another resource.
     Changes(Vec<Change>),
-    /// Everything is to be again as it was after this revision; 0: as before the first.
-    Rollback(i64),
-    /// The resource of this name that was deleted last is to be there again.
-    Restore(ResourceName),
+    /// Everything is to be again as it was after a revision.
+    Rollback {
+        /// Which one; 0: as before the first.
+        to: i64,
+        /// Whether certificates that are others by now are to be the former ones, too.
+        certificates: bool,
+    },
+    /// The resource of this name that was deleted last, or the deleted one that is called so, is to be there again.
+    Restore(ResourceName, Option<Id>),
 }
 
 /// A change of one resource.

@@ -17,6 +17,9 @@ pub enum Error {
     /// The resource that was to be changed is not there.
     #[error("there is no {0}")]
     NoResource(ResourceName),
+    /// The resource that was to be brought back was not deleted, or is gone for good.
+    #[error("no {0} is in the trash")]
+    NotInTrash(ResourceName),
     /// Somebody made a revision since the caller looked.
     #[error("it was changed since: revision {latest} is the latest by now")]
     Stale {
@@ -44,7 +47,20 @@ pub enum Error {
     },
     /// With this change the whole could not be used.
     #[error("the configuration would not load")]
-    Refused(Box<Report>),
+    Refused {
+        /// Why.
+        report: Box<Report>,
+        /// What would have become different.
+        changed: Vec<ResourceName>,
+    },
+    /// The author may not have this secret sent on.
+    #[error("{through} would have secrets of {lender} sent on")]
+    NotLent {
+        /// Whose secret.
+        lender: ResourceName,
+        /// What it would be sent along or to.
+        through: ResourceName,
+    },
     /// It cannot be done for now, for what the text says.
     #[error("{0}")]
     Busy(&'static str),

@@ -13,6 +13,7 @@
 
 mod apply;
 mod author;
+mod back;
 mod change;
 mod diff;
 mod error;
@@ -24,15 +25,16 @@ mod sealed;
 mod secrets;
 mod trash;
 
-pub use apply::Objection;
+pub use apply::{Judgement, Objection};
 pub use author::Author;
-pub use change::{Action, Change, Precondition, Proposal, What};
+pub use back::{Staying, Why};
+pub use change::{Action, Change, MOST_COMMENT, Precondition, Proposal, What};
 pub use diff::{ChangeKind, Difference, unified};
 pub use error::{Error, Result};
 pub use resource::{Latest, Resource, Wanted};
 pub use revision::{Outcome, Revision};
 pub use secrets::Secrets;
-pub use trash::{Discarded, Trashed};
+pub use trash::{Discarded, PREFIX, RETENTION, Trashed};
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ use weir_config::{Document, ResourceName, Resources};
 use weir_core::{Id, TenantId};
 use weir_store::records::Read;
 
+use crate::back::{Staying, leave};
 use crate::change::{Action, Precondition, Proposal, What, canonical};
 use crate::diff::{ChangeKind, Difference, KeptDifference, differences_between, shown};
 use crate::error::{Error, Result};
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) latest: Latest,
     /// What becomes different, by kind and name.
     pub(crate) changed: Vec<Changed>,
+    /// What going back leaves as it is.
+    pub(crate) staying: Vec<Staying>,
     /// Everything as it is to be kept.
     pub(crate) wanted: Resources,
     /// The same as it would be used.
@@ -38,6 +41,8 @@ pub(crate) struct Plan {
 struct Planned<'p> {
     resource: ResourceName,
     becomes: Becomes<'p>,
+    /// Where it is in the trash, if it comes from there.
+    from: Option<Id>,
     precondition: Precondition,
 }
 
@@ -56,6 +61,8 @@ pub(crate) struct Changed {
     pub(crate) id: Option<Id>,
     pub(crate) before: Option<String>,
     pub(crate) after: Option<String>,
+    /// Where it was in the trash, if it comes from there.
+    pub(crate) from: Option<Id>,
 }
 
 impl Revisions {
@@ -72,24 +79,27 @@ impl Revisions {
         }
         let there: BTreeMap<_, _> = there(&mut read).await?.into_iter().collect();
         let what = &proposal.what;
-        let planned = self.planned(&mut read, what, latest.number).await?;
+        let planned = self.planned(&mut read, what, latest.number, &there).await?;
+        let (planned, staying) = planned;
         let changed = changed(&self.secrets, planned, &there)?;
         let wanted = merged(latest.number + 1, there, &changed)?;
         Ok(Plan {
             latest,
             changed,
+            staying,
             opened: Arc::new(self.secrets.open(&wanted)),
             wanted,
         })
     }
 
-    /// The changes that a proposal comes to.
+    /// The changes that a proposal comes to, and what it leaves as it is.
     async fn planned<'p>(
         &self,
         read: &mut Read,
         what: &'p What,
         latest: i64,
-    ) -> Result<Vec<Planned<'p>>> {
+        there: &BTreeMap<ResourceName, There>,
+    ) -> Result<(Vec<Planned<'p>>, Vec<Staying>)> {
         match what {
             What::Changes(changes) => {
                 let planned = changes.iter().map(|change| Planned {
@@ -98,25 +108,28 @@ impl Revisions {
                         Action::Put(document) => Becomes::Written(document),
                         Action::Delete => Becomes::Nothing,
                     },
+                    from: None,
                     precondition: change.precondition,
                 });
-                Ok(planned.collect())
+                Ok((planned.collect(), Vec::new()))
             }
-            What::Rollback(number) => {
-                if !(0..=latest).contains(number) {
+            What::Rollback { to, certificates } => {
+                if !(0..=latest).contains(to) {
                     return Err(Error::Missing("revision"));
                 }
-                let since = differences_between(read, &self.secrets, *number, latest).await?;
+                let since = differences_between(read, &self.secrets, *to, latest).await?;
+                let (since, staying) = leave(since, *certificates);
                 let back = |difference: KeptDifference| Planned {
                     resource: difference.resource,
                     becomes: difference.before.map_or(Becomes::Nothing, Becomes::Again),
+                    from: None,
                     precondition: Precondition::None,
                 };
-                Ok(since.into_iter().map(back).collect())
+                Ok((since.into_iter().map(back).collect(), staying))
             }
-            What::Restore(resource) => {
+            What::Restore(resource, id) => {
                 let platform = TenantId::platform();
-                let select = RESOURCES
+                let mut select = RESOURCES
                     .of(&platform)
                     .select()
                     .trashed()
@@ -126,16 +139,39 @@ impl Revisions {
                     )
                     .order(["deleted_at", "id"])
                     .descending(true);
+                if let Some(id) = id {
+                    select = select.with_id(id);
+                }
                 let row = read.first(select).await?;
-                let row = row.ok_or_else(|| Error::NoResource(resource.clone()))?;
-                Ok(vec![Planned {
+                let Some(row) = row else {
+                    return Err(nothing_to_restore(resource, id.is_some(), there));
+                };
+                let planned = Planned {
                     resource: resource.clone(),
                     becomes: Becomes::Again(parse(&row.text("document")?)?),
+                    from: Some(row.id("id")?),
                     // Its name may be another's by now.
                     precondition: Precondition::Absent,
-                }])
+                };
+                Ok((vec![planned], Vec::new()))
             }
         }
+    }
+}
+
+/// Whoever names no one in particular may have asked twice: it is there then.
+fn nothing_to_restore(
+    resource: &ResourceName,
+    is_certain: bool,
+    there: &BTreeMap<ResourceName, There>,
+) -> Error {
+    let resource = resource.clone();
+    match there.get(&resource) {
+        Some(one) if !is_certain => Error::Precondition {
+            revision: Some(one.revision),
+            resource,
+        },
+        _ => Error::NotInTrash(resource),
     }
 }
 
@@ -184,6 +220,8 @@ impl Changed {
 struct Weighed<'t> {
     resource: ResourceName,
     there: Option<&'t There>,
+    /// Where it is in the trash, if it comes from there.
+    from: Option<Id>,
     before: Option<Kept>,
     after: Option<Kept>,
 }
@@ -231,6 +269,7 @@ fn changed(
             Becomes::Nothing => None,
         };
         weighed.push(Weighed {
+            from: one.from,
             resource: one.resource,
             there: now,
             before,
@@ -247,6 +286,7 @@ fn changed(
         id: one.there.map(|there| there.id.clone()),
         before: one.there.map(|there| there.text.clone()),
         after: one.after.map(|after| after.into_json().to_string()),
+        from: one.from,
         resource: one.resource,
     });
     let mut different: Vec<_> = different.collect();

@@ -1,10 +1,13 @@
 //! A revision, and how making one went.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
-use weir_config::Diagnostic;
+use weir_config::{Diagnostic, ResourceKind};
 use weir_store::records::Row;
 
+use crate::back::Staying;
 use crate::diff::Difference;
 use crate::error::Result;
 
@@ -39,8 +42,12 @@ pub struct Outcome {
     /// What it changes, by kind and name. Of more than 100 changes that are not only tried, the documents and
     /// the places of secrets are left out.
     pub differences: Vec<Difference>,
+    /// Certificates that going back leaves as they are.
+    pub staying: Vec<Staying>,
     /// What should be looked at all the same.
     pub warnings: Vec<Diagnostic>,
+    /// Kinds of resources whose secrets go elsewhere by it.
+    pub lent: BTreeSet<ResourceKind>,
 }
 
 impl Revision {

@@ -5,25 +5,33 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
-use weir_config::ResourceKind;
-use weir_core::TenantId;
+use weir_config::{ResourceKind, ResourceName};
+use weir_core::{Id, TenantId};
 use weir_store::audit::{Change, Subject};
 use weir_store::records::{Scope, Value};
 
 use crate::author::Author;
 use crate::error::{Error, Result};
-use crate::resource::{Resource, beginning_with};
+use crate::resource::{Resource, beginning_with, name_of};
 use crate::{RESOURCES, Revisions};
+
+/// How long what was deleted can be brought back, as with everything that is deleted.
+pub const RETENTION: Duration = Duration::from_secs(30 * 86_400);
+
+/// What identifiers of resources begin with.
+pub const PREFIX: &str = "res";
 
 /// Which deleted resources are wanted.
 #[derive(Clone, Debug)]
 pub struct Discarded {
-    /// Of which kind.
-    pub kind: ResourceKind,
+    /// Of which kinds.
+    pub kinds: Vec<ResourceKind>,
     /// Those whose name begins with this.
     pub prefix: String,
     /// Behind the one of this place.
     pub after: Option<[Value; 2]>,
+    /// The latest first.
+    pub descending: bool,
     /// How many at most.
     pub limit: i64,
 }
@@ -31,6 +39,8 @@ pub struct Discarded {
 /// A deleted resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trashed {
+    /// By which it is told from others that had its name.
+    pub id: Id,
     /// As it was.
     pub resource: Resource,
     /// Where it stands in the list.
@@ -38,16 +48,24 @@ pub struct Trashed {
 }
 
 impl Revisions {
-    /// Deleted resources, the latest first.
+    /// Deleted resources, by the time of it.
     pub async fn trashed(&self, discarded: &Discarded) -> Result<Vec<Trashed>> {
+        let Some(first) = discarded.kinds.first() else {
+            return Ok(Vec::new());
+        };
+        // One query, however many they are.
+        let kinds = ResourceKind::ALL.map(|kind| match discarded.kinds.contains(&kind) {
+            true => kind.name(),
+            false => first.name(),
+        });
         let platform = TenantId::platform();
         let mut select = RESOURCES
             .of(&platform)
             .select()
             .trashed()
-            .filter("kind = ?", [discarded.kind.name()])
+            .filter("kind IN (?, ?, ?, ?)", kinds)
             .order(["deleted_at", "id"])
-            .descending(true)
+            .descending(discarded.descending)
             .limit(discarded.limit);
         if let Some(bounds) = beginning_with(&discarded.prefix)? {
             select = select.filter("name >= ? AND name < ?", bounds);
@@ -58,12 +76,54 @@ impl Revisions {
         let rows = self.records.all(select).await?;
         let resources = Resource::all(&rows)?;
         let trashed = rows.iter().zip(resources).map(|(row, resource)| {
+            let id = row.id("id")?;
             Ok(Trashed {
                 resource,
-                place: [row.time("deleted_at")?.into(), (&row.id("id")?).into()],
+                place: [row.time("deleted_at")?.into(), (&id).into()],
+                id,
             })
         });
         trashed.collect()
+    }
+
+    /// What was deleted and is called so.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if nothing in the trash is.
+    pub async fn discarded(&self, id: &Id) -> Result<ResourceName> {
+        let platform = TenantId::platform();
+        let select = RESOURCES.of(&platform).select().trashed().with_id(id);
+        let row = self.records.first(select).await?;
+        row.as_ref()
+            .map_or(Err(Error::Missing("deleted thing")), name_of)
+    }
+
+    /// Removes one for good, before its time.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if it is not in the trash.
+    pub async fn purge_one(&self, author: &Author, id: &Id) -> Result<()> {
+        let platform = TenantId::platform();
+        let rows = RESOURCES.of(&platform);
+        let mut write = self.records.write(&Scope::Platform).await?;
+        let row = write.first(rows.select().trashed().with_id(id)).await?;
+        let ResourceName { kind, name } = row
+            .as_ref()
+            .map_or(Err(Error::Missing("deleted thing")), name_of)?;
+        write.purge(rows, "id = ?", [id]).await?;
+        let mut before = Map::new();
+        before.insert("kind".to_owned(), Json::from(kind.name()));
+        before.insert("name".to_owned(), Json::from(name));
+        let change = Change {
+            before,
+            after: Map::new(),
+        };
+        let subject = Subject {
+            kind: "resource",
+            id: Some(id.clone()),
+        };
+        let entry = author.entry("resource.purge", subject, change);
+        Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
     /// Removes for good what has been in the trash for longer than `retention`; tells how many they were.

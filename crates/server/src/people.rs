@@ -71,7 +71,17 @@ pub(crate) async fn keep(services: Services, keeper: Arc<Keeper>) {
     keeper
         .until(|condition| match condition {
             Condition::Unusable { why } => {
-                people.close(unusable(why));
+                people.close(
+                    unusable(60),
+                    unusable(60).saying(format!("Records cannot be used: {why}.")),
+                );
+                false
+            }
+            Condition::Unavailable { why, .. } => {
+                people.close(
+                    unusable(2),
+                    unusable(2).saying(format!("Records are not available: {why}.")),
+                );
                 false
             }
             condition => *condition == Condition::Available,
@@ -94,7 +104,8 @@ async fn prepare(people: &People) {
                 if !std::mem::replace(&mut is_told, true) {
                     tracing::error!(%error, "the admin API over records is not available");
                 }
-                people.close(error.into());
+                let problem = Problem::from(error);
+                people.close(problem.clone(), problem);
             }
         }
         sleep(RETRY).await;
@@ -122,11 +133,12 @@ fn print(link: &Secret<String>) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn unusable(why: &str) -> Problem {
+/// What anybody may hear: paths and words of the engine are for whoever runs the node.
+fn unusable(again_after: u16) -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "records_unavailable",
-        format!("Records cannot be used: {why}."),
+        "Records cannot be used for now: the log of this node, `weir doctor` and `GET /v1/status` say why.",
     )
-    .retry_after(60)
+    .retry_after(again_after)
 }

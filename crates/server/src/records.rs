@@ -6,6 +6,7 @@ pub(crate) use keeper::{Condition, Keeper};
 
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use weir_config::Config;
 use weir_core::Secret;
 use weir_store::Records;
@@ -43,8 +44,9 @@ pub(crate) fn with(
     let is_there = config.records.url.is_some() || config.data.join(FILE).exists();
     run(async {
         let records = is_there.then(|| open(&config)).transpose()?;
-        let outcome = work(records.clone()).await;
+        let mut outcome = work(records.clone()).await;
         if let Some(records) = records {
+            outcome = outcome.map_err(|error| explained(&records, error));
             records.close().await;
         }
         outcome
@@ -63,9 +65,18 @@ pub(crate) fn with_new(
     run(async {
         let records = open(&config)?;
         let outcome = work(records.clone()).await;
+        let outcome = outcome.map_err(|error| explained(&records, error));
         records.close().await;
         outcome
     })
+}
+
+/// If the file of the database is at fault, which one and what to do.
+fn explained(records: &Records, error: anyhow::Error) -> anyhow::Error {
+    match records.explain(error.as_ref()) {
+        Some(words) => anyhow!(words),
+        None => error,
+    }
 }
 
 fn run(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {

@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 
 use sqlx::error::{DatabaseError, ErrorKind};
 
+use crate::records::{FileFault, fault};
+
 /// The result of asking for records or changing them.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -87,6 +89,11 @@ impl Error {
         }
     }
 
+    /// What the matter is with the file of the database, if it is that.
+    pub fn file_fault(&self) -> Option<FileFault> {
+        fault::fault(self)
+    }
+
     pub(crate) fn internal(text: impl Into<String>) -> Self {
         Self::Internal(text.into().into())
     }
@@ -113,10 +120,12 @@ fn of_database(error: Box<dyn DatabaseError>) -> Error {
     if error.kind() == ErrorKind::UniqueViolation {
         return Error::Taken(unique_of(&*error));
     }
-    if error.code().is_some_and(|code| is_temporary(&code)) {
-        Error::Unavailable(error.into())
+    let is_temporary = error.code().is_some_and(|code| is_temporary(&code));
+    let source = fault::recognised(error);
+    if is_temporary {
+        Error::Unavailable(source)
     } else {
-        Error::Internal(error.into())
+        Error::Internal(source)
     }
 }
 

@@ -13,6 +13,7 @@ mod bulk;
 mod catalogue;
 mod changes;
 mod engine;
+pub(crate) mod fault;
 mod list;
 mod migrate;
 mod notices;
@@ -27,6 +28,7 @@ mod value;
 
 pub use changes::Changes;
 pub use engine::Engine;
+pub use fault::FileFault;
 pub use migrate::{Migrated, SchemaMismatch, SchemaState};
 pub use notices::{Notice, Notices, Topic};
 pub use once::Once;
@@ -42,9 +44,11 @@ pub(crate) use engine::{OnEngine, Purpose};
 pub(crate) use migrate::{TABLE as MIGRATIONS_TABLE, Taken, lock, pending, raise, taken};
 pub(crate) use statement::Statement;
 
+use std::error::Error as StdError;
+
 use engine::Pools;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A handle on the records; clones share its connections.
 #[derive(Clone, Debug)]
@@ -99,6 +103,16 @@ impl Records {
 
     pub(crate) async fn fetch(&self, statement: Statement) -> Result<Vec<Row>> {
         self.pools.fetch(statement).await
+    }
+
+    /// What happened, for whoever has to put it right.
+    pub fn in_words(&self, error: &Error) -> String {
+        self.explain(error).unwrap_or_else(|| error.in_full())
+    }
+
+    /// Of an error that has to do with the file of the database: which one, what is wrong with it and what to do.
+    pub fn explain(&self, error: &(dyn StdError + 'static)) -> Option<String> {
+        fault::explained(error, self.pools.file()?)
     }
 
     /// Waits for what is under way and closes the connections.

@@ -10,9 +10,11 @@
     reason = "nothing but a test's own thread waits here"
 )]
 
+mod plans;
 mod postgres;
 mod tools;
 
+pub use plans::{EXPLAINED, MEASURED, told, wasteful};
 pub use postgres::Postgres;
 pub use tools::installed;
 
@@ -37,7 +39,8 @@ pub fn free_port() -> u16 {
     panic!("no free port");
 }
 
-/// Runs each of these checks as one test on each engine of records, of which it is handed the name.
+/// Runs each of these checks as one test on each engine of records, of which it is handed the name. On PostgreSQL no
+/// statement of a [node](EXPLAINED) may read through a table.
 #[macro_export]
 macro_rules! on_both_engines {
     ($($check:ident,)+) => {
@@ -52,6 +55,7 @@ macro_rules! on_both_engines {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $check() {
                 super::$check("postgres").await;
+                $crate::Postgres::assert_indexes_are_used();
             })+
         }
     };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::free_port;
+use crate::{free_port, plans};
 
 /// The account that the server runs as where the tests run as root, which it refuses.
 const ACCOUNT: &str = "postgres";
@@ -23,6 +23,8 @@ read -r _
 kill -INT $server
 wait $server
 [ -d /proc/$PPID ] || rm -rf "$directory""#;
+
+static SHARED: OnceLock<Postgres> = OnceLock::new();
 
 /// A running server.
 pub struct Postgres {
@@ -41,8 +43,18 @@ impl Postgres {
     /// The server that the tests of this process share; each asks it for a [database](Self::database).
     /// It does not wait for the disk.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(|| Self::start(&["fsync=off", "max_connections=400"]))
+    }
+
+    /// Fails if a node that told its plans has sent a statement to the shared server that no index serves.
+    pub fn assert_indexes_are_used() {
+        let unserved = SHARED.get().map(|server| plans::unserved(&server.log()));
+        let unserved = unserved.unwrap_or_default();
+        assert!(
+            unserved.is_empty(),
+            "no index serves these statements:\n{}",
+            unserved.join("\n\n")
+        );
     }
 
     /// A server for one test, with these settings.

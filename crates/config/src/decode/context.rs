@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::diagnostic::{Finding, Severity};
 use crate::reference::Materials;
+use crate::section::Lending;
 use crate::source::{Source, Span};
 use crate::suggest;
 
@@ -27,6 +28,8 @@ pub(crate) struct Context<'a> {
     pub(crate) findings: Vec<Finding>,
     /// Parts of the text that no excerpt may show.
     pub(crate) hidden: Vec<Span>,
+    /// Which routes of resources send on secrets of resources.
+    pub(crate) lendings: Vec<Lending>,
     /// How many more times names are compared: a file of nothing but mistakes must not take long.
     suggestions_left: usize,
 }
@@ -47,6 +50,7 @@ impl<'a> Context<'a> {
             materials,
             findings: Vec::new(),
             hidden: Vec::new(),
+            lendings: Vec::new(),
             suggestions_left: SUGGESTIONS,
         }
     }

@@ -18,9 +18,8 @@ pub enum Reach {
 /// Bounds of what is kept beside the file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Bounds {
-    /// Only these networks; if none is stated, every one but where clouds tell a machine its
-    /// credentials.
-    pub networks: Vec<IpNet>,
+    /// Only these networks; `None`: every one but where clouds tell a machine its credentials.
+    pub networks: Option<Vec<IpNet>>,
     /// Never the admin listener.
     pub admin: SocketAddr,
 }
@@ -36,9 +35,9 @@ impl Reach {
         if address.port() == bounds.admin.port() && leads_to(ip, bounds.admin.ip()) {
             return false;
         }
-        match bounds.networks.as_slice() {
-            [] => !tells_credentials(ip),
-            networks => networks.iter().any(|network| network.contains(&ip)),
+        match &bounds.networks {
+            None => !tells_credentials(ip),
+            Some(networks) => networks.iter().any(|network| network.contains(&ip)),
         }
     }
 }
@@ -93,9 +92,10 @@ fn tells_credentials(ip: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn allows(networks: &[&str], admin: &str, address: &str) -> bool {
+    fn allows(networks: Option<&[&str]>, admin: &str, address: &str) -> bool {
+        let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let reach = Reach::Bounded(Arc::new(Bounds {
-            networks: networks.iter().map(|text| text.parse().unwrap()).collect(),
+            networks: networks.map(parse),
             admin: admin.parse().unwrap(),
         }));
         reach.allows(address.parse().unwrap())
@@ -105,7 +105,7 @@ mod tests {
     fn the_admin_listener_and_what_is_of_a_link_are_out_of_reach() {
         let admin = "127.0.0.1:9900";
         for address in ["10.0.0.1:9900", "127.0.0.1:9901", "[2001:db8::1]:80"] {
-            assert!(allows(&[], admin, address), "{address}");
+            assert!(allows(None, admin, address), "{address}");
         }
         for address in [
             "127.0.0.1:9900",
@@ -121,21 +121,22 @@ mod tests {
             "100.100.100.200:80",
             "168.63.129.16:80",
         ] {
-            assert!(!allows(&[], admin, address), "{address}");
+            assert!(!allows(None, admin, address), "{address}");
         }
-        assert!(!allows(&[], "0.0.0.0:9900", "127.0.0.1:9900"));
-        assert!(!allows(&[], "10.0.0.1:9900", "10.0.0.1:9900"));
-        assert!(allows(&[], "10.0.0.1:9900", "127.0.0.1:9900"));
+        assert!(!allows(None, "0.0.0.0:9900", "127.0.0.1:9900"));
+        assert!(!allows(None, "10.0.0.1:9900", "10.0.0.1:9900"));
+        assert!(allows(None, "10.0.0.1:9900", "127.0.0.1:9900"));
     }
 
     #[test]
     fn stated_networks_are_all_there_is() {
-        let networks = ["10.0.0.0/8", "169.254.1.0/24"];
-        assert!(allows(&networks, "127.0.0.1:9900", "10.9.9.9:80"));
-        assert!(allows(&networks, "127.0.0.1:9900", "[::ffff:10.9.9.9]:80"));
-        assert!(allows(&networks, "127.0.0.1:9900", "169.254.1.1:80"));
-        assert!(!allows(&networks, "127.0.0.1:9900", "169.254.169.254:80"));
-        assert!(!allows(&networks, "127.0.0.1:9900", "192.0.2.1:80"));
+        let networks = Some(&["10.0.0.0/8", "169.254.1.0/24"][..]);
+        assert!(allows(networks, "127.0.0.1:9900", "10.9.9.9:80"));
+        assert!(allows(networks, "127.0.0.1:9900", "[::ffff:10.9.9.9]:80"));
+        assert!(allows(networks, "127.0.0.1:9900", "169.254.1.1:80"));
+        assert!(!allows(networks, "127.0.0.1:9900", "169.254.169.254:80"));
+        assert!(!allows(networks, "127.0.0.1:9900", "192.0.2.1:80"));
+        assert!(!allows(Some(&[]), "127.0.0.1:9900", "10.9.9.9:80"), "none");
         assert!(Reach::Anywhere.allows("169.254.169.254:80".parse().unwrap()));
     }
 }

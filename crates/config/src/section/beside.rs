@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::clash::{below, placed};
 use super::headers::is_secret_name;
+use super::sent::{HostsOfFile, sent};
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
@@ -31,22 +32,26 @@ pub(super) static RESOURCES: Record = Record {
             items: &Shape::Text(&NETWORK),
             least: 0,
         },
-        "Networks that servers of such upstreams may be in, whatever addresses their names have. Default: every network but where clouds tell a machine its credentials.",
-    )
-    .default("[]")],
+        "Networks that servers of such upstreams may be in, whatever addresses their names have. Default: every network but where clouds tell a machine its credentials. An empty list is none.",
+    )],
 };
 
+/// `Some(None)` if nothing is stated.
 pub(super) fn decode_networks(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
-) -> Option<Vec<IpNet>> {
+) -> Option<Option<Vec<IpNet>>> {
     let object = Object::open(context, cursor)?;
-    let networks = object.get("networks")?;
+    let Some(networks) = object.written("networks") else {
+        return Some(None);
+    };
     let items = networks.items(context);
-    let parsed = items
+    let parsed: Vec<_> = items
         .iter()
-        .filter_map(|item| item.parse(context, address::network));
-    Some(parsed.collect())
+        .filter_map(|item| item.parse(context, address::network))
+        .collect();
+    // Of what has a mistake, an empty list would say something else.
+    (parsed.len() == items.len()).then_some(Some(parsed))
 }
 
 /// Holds the upstreams of resources within bounds.
@@ -56,13 +61,23 @@ pub(super) fn bound(
     upstreams: &mut [Upstream],
     bounds: Bounds,
 ) {
+    let is_none = bounds.networks.as_ref().is_some_and(Vec::is_empty);
     let reach = Reach::Bounded(Arc::new(bounds));
     let of_resources = entries
         .iter()
         .zip(upstreams)
         .filter(|(entry, _)| entry.value.node.span.is_beside());
     for (entry, upstream) in of_resources {
-        report_out_of_reach(context, entry, upstream, &reach);
+        if is_none {
+            let message = "an upstream of a resource may not reach any network";
+            let finding = Finding::error(codes::OUT_OF_REACH, message)
+                .at(entry.value.node.head())
+                .path(entry.value.path.to_string())
+                .help("`resources.networks` of the file is an empty list; without it they reach every network");
+            context.report(finding);
+        } else {
+            report_out_of_reach(context, entry, upstream, &reach);
+        }
         upstream.reach = reach.clone();
     }
 }
@@ -96,8 +111,11 @@ fn report_out_of_reach(
     }
 }
 
+const OF_FILE_ONLY: &str = "name upstreams of the file only, and no header that the policy sets; or write the route into the file";
+const OWN_HOST: &str = "write `host: target`, or a host with which a route of the file that names the policy asks the same upstream";
+
 /// Secrets of the file's policies are for its own upstreams: a route of a resource may send them there and
-/// nowhere else, nor show them.
+/// nowhere else, to no other host behind the same address, nor show them.
 pub(super) fn report_secrets(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
@@ -105,6 +123,8 @@ pub(super) fn report_secrets(
     upstreams: &[Named<'_>],
     policies: &[(&Named<'_>, &Policy)],
 ) {
+    let of_file = placed(cursor, routes).filter(|(node, _)| !node.span.is_beside());
+    let hosts = HostsOfFile::of(of_file.map(|(_, route)| route));
     for (index, (node, route)) in placed(cursor, routes).enumerate() {
         if !node.span.is_beside() {
             continue;
@@ -117,44 +137,46 @@ pub(super) fn report_secrets(
         let Some(policy) = of_file().find(|policy| !secrets(policy).is_empty()) else {
             continue;
         };
-        let foreign = reached(route)
+        let foreign = sent(route)
             .into_iter()
-            .filter_map(|at| upstreams.get(at))
+            .filter_map(|(at, _)| upstreams.get(at))
             .find(|upstream| upstream.value.node.span.is_beside());
         let hidden = of_file().flat_map(secrets).collect();
         let all = || named().map(|(_, policy)| *policy);
-        let message = if let Some(upstream) = foreign {
-            format!(
-                "the policy {} has a secret of the file, which is not for {}",
-                quote(&policy.name),
-                quote(upstream.name)
-            )
+        let at = |at: usize| {
+            let (entry, policy) = policies.get(at)?;
+            (!entry.value.node.span.is_beside()).then_some(*policy)
+        };
+        let (message, key, help) = if let Some(upstream) = foreign {
+            let policy = quote(&policy.name);
+            let upstream = quote(upstream.name);
+            let message = format!(
+                "the policy {policy} has a secret of the file, which is not for {upstream}"
+            );
+            (message, "policies", OF_FILE_ONLY)
         } else if shows(route, all, hidden) {
-            format!(
-                "the policy {} has a secret of the file, which this route would show",
-                quote(&policy.name)
-            )
+            let policy = quote(&policy.name);
+            let message = format!(
+                "the policy {policy} has a secret of the file, which this route would show"
+            );
+            (message, "policies", OF_FILE_ONLY)
+        } else if let Some(policy) =
+            hosts.elsewhere(route, at, |policy| !secrets(policy).is_empty())
+        {
+            let policy = quote(&policy.name);
+            let message = format!(
+                "the policy {policy} has a secret of the file, which the file does not send with this `Host`"
+            );
+            (message, "host", OWN_HOST)
         } else {
             continue;
         };
-        let place = below(node, &["policies"]).unwrap_or(node);
+        let place = below(node, &[key]).unwrap_or(node);
         let finding = Finding::error(codes::SECRET_OF_FILE, message)
             .at(place.head())
-            .path(format!("routes[{index}].policies"))
-            .help("name upstreams of the file only, and no header that the policy sets; or write the route into the file");
+            .path(format!("routes[{index}].{key}"))
+            .help(help);
         context.report(finding);
-    }
-}
-
-/// Every upstream that gets requests of a route.
-fn reached(route: &Route) -> Vec<usize> {
-    match &route.action {
-        Action::Forward { to, mirror, .. } => {
-            let mirrored = mirror.iter().map(|mirror| mirror.upstream);
-            to.upstreams().chain(mirrored).collect()
-        }
-        Action::Aggregate(aggregate) => aggregate.parts.iter().map(|part| part.upstream).collect(),
-        Action::Redirect { .. } | Action::Respond(_) => Vec::new(),
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path as FilePath, PathBuf};
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
 use super::{
-    beside, certificate, clash, listener, log, mail, policy, records, route, settings, telemetry,
-    upstream,
+    beside, certificate, clash, lending, listener, log, mail, policy, records, route, settings,
+    telemetry, upstream,
 };
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
@@ -200,9 +200,17 @@ pub(crate) fn decode(
             &upstream_entries,
             &policies,
         );
+        // Indices hold only if none is left out.
+        lending::note(
+            context,
+            &routes_cursor,
+            &routes,
+            &upstream_entries,
+            &policy_entries,
+        );
     }
     let networks = beside::decode_networks(context, &object.get("resources")?);
-    // Indices hold only if none is left out.
+    // The same goes for upstreams.
     if upstreams.len() == upstream_entries.len() {
         clash::report_shared_cookies(context, &routes_cursor, &routes, &upstreams);
         clash::report_own_targets(context, &upstream_entries, &upstreams, &listeners);

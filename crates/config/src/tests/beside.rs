@@ -135,12 +135,156 @@ fn secrets_of_the_file_are_not_shown_by_routes_of_resources() {
 }
 
 #[test]
+fn secrets_of_the_file_are_sent_with_a_host_that_the_file_sends() {
+    let hosts = |own: &str| FILE.replace("{path: /own}, upstream: billing", own);
+    let confined = hosts("{path: /own, host: [A.test, '*.b.test']}, upstream: billing");
+    let literal = hosts("{path: /own}, upstream: billing, host: billing.internal");
+    let target = hosts("{path: /own}, upstream: billing, host: target");
+    let without = FILE.replace(
+        "policies: [sign, literal, stamp, shows]}]",
+        "policies: [literal]}]",
+    );
+    let aggregate = |host: &str| {
+        format!(
+            r#""aggregate": {{"parts": {{"x": {{"upstream": "billing", "path": "/"{host}}}}}}}"#
+        )
+    };
+    for (file, route_text, is_right) in [
+        (FILE, r#""upstream": "billing""#.to_owned(), true),
+        (
+            FILE,
+            r#""upstream": "billing", "host": "mine.test""#.to_owned(),
+            true,
+        ),
+        (&confined, r#""upstream": "billing""#.to_owned(), false),
+        (
+            &confined,
+            r#""upstream": "billing", "host": "target""#.to_owned(),
+            true,
+        ),
+        (
+            &confined,
+            r#""upstream": "billing", "host": "mine.test""#.to_owned(),
+            false,
+        ),
+        (
+            &confined,
+            r#""upstream": "billing", "host": "a.test""#.to_owned(),
+            true,
+        ),
+        (
+            &literal,
+            r#""upstream": "billing", "host": "mine.test""#.to_owned(),
+            false,
+        ),
+        (
+            &literal,
+            r#""upstream": "billing", "host": "billing.internal""#.to_owned(),
+            true,
+        ),
+        (&literal, r#""upstream": "billing""#.to_owned(), false),
+        (
+            &target,
+            r#""upstream": "billing", "host": "mine.test""#.to_owned(),
+            false,
+        ),
+        (&target, r#""upstream": "billing""#.to_owned(), false),
+        (
+            &target,
+            r#""upstream": "billing", "host": "target""#.to_owned(),
+            true,
+        ),
+        (&target, aggregate(""), false),
+        (&target, aggregate(r#", "host": "mine.test""#), false),
+        (&target, aggregate(r#", "host": "target""#), true),
+        // That the file sends another secret with it says nothing.
+        (
+            &without,
+            r#""upstream": "billing", "host": "mine.test""#.to_owned(),
+            false,
+        ),
+    ] {
+        let text = format!(r#"{route_text}, "policies": ["sign"]"#);
+        let found = mistakes(load(file, vec![route(&text)]));
+        assert_eq!(found.is_empty(), is_right, "{file}{text}: {found:?}");
+        let expected = ("WR0313".to_owned(), "host".to_owned());
+        assert!(found.iter().all(|one| *one == expected), "{found:?}");
+        // Without a secret nothing is asked.
+        let text = format!(r#"{route_text}, "policies": ["stamp"]"#);
+        assert_eq!(mistakes(load(file, vec![route(&text)])), [], "{text}");
+    }
+    // The same by the host that a route matches, which the client says then.
+    for (host, is_right) in [("A.test", true), ("*.b.test", true), ("c.test", false)] {
+        let document = format!(
+            r#"{{"name": "a", "match": {{"path": "/a", "host": "{host}"}}, "upstream": "billing", "policies": ["sign"]}}"#
+        );
+        let found = mistakes(load(&confined, vec![resource("route", "a", &document)]));
+        assert_eq!(found.is_empty(), is_right, "{host}: {found:?}");
+    }
+}
+
+#[test]
+fn it_is_known_whose_secrets_go_where() {
+    let secret = r#"{"headers": {"request": {"set": {"authorization": "x"}}}}"#;
+    let plain = r#"{"headers": {"request": {"set": {"x-plain": "x"}}}}"#;
+    let lendings = |route_text: &str| {
+        let documents = vec![
+            route(route_text),
+            foreign(),
+            resource("policy", "secret", secret),
+            resource("policy", "plain", plain),
+        ];
+        let lendings = load(FILE, documents).unwrap().lendings;
+        assert!(lendings.len() < 2, "{lendings:?}");
+        let names = |names: &std::collections::BTreeSet<crate::ResourceName>| {
+            let names: Vec<_> = names.iter().map(|name| name.name.clone()).collect();
+            names.join(" ")
+        };
+        let lending = lendings.first();
+        lending.map(|lending| {
+            format!(
+                "{} through {}",
+                names(&lending.lenders),
+                names(&lending.through)
+            )
+        })
+    };
+    for (text, expected) in [
+        (r#""upstream": "foreign""#, None),
+        (r#""upstream": "foreign", "policies": ["plain"]"#, None),
+        (
+            r#""upstream": "billing", "policies": ["sign", "literal"]"#,
+            None,
+        ),
+        (
+            r#""upstream": "foreign", "policies": ["plain", "secret"]"#,
+            Some("secret through a foreign plain secret"),
+        ),
+        (
+            r#""upstream": "billing", "policies": ["secret"]"#,
+            Some("secret through a secret"),
+        ),
+        (
+            r#""upstream": "billing", "mirror": {"upstream": "foreign"}, "policies": ["secret"]"#,
+            Some("secret through a foreign secret"),
+        ),
+        (
+            r#""upstream": "foreign", "headers": {"request": {"set": {"cookie": "a=b"}}}"#,
+            Some("a through a foreign"),
+        ),
+    ] {
+        assert_eq!(lendings(text).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
 fn upstreams_of_resources_reach_what_the_file_allows() {
     let upstream = |targets: &str| {
         let document = format!(r#"{{"targets": [{targets}]}}"#);
         vec![resource("upstream", "a", &document)]
     };
     let confined = format!("resources: {{networks: [10.0.0.0/8]}}\n{FILE}");
+    let none = format!("resources: {{networks: []}}\n{FILE}");
     for (text, targets, wrong) in [
         (
             FILE,
@@ -164,6 +308,8 @@ fn upstreams_of_resources_reach_what_the_file_allows() {
             r#""192.0.2.1:80", "10.0.0.1:80""#,
             &["targets[0]"],
         ),
+        (&none, r#""10.0.0.1:80""#, &[""]),
+        (&none, r#""catalog.test:80""#, &[""]),
     ] {
         let loaded = load(text, upstream(targets));
         let expected: Vec<_> = wrong

@@ -122,8 +122,28 @@ fn detail(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
     match text.split_once(", expected ") {
-        Some((found, expected)) if found.starts_with("invalid ") => format!("must be {expected}"),
+        Some((found, expected)) if found.starts_with("invalid ") => {
+            format!("must be {}", in_words(expected))
+        }
         _ => text.to_owned(),
+    }
+}
+
+/// What a value is to be, for who does not know the types of this program.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a map" => "an object",
+        "a sequence" => "an array",
+        "unit" => "null",
+        expected if expected.starts_with("struct ") => "an object",
+        expected if expected.starts_with("tuple ") => "an array",
+        expected if expected.starts_with("variant of enum") || expected.starts_with("enum ") => {
+            "a word of those that are known"
+        }
+        expected => expected,
     }
 }
 
@@ -206,6 +226,12 @@ mod tests {
             canary,
             r#"[{"pointer":"/inner/on","detail":"must be a boolean"}]"#
         );
+        for limit in [json!("3"), json!(-1), json!(1.5)] {
+            assert!(
+                said(json!({"inner": {"limit": limit}})).contains("must be a whole number that")
+            );
+        }
+        assert!(said(json!({"inner": 7})).contains("must be an object"));
         assert!(said(json!({"name": null})).contains("missing field `name`"));
         assert!(said(json!({"colour": 1})).contains("unknown field `colour`"));
     }

@@ -47,6 +47,10 @@ const COMMON: &[(u16, &str)] = &[
         "Too many attempts; `Retry-After` says when to try again.",
     ),
     (
+        431,
+        "The head, its path and query included, is larger than 16 KiB or has more than 100 fields.",
+    ),
+    (
         500,
         "Something failed that should not have; the log says what.",
     ),
@@ -121,7 +125,7 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     let has_if_match = parameters().any(|one| one.name == "If-Match");
     let is_open = operation.security.is_some();
     let has_body = operation.request_body.is_some();
-    let mut statuses = vec![400, 403, 500, 503];
+    let mut statuses = vec![400, 403, 431, 500, 503];
     statuses.extend((!is_open).then_some(401));
     statuses.extend(path.contains('{').then_some(404));
     statuses.extend(changes.then_some(415));

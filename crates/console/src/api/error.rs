@@ -22,6 +22,17 @@ impl From<Error> for Problem {
                 pointer: pointer(field),
                 detail: "is taken".to_owned(),
             }),
+            Error::TakenInTrash(field) => Self::new(
+                StatusCode::CONFLICT,
+                "taken",
+                format!(
+                    "One in the trash has this {field}, and keeps it: bring that back, or remove it for good."
+                ),
+            )
+            .at(FieldError {
+                pointer: pointer(field),
+                detail: "is taken by one in the trash".to_owned(),
+            }),
             Error::Stale { version } => Self::stale(version),
             Error::Forbidden(why) => Self::new(StatusCode::FORBIDDEN, "forbidden", sentence(why)),
             Error::Invalid { field, why } => Self::invalid(vec![FieldError {
@@ -29,6 +40,18 @@ impl From<Error> for Problem {
                 detail: why,
             }]),
             Error::Conflict(why) => Self::new(StatusCode::CONFLICT, "conflict", sentence(why)),
+            error @ Error::LastOwner(_) => Self::new(
+                StatusCode::CONFLICT,
+                "conflict",
+                sentence(&error.to_string()),
+            ),
+            // The same for everybody and each address: it tells of the installation, not of who is known to it.
+            Error::NoMail => Self::new(
+                StatusCode::CONFLICT,
+                "no_mail",
+                "No mail leaves this installation. Whoever runs it hands a link over, by `weir user reset-link`, \
+                 or states a mail server under `mail` in the configuration.",
+            ),
             Error::Suspended => Self::suspended(),
             Error::Refused(why) => Self::new(StatusCode::FORBIDDEN, "refused", sentence(why)),
             Error::Throttled { retry_after } => {
@@ -100,9 +123,12 @@ mod tests {
         let status = |error: Error| Problem::from(error).into_response().status().as_u16();
         assert_eq!(status(Error::Missing("user")), 404);
         assert_eq!(status(Error::Taken("slug")), 409);
+        assert_eq!(status(Error::TakenInTrash("slug")), 409);
         assert_eq!(status(Error::Stale { version: 3 }), 412);
         assert_eq!(status(Error::Forbidden("x")), 403);
         assert_eq!(status(Error::Conflict("x")), 409);
+        assert_eq!(status(Error::LastOwner(vec!["acme".to_owned()])), 409);
+        assert_eq!(status(Error::NoMail), 409);
         assert_eq!(status(Error::Suspended), 409);
         assert_eq!(status(Error::Refused("x")), 403);
         assert_eq!(status(Error::Busy("mail")), 503);

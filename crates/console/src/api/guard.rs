@@ -35,7 +35,7 @@ impl FromRequestParts<Services> for Guard {
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
         let principal = services.principal(parts).await?;
         Ok(Self {
-            identity: services.people().get()?.clone(),
+            identity: services.people().get_for(&principal)?.clone(),
             caller: caller(parts, &principal),
             principal,
             asked: parts.extensions.get().cloned().unwrap_or_default(),

@@ -83,7 +83,7 @@ impl Idempotency {
         let body = body::read(body, most).await?;
         let once = Once {
             key_hash: hash(&[owner(&principal.actor()).as_bytes(), key.as_bytes()]),
-            fingerprint: fingerprint(&parts, &body),
+            fingerprint: fingerprint(identity, &parts, &body),
         };
         let path = parts.uri.path().to_owned();
         let again = Again {
@@ -294,7 +294,7 @@ fn owner(actor: &Actor) -> String {
 }
 
 /// Of what makes it this request: what must be so for it to be made is part of that (RFC 9110 §13.1).
-fn fingerprint(parts: &Parts, body: &[u8]) -> [u8; 32] {
+fn fingerprint(identity: &Identity, parts: &Parts, body: &[u8]) -> [u8; 32] {
     let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
     let mut of = vec![
         parts.method.as_str().as_bytes(),
@@ -311,7 +311,7 @@ fn fingerprint(parts: &Parts, body: &[u8]) -> [u8; 32] {
         });
         of.extend(values.iter().map(HeaderValue::as_bytes));
     }
-    hash(&of)
+    identity.fingerprint(&of)
 }
 
 fn hash(parts: &[&[u8]]) -> [u8; 32] {

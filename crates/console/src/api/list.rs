@@ -12,6 +12,7 @@ use weir_core::Id;
 use weir_identity::{Key, Listing, Page as Found, Position};
 use weir_store::records::Value;
 
+use super::parameters::in_words;
 use super::services::Services;
 use crate::page::Page;
 use crate::problem::{FieldError, Problem};
@@ -107,7 +108,7 @@ impl<F: Listed> FromRequestParts<Services> for List<F> {
         Ok(Self {
             limit: limit.as_deref().map_or(Ok(USUAL), read_limit)?,
             filter: serde_urlencoded::from_str(&filters)
-                .map_err(|error| invalid("query", error.to_string()))?,
+                .map_err(|error| invalid("query", in_words(&error.to_string())))?,
             order,
             descending,
             after,

@@ -1,7 +1,7 @@
 //! Making a revision: who may, what this node says of it, and whether it runs here by now.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,13 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 use weir_config::ResourceKind;
 use weir_identity::{Identity, Permission};
-use weir_revisions::{Action, Author, Difference, Outcome, Proposal, Revision, What};
+use weir_revisions::{
+    Action, Author, ChangeKind, Difference, Outcome, Proposal, Revision, Staying, What, Why,
+};
 
 use super::guard::Guard;
-use super::refusal::file_owned;
+use super::refusal::{file_owned, refused};
+use super::relevant::Relevant;
 use super::services::Services;
 use crate::authenticate::Principal;
 use crate::configuration::Running;
@@ -32,6 +35,9 @@ const EFFECT: Duration = Duration::from_secs(5);
 pub(crate) struct Made {
     /// The new revision; null if nothing was to be changed, or to be only tried.
     pub(crate) revision: Option<ShownRevision>,
+    /// Whether all that is different was there before.
+    #[serde(skip)]
+    pub(crate) is_update: bool,
     /// The number of the latest revision.
     pub(crate) latest: i64,
     /// Whether this node runs it by now. Others follow within a second.
@@ -39,9 +45,15 @@ pub(crate) struct Made {
     /// Why this node cannot run it, if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
-    /// What is different.
+    /// What is different, of the kinds that the caller may read.
     changes: Vec<ShownChange>,
-    /// Diagnostics that refuse nothing.
+    /// How many changes are not shown, because they are of other kinds.
+    hidden: usize,
+    /// Certificates that going back left as they are; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    staying: Vec<ShownStaying>,
+    /// Diagnostics that refuse nothing: of what is different, and others that were not there before.
     #[schema(value_type = Vec<Object>)]
     warnings: Vec<Json>,
 }
@@ -96,6 +108,19 @@ pub(crate) struct ShownChange {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, example = json!(["/headers/request/set/authorization"]))]
     secrets: Vec<String>,
+}
+
+/// A certificate that going back left as it is.
+#[derive(Serialize, ToSchema)]
+struct ShownStaying {
+    /// `certificate`.
+    #[schema(value_type = String, example = "certificate")]
+    kind: ResourceKind,
+    #[schema(example = "shop")]
+    name: String,
+    /// `renewed`: there is another one by now. `outdated`: the former one is not valid now.
+    #[schema(value_type = String, example = "renewed")]
+    why: Why,
 }
 
 impl From<Revision> for ShownRevision {
@@ -154,6 +179,32 @@ impl From<Difference> for ShownChange {
     }
 }
 
+impl From<Staying> for ShownStaying {
+    fn from(staying: Staying) -> Self {
+        Self {
+            kind: staying.resource.kind,
+            name: staying.resource.name,
+            why: staying.why,
+        }
+    }
+}
+
+/// Those of the kinds that somebody may read, and how many others there are.
+pub(crate) fn readable(guard: &Guard, differences: Vec<Difference>) -> (Vec<Difference>, usize) {
+    let all = differences.len();
+    let is_there = |kind: &ResourceKind| differences.iter().any(|one| one.resource.kind == *kind);
+    // Asked for as every right is: an answer that is kept and sent again takes it then, too.
+    let may = |kind: &ResourceKind| guard.platform(reading(*kind)).is_ok();
+    let kinds = ResourceKind::ALL.into_iter().filter(is_there);
+    let kinds: Vec<_> = kinds.filter(may).collect();
+    let shown = differences.into_iter();
+    let shown: Vec<_> = shown
+        .filter(|one| kinds.contains(&one.resource.kind))
+        .collect();
+    let hidden = all - shown.len();
+    (shown, hidden)
+}
+
 /// The right to see resources of a kind.
 pub(crate) const fn reading(kind: ResourceKind) -> Permission {
     match kind {
@@ -177,7 +228,7 @@ pub(crate) const fn writing(kind: ResourceKind) -> Permission {
 /// Makes a revision, if the caller may, and waits until this node runs it.
 ///
 /// # Errors
-/// 403; 409 for what is the file's; 412; 422 with the diagnostics if the whole would not load.
+/// 403, also for secrets that are not the caller's to lend; 409 for what is the file's; 412; 422 with the diagnostics if the whole would not load.
 pub(crate) async fn make(
     guard: &Guard,
     services: &Services,
@@ -185,7 +236,9 @@ pub(crate) async fn make(
 ) -> Result<(StatusCode, Made), Problem> {
     let configuration = services.configuration();
     authorise(guard, &proposal.what)?;
-    let file = Arc::clone(&configuration.running.borrow().file);
+    let running = configuration.running.borrow().clone();
+    let file = Arc::clone(&running.file);
+    let relevant = Relevant::to(&running);
     if let What::Changes(changes) = &proposal.what {
         for change in changes {
             if matches!(change.action, Action::Put(_)) && file.document(&change.resource).is_some()
@@ -194,13 +247,7 @@ pub(crate) async fn make(
             }
         }
     }
-    let caller = guard.caller();
-    let author = Author {
-        actor: caller.actor.clone(),
-        origin: caller.origin.clone(),
-        request_id: caller.request_id.clone(),
-        once: caller.once.clone(),
-    };
+    let author = author(guard);
     let judge = Arc::clone(&configuration.judge);
     let made = configuration
         .revisions
@@ -209,13 +256,33 @@ pub(crate) async fn make(
         weir_revisions::Error::NoResource(resource) if file.document(&resource).is_some() => {
             file_owned(&resource)
         }
+        weir_revisions::Error::Refused { report, changed } => {
+            let changed = changed.iter().collect();
+            refused(*report, |one| relevant.is(one, &changed))
+        }
         error => error.into(),
     })?;
+    // Whoever is given this answer again must have these rights, too.
+    for kind in &outcome.lent {
+        guard.platform(writing(*kind))?;
+    }
     let status = match &outcome.revision {
         Some(_) => StatusCode::CREATED,
         None => StatusCode::OK,
     };
-    Ok((status, followed(services, outcome).await))
+    Ok((status, followed(guard, services, outcome, &relevant).await))
+}
+
+/// Who asks, as revisions and the audit name them.
+pub(crate) fn author(guard: &Guard) -> Author {
+    let caller = guard.caller();
+    Author {
+        actor: caller.actor.clone(),
+        origin: caller.origin.clone(),
+        request_id: caller.request_id.clone(),
+        once: caller.once.clone(),
+        lends: lends(guard),
+    }
 }
 
 /// Changes need the right to change each kind that they change; the way back, which may change all of
@@ -230,9 +297,19 @@ fn authorise(guard: &Guard, what: &What) -> Result<(), Problem> {
             }
             Ok(())
         }
-        What::Restore(resource) => guard.platform(writing(resource.kind)),
-        What::Rollback(_) => guard.platform(Permission::RevisionWrite),
+        What::Restore(resource, _) => guard.platform(writing(resource.kind)),
+        What::Rollback { .. } => guard.platform(Permission::RevisionWrite),
     }
+}
+
+/// The kinds of resources whose secrets the caller may have sent elsewhere: those that they may change.
+fn lends(guard: &Guard) -> Vec<ResourceKind> {
+    let kinds = ResourceKind::ALL.into_iter();
+    let may = |kind: &ResourceKind| {
+        let principal = guard.principal();
+        principal.allow_on_platform(writing(*kind)).is_ok()
+    };
+    kinds.filter(may).collect()
 }
 
 /// Whether somebody may change any kind of resource: nobody else's large bodies are read.
@@ -261,7 +338,12 @@ impl FromRequestParts<Services> for Editor {
 }
 
 /// The answer, as soon as this node runs what was made, or cannot, or takes too long.
-async fn followed(services: &Services, outcome: Outcome) -> Made {
+async fn followed(
+    guard: &Guard,
+    services: &Services,
+    outcome: Outcome,
+    relevant: &Relevant,
+) -> Made {
     let mut running = services.configuration().running.clone();
     let number = outcome.revision.as_ref().map(|revision| revision.number);
     let refused = |running: &Running, number| {
@@ -285,18 +367,32 @@ async fn followed(services: &Services, outcome: Outcome) -> Made {
     let _ = timeout(EFFECT, running.wait_for(is_settled)).await;
     let now = running.borrow().clone();
     let number = number.unwrap_or(outcome.latest);
+    let changed: HashSet<_> = outcome
+        .differences
+        .iter()
+        .map(|one| &one.resource)
+        .collect();
+    // Diagnostics can always be written.
+    let warnings = outcome
+        .warnings
+        .iter()
+        .filter(|one| relevant.is(one, &changed))
+        .map(|one| serde_json::json!(one))
+        .collect();
+    let is_update = outcome
+        .differences
+        .iter()
+        .all(|one| one.change != ChangeKind::Create);
+    let (shown, hidden) = readable(guard, outcome.differences);
     Made {
+        is_update,
         in_effect: now.revision >= number && runs(&now),
         revision: outcome.revision.map(Into::into),
         latest: outcome.latest,
         refused: refused(&now, number).map(|refused| refused.text.clone()),
-        changes: outcome.differences.into_iter().map(Into::into).collect(),
-        // Diagnostics can always be written. Those of the file are for whoever runs the node.
-        warnings: outcome
-            .warnings
-            .iter()
-            .filter(|one| one.resource.is_some())
-            .map(|one| serde_json::json!(one))
-            .collect(),
+        changes: shown.into_iter().map(Into::into).collect(),
+        hidden,
+        staying: outcome.staying.into_iter().map(Into::into).collect(),
+        warnings,
     }
 }

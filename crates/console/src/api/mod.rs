@@ -13,6 +13,7 @@ mod list;
 mod making;
 mod parameters;
 mod refusal;
+mod relevant;
 mod services;
 
 use axum::Router;

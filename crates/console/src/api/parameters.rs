@@ -33,9 +33,29 @@ impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
         Self::invalid(vec![FieldError {
             pointer: "query".to_owned(),
-            detail: rejection.body_text(),
+            detail: in_words(&rejection.body_text()),
         }])
     }
+}
+
+/// What is wrong with a query, for who does not know the library that reads it.
+pub(crate) fn in_words(text: &str) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("Failed to deserialize query string: ", ""),
+        ("invalid digit found in string", "must be a whole number"),
+        (
+            "cannot parse integer from empty string",
+            "must be a whole number",
+        ),
+        ("number too large to fit in target type", "is too large"),
+        ("number too small to fit in target type", "is too small"),
+        (
+            "provided string was not `true` or `false`",
+            "must be `true` or `false`",
+        ),
+    ];
+    let plain = |text: String, (theirs, ours): &(&str, &str)| text.replace(theirs, ours);
+    WORDS.iter().fold(text.to_owned(), plain)
 }
 
 /// Which organization.

@@ -1,10 +1,12 @@
 //! What went wrong with revisions, as answers.
 
 use axum::http::StatusCode;
-use weir_config::{Report, ResourceName};
+use weir_config::{Diagnostic, Report, ResourceName, Severity};
 use weir_revisions::Error;
 
 use super::error::SOON;
+use super::making::writing;
+use crate::authenticate::forbidden;
 use crate::problem::{FieldError, Problem};
 
 const OF_FILE: &str = "The configuration file of this node does not load with it. Whoever runs the node is told why by \
@@ -13,11 +15,17 @@ const OF_FILE: &str = "The configuration file of this node does not load with it
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Missing(_) => Self::not_found(),
+            Error::Missing(what) => Self::not_found().saying(format!("There is no such {what}.")),
             Error::NoResource(resource) => Self::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
                 format!("There is no {resource}."),
+            )
+            .with("resource", named(&resource)),
+            Error::NotInTrash(resource) => Self::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                format!("No {resource} is in the trash."),
             )
             .with("resource", named(&resource)),
             Error::Stale { latest } => Self::new(
@@ -41,24 +49,15 @@ impl From<Error> for Problem {
                 pointer: format!("/{field}"),
                 detail: why,
             }]),
-            Error::Refused(report) => {
-                let mut problem = Self::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "configuration_refused",
-                    "With this change the configuration would not load; `diagnostics` says why.",
+            Error::Refused { report, .. } => refused(*report, |_| true),
+            Error::NotLent { lender, through } => {
+                let problem = forbidden(writing(lender.kind));
+                let message = format!(
+                    "With the {through}, secrets of the {lender} would be sent on: whoever may change the {lender} may do that."
                 );
-                let report = for_editors(*report);
-                // For people, as `weir check` prints it.
-                let message = match report.diagnostics.is_empty() {
-                    true => OF_FILE.to_owned(),
-                    false => report.render(false),
-                };
-                problem = problem.with("message", message);
-                let report = report.to_json();
-                for member in ["diagnostics", "omitted"] {
-                    problem = problem.with(member, report[member].clone());
-                }
                 problem
+                    .with("message", message)
+                    .with("resource", named(&lender))
             }
             Error::Busy(why) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -75,9 +74,34 @@ impl From<Error> for Problem {
     }
 }
 
-/// What is wrong with resources. Diagnostics of the file quote it, and are for whoever runs the node.
-fn for_editors(mut report: Report) -> Report {
-    report.diagnostics.retain(|one| one.resource.is_some());
+/// With a change the whole would not load. Of the warnings beside what is wrong, those that are of interest are told.
+pub(super) fn refused(report: Report, is_of_interest: impl Fn(&Diagnostic) -> bool) -> Problem {
+    let report = for_editors(report, is_of_interest);
+    // For people, as `weir check` prints it.
+    let message = match report.diagnostics.is_empty() {
+        true => OF_FILE.to_owned(),
+        false => report.render(false),
+    };
+    let problem = Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "configuration_refused",
+        "With this change the configuration would not load; `diagnostics` says why.",
+    );
+    let mut problem = problem.with("message", message);
+    let report = report.to_json();
+    for member in ["diagnostics", "omitted"] {
+        problem = problem.with(member, report[member].clone());
+    }
+    problem
+}
+
+/// What is wrong with resources, what refuses them first. Diagnostics of the file quote it, and are for whoever runs
+/// the node.
+fn for_editors(mut report: Report, is_of_interest: impl Fn(&Diagnostic) -> bool) -> Report {
+    report.diagnostics.retain(|one| {
+        one.resource.is_some() && (one.severity == Severity::Error || is_of_interest(one))
+    });
+    report.diagnostics.sort_by_key(|one| one.severity);
     report
 }
 
@@ -121,7 +145,7 @@ mod tests {
             diagnostics.filter(|one| one.resource.is_none()).count()
         };
         assert_eq!((report.diagnostics.len(), of_file(&report)), (2, 1));
-        let report = for_editors(report);
+        let report = for_editors(report, |_| true);
         assert_eq!((report.diagnostics.len(), of_file(&report)), (1, 0));
         assert!(!report.render(false).contains("weir.yaml"));
     }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderName, Method};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use weir_config::model::ValueMatch;
+use weir_core::secret::tells_of_secret;
 
 use super::conditions::{MethodBits, header_holds, query_holds};
 use super::{Candidate, Entry, Missed, RouteRequest, Router};
 
 /// How a request's route is found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// What the data plane would do.
     pub outcome: Outcome,
@@ -24,7 +25,7 @@ pub struct Explanation {
 }
 
 /// What the data plane would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Outcome {
     /// A route takes the request.
@@ -48,7 +49,7 @@ pub enum Outcome {
 }
 
 /// A route that does not take the request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Considered {
     /// The route's name.
     pub route: String,
@@ -222,12 +223,13 @@ fn header_failure(name: &HeaderName, condition: &ValueMatch, request: &RouteRequ
     failure("header", name.as_str(), condition, is_present)
 }
 
-/// What was sent is not repeated: it may be a secret.
+/// What was sent is not repeated: it may be a secret. So may be what is expected.
 fn failure(kind: &str, name: &str, condition: &ValueMatch, is_present: bool) -> String {
     match condition {
         ValueMatch::Absent => format!("{kind} {name} is there"),
         _ if !is_present => format!("{kind} {name} is missing"),
         ValueMatch::Present => format!("{kind} {name} is missing"),
+        _ if tells_of_secret(name) => format!("{kind} {name} is not what is expected"),
         ValueMatch::Exact(expected) => format!("{kind} {name} is not `{expected}`"),
         ValueMatch::Prefix(expected) => format!("{kind} {name} does not begin with `{expected}`"),
     }

@@ -10,7 +10,7 @@ use weir_config::model::{UpstreamHttp2, UpstreamTls};
 
 use super::error::TlsError;
 use super::facts::Alpn;
-use super::{material, provider, versions};
+use super::{keys, material, provider, versions};
 
 /// Server names whose sessions are remembered, so that a new connection costs no full handshake.
 const SESSIONS: usize = 256;
@@ -36,8 +36,8 @@ pub fn client_config(
     let mut config = match &tls.certificate {
         None => builder.with_no_client_auth(),
         Some(certificate) => {
-            let certified = material::certified_key(certificate)?;
-            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
+            let key = Arc::clone(&keys::certified(certificate)?.key);
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
         }
     };
     config.alpn_protocols = match http2 {

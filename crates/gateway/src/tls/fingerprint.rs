@@ -38,7 +38,7 @@ pub fn upstream(tls: &UpstreamTls, http2: UpstreamHttp2) -> Fingerprint {
     settings.finish()
 }
 
-/// Identity of what a session's security depends on: who we claim to be and whom we let in.
+/// Identity of whom a listener lets in, and how: sessions of one are none of another.
 pub(super) fn session_scope(tls: &ListenerTls) -> Fingerprint {
     let mut settings = Settings::new(b"listener");
     settings.version(tls.minimum_version);
@@ -53,14 +53,29 @@ pub(super) fn session_scope(tls: &ListenerTls) -> Fingerprint {
             settings.text(content(&client.authorities));
         }
     }
-    for certificate in &tls.certificates {
-        settings.certificate(certificate);
-    }
-    settings.text(b"named");
-    for named in &tls.named {
-        settings.certificate(&named.certificate);
+    settings.finish()
+}
+
+/// Identity of a chain and its key.
+pub(super) fn certificate(certificate: &Certificate) -> Fingerprint {
+    let mut settings = Settings::new(b"certificate");
+    settings.certificate(certificate);
+    settings.finish()
+}
+
+/// Identity of several in their order.
+pub(super) fn all(several: impl Iterator<Item = Fingerprint>) -> Fingerprint {
+    let mut settings = Settings::new(b"several");
+    for one in several {
+        settings.text(&one.0);
     }
     settings.finish()
+}
+
+impl Fingerprint {
+    pub(super) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// SHA-256 of bytes in lower-case hexadecimal digits.

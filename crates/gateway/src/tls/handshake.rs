@@ -18,16 +18,20 @@ pub(crate) async fn accept<S>(tls: ServerTls, stream: S) -> io::Result<TlsStream
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if tls.certificates.answers_all() {
-        return TlsAcceptor::from(tls.config).accept(stream).await;
+    if let Some(config) = tls.for_all() {
+        return TlsAcceptor::from(config).accept(stream).await;
     }
     let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     let hello = start.client_hello();
-    let picked = tls
-        .certificates
-        .pick(hello.server_name(), hello.signature_schemes());
-    if picked.is_some() {
-        return start.into_stream(tls.config).await;
+    let name = hello.server_name();
+    let is_answered = tls.certificates.answers_all()
+        || tls
+            .certificates
+            .pick(name, hello.signature_schemes())
+            .is_some();
+    if is_answered {
+        let config = tls.for_name(name);
+        return start.into_stream(config).await;
     }
     start.io.write_all(&UNRECOGNIZED_NAME).await?;
     start.io.shutdown().await?;

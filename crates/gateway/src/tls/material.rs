@@ -14,14 +14,6 @@ use x509_parser::x509::X509Version;
 use super::error::{Expected, MaterialError, TlsError};
 use super::provider;
 
-/// Whether a chain and its key can be used, and belong together.
-///
-/// # Errors
-/// What is wrong with them.
-pub fn check_certificate(certificate: &Certificate) -> Result<(), TlsError> {
-    certified_key(certificate).map(drop)
-}
-
 /// Reads a chain and its key and makes sure that they belong together.
 pub(super) fn certified_key(certificate: &Certificate) -> Result<Arc<CertifiedKey>, TlsError> {
     let chain = read_chain(&certificate.chain)?;

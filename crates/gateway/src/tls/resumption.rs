@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{
     NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
@@ -17,11 +18,14 @@ const SESSIONS: usize = 1024;
 
 /// Ticket keys and session caches of all listeners; one for the life of the process.
 ///
-/// A configuration built while its predecessor is still in use takes over the predecessor's, if
-/// certificates, keys and the rules for client certificates are the same. They must be the same:
-/// rustls checks neither on resumption, so a ticket from a listener that asks for no client
-/// certificate would otherwise open one that does, and a ticket signed off by an authority would
-/// outlive the authority's removal.
+/// A configuration built while its predecessor is still in use takes over the predecessor's, if the rules for
+/// client certificates are the same. They must be the same: rustls does not look at them on resumption, so a
+/// ticket from a listener that asks for no client certificate would otherwise open one that does, and a
+/// ticket signed off by an authority would outlive the authority's removal.
+///
+/// Nor does it look at what the client was shown, other than the name that it asked for. So every session is
+/// bound to the certificates that may answer that name ([`Resumption::bind`]): one that was replaced ends
+/// the sessions that it began, and no others.
 #[derive(Default)]
 pub struct TlsContext {
     scopes: Mutex<HashMap<Fingerprint, Remembered>>,
@@ -34,6 +38,7 @@ struct Remembered {
 }
 
 /// The two ways of resuming a session.
+#[derive(Clone, Debug)]
 pub(super) struct Resumption {
     pub(super) ticketer: Arc<dyn ProducesTickets>,
     pub(super) sessions: Arc<dyn StoresServerSessions>,
@@ -71,6 +76,73 @@ impl TlsContext {
             },
         );
         Ok(fresh)
+    }
+}
+
+impl Resumption {
+    /// Has a configuration resume only those of the sessions that it began with this identity.
+    pub(super) fn bind(&self, config: &mut ServerConfig, identity: Fingerprint) {
+        config.ticketer = Arc::new(Bound {
+            inner: Arc::clone(&self.ticketer),
+            identity,
+        });
+        config.session_storage = Arc::new(Bound {
+            inner: Arc::clone(&self.sessions),
+            identity,
+        });
+    }
+}
+
+/// A part of all tickets or sessions: those with this identity.
+#[derive(Debug)]
+struct Bound<T: ?Sized> {
+    identity: Fingerprint,
+    inner: Arc<T>,
+}
+
+impl ProducesTickets for Bound<dyn ProducesTickets> {
+    fn enabled(&self) -> bool {
+        self.inner.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.inner.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.inner.encrypt(&self.with(plain))
+    }
+
+    /// What was encrypted here is authentic, identity included.
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        let plain = self.inner.decrypt(cipher)?;
+        plain
+            .strip_prefix(self.identity.bytes())
+            .map(<[u8]>::to_vec)
+    }
+}
+
+impl StoresServerSessions for Bound<dyn StoresServerSessions> {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        self.inner.put(self.with(&key), value)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.inner.get(&self.with(key))
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.inner.take(&self.with(key))
+    }
+
+    fn can_cache(&self) -> bool {
+        self.inner.can_cache()
+    }
+}
+
+impl<T: ?Sized> Bound<T> {
+    fn with(&self, bytes: &[u8]) -> Vec<u8> {
+        [&self.identity.bytes()[..], bytes].concat()
     }
 }
 

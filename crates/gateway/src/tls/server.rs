@@ -8,16 +8,38 @@ use weir_config::model::{ClientCertificate, ListenerTls};
 
 use super::error::TlsError;
 use super::facts::Alpn;
-use super::resumption::TlsContext;
+use super::resumption::{Resumption, TlsContext};
 use super::sni::CertificatesByName;
-use super::{material, provider, versions};
+use super::{keys, material, provider, versions};
 
 /// What a listener's handshakes run on.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
-    /// For rustls.
-    pub config: Arc<ServerConfig>,
+    /// For a client that asks for no name.
+    pub(crate) config: Arc<ServerConfig>,
     pub(super) certificates: Arc<CertificatesByName>,
+    resumption: Resumption,
+}
+
+impl ServerTls {
+    /// For every client, if all are answered by one certificate.
+    pub(super) fn for_all(&self) -> Option<Arc<ServerConfig>> {
+        self.certificates.is_one().then(|| Arc::clone(&self.config))
+    }
+
+    /// For a client that asks for this name.
+    ///
+    /// It is made anew each time, which is a few allocations beside a handshake's cryptography; to keep one
+    /// for each of thousands of names would cost memory, and time with each reload.
+    pub(super) fn for_name(&self, name: Option<&str>) -> Arc<ServerConfig> {
+        let Some(name) = name else {
+            return Arc::clone(&self.config);
+        };
+        let mut config = ServerConfig::clone(&self.config);
+        let identity = self.certificates.identity(Some(name));
+        self.resumption.bind(&mut config, identity);
+        Arc::new(config)
+    }
 }
 
 /// Builds what a listener's handshakes run on.
@@ -29,10 +51,10 @@ pub fn server_config(
     http2: bool,
     context: &TlsContext,
 ) -> Result<ServerTls, TlsError> {
-    let own = tls.certificates.iter().map(material::certified_key);
+    let own = tls.certificates.iter().map(keys::certified);
     let own = own.collect::<Result<Vec<_>, _>>()?;
     let named = tls.named.iter();
-    let named = named.map(|one| material::certified_key(&one.certificate));
+    let named = named.map(|one| keys::certified(&one.certificate));
     let named = named.collect::<Result<Vec<_>, _>>()?;
     let certificates = Arc::new(CertificatesByName::new(&own, &named));
     let resumption = context.resumption(tls)?;
@@ -49,8 +71,7 @@ pub fn server_config(
     } else {
         vec![Alpn::Http11.wire()]
     };
-    config.ticketer = resumption.ticketer;
-    config.session_storage = resumption.sessions;
+    resumption.bind(&mut config, certificates.identity(None));
     // A request in early data can be replayed by whoever recorded it (RFC 8446 §8).
     config.max_early_data_size = 0;
     // Nothing goes out before the client has proved who it is; HTTP servers speak second anyway.
@@ -61,6 +82,7 @@ pub fn server_config(
     Ok(ServerTls {
         config: Arc::new(config),
         certificates,
+        resumption,
     })
 }
 

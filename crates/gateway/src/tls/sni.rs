@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::FromDer;
+
+use super::fingerprint::{self, Fingerprint};
+use super::keys::Certified;
 
 /// A listener's certificates by the DNS names they are for.
 ///
@@ -19,26 +19,45 @@ use x509_parser::prelude::FromDer;
 #[derive(Debug)]
 pub(super) struct CertificatesByName {
     /// Answers where nothing else does.
-    first: Option<Arc<CertifiedKey>>,
+    first: Option<Arc<Certified>>,
     own: Names,
     named: Names,
+    /// Of all of them.
+    count: usize,
 }
 
 #[derive(Debug, Default)]
 struct Names {
-    exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    exact: HashMap<String, Vec<Arc<Certified>>>,
     /// By what follows the `*.`.
-    wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    wildcard: HashMap<String, Vec<Arc<Certified>>>,
 }
 
 impl CertificatesByName {
     /// Sorts certificates by their subject alternative names: the listener's own, and those beside them.
-    pub(super) fn new(own: &[Arc<CertifiedKey>], named: &[Arc<CertifiedKey>]) -> Self {
+    pub(super) fn new(own: &[Arc<Certified>], named: &[Arc<Certified>]) -> Self {
         Self {
             first: own.first().cloned(),
             own: Names::of(own),
             named: Names::of(named),
+            count: own.len() + named.len(),
         }
+    }
+
+    /// Whether every name has the same answer.
+    pub(super) const fn is_one(&self) -> bool {
+        self.first.is_some() && self.count == 1
+    }
+
+    /// Identity of what may answer a name: equal exactly when the certificates are.
+    pub(super) fn identity(&self, name: Option<&str>) -> Fingerprint {
+        let name = name.map(str::to_ascii_lowercase);
+        let mut candidates = self.candidates(name.as_deref()).peekable();
+        let first = match candidates.peek() {
+            Some(_) => None,
+            None => self.first.as_ref(),
+        };
+        fingerprint::all(candidates.chain(first).map(|one| one.fingerprint))
     }
 
     /// Whether there is an answer to every name, also to none.
@@ -53,33 +72,44 @@ impl CertificatesByName {
         schemes: &[SignatureScheme],
     ) -> Option<&Arc<CertifiedKey>> {
         let name = name.map(str::to_ascii_lowercase);
-        let name = name.as_deref().unwrap_or_default();
-        let (own, named) = (self.own.candidates(name), self.named.candidates(name));
-        let candidates = || own.iter().chain(named);
-        candidates()
-            .find(|candidate| candidate.key.choose_scheme(schemes).is_some())
+        let candidates = || self.candidates(name.as_deref());
+        let suits = |candidate: &&Arc<Certified>| {
+            let key = &candidate.key.key;
+            key.choose_scheme(schemes).is_some()
+        };
+        let picked = candidates()
+            .find(suits)
             .or_else(|| candidates().next())
-            .or(self.first.as_ref())
+            .or(self.first.as_ref());
+        picked.map(|picked| &picked.key)
+    }
+
+    /// Those for a name in lower case, in the order in which they are asked.
+    fn candidates(&self, name: Option<&str>) -> impl Iterator<Item = &Arc<Certified>> {
+        let name = name.unwrap_or_default();
+        let own = self.own.candidates(name);
+        own.iter().chain(self.named.candidates(name))
     }
 }
 
 impl Names {
-    fn of(certificates: &[Arc<CertifiedKey>]) -> Self {
+    fn of(certificates: &[Arc<Certified>]) -> Self {
         let mut names = Self::default();
         for certificate in certificates {
-            for name in dns_names(certificate) {
+            for name in &certificate.names {
                 let (map, name) = match name.strip_prefix("*.") {
-                    Some(parent) => (&mut names.wildcard, parent.to_owned()),
-                    None => (&mut names.exact, name),
+                    Some(parent) => (&mut names.wildcard, parent),
+                    None => (&mut names.exact, name.as_str()),
                 };
-                map.entry(name).or_default().push(Arc::clone(certificate));
+                let for_name = map.entry(name.to_owned()).or_default();
+                for_name.push(Arc::clone(certificate));
             }
         }
         names
     }
 
     /// Those for a name in lower case.
-    fn candidates(&self, name: &str) -> &[Arc<CertifiedKey>] {
+    fn candidates(&self, name: &str) -> &[Arc<Certified>] {
         if let Some(exact) = self.exact.get(name) {
             return exact;
         }
@@ -94,27 +124,4 @@ impl ResolvesServerCert for CertificatesByName {
         self.pick(hello.server_name(), hello.signature_schemes())
             .cloned()
     }
-}
-
-/// The DNS names of a certificate in lower case. The common name is none: no client has matched it
-/// for years (RFC 9525 §2).
-fn dns_names(certificate: &CertifiedKey) -> Vec<String> {
-    let Some(leaf) = certificate.cert.first() else {
-        return Vec::new();
-    };
-    let Ok((_, parsed)) = X509Certificate::from_der(leaf) else {
-        return Vec::new();
-    };
-    let Ok(Some(names)) = parsed.subject_alternative_name() else {
-        return Vec::new();
-    };
-    names
-        .value
-        .general_names
-        .iter()
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        })
-        .collect()
 }

@@ -5,6 +5,7 @@ mod errors;
 mod facts;
 mod names;
 pub(crate) mod pki;
+mod resuming;
 mod server;
 
 use std::sync::Arc;

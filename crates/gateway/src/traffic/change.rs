@@ -54,6 +54,9 @@ pub enum ChangeError {
     /// Nothing to go on with.
     #[error("no shift is halted")]
     NothingToResume,
+    /// Another process decides: the successor of this one, or the one that this one succeeds.
+    #[error("another process is taking over")]
+    HandedOver,
 }
 
 /// Shares may be written with this much of an error, in percent.

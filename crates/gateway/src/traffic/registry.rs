@@ -16,6 +16,9 @@ use super::state::{SavedSplit, State, wall_clock};
 #[derive(Debug)]
 pub struct Traffic {
     inner: Mutex<Inner>,
+    /// Whether changes are made here. Of a process and its successor one decides at a time; held while it
+    /// does, so that what was decided before it was handed over is in [`Traffic::saved`] after it.
+    decides: Mutex<bool>,
     /// Grows when something happens that [`Traffic::saved`] tells.
     changes: watch::Sender<u64>,
 }
@@ -29,16 +32,21 @@ struct Inner {
 }
 
 impl Traffic {
-    pub(crate) fn new(saved: Vec<SavedSplit>) -> Arc<Self> {
+    pub(crate) fn new(saved: Vec<SavedSplit>, decides: bool) -> Arc<Self> {
         let splits = Vec::new();
         Arc::new(Self {
             inner: Mutex::new(Inner { splits, saved }),
+            decides: Mutex::new(decides),
             changes: watch::Sender::new(0),
         })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn decides(&self) -> MutexGuard<'_, bool> {
+        self.decides.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn splits(&self) -> Vec<Arc<Running>> {
@@ -78,15 +86,7 @@ impl Traffic {
                 }
                 _ => {
                     let kept = saved.iter().find(|saved| *saved.route == *route);
-                    let is_usable = |kept: &&SavedSplit| {
-                        kept.upstreams
-                            .iter()
-                            .map(String::as_str)
-                            .eq(upstreams.iter().map(|name| &**name))
-                            && kept.state.is_valid(upstreams.len())
-                            && kept.state.file().are_close_to(&file)
-                    };
-                    let usable = kept.filter(is_usable);
+                    let usable = kept.filter(|kept| kept.fits(&upstreams, &file));
                     let was_changed = (kept.is_some() && usable.is_none())
                         || known.is_some_and(|known| known.saved().is_some());
                     let mut state =
@@ -112,9 +112,11 @@ impl Traffic {
     pub(crate) fn advance(&self, now: Instant) {
         let wall = wall_clock();
         let mut is_changed = false;
+        let decides = self.decides();
         for split in self.splits() {
-            is_changed |= split.advance(now, wall);
+            is_changed |= split.advance(now, wall, *decides);
         }
+        drop(decides);
         if is_changed {
             self.changes.send_modify(|changes| *changes += 1);
         }
@@ -122,6 +124,10 @@ impl Traffic {
 
     /// Changes the shares of a route's split.
     pub fn change(&self, route: &str, change: &Change) -> Result<SplitReport, ChangeError> {
+        let decides = self.decides();
+        if !*decides {
+            return Err(ChangeError::HandedOver);
+        }
         let split = self.find(route)?;
         split.change(change, Instant::now(), wall_clock())?;
         let report = split.report();
@@ -137,6 +143,27 @@ impl Traffic {
         );
         self.changes.send_modify(|changes| *changes += 1);
         Ok(report)
+    }
+
+    /// Decides nothing from now on: no change is made, no guard acts, and [`Traffic::saved`] has all that
+    /// was decided.
+    pub fn yield_decisions(&self) {
+        *self.decides() = false;
+    }
+
+    /// Decides from now on.
+    pub fn decide(&self) {
+        *self.decides() = true;
+    }
+
+    /// Takes up what the process has decided that still does: what it saves.
+    pub fn adopt(&self, saved: &[SavedSplit]) {
+        let (now, wall) = (Instant::now(), wall_clock());
+        for split in self.splits() {
+            let kept = saved.iter().find(|saved| saved.route == **split.route());
+            split.adopt(kept, now, wall);
+        }
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     fn find(&self, route: &str) -> Result<Arc<Running>, ChangeError> {

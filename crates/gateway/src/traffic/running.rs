@@ -128,8 +128,28 @@ impl Running {
         Ok(())
     }
 
-    /// Goes on with a shift and asks the guard. Tells whether something happened that is to be kept.
-    pub(super) fn advance(&self, now: Instant, wall: Millis) -> bool {
+    /// Takes up the shares that another process has decided on; none are those of the file.
+    pub(super) fn adopt(&self, kept: Option<&SavedSplit>, now: Instant, wall: Millis) {
+        let inner = &mut *self.inner();
+        let fitting = kept.filter(|kept| kept.fits(&self.upstreams, inner.state.file()));
+        let mut state = match fitting {
+            Some(kept) => kept.state.clone(),
+            None => State::as_in(inner.state.file().clone()),
+        };
+        state.advance(wall);
+        inner.state.advance(wall);
+        if inner.state == state {
+            return;
+        }
+        inner.state = state;
+        // As with a change that is made here.
+        inner.watch = Watch::begin(now, totals(&self.counters));
+        self.publish(inner.state.shares());
+    }
+
+    /// Goes on with a shift and, if it may decide, asks the guard. Tells whether something happened that is
+    /// to be kept.
+    pub(super) fn advance(&self, now: Instant, wall: Millis, decides: bool) -> bool {
         let inner = &mut *self.inner();
         let was_running = inner.is_shifting();
         let has_arrived = inner.state.advance(wall);
@@ -141,7 +161,8 @@ impl Running {
         }
         let window = inner.window();
         let is_due = inner.watch.is_due(window, now);
-        let is_judged = inner.guard.is_some()
+        let is_judged = decides
+            && inner.guard.is_some()
             && inner.state.trip().is_none()
             && now.saturating_duration_since(inner.judged) >= JUDGE_EVERY.min(window / 2);
         if !is_due && !is_judged {

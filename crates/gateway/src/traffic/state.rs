@@ -1,5 +1,6 @@
 //! Which shares a split has now, and why: what the file says, an override, or a shift under way.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,19 @@ pub struct SavedSplit {
     pub(super) upstreams: Vec<String>,
     #[serde(flatten)]
     pub(super) state: State,
+}
+
+impl SavedSplit {
+    /// Whether it is of a split with these upstreams and these shares in the file. It may come from a
+    /// damaged file.
+    pub(super) fn fits(&self, upstreams: &[Arc<str>], file: &Shares) -> bool {
+        self.upstreams
+            .iter()
+            .map(String::as_str)
+            .eq(upstreams.iter().map(|name| &**name))
+            && self.state.is_valid(upstreams.len())
+            && self.state.file().are_close_to(file)
+    }
 }
 
 /// There is no shift to halt, or to go on with.

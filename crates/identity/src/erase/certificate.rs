@@ -20,7 +20,9 @@ pub struct Certificate {
     pub users: Vec<Id>,
     /// When.
     pub at: Timestamp,
-    /// How many rows were removed, by table.
+    /// How many rows were removed, by table. `answers` are kept answers to requests with an `Idempotency-Key`, which
+    /// were forgotten: they are sealed, so that nobody can tell whom they are about, and all that were there
+    /// go, whosever they were.
     pub rows: BTreeMap<String, u64>,
     /// What was taken out of the audit.
     pub audit: Vec<ErasedChain>,

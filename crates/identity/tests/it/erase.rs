@@ -1,10 +1,12 @@
 //! A person is erased: from records and from the audit, of which the chains hold.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::timeout;
 use weir_core::{Id, TenantId};
-use weir_identity::{BuiltIn, Error, Identity, Listing, UserUpdate};
+use weir_identity::{BuiltIn, Error, Identity, Listing, User, UserUpdate};
 use weir_store::audit::{Actor, Entry, Origin, Subject};
 use weir_store::records::{PlatformTable, Scope, Value};
 
@@ -24,6 +26,9 @@ on_both_engines! {
     who_never_had_an_account_is_erased_by_address,
     an_address_that_was_only_asked_for_is_not_theirs,
     what_was_interrupted_is_gone_on_with,
+    an_address_that_nobody_has_is_told,
+    whose_last_owner_it_is_is_named,
+    twenty_at_once_are_in_nobodys_way,
 }
 
 async fn nothing_of_the_person_is_left(engine: &str) {
@@ -406,6 +411,201 @@ async fn what_was_interrupted_is_gone_on_with(engine: &str) {
     }
     let told = fresh.actions_latest(&TenantId::platform()).await;
     assert_eq!(told.first().map(String::as_str), Some("user.erase"));
+}
+
+async fn an_address_that_nobody_has_is_told(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let acme = fresh.organization("acme").await;
+    keep_answers(&fresh, 3).await;
+    let before = fresh.audit(&TenantId::platform()).await.len();
+    let nobody = identity.erase_email(&operator(), "grece@a.example").await;
+    assert!(
+        matches!(nobody, Err(Error::Missing("person"))),
+        "{nobody:?}"
+    );
+    // Nothing was done, and nothing told.
+    assert_eq!(kept_answers(&fresh).await, 3);
+    assert_eq!(fresh.audit(&TenantId::platform()).await.len(), before);
+    // Only an organization's audit still knows this one.
+    let viewer = built_in(BuiltIn::Viewer);
+    let invitation = identity
+        .invite(&operator(), &acme, "grace@a.example", &viewer)
+        .await
+        .unwrap()
+        .invitation
+        .id;
+    let mut write = fresh.records.write_unaudited().await.unwrap();
+    for (table, column) in [
+        ("one_time_tokens", "invitation_id = ?"),
+        ("invitations", "id = ?"),
+    ] {
+        let rows = PlatformTable::new(table).rows();
+        assert_eq!(write.remove(rows, column, [&invitation]).await.unwrap(), 1);
+    }
+    write.commit().await.unwrap();
+    let certificate = identity.erase_email(&operator(), "grace@a.example").await;
+    let certificate = certificate.unwrap();
+    assert_eq!(certificate.users, []);
+    let chains: Vec<_> = certificate
+        .audit
+        .iter()
+        .map(|chain| &*chain.scope)
+        .collect();
+    assert_eq!(chains, [acme.as_str()]);
+    let again = identity.erase_email(&operator(), "grace@a.example").await;
+    assert!(matches!(again, Err(Error::Missing("person"))), "{again:?}");
+}
+
+async fn whose_last_owner_it_is_is_named(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let globex = fresh.organization("globex").await;
+    let (owner, _) = fresh
+        .member(&globex, "owner@a.example", BuiltIn::Owner)
+        .await;
+    let join = async |slug: &str, user: &User| {
+        let organization = fresh.organization(slug).await;
+        let role = built_in(BuiltIn::Owner);
+        identity
+            .add_member(&operator(), &organization, &user.id, &role)
+            .await
+            .unwrap();
+        organization
+    };
+    join("acme", &owner).await;
+    let shared = join("shared", &owner).await;
+    let second = fresh.user("second@a.example").await;
+    let role = built_in(BuiltIn::Owner);
+    identity
+        .add_member(&operator(), &shared, &second.id, &role)
+        .await
+        .unwrap();
+    for refused in [
+        identity.erase_user(&operator(), &owner.id).await,
+        identity.erase_email(&operator(), "owner@a.example").await,
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "this is the last owner of `acme`, `globex`: somebody else must be owner there first"
+        );
+    }
+    assert_eq!(identity.user(&owner.id).await.unwrap(), owner);
+}
+
+/// Each is in some of the same organizations, and invited to the others.
+async fn twenty_at_once_are_in_nobodys_way(engine: &str) {
+    let fresh = fresh(engine).await;
+    let viewer = built_in(BuiltIn::Viewer);
+    let mut shared = Vec::new();
+    for number in 0..4 {
+        shared.push(fresh.organization(&format!("shared-{number}")).await);
+    }
+    let mut people = Vec::new();
+    for number in 0..20_usize {
+        let email = format!("person-{number}@a.example");
+        let user = fresh.person(&email).await;
+        fresh.signed_in(&email, PASSWORD).await;
+        assert!(sign_in(&fresh.identity, &email, "a guess").await.is_err());
+        for (at, organization) in shared.iter().enumerate() {
+            let identity = &fresh.identity;
+            // Of every two, one is a member where the other one is invited.
+            if (at + number) % 2 == 0 {
+                identity
+                    .add_member(&operator(), organization, &user.id, &viewer)
+                    .await
+                    .unwrap();
+            } else {
+                identity
+                    .invite(&operator(), organization, &email, &viewer)
+                    .await
+                    .unwrap();
+            }
+        }
+        people.push(user);
+    }
+    keep_answers(&fresh, 3_000).await;
+
+    // Upkeep, and what goes on in the organizations meanwhile.
+    let mut others = tokio::task::JoinSet::new();
+    let identity = fresh.identity.clone();
+    others.spawn(async move {
+        loop {
+            identity.flush_activity().await.unwrap();
+            identity.sweep().await.unwrap();
+        }
+    });
+    let (identity, organizations) = (fresh.identity.clone(), shared.clone());
+    others.spawn(async move {
+        for number in 0.. {
+            for organization in &organizations {
+                let email = format!("new-{number}@a.example");
+                let viewer = built_in(BuiltIn::Viewer);
+                identity
+                    .invite(&operator(), organization, &email, &viewer)
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+    let mut erasing = tokio::task::JoinSet::new();
+    for user in &people {
+        let (identity, id) = (fresh.identity.clone(), user.id.clone());
+        erasing.spawn(async move { identity.erase_user(&operator(), &id).await });
+    }
+    let certificates = erasing.join_all().await;
+    assert!(others.try_join_next().is_none(), "the others go on");
+    others.shutdown().await;
+    let mut answers = 0;
+    for certificate in certificates {
+        let certificate = certificate.unwrap();
+        let counts = ["users", "memberships", "invitations", "sessions"];
+        let counts = counts.map(|table| certificate.rows[table]);
+        assert_eq!(counts, [1, 2, 2, 1]);
+        answers += certificate.rows["answers"];
+    }
+    // Each was forgotten once, by whoever came first.
+    assert_eq!(answers, 3_000);
+    assert_eq!(kept_answers(&fresh).await, 0);
+    for user in &people {
+        assert!(is_unknown(&fresh, &user.email).await, "{}", user.email);
+    }
+}
+
+/// Whoever goes on in one of its organizations is waited for without holding up another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_takes_organizations_up_in_one_order() {
+    let fresh = fresh("postgres").await;
+    let mut both = [
+        fresh.organization("one").await,
+        fresh.organization("two").await,
+    ];
+    both.sort_unstable();
+    let [first, second] = &both;
+    let viewer = built_in(BuiltIn::Viewer);
+    let (user, _) = fresh
+        .member(second, "person@a.example", BuiltIn::Viewer)
+        .await;
+    fresh
+        .identity
+        .invite(&operator(), first, "person@a.example", &viewer)
+        .await
+        .unwrap();
+    let busy = fresh.records.write(&Scope::of(first)).await.unwrap();
+    let (identity, id) = (fresh.identity.clone(), user.id.clone());
+    let mut erasing = tokio::task::JoinSet::new();
+    erasing.spawn(async move { identity.erase_user(&operator(), &id).await });
+    // It has begun once it holds the platform.
+    let a_moment = Duration::from_millis(300);
+    while let Ok(free) = timeout(a_moment, fresh.records.write(&Scope::Platform)).await {
+        drop(free.unwrap());
+    }
+    let scope = Scope::of(second);
+    let other = timeout(Duration::from_secs(10), fresh.records.write(&scope)).await;
+    drop(other.expect("the other organization is free").unwrap());
+    drop(busy);
+    erasing.join_all().await.remove(0).unwrap();
 }
 
 /// What the engine keeps is more than what it answers.

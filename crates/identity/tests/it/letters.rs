@@ -19,6 +19,7 @@ on_both_engines! {
     an_address_is_verified,
     a_forgotten_password_is_set_anew,
     an_address_that_is_nobodys_hears_nothing,
+    asking_for_links_keeps_nobody_from_signing_in,
     a_server_that_is_down_loses_nothing,
     two_nodes_send_a_letter_once,
     what_waits_is_sealed,
@@ -265,6 +266,23 @@ async fn an_address_that_is_nobodys_hears_nothing(engine: &str) {
         1,
         "one link of hers works, and none of nobody's is left"
     );
+}
+
+async fn asking_for_links_keeps_nobody_from_signing_in(engine: &str) {
+    let place = Place::new(MailTls::None, None);
+    let fresh = with_mail(engine, &place).await;
+    fresh.person("zoe@a.example").await;
+    let mut asked = 0;
+    loop {
+        let email = format!("nobody{asked}@a.example");
+        match fresh.identity.request_reset(&client(), &email).await {
+            Ok(()) => asked += 1,
+            Err(Error::Throttled { .. }) => break,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(asked, 21);
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
 }
 
 async fn a_server_that_is_down_loses_nothing(engine: &str) {

@@ -7,9 +7,9 @@ use weir_identity::{
     BuiltIn, Error, Key, Listing, NewOrganization, OrganizationFilter, OrganizationOrder,
     OrganizationUpdate, standings,
 };
-use weir_store::records::{Notice, Topic};
+use weir_store::records::{Notice, PlatformTable, Topic, Value};
 
-use crate::engines::{by, fresh, on_both_engines, operator};
+use crate::engines::{Fresh, by, fresh, on_both_engines, operator};
 
 on_both_engines! {
     an_organization_lives_and_its_audit_tells,
@@ -285,16 +285,20 @@ async fn what_an_organization_has_goes_and_comes_back_with_it(engine: &str) {
         .unwrap();
     assert_eq!(page.items[0].id, acme);
 
-    // The name is free meanwhile; whoever takes it keeps it.
-    let other = fresh.organization("acme").await;
+    // Its slug stays its own meanwhile: routes that name it must not carry somebody else's traffic.
+    let other = identity.create_organization(&operator(), new("acme")).await;
+    assert!(
+        matches!(other, Err(Error::TakenInTrash("slug"))),
+        "{other:?}"
+    );
+    // It was not always so: whoever took one keeps it.
+    let other = fresh.organization("other").await;
+    rename(&fresh, &other, "acme").await;
     assert!(matches!(
         identity.restore_organization(&operator(), &acme).await,
         Err(Error::Taken("slug"))
     ));
-    identity
-        .delete_organization(&operator(), &other, None)
-        .await
-        .unwrap();
+    rename(&fresh, &other, "other").await;
     identity
         .restore_organization(&operator(), &acme)
         .await
@@ -313,6 +317,16 @@ async fn what_an_organization_has_goes_and_comes_back_with_it(engine: &str) {
         identity.restore_organization(&operator(), &acme).await,
         Err(Error::Missing("organization"))
     ));
+}
+
+/// Gives an organization another slug, which nobody can.
+async fn rename(fresh: &Fresh, organization: &TenantId, slug: &str) {
+    let mut write = fresh.records.write_unaudited().await.unwrap();
+    let rows = PlatformTable::new("organizations").rows();
+    let set = [("slug", Value::from(slug))];
+    let id = organization.id();
+    write.update(rows, id, None, set).await.unwrap();
+    write.commit().await.unwrap();
 }
 
 async fn after_its_time_an_organization_is_gone(engine: &str) {

@@ -104,10 +104,16 @@ async fn where_no_mail_leaves_none_is_promised(engine: &str) {
         .identity
         .request_reset(&client(), "zoe@a.example")
         .await;
-    assert!(matches!(asked, Err(Error::Conflict(_))));
+    assert!(matches!(asked, Err(Error::NoMail)));
     let asked = fresh
         .identity
         .request_verification(&by(&user), &user.id)
         .await;
-    assert!(matches!(asked, Err(Error::Conflict(_))));
+    assert!(matches!(asked, Err(Error::NoMail)));
+    // Whoever asks of somebody who is not there hears no more.
+    let stranger = fresh
+        .identity
+        .request_reset(&client(), "nobody@a.example")
+        .await;
+    assert!(matches!(stranger, Err(Error::NoMail)));
 }

@@ -109,7 +109,10 @@ async fn the_last_owner_stays(engine: &str) {
     let (second, seconds) = fresh
         .member(&acme, "second@a.example", BuiltIn::Admin)
         .await;
-    let conflict = |error: Error| assert!(matches!(error, Error::Conflict(_)), "{error:?}");
+    let conflict = |error: Error| match error {
+        Error::LastOwner(slugs) => assert_eq!(slugs, ["acme"]),
+        error => panic!("{error:?}"),
+    };
 
     let caller = operator();
     let viewer = built_in(BuiltIn::Viewer);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use jiff::SignedDuration;
 use weir_core::TenantId;
 use weir_identity::{Error, Hashing, Identity, Options, Password, Step};
+use weir_store::records::{PlatformTable, Value};
 
 use crate::engines::{
     Fresh, PASSWORD, client, client_at, fresh, fresh_with, on_both_engines, operator, options,
@@ -22,6 +23,7 @@ on_both_engines! {
     who_was_not_looked_at_has_not_failed,
     guessing_from_elsewhere_keeps_nobody_out,
     guesses_from_many_networks_are_counted_together,
+    whoever_is_wrong_learns_nobodys_places,
     places_are_few_and_forgotten,
     counts_are_bounded,
 }
@@ -116,9 +118,9 @@ async fn who_guesses_waits_longer_and_longer(engine: &str) {
             "{retry_after:?}"
         );
     }
-    // The address has a longer patience, as has the account as a whole: hers is not counted from here, since
-    // she was here before.
-    assert_eq!(delays(&fresh).await, [0, 0, 1 + 100, 1 + 200]);
+    // The address has a longer patience, as has each account as a whole. Hers is counted like the other, although
+    // it would not keep her out here, where she was before.
+    assert_eq!(delays(&fresh).await, [0, 0, 0, 1 + 100, 1 + 200]);
     fresh.set_time("throttles", "blocked_until", -300).await;
     let answer = sign_in(identity, "zoe@a.example", "wrong password").await;
     assert!(matches!(answer, Err(Error::Refused(_))));
@@ -140,7 +142,7 @@ async fn who_guesses_waits_longer_and_longer(engine: &str) {
 
 /// For how many seconds each account and address is not looked at, from its last attempt on.
 async fn delays(fresh: &Fresh) -> Vec<i64> {
-    let throttles = weir_store::records::PlatformTable::new("throttles").rows();
+    let throttles = PlatformTable::new("throttles").rows();
     let rows = fresh.records.all(throttles.select()).await;
     let delay = |row: &weir_store::records::Row| {
         let begin = row.int("forgotten_at").unwrap() - 86_400_000_000;
@@ -194,7 +196,7 @@ async fn an_old_hash_becomes_a_new_one(engine: &str) {
     let fresh = fresh(engine).await;
     let user = fresh.person("zoe@a.example").await;
     let hash = async || {
-        let users = weir_store::records::PlatformTable::new("users").rows();
+        let users = PlatformTable::new("users").rows();
         let row = fresh.records.first(users.select().with_id(&user.id)).await;
         row.unwrap().unwrap().text("password_hash").unwrap()
     };
@@ -268,7 +270,7 @@ async fn who_was_not_looked_at_has_not_failed(engine: &str) {
         .filter(|error| matches!(error, Error::Refused(_)))
         .count();
     assert!(busy > 0 && busy + refused == 20, "{answers:?}");
-    let throttles = weir_store::records::PlatformTable::new("throttles").rows();
+    let throttles = PlatformTable::new("throttles").rows();
     let mut failures = 0;
     for row in fresh.records.all(throttles.select()).await.unwrap() {
         failures += row.int("failures").unwrap();
@@ -307,25 +309,98 @@ async fn guessing_from_elsewhere_keeps_nobody_out(engine: &str) {
     assert_eq!(besiege(identity, "zoe@a.example").await, 0);
     // From elsewhere she waits, unless she comes with a link.
     let away = client_at("192.0.2.77");
-    let sign_in = async || {
+    let from_away = async || {
         let password = PASSWORD.into();
         identity.sign_in(&away, "zoe@a.example", &password).await
     };
-    assert!(matches!(sign_in().await, Err(Error::Throttled { .. })));
+    assert!(matches!(from_away().await, Err(Error::Throttled { .. })));
     let link = identity.issue_reset(&operator(), &user.id).await.unwrap();
     identity
         .reset_password(&away, &token_of(&link), &PASSWORD.into())
         .await
         .unwrap();
     besiege(identity, "zoe@a.example").await;
-    assert!(matches!(sign_in().await, Ok(Step::SignedIn(_))));
-    // Whoever guesses beside her waits as everybody does.
+    assert!(matches!(from_away().await, Ok(Step::SignedIn(_))));
+    // Whoever guesses beside somebody waits as everybody does.
+    fresh.person("amy@a.example").await;
+    fresh.signed_in("amy@a.example", PASSWORD).await;
     let mut refused = 0;
-    let guess = Password::from("a guess");
-    while let Err(Error::Refused(_)) = identity.sign_in(&away, "zoe@a.example", &guess).await {
+    while let Err(Error::Refused(_)) = sign_in(identity, "amy@a.example", "a guess").await {
         refused += 1;
     }
     assert_eq!(refused, 6);
+}
+
+async fn whoever_is_wrong_learns_nobodys_places(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    // She signs in from the network where somebody tries to find that out.
+    fresh.person("zoe@a.example").await;
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
+    fresh.person("elsewhere@a.example").await;
+    fresh
+        .set_time("familiar_places", "expires_at", -30 * 86_400)
+        .await;
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
+    let everybody = ["zoe@a.example", "elsewhere@a.example", "nobody@a.example"];
+    let mut heard = Vec::new();
+    for email in everybody {
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            answers.push(
+                sign_in(identity, email, "a guess")
+                    .await
+                    .unwrap_err()
+                    .word(),
+            );
+        }
+        // From here on the account waits, which nobody knows who was not told.
+        besiege(identity, email).await;
+        lengthen(&fresh).await;
+        for password in ["a guess", "x"] {
+            let Err(Error::Throttled { retry_after }) = sign_in(identity, email, password).await
+            else {
+                panic!("{email}");
+            };
+            assert!(
+                (500..=1_001).contains(&retry_after.as_secs()),
+                "{retry_after:?}"
+            );
+        }
+        heard.push(answers);
+    }
+    heard.dedup();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    // The right password is not let in elsewhere, and is at home, which ends nothing for who guesses.
+    let refused = sign_in(identity, "elsewhere@a.example", PASSWORD).await;
+    assert!(
+        matches!(refused, Err(Error::Throttled { .. })),
+        "{refused:?}"
+    );
+    fresh.signed_in("zoe@a.example", PASSWORD).await;
+    let guess = identity
+        .sign_in(
+            &client_at("203.0.113.200"),
+            "zoe@a.example",
+            &PASSWORD.into(),
+        )
+        .await;
+    assert!(matches!(guess, Err(Error::Throttled { .. })));
+}
+
+/// As if whoever waits had just begun to wait for a quarter of an hour or so.
+async fn lengthen(fresh: &Fresh) {
+    let mut write = fresh.records.write_unaudited().await.unwrap();
+    let until = write.now().as_microsecond() + 1_000_000_000;
+    let set = [("blocked_until", Value::from(until))];
+    let rows = PlatformTable::new("throttles").rows();
+    let nothing: [Value; 0] = [];
+    // Of accounts as a whole: behind twenty failures, and of no network.
+    let lengthened = write
+        .update_where(rows, "failures > 20", nothing, set)
+        .await;
+    assert!(lengthened.unwrap() >= 1);
+    write.commit().await.unwrap();
 }
 
 async fn guesses_from_many_networks_are_counted_together(engine: &str) {
@@ -340,7 +415,7 @@ async fn places_are_few_and_forgotten(engine: &str) {
     let fresh = fresh(engine).await;
     let identity = &fresh.identity;
     let user = fresh.person("zoe@a.example").await;
-    let places = weir_store::records::PlatformTable::new("familiar_places").rows();
+    let places = PlatformTable::new("familiar_places").rows();
     let count = async || fresh.records.all(places.select()).await.unwrap().len();
     for network in 0..25 {
         let client = client_at(&format!("203.0.113.{network}"));
@@ -371,7 +446,7 @@ async fn counts_are_bounded(engine: &str) {
         assert!(matches!(refused, Err(Error::Refused(_))));
     }
     fresh.identity.sweep().await.unwrap();
-    let throttles = weir_store::records::PlatformTable::new("throttles").rows();
+    let throttles = PlatformTable::new("throttles").rows();
     let rows = fresh.records.all(throttles.select()).await.unwrap();
     assert!((5..=7).contains(&rows.len()), "{}", rows.len());
     // What is in use stays: the network that all came from.

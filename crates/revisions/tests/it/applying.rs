@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use weir_config::ResourceKind;
 use weir_revisions::{
-    Action, Change, Discarded, Error, Precondition, Proposal, Revisions, Trashed, Wanted, What,
+    Action, Change, Discarded, Error, Judgement, Precondition, Proposal, Revisions, Trashed,
+    Wanted, What,
 };
 use weir_store::audit::Query;
 use weir_store::records::{Notice, Scope, Topic};
@@ -133,7 +134,7 @@ async fn what_would_not_load_changes_nothing(engine: &str) {
         ])
         .await
         .unwrap_err();
-    let Error::Refused(report) = error else {
+    let Error::Refused { report, .. } = error else {
         panic!("{error}");
     };
     assert_eq!(report.diagnostics[0].code, "WR0201");
@@ -153,7 +154,7 @@ async fn what_would_not_load_changes_nothing(engine: &str) {
         .change(vec![delete(upstream("catalog"))])
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert_eq!(fresh.wanted().await.len(), 2);
     let error = fresh
         .change(vec![delete(route("nowhere"))])
@@ -359,7 +360,7 @@ async fn what_another_node_made_meanwhile_is_judged_with_it(engine: &str) {
         .apply(&author, proposal(what), interrupted)
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert_eq!(times.load(Ordering::Relaxed), 2);
     assert_eq!(fresh.wanted().await.len(), 2);
 }
@@ -393,7 +394,7 @@ async fn who_finds_no_turn_is_told(engine: &str) {
     let made = fresh.revisions.apply(&author, stale, |_| async {
         let what = What::Changes(vec![delete(route("other-4"))]);
         other.apply(&ada(), proposal(what), judge).await.unwrap();
-        Ok(Vec::new())
+        Ok(Judgement::default())
     });
     assert!(matches!(made.await, Err(Error::Stale { latest: 6 })));
 }
@@ -430,7 +431,8 @@ async fn lists_go_on_where_they_ended(engine: &str) {
     fresh.change(vec![delete(route("c"))]).await.unwrap();
     let trash = async |prefix: &str, after: Option<&Trashed>, limit| {
         let discarded = Discarded {
-            kind: ResourceKind::Route,
+            kinds: vec![ResourceKind::Route],
+            descending: true,
             prefix: prefix.to_owned(),
             after: after.map(|trashed| trashed.place.clone()),
             limit,
@@ -476,7 +478,7 @@ async fn hostile_documents_are_refused(engine: &str) {
         .change(vec![put(route("a"), secret)])
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
     for comment in ["a\nb", &"a".repeat(501)] {
         let what = What::Changes(vec![put(route("a"), json!({"upstream": "of-file"}))]);
         let new = Proposal {

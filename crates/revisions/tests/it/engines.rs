@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
-use weir_config::{Diagnostic, LoadOptions, ResourceKind, ResourceName, Resources, load_text};
+use weir_config::{LoadOptions, ResourceKind, ResourceName, Resources, load_text};
 use weir_core::{Id, Secret};
 use weir_revisions::{
-    Action, Author, Change, Objection, Outcome, Precondition, Proposal, Result, Revisions, Secrets,
-    What,
+    Action, Author, Change, Judgement, Objection, Outcome, Precondition, Proposal, Result,
+    Revisions, Secrets, What,
 };
 use weir_store::Records;
 use weir_store::audit::{Actor, Origin};
@@ -63,19 +63,21 @@ pub(crate) fn ada() -> Author {
         },
         request_id: Some("4bf92f".to_owned()),
         once: None,
+        lends: ResourceKind::ALL.to_vec(),
     }
 }
 
 /// As a node does.
-pub(crate) async fn judge(
-    resources: Arc<Resources>,
-) -> std::result::Result<Vec<Diagnostic>, Objection> {
+pub(crate) async fn judge(resources: Arc<Resources>) -> std::result::Result<Judgement, Objection> {
     let options = LoadOptions {
         resources: Some(resources),
         ..LoadOptions::default()
     };
     let loaded = load_text(FILE, "weir.yaml", Path::new("."), &options)?;
-    Ok(loaded.warnings)
+    Ok(Judgement {
+        warnings: loaded.warnings,
+        lendings: loaded.lendings,
+    })
 }
 
 pub(crate) fn named(kind: ResourceKind, name: &str) -> ResourceName {
@@ -103,6 +105,14 @@ pub(crate) fn delete(resource: ResourceName) -> Change {
         resource,
         action: Action::Delete,
         precondition: Precondition::None,
+    }
+}
+
+/// Everything as it was, but for certificates that were renewed.
+pub(crate) const fn back(to: i64) -> What {
+    What::Rollback {
+        to,
+        certificates: false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use weir_revisions::What;
 
-use crate::engines::{fresh, on_both_engines, put, route};
+use crate::engines::{back, fresh, on_both_engines, put, route};
 
 on_both_engines! {
     ten_thousand_routes_are_one_revision,
@@ -29,8 +29,8 @@ async fn ten_thousand_routes_are_one_revision(engine: &str) {
         // Not optimised, beside others; the figure is measured elsewhere.
         assert!(begin.elapsed() < Duration::from_secs(60));
     }
-    fresh.make(What::Rollback(1)).await.unwrap();
+    fresh.make(back(1)).await.unwrap();
     assert_eq!(fresh.wanted().await.len(), 10_000);
-    fresh.make(What::Rollback(0)).await.unwrap();
+    fresh.make(back(0)).await.unwrap();
     assert!(fresh.wanted().await.is_empty());
 }

@@ -3,11 +3,13 @@
 use serde_json::{Value as Json, json};
 use weir_config::{ResourceKind, ResourceName, Severity};
 use weir_core::{Secret, TenantId};
-use weir_revisions::{Discarded, Error, Revisions, Secrets, Wanted, What, unified};
+use weir_revisions::{Author, Discarded, Error, Revisions, Secrets, Wanted, What, unified};
 use weir_store::audit::Query;
 use weir_store::records::{PlatformTable, Row, Scope, TenantTable, Value};
 
-use crate::engines::{Fresh, ada, delete, fresh, judge, named, on_both_engines, proposal, put};
+use crate::engines::{
+    Fresh, ada, back, delete, fresh, judge, named, on_both_engines, proposal, put,
+};
 
 on_both_engines! {
     a_secret_is_kept_sealed_and_shown_to_nobody,
@@ -17,6 +19,7 @@ on_both_engines! {
     what_was_kept_in_the_clear_is_hidden_and_sealed_when_written_anew,
     another_key_opens_nothing_and_is_told,
     hostile_documents_reach_no_secret,
+    who_may_not_change_a_secret_does_not_have_it_sent_on,
 }
 
 const SECRET: &str = "cnry-2Hd8sVq1";
@@ -87,7 +90,8 @@ async fn a_secret_is_kept_sealed_and_shown_to_nobody(engine: &str) {
 
     fresh.change(vec![delete(policy())]).await.unwrap();
     let discarded = Discarded {
-        kind: ResourceKind::Policy,
+        kinds: vec![ResourceKind::Policy],
+        descending: true,
         prefix: String::new(),
         after: None,
         limit: 10,
@@ -148,12 +152,12 @@ async fn what_comes_back_has_its_secrets(engine: &str) {
         .change(vec![put(policy(), document(OTHER, "a"))])
         .await
         .unwrap();
-    fresh.make(What::Rollback(1)).await.unwrap();
+    fresh.make(back(1)).await.unwrap();
     assert_eq!(used(&fresh).await, SECRET);
     fresh.change(vec![delete(policy())]).await.unwrap();
-    fresh.make(What::Restore(policy())).await.unwrap();
+    fresh.make(What::Restore(policy(), None)).await.unwrap();
     assert_eq!(used(&fresh).await, SECRET);
-    fresh.make(What::Rollback(2)).await.unwrap();
+    fresh.make(back(2)).await.unwrap();
     assert_eq!(used(&fresh).await, OTHER);
     // There and back is no difference, however it was sealed.
     fresh
@@ -162,7 +166,7 @@ async fn what_comes_back_has_its_secrets(engine: &str) {
         .unwrap();
     let latest = fresh.revisions.latest().await.unwrap().number;
     assert_eq!(fresh.revisions.diff(1, latest).await.unwrap(), []);
-    let same = fresh.make(What::Rollback(1)).await.unwrap();
+    let same = fresh.make(back(1)).await.unwrap();
     assert_eq!(same.revision, None);
 }
 
@@ -223,7 +227,7 @@ async fn what_was_kept_in_the_clear_is_hidden_and_sealed_when_written_anew(engin
         .change(vec![put(policy(), document(OTHER, "a"))])
         .await
         .unwrap();
-    fresh.make(What::Rollback(1)).await.unwrap();
+    fresh.make(back(1)).await.unwrap();
     let kept = fresh.revisions.snapshot().await.unwrap();
     assert!(!kept.documents()[0].text.contains(SECRET));
     assert_eq!(used(&fresh).await, SECRET);
@@ -243,7 +247,7 @@ async fn another_key_opens_nothing_and_is_told(engine: &str) {
         .apply(&ada(), proposal(what), judge)
         .await
         .unwrap_err();
-    let Error::Refused(report) = error else {
+    let Error::Refused { report, .. } = error else {
         panic!("{error}");
     };
     let errors = report.diagnostics.iter();
@@ -308,4 +312,38 @@ async fn hostile_documents_reach_no_secret(engine: &str) {
             "{document}: {error}"
         );
     }
+}
+
+async fn who_may_not_change_a_secret_does_not_have_it_sent_on(engine: &str) {
+    let fresh = fresh(engine).await;
+    let grace = Author {
+        lends: vec![ResourceKind::Route, ResourceKind::Upstream],
+        ..ada()
+    };
+    let changes = |path: &str| {
+        let route = json!({"match": {"path": path}, "upstream": "of-file", "policies": ["auth"]});
+        What::Changes(vec![put(named(ResourceKind::Route, "a"), route)])
+    };
+    let secret = What::Changes(vec![put(policy(), document(SECRET, "x"))]);
+    fresh.make(secret).await.unwrap();
+    let by_grace = |what| fresh.revisions.apply(&grace, proposal(what), judge);
+    let refused = by_grace(changes("/a")).await.unwrap_err();
+    let said = refused.to_string();
+    assert_eq!(
+        said,
+        "route `a` would have secrets of policy `auth` sent on"
+    );
+    let made = fresh.make(changes("/a")).await.unwrap();
+    assert_eq!(made.lent, [ResourceKind::Policy].into());
+    // Away, and back as a whole to what was allowed; but not by itself.
+    let gone = What::Changes(vec![delete(named(ResourceKind::Route, "a"))]);
+    assert!(by_grace(gone).await.unwrap().lent.is_empty());
+    let restored = by_grace(What::Restore(named(ResourceKind::Route, "a"), None)).await;
+    assert!(
+        matches!(restored, Err(Error::NotLent { .. })),
+        "{restored:?}"
+    );
+    by_grace(back(2)).await.unwrap();
+    let refused = by_grace(changes("/b")).await;
+    assert!(matches!(refused, Err(Error::NotLent { .. })), "{refused:?}");
 }

@@ -12,7 +12,7 @@ use weir_identity::Caller;
 use weir_store::audit::Change;
 
 use super::SharedState;
-use crate::deeds::{Deed, members};
+use crate::deeds::{Action, Deed, members};
 
 #[derive(Serialize)]
 struct Bans {
@@ -61,8 +61,7 @@ pub(super) async fn lift(
     })?;
     if shared.node.gateway.lift_ban(address) {
         let deed = Deed {
-            action: "ban.lift",
-            kind: "ban",
+            action: Action::BanLift,
             change: Change {
                 before: members(json!({ "address": address })),
                 after: Map::new(),

@@ -7,7 +7,9 @@ mod bans;
 mod behind;
 mod connections;
 mod guard;
+mod head;
 mod health;
+mod matching;
 mod metrics;
 mod reload;
 mod requests;
@@ -38,6 +40,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
+use tokio::io::join;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -62,8 +65,6 @@ const CONNECTIONS: usize = 256;
 const TURNED_AWAY: usize = 64;
 /// From a connection's start or its last answer to the end of a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a request's head.
-const HEAD_BYTES: usize = 16 * 1024;
 /// After this, a connection's next answer is its last.
 const CONNECTION_AGE: Duration = Duration::from_secs(60);
 /// How long a connection that should end may take for its last answer.
@@ -83,6 +84,9 @@ const COMMIT: &str = match option_env!("WEIR_COMMIT") {
     None => "unknown",
 };
 
+/// Changes nothing.
+const MATCH: &str = "/v1/match";
+
 const INDEX: &str = "\
 weir admin
 
@@ -94,6 +98,7 @@ GET    /v1/status     how the process fares
 GET    /v1/revision   the configuration in effect, and the last one refused
 GET    /v1/routes     routes with their counters
 GET    /v1/upstreams  upstreams and targets with their counters
+POST   /v1/match      what would happen to a request
 GET    /v1/traffic    splits: shares, shifts, guards
 GET    /v1/requests   the latest requests; ?follow=true goes on as they end
 GET    /v1/requests/ID  one of them, by its id or its trace's
@@ -196,7 +201,7 @@ async fn turn_away(stream: TcpStream) {
         .fallback(busy)
         .layer(middleware::from_fn(weir_console::finish));
     let connection = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES)
+        .max_buf_size(head::MOST_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let _ = timeout(TURNING_AWAY, connection).await;
 }
@@ -221,7 +226,20 @@ impl Lasting {
     }
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn serve_connection(
+    mut stream: TcpStream,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    answer(&mut stream, router, stopped.clone()).await;
+    tokio::select! {
+        () = head::linger(stream) => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+async fn answer(stream: &mut TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+    let (reader, writer) = stream.split();
     let lasting = Lasting {
         has_begun: Arc::default(),
         stopped: stopped.clone(),
@@ -230,8 +248,12 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch:
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .max_buf_size(head::MOST_BYTES)
+        .max_headers(head::MOST_FIELDS)
+        .serve_connection(
+            TokioIo::new(join(reader, writer)),
+            TowerToHyperService::new(router),
+        );
     let mut connection = pin!(connection);
     // How a connection ends is the client's affair; the errors tell the operator nothing.
     tokio::select! {
@@ -273,6 +295,7 @@ fn router(shared: Arc<Shared>) -> Router {
         })
         .fallback(async || Problem::not_found())
         .layer(middleware::from_fn(answer_anyway))
+        .layer(middleware::from_fn(head::bound))
         .layer(middleware::from_fn(weir_console::finish))
         .layer(middleware::from_fn_with_state(public, guard::guard))
         .layer(behind)
@@ -325,6 +348,7 @@ fn protected() -> Router<Arc<Shared>> {
         .route("/v1/revision", get(revision::show))
         .route("/v1/routes", get(routes::list))
         .route("/v1/upstreams", get(upstreams::list))
+        .route(MATCH, post(matching::show))
         .route("/v1/upstreams/{name}/targets", get(targets::list))
         .route("/v1/upstreams/{name}/targets/{id}", get(targets::show))
         .route("/v1/traffic", get(traffic::list))
@@ -354,6 +378,8 @@ async fn admit(shared: &Shared, parts: &Parts) -> Result<Caller, Problem> {
     let principal = shared.services.principal(parts).await?;
     let permission = match parts.method {
         Method::GET | Method::HEAD => Permission::RevisionRead,
+        // It asks by a body, for what is secret in it.
+        _ if parts.uri.path() == MATCH => Permission::RevisionRead,
         _ => Permission::RevisionWrite,
     };
     principal.allow_on_platform(permission)?;
@@ -385,15 +411,21 @@ async fn version() -> Response {
 
 /// Permission for a change that is to outlive the process.
 async fn permit(node: &Node) -> Result<Permit, Problem> {
-    if node.stage() == Stage::Draining {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ending",
-            "The process is about to end, or was replaced; ask again in a moment.",
-        )
-        .retry_after(1));
-    }
+    not_ending(node)?;
     node.keeping.permit().await.ok_or_else(upgrading)
+}
+
+/// A process that ends keeps nothing any more.
+fn not_ending(node: &Node) -> Result<(), Problem> {
+    if node.stage() != Stage::Draining {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ending",
+        "The process is about to end, or was replaced; ask again in a moment.",
+    )
+    .retry_after(1))
 }
 
 fn upgrading() -> Problem {

@@ -15,7 +15,7 @@ use weir_store::audit::Change;
 
 use super::revision::Revision;
 use super::{Shared, SharedState};
-use crate::deeds::{Deed, Noted, members};
+use crate::deeds::{Action, Deed, Noted, members};
 use crate::log::timestamp::rfc3339;
 use crate::serve::{self, Reloaded};
 
@@ -77,8 +77,7 @@ async fn ask(shared: Arc<Shared>, caller: Caller) -> Option<(Reloaded, Option<No
         members(json!({ "number": revision.number, "digest": revision.digest }))
     };
     let deed = Deed {
-        action: "configuration.reload",
-        kind: "configuration",
+        action: Action::Reload,
         change: Change {
             before: state(&former),
             after: state(revision),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use weir_config::Config;
 use weir_config::model::{self, Action, Destination, Match, ValueMatch};
 use weir_config::pattern::HostPattern;
+use weir_core::secret::tells_of_secret;
 use weir_gateway::metrics::{DURATION_BUCKETS, RouteCounters};
 
 use super::SharedState;
@@ -257,7 +258,7 @@ fn conditions<'a>(
 
 fn condition(name: &str, value: &ValueMatch) -> Value {
     let shown = |text: &'_ str| {
-        if carries_secrets(name) {
+        if tells_of_secret(name) {
             "[redacted]".to_owned()
         } else {
             text.to_owned()
@@ -269,22 +270,6 @@ fn condition(name: &str, value: &ValueMatch) -> Value {
         ValueMatch::Exact(text) => shown(text).into(),
         ValueMatch::Prefix(text) => json!({ "prefix": shown(text) }),
     }
-}
-
-/// Whether what has this name is usually a credential. It is better to hide too much.
-fn carries_secrets(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    [
-        "auth",
-        "cookie",
-        "key",
-        "token",
-        "secret",
-        "password",
-        "signature",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
-use weir_config::ResourceName;
-use weir_console::Running;
+use weir_console::{LeftOut, Running};
+use weir_gateway::Gateway;
 use weir_gateway::metrics::{Counter, WorkerCounters};
+use weir_gateway::organization::Standing;
 
 use super::metrics::process;
 use super::{COMMIT, SharedState, VERSION};
@@ -31,15 +32,48 @@ struct Status {
     event_loop_delay_ms: f64,
     records: Records,
     resources: Resources,
+    /// Those of which routes of this node carry no traffic.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    organizations: Vec<Refusing>,
+}
+
+/// An organization whose traffic is refused here.
+#[derive(Serialize)]
+struct Refusing {
+    slug: String,
+    /// `suspended`; `missing`: deleted, or there never was one of this slug.
+    standing: Standing,
+    /// The routes that name it.
+    routes: Vec<String>,
+}
+
+impl Refusing {
+    fn all(gateway: &Gateway, running: &Running) -> Vec<Self> {
+        let routes = |slug: &str| running.of_organizations.get(slug).cloned();
+        let refusing = |(slug, standing): (String, Standing)| match standing {
+            Standing::Unknown | Standing::Active => None,
+            // What was told may be of a route that is gone.
+            Standing::Suspended | Standing::Missing => Some(Self {
+                routes: routes(&slug)?,
+                slug,
+                standing,
+            }),
+        };
+        gateway
+            .standings()
+            .into_iter()
+            .filter_map(refusing)
+            .collect()
+    }
 }
 
 /// What runs of the resources in the records.
 #[derive(Serialize)]
 struct Resources {
     revision: i64,
-    /// Those of it that this node started without: its file leaves no room for them.
+    /// Those of it that this node cannot use: it runs the others without them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    left_out: Vec<ResourceName>,
+    left_out: Vec<LeftOut>,
     /// A later revision that this node could not put into effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Refused>,
@@ -119,6 +153,7 @@ pub(super) async fn show(State(shared): SharedState) -> Response {
     let refused = workers.iter().flat_map(|worker| &worker.refused);
     let delays = workers.iter().map(|worker| worker.delay_nanos.get());
     let revision = shared.node.revision();
+    let running = shared.node.running();
     super::json(&Status {
         version: VERSION,
         commit: COMMIT,
@@ -143,6 +178,7 @@ pub(super) async fn show(State(shared): SharedState) -> Response {
         },
         event_loop_delay_ms: delays.max().unwrap_or_default() as f64 / 1e6,
         records: Records::of(&shared.keeper),
-        resources: shared.node.running().into(),
+        organizations: Refusing::all(&shared.node.gateway, &running),
+        resources: running.into(),
     })
 }

@@ -15,7 +15,7 @@ use weir_identity::Caller;
 use weir_store::audit::{Actor, Change};
 
 use super::{Shared, SharedState};
-use crate::deeds::{Deed, members};
+use crate::deeds::{Action, Deed, members};
 
 /// What a target says of itself.
 #[derive(Deserialize)]
@@ -143,8 +143,7 @@ pub(super) async fn register(
         let former = former.into_iter().find(|one| one.id == id);
         let (is_new, registered) = discoverer.register(&upstream, &id, &registration)?;
         let deed = Deed {
-            action: "target.register",
-            kind: "target",
+            action: Action::TargetRegister,
             change: Change {
                 before: former.map(|one| state(&upstream, one)).unwrap_or_default(),
                 after: state(&upstream, registered.clone()),
@@ -177,8 +176,7 @@ pub(super) async fn deregister(
         let former = former.into_iter().find(|one| one.id == id);
         discoverer.deregister(&upstream, &id)?;
         let deed = Deed {
-            action: "target.deregister",
-            kind: "target",
+            action: Action::TargetDeregister,
             change: Change {
                 before: former.map(|one| state(&upstream, one)).unwrap_or_default(),
                 after: Map::new(),

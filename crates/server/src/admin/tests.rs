@@ -64,6 +64,10 @@ async fn the_index_names_every_endpoint() {
                 let reset = admin.post("/v1/traffic/canary", r#"{"reset":true}"#);
                 reset.await.status
             }
+            "POST" if path == "/v1/match" => {
+                let question = r#"{"method":"GET","url":"/"}"#;
+                admin.post(path, question).await.status
+            }
             "POST" => admin.post(path, "").await.status,
             // It names an address to put there.
             "DELETE" => continue,
@@ -92,6 +96,14 @@ async fn no_answer_shows_what_a_reference_led_to() {
     for path in paths {
         let answer = admin.get(path).await;
         assert!(!answer.body.contains(CANARY), "{path}: {}", answer.body);
+    }
+    let routes = admin.get("/v1/routes").await.json();
+    for route in routes["routes"].as_array().expect("routes") {
+        let at = route["match"]["path"][0].as_str().unwrap_or("/");
+        let question = json!({"method": "GET", "url": at}).to_string();
+        let answer = admin.post("/v1/match", &question).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(!answer.body.contains(CANARY), "{at}: {}", answer.body);
     }
     let config = &admin.node.gateway.snapshot().config;
     assert!(!format!("{config:?}").contains(CANARY));
@@ -151,6 +163,52 @@ async fn mistakes_are_answered_with_problems() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_too_large_is_refused_with_words() {
+    let admin = Admin::start().await;
+    let long = |length: usize| format!("/v1/status?comment={}", "x".repeat(length));
+    let asked = |path: &str, fields: &str| {
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{fields}connection: close\r\n\r\n")
+    };
+    let many = |number: usize| {
+        (0..number)
+            .map(|at| format!("x-{at}: y\r\n"))
+            .collect::<String>()
+    };
+    assert_eq!(admin.send(&asked(&long(15_000), "")).await.status, 200);
+    assert_eq!(
+        admin.send(&asked("/v1/status", &many(90))).await.status,
+        200
+    );
+    let field = format!("x: {}\r\n", "y".repeat(17_000));
+    for request in [
+        asked(&long(17_000), ""),
+        asked("/v1/status", &field),
+        asked("/v1/status", &many(101)),
+    ] {
+        assert_eq!(
+            admin.send(&request).await.problem(),
+            (431, "head_too_large")
+        );
+    }
+    // Nobody reads so much, but whoever sent it hears of it.
+    let refused = admin.send(&asked("/v1/status", &field.repeat(16))).await;
+    assert_eq!(refused.summary(), (431, ""));
+}
+
+#[tokio::test]
+async fn whoever_is_refused_in_the_middle_of_a_body_hears_of_it() {
+    let admin = Admin::start().await;
+    let body = "x".repeat(8 << 20);
+    let request = format!(
+        "POST /v1/revisions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let refused = admin.send_as_is(&request).await;
+    assert_eq!(refused.problem(), (401, "unauthenticated"));
+}
+
+#[tokio::test]
 async fn without_a_body_no_type_is_asked_for() {
     let admin = Admin::start().await;
     for length in ["", "content-length: 0\r\n"] {
@@ -205,6 +263,28 @@ async fn nothing_but_health_and_metrics_answers_without_a_credential() {
     // Nor does it say what there is.
     let unknown = "GET /v1/nothing HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     assert_eq!(admin.send_as_is(unknown).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_matched_with_nothing() {
+    let admin = Admin::start().await;
+    for (question, problem) in [
+        ("", (400, "bad_body")),
+        (r#"{"method":"GET"}"#, (400, "bad_body")),
+        (
+            r#"{"method":"GET","url":"/","body":"x"}"#,
+            (400, "bad_body"),
+        ),
+        (r#"{"method":"G T","url":"/"}"#, (422, "invalid")),
+        (r#"{"method":"GET","url":"items"}"#, (422, "invalid")),
+        (
+            r#"{"method":"GET","url":"/","headers":[{"name":"x","value":"a\nb"}]}"#,
+            (422, "invalid"),
+        ),
+    ] {
+        let answer = admin.post("/v1/match", question).await;
+        assert_eq!(answer.problem(), problem, "{question}");
+    }
 }
 
 #[tokio::test]

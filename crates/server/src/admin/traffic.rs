@@ -18,10 +18,9 @@ use weir_identity::Caller;
 use weir_store::audit::Change as Told;
 
 use super::SharedState;
-use crate::deeds::{Deed, members};
+use crate::deeds::{Action, Deed, members};
 use crate::log::timestamp::rfc3339;
 use crate::serve::Node;
-use crate::serve::keeping::Permit;
 
 pub(super) async fn list(State(shared): SharedState) -> Response {
     let reports = shared.node.gateway.traffic().reports();
@@ -36,7 +35,7 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     let change = parse(&super::read(body).await?)?;
     let node = &shared.node;
-    let permit = super::permit(node).await?;
+    super::not_ending(node)?;
     let traffic = node.gateway.traffic();
     let reports = traffic.reports();
     let former = reports.iter().find(|report| *report.route == *route);
@@ -45,7 +44,7 @@ pub(super) async fn change(
         .map_err(|error| refusal(&error, &route, &reports))?;
     let noted = shared.deeds.note(&caller, deed(&change, former, &report));
     // Whoever is told that it is done may restart the process next.
-    if let Err(error) = save(Arc::clone(node), permit).await {
+    if let Err(error) = save(Arc::clone(node)).await {
         tracing::error!("{error:#}");
         let problem = Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -61,17 +60,16 @@ pub(super) async fn change(
 /// What the audit is told.
 fn deed(change: &Change, former: Option<&SplitReport>, report: &SplitReport) -> Deed {
     let action = match change {
-        Change::Set(_) => "traffic.set",
-        Change::Switch(_) => "traffic.switch",
-        Change::Shift { .. } => "traffic.shift",
-        Change::Halt => "traffic.halt",
-        Change::Resume => "traffic.resume",
-        Change::Rollback => "traffic.rollback",
-        Change::Reset => "traffic.reset",
+        Change::Set(_) => Action::TrafficSet,
+        Change::Switch(_) => Action::TrafficSwitch,
+        Change::Shift { .. } => Action::TrafficShift,
+        Change::Halt => Action::TrafficHalt,
+        Change::Resume => Action::TrafficResume,
+        Change::Rollback => Action::TrafficRollback,
+        Change::Reset => Action::TrafficReset,
     };
     Deed {
         action,
-        kind: "split",
         change: Told {
             before: former.map(state).unwrap_or_default(),
             after: state(report),
@@ -88,13 +86,9 @@ fn state(report: &SplitReport) -> Map<String, Value> {
     members(json!({ "route": &*report.route, "shares": shares, "shift": shift }))
 }
 
-/// It is written to its end even if whoever asked has left, and so is the permit held.
-async fn save(node: Arc<Node>, permit: Permit) -> anyhow::Result<()> {
-    let saving = move || {
-        let _permit = permit;
-        node.traffic_file.save(node.gateway.traffic())
-    };
-    spawn_blocking(saving).await?
+/// It is written to its end even if whoever asked has left.
+async fn save(node: Arc<Node>) -> anyhow::Result<()> {
+    spawn_blocking(move || node.traffic_file.save(node.gateway.traffic())).await?
 }
 
 fn refusal(error: &ChangeError, route: &str, reports: &[SplitReport]) -> Problem {
@@ -134,6 +128,7 @@ fn refusal(error: &ChangeError, route: &str, reports: &[SplitReport]) -> Problem
                 upstreams.join(", ")
             )),
         ),
+        ChangeError::HandedOver => return super::upgrading(),
         ChangeError::NothingToHalt | ChangeError::NothingToResume => (
             StatusCode::CONFLICT,
             "no_shift",

@@ -67,6 +67,9 @@ impl Refusal {
         match (response.status, member("reason")) {
             (401, Some("unauthenticated")) => text = credential::refused(admin.source()),
             (422, Some("invalid")) => text = "the admin listener takes it for invalid:".to_owned(),
+            (414 | 431, None) => {
+                text = "what was asked is longer than the admin listener takes".to_owned();
+            }
             (403, Some("recent_sign_in_needed")) => text.push_str(" `weir login` does that."),
             _ => {}
         }
@@ -85,6 +88,15 @@ impl Refusal {
     /// The same in words that fit what was asked for.
     pub(crate) fn saying(self, text: String) -> Self {
         Self { text, ..self }
+    }
+
+    /// Whether it says nothing of what is not there.
+    pub(crate) fn is_vague(&self) -> bool {
+        let detail = self
+            .problem
+            .as_ref()
+            .and_then(|problem| problem["detail"].as_str());
+        detail.is_none_or(|detail| detail == weir_console::NOTHING_HERE)
     }
 
     /// The stable word for why.

@@ -33,6 +33,13 @@ pub(crate) struct Ask {
     insecure_http: bool,
 }
 
+impl Ask {
+    /// Whether it says which.
+    pub(super) const fn is_named(&self) -> bool {
+        self.admin.is_some()
+    }
+}
+
 /// Who is to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum As {

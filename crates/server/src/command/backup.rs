@@ -1,5 +1,6 @@
 //! `weir backup`: everything in records, as one file.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use weir_store::backup::{Progress, Summary};
 
 use crate::cli::Global;
-use crate::output::{Output, Style, counted, hex};
+use crate::output::{Incomplete, Output, Style, counted, hex};
 use crate::records;
 
 /// Write all records into one file
@@ -17,16 +18,17 @@ use crate::records;
 /// Goes to the database directly, while Weir runs or not: the file has the state of one moment, and who
 /// writes meanwhile goes on. It can be restored onto either engine, so this is also the way from SQLite to
 /// PostgreSQL. The file is as secret as the database, and readable by its owner alone; its name is only
-/// touched when all of it has reached the disk.
+/// touched when all of it has reached the disk. What was cut on its way to standard output (`-`) is refused by `weir restore`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
     weir backup weir.backup
     weir backup --json weir.backup
+    weir backup - | gzip > weir.backup.gz
 
 Exit status: 0; 1 if there is no backup now.")]
 pub(crate) struct Arguments {
-    /// File to write; a backup that is there is replaced, and nothing else
+    /// File to write; a backup that is there is replaced, and nothing else. `-` is standard output
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -41,25 +43,65 @@ pub(crate) fn run(
             bail!("there are no records yet: `weir run` or `weir migrate` makes them");
         };
         let line = output.progress();
-        let written = records
-            .backup_to_file(&arguments.file, |done| line.show(&shown(done)))
-            .await;
+        let is_stream = arguments.file.as_os_str() == "-";
+        let progress = |done: &Progress| line.show(&shown(done));
+        let written = match is_stream {
+            true => {
+                refuse_terminal()?;
+                let written = records.backup(std::io::stdout(), progress).await;
+                written.map(|(summary, _)| summary)
+            }
+            false => records.backup_to_file(&arguments.file, progress).await,
+        };
         line.clear();
-        let name = arguments.file.display();
+        let name = match is_stream {
+            true => "standard output".to_owned(),
+            false => arguments.file.display().to_string(),
+        };
         let summary = written.with_context(|| format!("cannot back up to {name}"))?;
-        if output.json {
-            output.print_json(&described(&summary))?;
-        } else {
-            output.print(&format!(
-                "{} {name} has {}, {} bytes, SHA-256 {}\n",
-                output.style(Style::Good, "backed up:"),
-                rows(&summary),
-                summary.bytes,
-                hex(&summary.digest),
-            ))?;
-        }
+        tell(&summary, &name, is_stream, output)?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// A terminal would take it for commands.
+fn refuse_terminal() -> anyhow::Result<()> {
+    if std::io::stdout().is_terminal() {
+        let message = "a backup is nothing to look at: write standard output into a file or a pipe";
+        return Err(Incomplete(message.to_owned()).into());
+    }
+    Ok(())
+}
+
+/// Where the backup itself has standard output, what is said of it goes to standard error.
+fn tell(summary: &Summary, name: &str, is_stream: bool, output: &Output) -> anyhow::Result<()> {
+    if output.json {
+        let described = described(summary);
+        return match is_stream {
+            true => {
+                output.note(&format!("{described:#}\n"));
+                Ok(())
+            }
+            false => output.print_json(&described),
+        };
+    }
+    let said = format!(
+        "{name} has {}, {} bytes, SHA-256 {}\n",
+        rows(summary),
+        summary.bytes,
+        hex(&summary.digest),
+    );
+    match is_stream {
+        true => {
+            let head = output.note_style(Style::Good, "backed up:");
+            output.note(&format!("{head} {said}"));
+            Ok(())
+        }
+        false => {
+            let head = output.style(Style::Good, "backed up:");
+            output.print(&format!("{head} {said}"))
+        }
+    }
 }
 
 /// How far it is, for a line that is written over.

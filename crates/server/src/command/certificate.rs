@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use weir_config::ResourceKind;
 
-use super::api::{Api, Ask, Column, details, text_file};
+use super::api::{Api, Ask, Column, details, moment, text_file};
 use super::resource::{Deletion, Listing, Restoration, address, put};
 use super::revision::Making;
 use crate::cli::Global;
@@ -21,7 +22,7 @@ const COLUMNS: [Column; 6] = [
     Column::member("OWNER", "/owner"),
     Column::member("REVISION", "/revision"),
     Column::member("IN EFFECT", "/in_effect"),
-    Column::moment("EXPIRES", "/certificate/not_after"),
+    Column::of("EXPIRES", expires),
     Column::of("FOR", names),
 ];
 
@@ -122,6 +123,18 @@ fn shown(mut found: Value) -> Value {
     found
 }
 
+/// When a certificate runs out, and whether it has.
+fn expires(resource: &Value) -> String {
+    let not_after = &resource["certificate"]["not_after"];
+    let moment = moment(not_after);
+    let parsed = not_after.as_str().and_then(|text| text.parse().ok());
+    let is_over = parsed.is_some_and(|end: Timestamp| end < Timestamp::now());
+    match is_over {
+        true => format!("{moment} expired"),
+        false => moment,
+    }
+}
+
 /// What a certificate is for.
 fn names(resource: &Value) -> String {
     let names = resource["certificate"]["names"].as_array();
@@ -134,5 +147,25 @@ fn names(resource: &Value) -> String {
     match names.len().saturating_sub(MOST_NAMES) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_has_run_out_says_so() {
+        let shown = |not_after: Value| expires(&json!({"certificate": {"not_after": not_after}}));
+        assert_eq!(
+            shown(json!("2020-01-01T00:00:00Z")),
+            "2020-01-01T00:00:00Z expired"
+        );
+        assert_eq!(
+            shown(json!("2999-01-01T00:00:00.5Z")),
+            "2999-01-01T00:00:00Z"
+        );
+        assert_eq!(shown(Value::Null), "");
+        assert_eq!(expires(&json!({"certificate": null})), "");
     }
 }

@@ -3,6 +3,7 @@
 mod certificates;
 mod holder;
 mod listeners;
+mod running;
 mod sources;
 mod storage;
 mod system;
@@ -23,7 +24,7 @@ use crate::output::{Output, Style, counted};
 ///
 /// Looks at what `weir check` cannot see in a file: whether the configured addresses can be listened
 /// on or are held by a running Weir, the limit of open files, clock, data directory, certificates,
-/// kernel settings, whether sources of targets answer, and whether each upstream's targets can be resolved and reached within a
+/// kernel settings, what a running Weir says of its records and resources, whether sources of targets answer, and whether each upstream's targets can be resolved and reached within a
 /// second.
 /// Each finding says how to put it right. Nothing is changed.
 ///
@@ -97,6 +98,7 @@ pub(crate) fn run(global: &Global, output: &Output) -> anyhow::Result<ExitCode> 
     if let Some(Loaded { config, .. }) = &loaded {
         checks.extend(listeners::check(config));
         checks.extend(storage::check(&config.data));
+        checks.extend(running::check(config));
         checks.extend(certificates::check(config));
         let mut config = config.clone();
         checks.extend(sources::check(&mut config));

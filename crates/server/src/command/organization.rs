@@ -139,6 +139,7 @@ pub(crate) fn run(
             }
             let made = api.create(&path(&["organizations"]), &new)?;
             say("created", &made, output)?;
+            warn(&made, output);
         }
         Action::Update {
             organization,
@@ -204,6 +205,15 @@ fn say(done: &str, organization: &Value, output: &Output) -> anyhow::Result<()> 
     let done = output.style(Style::Good, done);
     let sentence = format!("{done} {} ({})", member("slug"), member("id"));
     tell(organization, &sentence, output)
+}
+
+/// Says what the answer says should be looked at.
+fn warn(made: &Value, output: &Output) {
+    for warning in made["warnings"].as_array().into_iter().flatten() {
+        let warning = printable(warning.as_str().unwrap_or_default());
+        let head = output.note_style(Style::Warning, "warning:");
+        output.note(&format!("{head} {warning}\n"));
+    }
 }
 
 fn state(organization: &Value) -> &'static str {

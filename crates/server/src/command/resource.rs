@@ -163,7 +163,7 @@ pub(super) fn put(
     making: &Making,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
-    let made = api.put(&making.address(&address(kind, name)), document)?;
+    let made = api.put(&making.address(&address(kind, name))?, document)?;
     tell_made(&made, making.dry_run, output)
 }
 
@@ -199,7 +199,7 @@ impl Deletion {
             let what = format!("delete the {} {}", kind.name(), printable(name));
             self.confirmation.ask(&what, output)?;
         }
-        let made = api.delete(&making.address(&address(kind, name)))?;
+        let made = api.delete(&making.address(&address(kind, name))?)?;
         tell_made(&made, making.dry_run, output)
     }
 }
@@ -212,7 +212,7 @@ impl Restoration {
         output: &Output,
     ) -> anyhow::Result<ExitCode> {
         let address = path(&["config", kind.section(), &self.name, "restore"]);
-        let made = api.post(&self.making.address(&address), None)?;
+        let made = api.post(&self.making.address(&address)?, None)?;
         tell_made(&made, self.making.dry_run, output)
     }
 }

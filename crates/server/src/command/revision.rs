@@ -9,11 +9,11 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use weir_config::{ResourceKind, ResourceName};
-use weir_revisions::{ChangeKind, Difference, unified};
+use weir_revisions::{ChangeKind, Difference, MOST_COMMENT, unified};
 
 use super::api::{Api, Ask, Column, Confirmation, List, Paging, details, path};
 use crate::cli::Global;
-use crate::output::{Output, Style};
+use crate::output::{Incomplete, Output, Style};
 
 const COLUMNS: [Column; 5] = [
     Column::member("REVISION", "/number"),
@@ -71,6 +71,9 @@ enum Action {
     Rollback {
         /// Its number; 0 is before the first
         number: u64,
+        /// Have the former certificates again, too, where there are others by now
+        #[arg(long)]
+        certificates: bool,
         /// Why
         #[arg(long, default_value = "", hide_default_value = true)]
         comment: String,
@@ -99,6 +102,18 @@ enum Action {
     },
 }
 
+/// A comment as the API takes it: it can be part of an address, which has a bound of its own.
+fn check(comment: &str) -> anyhow::Result<()> {
+    let is_good = comment.chars().count() <= MOST_COMMENT && !comment.contains(char::is_control);
+    match is_good {
+        true => Ok(()),
+        false => {
+            let message = format!("a comment has at most {MOST_COMMENT} characters, on one line");
+            Err(Incomplete(message).into())
+        }
+    }
+}
+
 /// How a change of one resource is made.
 #[derive(Debug, Args)]
 pub(super) struct Making {
@@ -112,11 +127,12 @@ pub(super) struct Making {
 
 impl Making {
     /// The address of a change.
-    pub(super) fn address(&self, path: &str) -> String {
-        List::at(path.to_owned())
+    pub(super) fn address(&self, path: &str) -> anyhow::Result<String> {
+        self.comment.as_deref().map_or(Ok(()), check)?;
+        Ok(List::at(path.to_owned())
             .with("comment", self.comment.as_ref())
             .with("dry_run", self.dry_run.then_some("true"))
-            .address()
+            .address())
     }
 }
 
@@ -128,7 +144,11 @@ pub(crate) fn run(
     let api = &Api::find(&arguments.ask, global, output)?;
     match &arguments.action {
         Action::List { paging } => {
-            List::at(path(&["revisions"])).print(api, paging, &COLUMNS, output)
+            let code = List::at(path(&["revisions"])).print(api, paging, &COLUMNS, output)?;
+            if !output.json {
+                tell_what_does_not_run(api, output)?;
+            }
+            Ok(code)
         }
         Action::Show { number } => {
             let found = api.get(&path(&["revisions", &number.to_string()]))?;
@@ -144,21 +164,28 @@ pub(crate) fn run(
             let found = api.get(&address.address())?;
             match output.json {
                 true => output.print_json(&found)?,
-                false => output.print(&differences(&found, output)?)?,
+                false => {
+                    output.print(&differences(&found, output)?)?;
+                    tell_hidden(&found, output);
+                }
             }
             Ok(ExitCode::SUCCESS)
         }
         Action::Rollback {
             number,
+            certificates,
             comment,
             dry_run,
             confirmation,
         } => {
+            check(comment)?;
             if !dry_run {
                 confirmation.ask(&format!("go back to revision {number}"), output)?;
             }
             let address = path(&["revisions", &number.to_string(), "rollback"]);
-            let body = json!({ "comment": comment, "dry_run": dry_run });
+            let body = json!({
+                "comment": comment, "certificates": certificates, "dry_run": dry_run,
+            });
             tell_made(&api.post(&address, Some(&body))?, *dry_run, output)
         }
         Action::Apply {
@@ -168,6 +195,7 @@ pub(crate) fn run(
             dry_run,
             confirmation,
         } => {
+            check(comment)?;
             let mut changes = apply::changes(file)?;
             if *prune {
                 let gone = apply::superfluous(api, &changes)?;
@@ -182,6 +210,39 @@ pub(crate) fn run(
             tell_made(&made, *dry_run, output)
         }
     }
+}
+
+/// Says what of the latest revision the node that was asked cannot run.
+fn tell_what_does_not_run(api: &Api, output: &Output) -> anyhow::Result<()> {
+    let resources = &api.get("/v1/status")?["resources"];
+    let head = output.note_style(Style::Warning, "warning:");
+    for one in without(resources) {
+        output.note(&format!("{head} this node runs without {one}\n"));
+    }
+    let refused = &resources["refused"];
+    if let (Some(revision), Some(why)) = (refused["revision"].as_i64(), refused["message"].as_str())
+    {
+        output.note(&format!(
+            "{head} this node cannot run revision {revision}:\n{why}\n"
+        ));
+    }
+    Ok(())
+}
+
+/// The resources that a node runs without, as its status tells them, each with why.
+pub(super) fn without(resources: &Value) -> impl Iterator<Item = String> {
+    let left_out = resources["left_out"].as_array().into_iter().flatten();
+    left_out.map(|one| {
+        let part = |name: &str| crate::log::printable(one[name].as_str().unwrap_or_default());
+        let code = one["code"].as_str().map(|code| format!("{code}: "));
+        let code = code.unwrap_or_default();
+        format!(
+            "{} `{}` ({code}{})",
+            part("kind"),
+            part("name"),
+            part("message")
+        )
+    })
 }
 
 /// Says what a change came to.
@@ -204,13 +265,15 @@ pub(super) fn tell_made(made: &Value, is_trial: bool, output: &Output) -> anyhow
             member("message")
         ));
     }
-    let count = made["changes"].as_array().map_or(0, Vec::len);
+    tell_staying(made, output);
+    let count = made["changes"].as_array().map_or(0, Vec::len) + hidden(made);
     let changes = match count {
         1 => "1 change".to_owned(),
         count => format!("{count} changes"),
     };
     if is_trial {
         output.print(&differences(made, output)?)?;
+        tell_hidden(made, output);
         output.note(&format!("{changes}; nothing was changed\n"));
         return Ok(code);
     }
@@ -232,6 +295,37 @@ pub(super) fn tell_made(made: &Value, is_trial: bool, output: &Output) -> anyhow
         ))?;
     }
     Ok(code)
+}
+
+/// Says which certificates going back left as they are.
+fn tell_staying(made: &Value, output: &Output) {
+    for one in made["staying"].as_array().into_iter().flatten() {
+        let member = |name: &str| crate::log::printable(one[name].as_str().unwrap_or_default());
+        let (kind, name) = (member("kind"), member("name"));
+        let why = match one["why"].as_str() {
+            Some("renewed") => {
+                "there is another one by now; --certificates brings the former one back"
+            }
+            _ => "the former one is not valid now",
+        };
+        let head = output.note_style(Style::Faint, "note:");
+        output.note(&format!("{head} {kind} `{name}` stays as it is: {why}\n"));
+    }
+}
+
+/// How many changes an answer does not show.
+fn hidden(answer: &Value) -> usize {
+    let hidden = answer["hidden"].as_u64().unwrap_or_default();
+    usize::try_from(hidden).unwrap_or(usize::MAX)
+}
+
+fn tell_hidden(answer: &Value, output: &Output) {
+    match hidden(answer) {
+        0 => {}
+        hidden => output.note(&format!(
+            "{hidden} more, of kinds that this account may not read\n"
+        )),
+    }
 }
 
 /// As `diff -u` writes them.

@@ -19,8 +19,8 @@ const COLUMNS: [Column; 5] = [
 
 /// What was deleted: list, bring back, remove for good
 ///
-/// Organizations and accounts are in the trash of the platform; roles, memberships and invitations in that
-/// of their organization (`--org`). After the retention they go by themselves.
+/// Organizations, accounts and resources (routes, upstreams, policies, certificates) are in the trash of the platform;
+/// roles, memberships and invitations in that of their organization (`--org`). After the retention they go by themselves.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

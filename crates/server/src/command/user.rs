@@ -101,10 +101,13 @@ enum Action {
         /// Address or identifier
         user: String,
     },
-    /// Move an account to the trash with its memberships, and end its sessions
-    Delete {
+    /// List the sessions of somebody, or end them
+    Sessions {
         /// Address or identifier
         user: String,
+        /// End all of them
+        #[arg(long)]
+        end: bool,
         #[command(flatten)]
         confirmation: Confirmation,
     },
@@ -122,6 +125,13 @@ enum Action {
         #[command(flatten)]
         confirmation: Confirmation,
     },
+    /// Move an account to the trash with its memberships, and end its sessions
+    Delete {
+        /// Address or identifier
+        user: String,
+        #[command(flatten)]
+        confirmation: Confirmation,
+    },
     /// Remove all that records have of a person, for good, and print a certificate of it
     ///
     /// The audit keeps what was done, but not by whom or from where. An address need not be that of an
@@ -130,16 +140,6 @@ enum Action {
     Erase {
         /// Address or identifier
         user: String,
-        #[command(flatten)]
-        confirmation: Confirmation,
-    },
-    /// List the sessions of somebody, or end them
-    Sessions {
-        /// Address or identifier
-        user: String,
-        /// End all of them
-        #[arg(long)]
-        end: bool,
         #[command(flatten)]
         confirmation: Confirmation,
     },

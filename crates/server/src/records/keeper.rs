@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::sleep;
-use weir_store::records::SchemaMismatch;
+use weir_store::records::FileFault;
 use weir_store::{Error, Records};
 
 /// How often an engine that answers is asked whether it still does.
@@ -30,7 +30,7 @@ pub(crate) enum Condition {
         /// What the last attempt met with.
         why: String,
     },
-    /// The database does not fit this program, and will not by waiting.
+    /// The database does not fit this program, or is damaged, and waiting will not help.
     Unusable {
         /// What is the matter, and what to do.
         why: String,
@@ -96,7 +96,7 @@ impl Keeper {
                     sleep(LOOK).await;
                     continue;
                 }
-                Err(Error::Schema(mismatch)) => self.is_unusable(&mismatch),
+                Err(error) if is_lasting(&error) => self.is_unusable(&error),
                 Err(error) => self.is_unavailable(&error),
             }
             sleep(pause).await;
@@ -113,7 +113,7 @@ impl Keeper {
     }
 
     fn is_unavailable(&self, error: &Error) {
-        let why = error.in_full();
+        let why = self.records.in_words(error);
         let since = match self.condition() {
             Condition::Unavailable { since, .. } => since,
             _ => {
@@ -124,8 +124,8 @@ impl Keeper {
         self.enter(Condition::Unavailable { since, why });
     }
 
-    fn is_unusable(&self, mismatch: &SchemaMismatch) {
-        let why = mismatch.to_string();
+    fn is_unusable(&self, error: &Error) {
+        let why = self.records.in_words(error);
         let now = Condition::Unusable { why: why.clone() };
         if self.enter(now.clone()) != now {
             tracing::error!(error = %why, "records cannot be used; traffic goes on");
@@ -135,4 +135,10 @@ impl Keeper {
     fn enter(&self, condition: Condition) -> Condition {
         self.condition.send_replace(condition)
     }
+}
+
+/// Whether it takes a person to put it right.
+fn is_lasting(error: &Error) -> bool {
+    let fault = error.file_fault();
+    matches!(error, Error::Schema(_)) || fault.is_some_and(FileFault::is_lasting)
 }

@@ -17,5 +17,5 @@ pub(crate) mod traffic_file;
 mod upgrade;
 mod watch;
 
-pub(crate) use node::{Node, Order, Rejection, Reloaded, Revision, Stage};
+pub(crate) use node::{Beside, Node, Order, Rejection, Reloaded, Revision, Stage};
 pub(crate) use start::{Ready, RunOptions, make_directory, run};

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_config::Resources;
-use weir_console::{Refused, Running};
+use weir_console::{LeftOut, Refused, Running};
 use weir_discovery::Discoverer;
 use weir_gateway::Gateway;
 
@@ -42,6 +42,8 @@ pub(crate) struct Rejection {
     pub(crate) text: String,
     /// The same for programs: an array of diagnostics, or of one object with `message`.
     pub(crate) diagnostics: serde_json::Value,
+    /// The resources that it is wrong with.
+    pub(crate) at_fault: Vec<LeftOut>,
 }
 
 /// How a reload went.
@@ -89,10 +91,20 @@ pub(crate) struct Node {
     requests: mpsc::Sender<Order>,
 }
 
+/// What is to be beside the file.
+pub(crate) enum Beside {
+    /// What is there now.
+    Same,
+    /// All of these, or what is there now.
+    All(Arc<Resources>),
+    /// Those of these that can be used.
+    WhatFits(Arc<Resources>),
+}
+
 /// Asks for a reload.
 pub(crate) struct Order {
-    /// What is to be beside the file from now on; none: what is there now.
-    pub(crate) resources: Option<Arc<Resources>>,
+    /// What is to be beside the file from now on.
+    pub(crate) beside: Beside,
     /// Who hears how it went.
     pub(crate) answer: oneshot::Sender<Reloaded>,
 }
@@ -203,17 +215,13 @@ impl Node {
 
     /// Reads the configuration anew and puts it into effect; `None` if the process is ending.
     pub(crate) async fn reload(&self) -> Option<Reloaded> {
-        self.order(None).await
+        self.reload_with(Beside::Same).await
     }
 
     /// The same, with other resources beside the file.
-    pub(crate) async fn reload_with(&self, resources: Arc<Resources>) -> Option<Reloaded> {
-        self.order(Some(resources)).await
-    }
-
-    async fn order(&self, resources: Option<Arc<Resources>>) -> Option<Reloaded> {
+    pub(crate) async fn reload_with(&self, beside: Beside) -> Option<Reloaded> {
         let (answer, outcome) = oneshot::channel();
-        let order = Order { resources, answer };
+        let order = Order { beside, answer };
         self.requests.send(order).await.ok()?;
         outcome.await.ok()
     }

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use serde_json::json;
-use weir_config::{LoadOptions, Loaded, Report, Resources};
+use weir_config::{LoadOptions, Loaded, Report};
+use weir_console::LeftOut;
 
 use super::descriptors;
 use super::last_good::LastGood;
+use super::resources::left_out;
+use super::standings::routes_of_organizations;
 use super::watch::Watch;
-use super::{Node, Rejection, Reloaded, Revision};
+use super::{Beside, Node, Rejection, Reloaded, Revision};
 use crate::configuration;
 use crate::log::LogHandle;
 use crate::otlp::Exporter;
@@ -53,15 +56,19 @@ impl Reloader {
         &mut self,
         node: &Node,
         watch: &Watch,
-        resources: Option<Arc<Resources>>,
+        beside: Beside,
     ) -> (Reloaded, Watch) {
         let before = watch.again();
-        let asked = resources.clone();
+        let (asked, attempts) = match beside {
+            Beside::Same => (None, 0),
+            Beside::All(resources) => (Some(resources), 0),
+            Beside::WhatFits(resources) => (Some(resources), left_out::ATTEMPTS),
+        };
         let former = self.options.resources.clone();
-        if resources.is_some() {
-            self.options.resources = resources;
+        if asked.is_some() {
+            self.options.resources = asked.clone();
         }
-        let (outcome, files) = self.try_now(node, watch);
+        let (outcome, files, left_out) = self.try_without(node, watch, attempts);
         match (&outcome, asked) {
             (Reloaded::Rejected(rejection), Some(asked)) => {
                 self.options.resources = former;
@@ -72,7 +79,7 @@ impl Reloader {
                 node.note_running(|running| {
                     running.revision = asked.revision();
                     running.digest = asked.digest().into();
-                    running.left_out = Arc::default();
+                    running.left_out = left_out.into();
                     running.refused = None;
                 });
             }
@@ -80,6 +87,34 @@ impl Reloader {
         }
         report(&outcome);
         (outcome, Watch::after(&before, &files))
+    }
+
+    /// How it goes without the resources that cannot be used, which are told as well. So many times what is at
+    /// fault is left out.
+    fn try_without(
+        &mut self,
+        node: &Node,
+        watch: &Watch,
+        attempts: usize,
+    ) -> (Reloaded, Vec<PathBuf>, Vec<LeftOut>) {
+        let mut left_out = Vec::new();
+        let (mut outcome, mut files) = self.try_now(node, watch);
+        for _ in 0..attempts {
+            let (Reloaded::Rejected(rejection), Some(resources)) =
+                (&outcome, &self.options.resources)
+            else {
+                break;
+            };
+            if rejection.at_fault.is_empty() {
+                break;
+            }
+            let rest = left_out::without(resources, &rejection.at_fault);
+            left_out.extend(rejection.at_fault.iter().cloned());
+            self.options.resources = Some(Arc::new(rest));
+            (outcome, files) = self.try_now(node, watch);
+        }
+        left_out::sort(&mut left_out);
+        (outcome, files, left_out)
     }
 
     /// How it goes, and the files that it depends on.
@@ -113,6 +148,8 @@ impl Reloader {
         }
         let kept = LastGood::of(&self.file, &loaded);
         let of_file = Arc::new(loaded.file_resources());
+        let of_organizations = Arc::new(routes_of_organizations(&loaded.config));
+        let warnings = left_out::warnings(&loaded);
         warn_of_what_needs_a_restart(node, &loaded);
         let mut config = loaded.config;
         descriptors::fit(&mut config);
@@ -148,7 +185,11 @@ impl Reloader {
                 "the configuration is in effect but for discovery or telemetry: restart Weir"
             );
         }
-        node.note_running(|running| running.file = of_file);
+        node.note_running(|running| {
+            running.file = of_file;
+            running.of_organizations = of_organizations;
+            running.warnings = warnings;
+        });
         Reloaded::Applied(Revision {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             digest: kept.digest,
@@ -194,6 +235,7 @@ pub(super) fn rejected(report: &Report) -> Rejection {
             .iter()
             .map(|found| json!(found))
             .collect(),
+        at_fault: left_out::at_fault(report),
     }
 }
 
@@ -212,6 +254,7 @@ pub(super) fn unusable(error: &(dyn std::error::Error + 'static)) -> Rejection {
         at: SystemTime::now(),
         text,
         diagnostics,
+        at_fault: Vec::new(),
     }
 }
 

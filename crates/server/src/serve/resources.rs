@@ -3,19 +3,20 @@
 
 mod begin;
 mod file;
+pub(super) mod left_out;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 use weir_config::Resources;
-use weir_revisions::{Author, Latest, Revisions};
+use weir_revisions::{Author, Latest, RETENTION, Revisions};
 use weir_store::Records;
 use weir_store::records::{Notice, Notices, Topic};
 
-use super::{Node, Reloaded};
+use super::{Beside, Node, Reloaded};
 
 pub(super) use begin::{Begun, begin, judge};
 pub(crate) use file::read as kept;
@@ -23,8 +24,6 @@ pub(crate) use file::read as kept;
 /// How often it is looked although nothing was said: a notice can be lost. It is one row by an index.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long what was deleted can be brought back, as with everything that is deleted.
-const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 /// How often it is looked for what has been in the trash for so long.
 const TIDYING: Duration = Duration::from_secs(3_600);
 
@@ -39,10 +38,16 @@ pub(super) async fn follow(
     directory: PathBuf,
 ) {
     let mut notices = records.notices();
-    let mut tried = None;
+    let mut follower = Follower {
+        has_none: node.running().revision == 0,
+        node,
+        revisions,
+        directory,
+        tried: None,
+    };
     loop {
         // If records do not answer, all stays as it is, and the next look asks again.
-        if let Err(error) = look(&node, &revisions, &directory, &mut tried).await {
+        if let Err(error) = follower.look().await {
             tracing::debug!(%error, "resources cannot be read");
         }
         if !is_due(&mut notices).await {
@@ -77,48 +82,67 @@ async fn is_due(notices: &mut Notices) -> bool {
     }
 }
 
-async fn look(
-    node: &Node,
-    revisions: &Revisions,
-    directory: &std::path::Path,
-    tried: &mut Option<Tried>,
-) -> weir_revisions::Result<()> {
-    let latest = revisions.latest().await?;
-    let running = node.running();
-    let is_the_latest = running.revision == latest.number && *running.digest == latest.digest;
-    // What was refused is tried again beside another file, or when it is another revision.
-    let is_tried =
-        |(resources, file): &Tried| *resources == latest && *file == node.revision().number;
-    if (is_the_latest && running.left_out.is_empty()) || tried.as_ref().is_some_and(is_tried) {
-        return Ok(());
-    }
-    let resources = revisions.snapshot().await?;
-    let opened = Arc::new(revisions.secrets().open(&resources));
-    let outcome = node.reload_with(opened).await;
-    let read = Latest {
-        number: resources.revision(),
-        digest: resources.digest().to_owned(),
-    };
-    *tried = Some((read, node.revision().number));
-    match outcome {
-        Some(Reloaded::Applied(_) | Reloaded::Unchanged(_)) => {
-            tracing::info!(revision = resources.revision(), "resources in effect");
-            keep(node, directory, &resources).await;
-        }
-        Some(Reloaded::Rejected(_)) => {
-            tracing::error!(
-                revision = resources.revision(),
-                running = running.revision,
-                "resources refused, those of the running revision stay"
-            );
-        }
-        // The process ends.
-        None => {}
-    }
-    Ok(())
+struct Follower {
+    node: Arc<Node>,
+    revisions: Revisions,
+    directory: PathBuf,
+    tried: Option<Tried>,
+    /// Nothing was kept when the process began, and nothing was taken up since: there is no former revision to stay
+    /// with, so that what can be used is better than nothing.
+    has_none: bool,
 }
 
-async fn keep(node: &Node, directory: &std::path::Path, resources: &Resources) {
+impl Follower {
+    async fn look(&mut self) -> weir_revisions::Result<()> {
+        let node = &self.node;
+        let latest = self.revisions.latest().await?;
+        let running = node.running();
+        let is_the_latest = running.revision == latest.number && *running.digest == latest.digest;
+        if is_the_latest && running.left_out.is_empty() {
+            self.has_none = false;
+            return Ok(());
+        }
+        // What was refused is tried again beside another file, or when it is another revision.
+        let is_tried =
+            |(resources, file): &Tried| *resources == latest && *file == node.revision().number;
+        if self.tried.as_ref().is_some_and(is_tried) {
+            return Ok(());
+        }
+        let resources = self.revisions.snapshot().await?;
+        let opened = Arc::new(self.revisions.secrets().open(&resources));
+        let outcome = node.reload_with(match self.has_none {
+            true => Beside::WhatFits(opened),
+            false => Beside::All(opened),
+        });
+        let outcome = outcome.await;
+        let read = Latest {
+            number: resources.revision(),
+            digest: resources.digest().to_owned(),
+        };
+        self.tried = Some((read, node.revision().number));
+        match outcome {
+            Some(Reloaded::Applied(_) | Reloaded::Unchanged(_)) => {
+                self.has_none = false;
+                tracing::info!(revision = resources.revision(), "resources in effect");
+                left_out::tell(resources.revision(), &node.running().left_out);
+                // All of them: what is left out now may fit the next start.
+                keep(node, &self.directory, &resources).await;
+            }
+            Some(Reloaded::Rejected(_)) => {
+                tracing::error!(
+                    revision = resources.revision(),
+                    running = running.revision,
+                    "resources refused, those of the running revision stay"
+                );
+            }
+            // The process ends.
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+async fn keep(node: &Node, directory: &Path, resources: &Resources) {
     // A successor that is starting has read the file; it asks by itself.
     let Some(_permit) = node.keeping.permit().await else {
         return;

@@ -1,7 +1,7 @@
 //! How organizations stand whose traffic flows here: read from records, told to the data plane, and kept
 //! in the data directory, so that a start without records does not forget who is suspended.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep_until};
+use weir_config::Config;
 use weir_gateway::organization::{Standing, Standings};
 use weir_store::Records;
 use weir_store::records::{Notice, Topic};
@@ -39,6 +40,18 @@ fn read(path: &Path) -> anyhow::Result<Standings> {
         return Ok(Standings::new());
     };
     serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// The routes that name an organization, by its slug.
+pub(super) fn routes_of_organizations(config: &Config) -> BTreeMap<String, Vec<String>> {
+    let mut routes = BTreeMap::<_, Vec<_>>::new();
+    for route in &config.routes {
+        if let Some(organization) = &route.organization {
+            let named = routes.entry(organization.clone()).or_default();
+            named.push(route.name.clone());
+        }
+    }
+    routes
 }
 
 /// Follows the records for as long as the process serves.

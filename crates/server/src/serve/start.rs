@@ -21,7 +21,7 @@ use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
 use super::resources::{self, Begun};
 use super::signals::Early;
-use super::standings;
+use super::standings::{self, routes_of_organizations};
 use super::supervise::{Supervisor, supervise};
 use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
@@ -112,13 +112,17 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         digest: resources.digest().into(),
         left_out: left_out.into(),
         refused: None,
+        warnings: resources::left_out::warnings(&loaded),
         file: Arc::new(loaded.file_resources()),
+        of_organizations: Arc::new(routes_of_organizations(&loaded.config)),
     });
     load_options.resources = Some(resources);
     let operator = operator::load_or_make(&data)?;
     let exporter = Exporter::start()?;
     exporter.commit(Exporter::prepare(&loaded.config)?);
     let log = LogHandle::start(&loaded.config.log, exporter.logs())?;
+    let begun = running.borrow().clone();
+    resources::left_out::tell(begun.revision, &begun.left_out);
     descriptors::raise_limit();
     descriptors::fit(&mut loaded.config);
     let kept = LastGood::of(&options.config, &loaded);
@@ -142,6 +146,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let (traffic_file, saved) = TrafficFile::open(&data);
     let remembered = Remembered {
         splits: saved,
+        former_decides: inherited.ready.is_some(),
         standings: standings::remembered(&data),
     };
     let (gateway, rings) = Gateway::start(&config, inherited.take_listeners(), remembered)?;

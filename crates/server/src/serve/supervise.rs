@@ -13,7 +13,6 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
-use weir_config::Resources;
 use weir_console::Services;
 use weir_discovery::Found;
 
@@ -23,7 +22,7 @@ use super::reload::Reloader;
 use super::signals::{Early, Signals};
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
-use super::{Node, Order, Ready, Reloaded, Stage};
+use super::{Beside as Wanted, Node, Order, Ready, Reloaded, Stage};
 use super::{resources, standings, traffic_file};
 use crate::admin;
 use crate::deeds::Deeds;
@@ -78,7 +77,7 @@ pub(super) async fn supervise(
         .context("cannot use the admin socket")?;
     let (stop_admin, admin_stopped) = watch::channel(false);
     let keeper = Arc::clone(&supervisor.keeper);
-    let deeds = Deeds::new();
+    let deeds = Deeds::new(&supervisor.reloader.data);
     let shared = Arc::new(admin::Shared {
         node: Arc::clone(&node),
         telemetry: admin::Telemetry {
@@ -125,17 +124,16 @@ pub(super) async fn supervise(
     let mut signals = Signals::listen(early)?;
     let (_, nothing) = mpsc::unbounded_channel();
     let mut found = std::mem::replace(&mut supervisor.found, nothing);
-    begin(&node, &mut found).await;
+    tokio::select! {
+        () = begin(&node, &mut found) => {}
+        never = traffic_file::follow(&node), if waiting.is_some() => match never {},
+    }
     let following = (Arc::clone(&node), Arc::new(Mutex::new(found)));
     beside.run("discovery", move || {
         follow(Arc::clone(&following.0), Arc::clone(&following.1))
     });
     let pid_file = PidFile::write(&supervisor.reloader.data, address)?;
     node.enter(Stage::Ready);
-    let saving = Arc::clone(&node);
-    beside.run("shares of splits", move || {
-        traffic_file::keep(Arc::clone(&saving))
-    });
     let records = supervisor.keeper.records().clone();
     let data = supervisor.reloader.data.clone();
     let read = (Arc::clone(&node), records.clone(), data.clone());
@@ -156,9 +154,14 @@ pub(super) async fn supervise(
         )
     });
     if let Some((former, serve_admin, is_stopped)) = waiting {
-        upgrade::announce(&former)?;
+        upgrade::announce(former).await?;
+        traffic_file::take_over(&node);
         beside.run_until(ADMIN, is_stopped, serve_admin);
     }
+    let saving = Arc::clone(&node);
+    beside.run("shares of splits", move || {
+        traffic_file::keep(Arc::clone(&saving))
+    });
     notify(&[NotifyState::Ready]);
     let ready = Ready {
         listeners: node
@@ -257,12 +260,12 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
         tokio::select! {
             _ = signals.terminate.recv() => return End::Signal,
             _ = signals.interrupt.recv() => return End::Signal,
-            _ = signals.hang_up.recv() => drop(reload(supervisor, None)),
+            _ = signals.hang_up.recv() => drop(reload(supervisor, Wanted::Same)),
             _ = signals.reopen.recv() => supervisor.reloader.log.reopen(),
-            () = supervisor.watch.changed() => drop(reload(supervisor, None)),
-            Some(Order { resources, answer }) = supervisor.reload_requests.recv() => {
+            () = supervisor.watch.changed() => drop(reload(supervisor, Wanted::Same)),
+            Some(Order { beside, answer }) = supervisor.reload_requests.recv() => {
                 // Whoever asked may have left; the reload stands all the same.
-                let _ = answer.send(reload(supervisor, resources));
+                let _ = answer.send(reload(supervisor, beside));
             }
             _ = signals.replace.recv() => {
                 let gateway = &supervisor.node.gateway;
@@ -280,14 +283,15 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
                 };
                 let Supervisor { launch, admin, .. } = supervisor;
                 match upgrade::hand_over(launch, gateway, admin, told_to_end).await {
-                    Ok(Some(id)) => {
-                        tracing::info!(successor = id, "successor serves");
-                        return End::Successor(id);
+                    Ok(Some(successor)) => {
+                        traffic_file::hand_over(&supervisor.node);
+                        successor.take_over().await;
+                        tracing::info!(successor = successor.id, "successor serves");
+                        return End::Successor(successor.id);
                     }
                     Ok(None) => return End::Signal,
                     Err(error) => {
                         supervisor.node.keeping.resume().await;
-                        traffic_file::save(&supervisor.node);
                         tracing::error!("upgrade failed, this process goes on: {error:#}");
                     }
                 }
@@ -296,7 +300,7 @@ async fn control(supervisor: &mut Supervisor, signals: &mut Signals) -> End {
     }
 }
 
-fn reload(supervisor: &mut Supervisor, resources: Option<Arc<Resources>>) -> Reloaded {
+fn reload(supervisor: &mut Supervisor, beside: Wanted) -> Reloaded {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         notify(&[NotifyState::Reloading, now]);
     }
@@ -307,7 +311,7 @@ fn reload(supervisor: &mut Supervisor, resources: Option<Arc<Resources>>) -> Rel
         ..
     } = supervisor;
     // Reading files and compiling would hold up the other tasks of this thread.
-    let (outcome, fresh) = block_in_place(|| reloader.reload(node, watch, resources));
+    let (outcome, fresh) = block_in_place(|| reloader.reload(node, watch, beside));
     *watch = fresh;
     notify(&[NotifyState::Ready]);
     outcome

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use command_fds::{CommandFdExt, FdMapping};
+use tokio::time::timeout;
 use weir_gateway::Gateway;
 
 use super::inherit::HANDOVER;
@@ -40,14 +41,31 @@ impl Launch {
     }
 }
 
-/// Starts the successor and waits until it serves; its process id. If `interrupted` comes first, the
-/// successor is ended, and there is none.
+/// A successor that serves and waits until it may decide.
+pub(super) struct Successor {
+    /// Its process.
+    pub(super) id: u32,
+    link: tokio::net::UnixDatagram,
+}
+
+impl Successor {
+    /// Tells it that everything is its to decide.
+    pub(super) async fn take_over(&self) {
+        // If it does not hear of it, it goes on by itself.
+        if let Err(error) = self.link.send(YOURS).await {
+            tracing::warn!(%error, "the successor waits in vain to be told that it may go on");
+        }
+    }
+}
+
+/// Starts the successor and waits until it serves. If `interrupted` comes first, the successor is ended,
+/// and there is none.
 pub(super) async fn hand_over(
     launch: &Launch,
     gateway: &Gateway,
     admin: &TcpListener,
     interrupted: impl Future<Output = ()>,
-) -> anyhow::Result<Option<u32>> {
+) -> anyhow::Result<Option<Successor>> {
     if std::process::id() == 1 {
         bail!(
             "the first process of a container cannot be replaced from within: the container would \
@@ -92,14 +110,14 @@ pub(super) async fn hand_over(
         .ok_or_else(|| anyhow!("the new process ended at once"))?;
     ours.set_nonblocking(true)
         .context("cannot wait for the new process")?;
-    let ready =
+    let link =
         tokio::net::UnixDatagram::from_std(ours).context("cannot wait for the new process")?;
     let mut word = [0; 16];
     tokio::select! {
         // Its word counts even if it handed over to a successor of its own and ended meanwhile.
         biased;
-        received = ready.recv(&mut word) => match received {
-            Ok(length) if &word[..length] == READY => Ok(Some(id)),
+        received = link.recv(&mut word) => match received {
+            Ok(length) if &word[..length] == READY => Ok(Some(Successor { id, link })),
             _ => {
                 let _ = child.start_kill();
                 Err(anyhow!("the new process does not speak this handover's protocol"))
@@ -121,12 +139,25 @@ pub(super) async fn hand_over(
 }
 
 const READY: &[u8] = b"ready";
+const YOURS: &[u8] = b"yours";
 
-/// Tells the former process that this one serves.
-pub(super) fn announce(former: &UnixDatagram) -> anyhow::Result<()> {
-    former
-        .send(READY)
-        .context("the former process does not wait any more")?;
+/// How long the former process may take to hand over what it decides. One that ended meanwhile never says so.
+const HANDING_OVER: Duration = Duration::from_secs(5);
+
+/// Tells the former process that this one serves, and waits until it decides no more.
+pub(super) async fn announce(former: UnixDatagram) -> anyhow::Result<()> {
+    let gone = "the former process does not wait any more";
+    former.set_nonblocking(true).context(gone)?;
+    let former = tokio::net::UnixDatagram::from_std(former).context(gone)?;
+    former.send(READY).await.context(gone)?;
+    let mut word = [0; 16];
+    match timeout(HANDING_OVER, former.recv(&mut word)).await {
+        Ok(Ok(length)) if &word[..length] == YOURS => {}
+        Ok(Ok(_)) => bail!("the former process does not speak this handover's protocol"),
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!("the former process did not say that it is done: this one goes on");
+        }
+    }
     Ok(())
 }
 

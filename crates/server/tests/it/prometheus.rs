@@ -47,6 +47,51 @@ fn every_alert_fires_when_it_must_and_is_silent_otherwise() {
     promtool(&["test", "rules", "alerts.test.yaml"]);
 }
 
+/// The text of one of the files, without what is behind `#`.
+fn without_comments(path: &str) -> String {
+    let text = std::fs::read_to_string(deploy(path)).unwrap();
+    let lines = text.lines().filter(|line| !line.trim().starts_with('#'));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_alert_is_tried_and_asks_for_metrics_that_there_are() {
+    let alerts = without_comments("prometheus/alerts.yaml");
+    let tests = without_comments("prometheus/alerts.test.yaml");
+    let named: Vec<_> = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    for alert in &named {
+        let silent = format!("alertname: {alert} }}");
+        assert!(tests.contains(&silent), "{alert} is not tried");
+    }
+    // They all fire at once in the other test, which counts them.
+    assert!(
+        tests.contains(&format!("value: {} }}", named.len())),
+        "{}",
+        named.len()
+    );
+    let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+    let documented = std::fs::read_to_string(documented).unwrap();
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let metrics = alerts
+        .split(|character| !is_name(character))
+        .filter(|word| {
+            ["weir_", "http_", "process_"]
+                .iter()
+                .any(|begin| word.starts_with(begin))
+        })
+        .filter(|word| !["http_route", "http_response_status_class"].contains(word));
+    let mut count = 0;
+    for metric in metrics {
+        let row = format!("| `{metric}` |");
+        assert!(documented.contains(&row), "there is no metric {metric}");
+        count += 1;
+    }
+    assert!(count > 20, "{count}");
+}
+
 /// A Prometheus that scrapes one address.
 struct Prometheus {
     address: SocketAddr,

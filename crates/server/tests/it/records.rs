@@ -1,5 +1,7 @@
 //! Records of the running process, and the commands that go to them directly.
 
+mod broken;
+
 use serde_json::Value;
 use weir_testkit::Postgres;
 
@@ -119,6 +121,28 @@ fn a_start_does_not_wait_for_the_database() {
     wait_until_available(&weir);
     weir.signal(rustix::process::Signal::TERM);
     assert_eq!(weir.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn a_backup_goes_through_a_pipe() {
+    let setup = Setup::new();
+    let upstream = server();
+    setup.write("weir.yaml", setup.complete(&config(&upstream, "")));
+    assert_eq!(setup.run("migrate", &[]).code, Some(0));
+    let written = setup.command("backup", &["-"]).output().unwrap();
+    let said = String::from_utf8(written.stderr).unwrap();
+    assert!(written.status.success(), "{said}");
+    assert!(
+        said.starts_with("backed up: standard output has "),
+        "{said}"
+    );
+    setup.write("whole", &written.stdout);
+    setup.write("cut", &written.stdout[..written.stdout.len() - 1]);
+    for (name, code) in [("whole", 0), ("cut", 1)] {
+        let file = setup.path(name);
+        let checked = setup.run("restore", &["--check", file.to_str().unwrap()]);
+        assert_eq!(checked.code, Some(code), "{}", checked.stderr);
+    }
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use weir_core::{Secret, TenantId};
 use weir_identity::{Caller, Identity, NewOrganization, Options};
 use weir_store::Records;
 use weir_store::records::{Address, Options as RecordsOptions};
 use weir_testkit::Postgres;
 
+use crate::api;
 use crate::harness::{Load, Setup, Upstream, Weir, Wire, answer, wait_until};
 
 /// Somebody who administers organizations.
@@ -126,6 +128,41 @@ fn lives(weir: &Weir, office: &Office) {
     });
     weir.get("/acme/x")
         .assert_problem(403, "organization_missing");
+    let refusing = |weir: &Weir| weir.ask("GET", "/v1/status").json()["organizations"].clone();
+    let missing = json!([{"slug": "acme", "standing": "missing", "routes": ["acme"]}]);
+    assert_eq!(refusing(weir), missing);
+    // Its slug is its own until it is gone for good: nobody gets its traffic.
+    let operator = api::operator(weir);
+    wait_until("the node's own admin API is there", || {
+        operator.get("/v1/organizations").status() == 200
+    });
+    let new = json!({"slug": "acme", "name": "Acme"});
+    let taken = operator.post("/v1/organizations", &new);
+    taken.assert_problem(409, "taken");
+    assert_eq!(taken.json()["errors"][0]["pointer"], "/slug");
+    assert_eq!(operator.delete(&format!("/v1/trash/{acme}")).status(), 204);
+    assert_eq!(refusing(weir), missing);
+    // Whoever takes it then is told what is theirs by it.
+    let tried = weir.run("org", &["create", "other", "--name", "Other"]);
+    assert_eq!(tried.code, Some(0), "{}", tried.stderr);
+    assert!(!tried.stderr.contains("warning"), "{}", tried.stderr);
+    let made = operator.post("/v1/organizations", &new);
+    assert_eq!(made.status(), 201, "{}", made.text());
+    let warning =
+        "Routes of this node name this slug already, and carry its traffic from now on: acme.";
+    assert_eq!(made.json()["warnings"], json!([warning]));
+    wait_until_open(weir);
+    assert_eq!(refusing(weir), Value::Null);
+    let made = made.json()["id"].as_str().unwrap().to_owned();
+    for path in [
+        format!("/v1/organizations/{made}"),
+        format!("/v1/trash/{made}"),
+    ] {
+        assert_eq!(operator.delete(&path).status(), 204, "{path}");
+    }
+    let made = weir.run("org", &["create", "acme", "--name", "Acme"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    assert!(made.stderr.contains(warning), "{}", made.stderr);
     // Others' traffic was not touched by any of it.
     load.wait_for_more(50);
     load.finish();

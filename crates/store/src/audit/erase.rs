@@ -61,6 +61,29 @@ impl Records {
     /// Up to which number, from `after` on, no entry of a chain names a person: `after` itself, if the next
     /// one does or there is none. Looks at one stretch, and holds nobody up.
     pub async fn skip_unnamed(&self, scope: &Scope, person: &Person, after: i64) -> Result<i64> {
+        let (named, until) = self.next_named(scope, person, after).await?;
+        Ok(named.map_or(until, |named| named - 1))
+    }
+
+    /// Whether an entry of a chain names a person. Goes from stretch to stretch, and holds nobody up.
+    pub async fn is_named(&self, scope: &Scope, person: &Person) -> Result<bool> {
+        let mut after = 0;
+        loop {
+            let (named, until) = self.next_named(scope, person, after).await?;
+            if named.is_some() || until == after {
+                return Ok(named.is_some());
+            }
+            after = until;
+        }
+    }
+
+    /// The next entry from `after` on that names a person, if one does in one stretch; and up to where that goes.
+    async fn next_named(
+        &self,
+        scope: &Scope,
+        person: &Person,
+        after: i64,
+    ) -> Result<(Option<i64>, i64)> {
         let head = Statement::new("SELECT audit_sequence FROM scopes WHERE id = ?");
         let head = self.fetch(head.with(scope.name())).await?;
         let head = head.first().ok_or(Error::Missing("scopes"))?;
@@ -68,10 +91,9 @@ impl Records {
         let mut first = Statement::new("SELECT sequence FROM audit WHERE ");
         within(&mut first, scope, after, until, person);
         first.push(" ORDER BY sequence LIMIT 1");
-        Ok(match self.fetch(first).await?.first() {
-            Some(row) => row.int("sequence")? - 1,
-            None => until,
-        })
+        let first = self.fetch(first).await?;
+        let named = first.first().map(|row| row.int("sequence"));
+        Ok((named.transpose()?, until))
     }
 
     /// The accounts that entries say had this address: in one stretch of the platform's chain, with the

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use weir_core::Id;
 
-use super::engine::OnEngine;
+use super::engine::{Held, OnEngine};
 use super::row::Row;
 use super::select::Select;
 use super::statement::Statement;
@@ -118,6 +118,37 @@ impl Changes {
         self.transaction.execute(statement).await
     }
 
+    /// The same for at most so many rows, those with the least identifiers. Of two who change the same rows
+    /// at once one waits for the other, whatever else they do: nobody's rows are taken up in another order.
+    pub async fn update_first<V: Into<Value>>(
+        &mut self,
+        rows: Rows<'_>,
+        most: i64,
+        condition: &'static str,
+        values: impl IntoIterator<Item = V>,
+        set: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Result<u64> {
+        let (before, behind) = self.transaction.engine().taken_up(Held::Awaited);
+        let mut statement = self.update_of(rows);
+        for (column, value) in set {
+            statement.push(", ").push(column).push(" = ");
+            statement.push_value(value);
+        }
+        statement
+            .push(before)
+            .push("SELECT id FROM ")
+            .push(rows.table);
+        statement.push(" WHERE deleted_at IS NULL AND (");
+        statement.push(condition).push(")");
+        for value in values {
+            statement.bind(value);
+        }
+        own(&mut statement, rows);
+        statement.push(" ORDER BY id LIMIT ").push_value(most);
+        statement.push(behind);
+        self.transaction.execute(statement).await
+    }
+
     /// Puts a live row into the trash.
     ///
     /// # Errors
@@ -176,6 +207,7 @@ impl Changes {
             " WHERE deleted_at IS NOT NULL AND (",
             condition,
             values,
+            Held::Awaited,
         )
         .await
     }
@@ -188,7 +220,20 @@ impl Changes {
         condition: &'static str,
         values: impl IntoIterator<Item = V>,
     ) -> Result<u64> {
-        self.delete(rows, " WHERE (", condition, values).await
+        self.delete(rows, " WHERE (", condition, values, Held::Awaited)
+            .await
+    }
+
+    /// The same for what goes now and then: rows that somebody else is changing are left for the next time,
+    /// so that nobody waits for whoever cleans up, nor the other way round.
+    pub async fn remove_idle<V: Into<Value>>(
+        &mut self,
+        rows: Rows<'_>,
+        condition: &'static str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Result<u64> {
+        self.delete(rows, " WHERE (", condition, values, Held::Left)
+            .await
     }
 
     async fn delete<V: Into<Value>>(
@@ -197,14 +242,18 @@ impl Changes {
         which: &'static str,
         condition: &'static str,
         values: impl IntoIterator<Item = V>,
+        held: Held,
     ) -> Result<u64> {
+        let (before, behind) = self.transaction.engine().taken_up(held);
         let mut statement = Statement::new("DELETE FROM ");
-        statement.push(rows.table).push(which);
-        statement.push(condition).push(")");
+        statement.push(rows.table).push(before);
+        statement.push("SELECT id FROM ").push(rows.table);
+        statement.push(which).push(condition).push(")");
         for value in values {
             statement.bind(value);
         }
         own(&mut statement, rows);
+        statement.push(" ORDER BY id").push(behind);
         self.transaction.execute(statement).await
     }
 

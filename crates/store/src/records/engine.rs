@@ -1,6 +1,8 @@
 //! The two engines. Every difference between them is in this file, in [`super::open`], in [`super::list`] and
 //! in [`super::catalogue`].
 
+use std::path::{Path, PathBuf};
+
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use sqlx::error::BoxDynError;
@@ -36,6 +38,17 @@ impl Engine {
         }
     }
 
+    /// What stands around a query for the identifiers of rows that are changed together. SQLite has one writer; where
+    /// there are several, rows are taken up in the order of the query, so that two never wait for each other.
+    pub(super) const fn taken_up(self, held: Held) -> (&'static str, &'static str) {
+        match (self, held) {
+            (Self::Sqlite, _) => (" WHERE id IN (", ")"),
+            // An array is made once, whatever is done with it.
+            (Self::Postgres, Held::Awaited) => (" WHERE id = ANY(ARRAY(", " FOR UPDATE))"),
+            (Self::Postgres, Held::Left) => (" WHERE id = ANY(ARRAY(", " FOR UPDATE SKIP LOCKED))"),
+        }
+    }
+
     /// A type or phrase that the engines write differently, by the name that shared SQL uses for it.
     pub(super) fn phrase(self, name: &str) -> Option<&'static str> {
         Some(match (name, self) {
@@ -55,11 +68,21 @@ impl Engine {
     }
 }
 
+/// What of rows that somebody else is changing.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Held {
+    /// They are waited for.
+    Awaited,
+    /// They stay.
+    Left,
+}
+
 /// Connections, as many as their bounds allow.
 #[derive(Clone, Debug)]
 pub(super) enum Pools {
     /// SQLite has one writer at a time: here they line up without `SQLITE_BUSY`.
     Sqlite {
+        file: PathBuf,
         readers: SqlitePool,
         writer: SqlitePool,
         /// What this process has committed.
@@ -82,6 +105,29 @@ impl Pools {
             Self::Sqlite { .. } => Engine::Sqlite,
             Self::Postgres(_) => Engine::Postgres,
         }
+    }
+
+    /// Where SQLite has them.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite { file, .. } => Some(file),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// Has connections to a file be opened anew: one that was opened while the file could not be written never writes.
+    pub(super) async fn renew(&self) -> Result<()> {
+        if let Self::Sqlite {
+            readers, writer, ..
+        } = self
+        {
+            // There is one, and whoever has it is about to give it back.
+            writer.acquire().await?.close().await?;
+            while let Some(idle) = readers.try_acquire() {
+                idle.close().await?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn begin(&self, purpose: Purpose) -> Result<OnEngine> {

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Records;
 use super::engine::{Engine, OnEngine, Purpose};
+use super::open::make;
 use super::statement::Statement;
 use crate::error::{Error, Result};
 
@@ -37,6 +38,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     5 "0005_resources",
     6 "0006_kept_answers",
     7 "0007_accounts",
+    8 "0008_lookups",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.
@@ -113,6 +115,9 @@ impl Records {
     /// Takes the steps that are still to be taken. Several processes may call this at once: one does
     /// it, the others wait and find it done. A step that fails leaves what was before it.
     pub async fn migrate(&self) -> Result<Migrated> {
+        // It may not have been possible when records were opened.
+        self.pools.file().map_or(Ok(()), make)?;
+        self.pools.renew().await?;
         let mut applied = Vec::new();
         // One transaction a step: what is done is not done again after a failure further on.
         while let Some(name) = self.take_next_step().await? {

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use weir_core::Secret;
 
 use super::Records;
 use super::engine::Pools;
+use super::fault;
 use crate::error::{Error, Result};
 
 /// Notices within this process that wait for the slowest of their readers.
@@ -36,13 +37,6 @@ pub enum Address {
     "not an address of a PostgreSQL server; it reads postgres://user:password@host:5432/database"
 )]
 pub struct BadAddress;
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot open {}", path.display())]
-struct CannotOpen {
-    path: PathBuf,
-    source: std::io::Error,
-}
 
 /// How records are opened.
 #[derive(Clone, Debug)]
@@ -88,25 +82,14 @@ fn postgres(url: &Secret<String>) -> std::result::Result<PgConnectOptions, BadAd
 }
 
 impl Records {
-    /// Opens records. A server is first connected to when it is first asked, so that a start does not
-    /// depend on it; a file is made at once.
+    /// Opens records. Nothing is asked of the engine yet, so that a start does not depend on it; a file that is not
+    /// there is made, and whether that could be done is said by whatever asks first.
     pub fn open(options: &Options) -> Result<Self> {
         let pools = match &options.address {
             Address::Sqlite(path) => {
-                // Hashes of passwords are nobody else's to read; what SQLite puts beside the file
-                // gets the same mode.
-                OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(false)
-                    .mode(0o600)
-                    .open(path)
-                    .map_err(|source| {
-                        Error::Unavailable(Box::new(CannotOpen {
-                            path: path.clone(),
-                            source,
-                        }))
-                    })?;
+                if let Err(error) = make(path) {
+                    tracing::debug!(%error, file = %path.display(), "the file of records cannot be made");
+                }
                 let connection = SqliteConnectOptions::new()
                     .filename(path)
                     .journal_mode(SqliteJournalMode::Wal)
@@ -121,6 +104,7 @@ impl Records {
                     .busy_timeout(options.acquire_timeout)
                     .disable_statement_logging();
                 Pools::Sqlite {
+                    file: path.clone(),
                     writer: pool(options)
                         .max_connections(1)
                         .connect_lazy_with(connection.clone()),
@@ -144,6 +128,19 @@ impl Records {
         };
         Ok(Self { pools })
     }
+}
+
+/// Makes the file if it is not there, and looks whether it can be written if it is.
+pub(super) fn make(file: &Path) -> Result<()> {
+    // Hashes of passwords are nobody else's to read; what SQLite puts beside the file gets the same mode.
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(file)
+        .map_err(|error| Error::Unavailable(fault::of_io(&error)))?;
+    Ok(())
 }
 
 fn pool<DB: sqlx::Database>(options: &Options) -> PoolOptions<DB> {

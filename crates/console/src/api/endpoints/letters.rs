@@ -80,7 +80,8 @@ async fn verify_email(
 
 /// Send a link to set a forgotten password anew
 ///
-/// Answers the same for an address that is nobody's.
+/// Answers the same for an address that is nobody's. Where no mail leaves the installation nothing is looked at, and
+/// everybody is told so.
 #[utoipa::path(
     post,
     path = "/v1/password/forgotten",
@@ -89,7 +90,7 @@ async fn verify_email(
     request_body = Address,
     responses(
         (status = 202, description = "If the address is somebody's, a letter is on its way."),
-        (status = 409, description = "There is no mail server, whoever asks."),
+        (status = 409, description = "No mail leaves this installation, whoever asks (`no_mail`)."),
     )
 )]
 async fn request_password_reset(

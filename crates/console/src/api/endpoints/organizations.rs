@@ -1,5 +1,6 @@
 //! Organizations.
 
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -55,6 +56,20 @@ impl Listed for Organizations {
     ];
 }
 
+/// An organization that was made.
+#[derive(Serialize, ToSchema)]
+struct MadeOrganization {
+    #[serde(flatten)]
+    organization: Organization,
+    /// What should be looked at, in sentences; left out if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(
+        required = false,
+        example = json!(["Routes of this node name this slug already, and carry its traffic from now on: shop."])
+    )]
+    warnings: Vec<String>,
+}
+
 /// What of an organization can be changed.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -104,25 +119,51 @@ async fn list_organizations(guard: Guard, list: List<Organizations>) -> Result<R
 }
 
 /// Make an organization
+///
+/// A slug stays that of an organization in the trash until that is removed for good. If routes of the node that is asked
+/// name the slug already, `warnings` says so: they carry the traffic of the new organization.
 #[utoipa::path(
     post,
     path = "/v1/organizations",
     tag = "organizations",
     request_body = NewOrganization,
     responses(
-        (status = 201, description = "The organization.", body = Organization),
-        (status = 409, description = "Another one has this slug."),
+        (status = 201, description = "The organization.", body = MadeOrganization),
+        (status = 409, description = "Another one has this slug, or one in the trash."),
     )
 )]
 async fn create_organization(
     guard: Guard,
+    State(services): State<Services>,
     Body(new): Body<NewOrganization>,
 ) -> Result<Response, Problem> {
     guard.platform(Permission::OrganizationCreate)?;
     let identity = guard.identity();
     let organization = identity.create_organization(guard.caller(), new).await?;
     let location = format!("/v1/organizations/{}", organization.id);
-    Ok(created(&location, organization.version, &organization))
+    let version = organization.version;
+    let made = MadeOrganization {
+        warnings: carried(&guard, &services, &organization.slug)
+            .into_iter()
+            .collect(),
+        organization,
+    };
+    Ok(created(&location, version, &made))
+}
+
+/// What to say if routes name a new organization already: they may be left from another one of this slug.
+fn carried(guard: &Guard, services: &Services, slug: &str) -> Option<String> {
+    let running = services.configuration().running.borrow();
+    let routes = running.of_organizations.get(slug)?;
+    let rights = guard.rights(&TenantId::platform());
+    let which = match rights.has(Permission::RouteRead) {
+        true => routes.join(", "),
+        // Their names are not for everybody.
+        false => routes.len().to_string(),
+    };
+    Some(format!(
+        "Routes of this node name this slug already, and carry its traffic from now on: {which}."
+    ))
 }
 
 /// Show an organization
@@ -174,7 +215,14 @@ async fn update_organization(
         })?;
         // They are set for an organization, not by it.
         if after.settings.limits != limits {
-            guard.platform(Permission::OrganizationWrite)?;
+            let set = guard.platform(Permission::OrganizationWrite);
+            set.map_err(|problem| {
+                problem.saying(
+                    "An organization's limits are set by those who run the platform: this needs the permission \
+                     organization:write there. What else is to be changed can be, without them."
+                        .to_owned(),
+                )
+            })?;
         }
         let update = OrganizationUpdate {
             name: Some(after.name),

@@ -8,6 +8,7 @@ mod trashed;
 
 use axum::Json as JsonAnswer;
 use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
 use axum::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
@@ -321,8 +322,8 @@ async fn show_resource(
         }))),
     )),
     responses(
-        (status = 200, description = "It is as it was, or it was only tried.", body = Made),
-        (status = 201, description = "A revision was made.", body = Made),
+        (status = 200, description = "It was changed; or it is as it was, or it was only tried, and `revision` is null.", body = Made),
+        (status = 201, description = "It was made.", body = Made),
         (status = 409, description = "It is the file's."),
     )
 )]
@@ -393,7 +394,14 @@ async fn change(
         action,
         precondition,
     };
-    make_one(guard, services, making, What::Changes(vec![change])).await
+    let is_put = matches!(change.action, Action::Put(_));
+    let (status, made) = make_one(guard, services, making, What::Changes(vec![change])).await?;
+    // What was there is changed, not made (RFC 9110 §9.3.4).
+    let status = match is_put && made.is_update {
+        true => StatusCode::OK,
+        false => status,
+    };
+    Ok(answered(status, made))
 }
 
 /// Bring a deleted resource back
@@ -417,8 +425,9 @@ async fn restore_resource(
     Query(making): Query<Making>,
     State(services): State<Services>,
 ) -> Result<Response, Problem> {
-    let what = What::Restore(path.resource()?);
-    make_one(&guard, &services, making, what).await
+    let what = What::Restore(path.resource()?, None);
+    let (status, made) = make_one(&guard, &services, making, what).await?;
+    Ok(answered(status, made))
 }
 
 async fn make_one(
@@ -426,19 +435,22 @@ async fn make_one(
     services: &Services,
     making: Making,
     what: What,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Made), Problem> {
     let proposal = Proposal {
         what,
         comment: making.comment.unwrap_or_default(),
         expected: None,
         dry_run: making.dry_run == Some(true),
     };
-    let (status, made) = make(guard, services, proposal).await?;
+    make(guard, services, proposal).await
+}
+
+fn answered(status: StatusCode, made: Made) -> Response {
     let tag: [(HeaderName, HeaderValue); 1] = [(ETAG, entity_tag(made.latest))];
     let is_made = made.revision.is_some();
     let answer = (status, JsonAnswer(made));
-    Ok(match is_made {
+    match is_made {
         true => (tag, answer).into_response(),
         false => answer.into_response(),
-    })
+    }
 }

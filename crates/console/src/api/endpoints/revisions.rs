@@ -19,7 +19,7 @@ use crate::api::answer::told;
 use crate::api::body::Body;
 use crate::api::guard::Guard;
 use crate::api::list::{List, Listed};
-use crate::api::making::{Editor, Made, ShownChange, ShownRevision, make, name_authors};
+use crate::api::making::{Editor, Made, ShownChange, ShownRevision, make, name_authors, readable};
 use crate::api::parameters::{Path, Query};
 use crate::api::services::Services;
 use crate::page::Page;
@@ -99,6 +99,9 @@ struct Rollback {
     /// The number of the latest revision, as it is believed to be; with another one nothing is changed.
     #[serde(default)]
     expected: Option<i64>,
+    /// Whether certificates that are others by now are to be the former ones, too.
+    #[serde(default)]
+    certificates: bool,
     /// Whether to say what would happen, and change nothing.
     #[serde(default)]
     dry_run: bool,
@@ -121,8 +124,10 @@ struct Comparing {
 struct Compared {
     from: i64,
     to: i64,
-    /// By kind and name.
+    /// By kind and name, of the kinds that the caller may read.
     changes: Vec<ShownChange>,
+    /// How many are not shown, because they are of other kinds.
+    hidden: usize,
 }
 
 /// List revisions
@@ -239,7 +244,8 @@ async fn show_revision(
 
 /// Compare two revisions
 ///
-/// As JSON, or as `diff -u` writes it if `Accept` asks for `text/plain`.
+/// As JSON, or as `diff -u` writes it if `Accept` asks for `text/plain`. Of kinds that the caller may not read it is
+/// only told how many resources are different.
 #[utoipa::path(
     get,
     path = "/v1/revisions/{number}/diff",
@@ -263,21 +269,32 @@ async fn diff_revisions(
     let to = path.number;
     let from = query.from.unwrap_or(to.saturating_sub(1));
     let differences = services.configuration().revisions.diff(from, to).await?;
+    let (differences, hidden) = readable(&guard, differences);
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/plain")) {
         let media_type = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
-        return Ok((media_type, unified(&differences)).into_response());
+        let mut text = unified(&differences);
+        if hidden > 0 {
+            // As `diff` writes what is no line of either side.
+            text.push_str(&format!(
+                "\\ {hidden} more, of kinds that the caller may not read\n"
+            ));
+        }
+        return Ok((media_type, text).into_response());
     }
     Ok(told(&Compared {
         from,
         to,
         changes: differences.into_iter().map(Into::into).collect(),
+        hidden,
     }))
 }
 
 /// Go back to a revision
 ///
-/// Makes a new revision after which everything is as it was after that one; 0 is before the first.
+/// Makes a new revision after which everything is as it was after that one; 0 is before the first. A certificate
+/// that was renewed since stays the new one, unless that has run out or `certificates` is true; one that
+/// would not be valid now does not come back. The answer names both kinds in `staying`.
 #[utoipa::path(
     post,
     path = "/v1/revisions/{number}/rollback",
@@ -297,7 +314,10 @@ async fn roll_back(
     Body(body): Body<Rollback>,
 ) -> Result<Response, Problem> {
     let proposal = Proposal {
-        what: What::Rollback(path.number),
+        what: What::Rollback {
+            to: path.number,
+            certificates: body.certificates,
+        },
         comment: body.comment,
         expected: body.expected,
         dry_run: body.dry_run,

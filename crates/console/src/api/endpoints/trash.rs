@@ -1,5 +1,8 @@
 //! What was deleted, of organizations and of the platform.
 
+mod discarded;
+
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -119,7 +122,8 @@ async fn purge_trashed(guard: Guard, Path(path): Path<OfTrashed>) -> Result<Resp
 
 /// List what was deleted on the platform
 ///
-/// Organizations, accounts, and what the platform has as an organization itself.
+/// Organizations, accounts, what the platform has as an organization itself, and resources of the kinds that the
+/// caller may read.
 #[utoipa::path(
     get,
     path = "/v1/trash",
@@ -127,14 +131,23 @@ async fn purge_trashed(guard: Guard, Path(path): Path<OfTrashed>) -> Result<Resp
     params(List<ByDeletion>),
     responses((status = 200, description = "A page of it.", body = Page<Trashed>))
 )]
-async fn list_platform_trash(guard: Guard, list: List<ByDeletion>) -> Result<Response, Problem> {
+async fn list_platform_trash(
+    guard: Guard,
+    State(services): State<Services>,
+    list: List<ByDeletion>,
+) -> Result<Response, Problem> {
     guard.platform(Permission::TrashRead)?;
-    list_of(&guard, &TenantId::platform(), &list).await
+    let listing = list.listing()?;
+    let platform = TenantId::platform();
+    let found = guard.identity().trash(&platform, &listing).await?;
+    let resources = discarded::page(&guard, &services, &listing).await?;
+    Ok(list.page(discarded::merged(found, resources, &listing)))
 }
 
 /// Bring something of the platform back
 ///
-/// An organization with all that it had; an account with its memberships.
+/// An organization with all that it had; an account with its memberships; a resource by a revision, which takes the
+/// right to change its kind.
 #[utoipa::path(
     post,
     path = "/v1/trash/{id}/restore",
@@ -143,13 +156,19 @@ async fn list_platform_trash(guard: Guard, list: List<ByDeletion>) -> Result<Res
     responses(
         (status = 204, description = "It is back."),
         (status = 409, description = "Another one has its slug, address or name by now."),
+        (status = 412, description = "There is a resource of its name."),
+        (status = 422, description = "With this resource the configuration would not load."),
     )
 )]
 async fn restore_platform_trashed(
     guard: Guard,
+    State(services): State<Services>,
     Path(path): Path<OfPlatformTrashed>,
 ) -> Result<Response, Problem> {
     guard.platform(Permission::TrashWrite)?;
+    if discarded::is_one(&path.id) {
+        return discarded::restore(&guard, &services, &path.id).await;
+    }
     restore(&guard, &TenantId::platform(), &path.id).await
 }
 
@@ -166,9 +185,13 @@ async fn restore_platform_trashed(
 )]
 async fn purge_platform_trashed(
     guard: Guard,
+    State(services): State<Services>,
     Path(path): Path<OfPlatformTrashed>,
 ) -> Result<Response, Problem> {
     guard.platform(Permission::TrashPurge)?;
+    if discarded::is_one(&path.id) {
+        return discarded::purge(&guard, &services, &path.id).await;
+    }
     purge(&guard, &TenantId::platform(), &path.id).await
 }
 

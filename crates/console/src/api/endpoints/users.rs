@@ -1,5 +1,6 @@
 //! Everybody's accounts, for those who run the platform.
 
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -387,14 +388,23 @@ struct Erased {
             status = 409,
             description = "This is the last owner of an organization, or the erasure is under way."
         ),
+        (status = 404, description = "Records know nothing of this address."),
     )
 )]
 async fn erase_address(guard: Guard, Body(body): Body<Erased>) -> Result<Response, Problem> {
     guard.platform(Permission::UserErase)?;
     recently(&guard)?;
     let identity = guard.identity();
-    let certificate = identity.erase_email(guard.caller(), &body.email).await?;
-    Ok(told(&certificate))
+    match identity.erase_email(guard.caller(), &body.email).await {
+        Ok(certificate) => Ok(told(&certificate)),
+        // Nothing must look like an erasure that was none.
+        Err(weir_identity::Error::Missing(_)) => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "Records know nothing of this address; is it spelled right? Nothing was erased.",
+        )),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What a stolen session must not do. The operator has none.

@@ -12,7 +12,7 @@ use super::pki::{Authority, Leaf, listener};
 use super::{Failure, handshake};
 use crate::tls::{self, ServerTls, TlsContext, server_config};
 
-fn with_named(own: &[&Leaf], named: &[&Leaf]) -> ListenerTls {
+pub(super) fn with_named(own: &[&Leaf], named: &[&Leaf]) -> ListenerTls {
     let named = named
         .iter()
         .enumerate()
@@ -52,26 +52,6 @@ fn a_listeners_own_go_first_and_an_exact_name_before_a_wildcard() {
     // Everybody else gets the first of its own, which is the client's to refuse.
     let refused = handshake(&client, &config, "unknown.example").err();
     assert!(matches!(refused, Some(Failure::Client(_))));
-}
-
-#[test]
-fn a_change_of_any_certificate_ends_sessions() {
-    let authority = Authority::new("servers");
-    let [first, second] = ["one.example", "two.example"].map(|name| authority.server(&[name]));
-    let context = TlsContext::new();
-    let client = authority.trusting_client(&[&TLS13], None, &[]);
-    let tls = with_named(&[], &[&first, &second]);
-    let before = server_config(&tls, true, &context).unwrap();
-    let resumed = |config: &ServerTls| {
-        handshake(&client, config, "one.example")
-            .unwrap()
-            .is_resumed()
-    };
-    assert!(!resumed(&before) && resumed(&before));
-    let same = server_config(&tls, true, &context).unwrap();
-    assert!(resumed(&same));
-    let other = with_named(&[], &[&first, &authority.server(&["two.example"])]);
-    assert!(!resumed(&server_config(&other, true, &context).unwrap()));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use weir_config::model::TlsVersion;
 use super::handshake;
 use super::pki::{Authority, Leaf, asking_for_clients, listener};
 use crate::tls::sni::CertificatesByName;
-use crate::tls::{Alpn, TlsContext, material, server_config};
+use crate::tls::{Alpn, TlsContext, keys, server_config};
 
 #[test]
 fn the_server_name_picks_the_certificate() {
@@ -39,11 +39,11 @@ fn an_unknown_or_absent_name_gets_the_first_certificate() {
     let first = authority.server(&["www.example.com", "192.0.2.1"]);
     let second = authority.server(&["*.example.com", "192.0.2.2"]);
     let keys: Vec<_> = [&first, &second]
-        .map(|leaf| material::certified_key(&leaf.certificate()).unwrap())
+        .map(|leaf| keys::certified(&leaf.certificate()).unwrap())
         .into();
     let names = CertificatesByName::new(&keys, &[]);
     let schemes = [SignatureScheme::ECDSA_NISTP256_SHA256];
-    let picks_first = |name| Arc::ptr_eq(names.pick(name, &schemes).unwrap(), &keys[0]);
+    let picks_first = |name| Arc::ptr_eq(names.pick(name, &schemes).unwrap(), &keys[0].key);
     // A wildcard is for one label, no more, no fewer, and only at the beginning.
     for unknown in ["example.com", "a.b.example.com", "example.org", "com", ""] {
         assert!(picks_first(Some(unknown)), "{unknown}");
@@ -78,12 +78,12 @@ fn of_two_certificates_for_a_name_the_client_gets_the_one_it_can_check() {
     );
     let ecdsa = authority.server(&["example.com"]);
     let keys: Vec<_> = [&ed25519, &ecdsa]
-        .map(|leaf| material::certified_key(&leaf.certificate()).unwrap())
+        .map(|leaf| keys::certified(&leaf.certificate()).unwrap())
         .into();
     let by_name = CertificatesByName::new(&keys, &[]);
     let picked = |schemes: &[SignatureScheme]| {
         let picked = by_name.pick(Some("example.com"), schemes).unwrap();
-        keys.iter().position(|key| Arc::ptr_eq(key, picked))
+        keys.iter().position(|one| Arc::ptr_eq(&one.key, picked))
     };
     let (ed, ec) = (
         SignatureScheme::ED25519,

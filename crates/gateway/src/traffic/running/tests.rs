@@ -86,18 +86,18 @@ fn a_guard_rolls_back_says_why_and_waits_for_the_next_change() {
     let running = running(begin);
     answers(&running, 0, 500, 100);
     assert!(
-        !running.advance(after(1_000), NOW),
+        !running.advance(after(1_000), NOW, true),
         "the first upstream is not watched"
     );
     answers(&running, 1, 200, 60);
     answers(&running, 1, 503, 3);
-    assert!(!running.advance(after(2_000), NOW), "4.8% may fail");
+    assert!(!running.advance(after(2_000), NOW, true), "4.8% may fail");
     answers(&running, 1, 503, 7);
     assert!(
-        !running.advance(after(2_100), NOW),
+        !running.advance(after(2_100), NOW, true),
         "it does not look all the time"
     );
-    assert!(running.advance(after(3_000), NOW));
+    assert!(running.advance(after(3_000), NOW, true));
     let report = running.report();
     assert_eq!(report.backends[1].percent, 0.0);
     assert_eq!(running.side(u32::MAX), 0);
@@ -109,10 +109,10 @@ fn a_guard_rolls_back_says_why_and_waits_for_the_next_change() {
 
     // What was before the next change does not count against it.
     running.change(&set(50.0), after(4_000), NOW).unwrap();
-    assert!(!running.advance(after(5_000), NOW));
+    assert!(!running.advance(after(5_000), NOW, true));
     assert_eq!(green(&running), 50.0);
     answers(&running, 1, 500, 30);
-    assert!(running.advance(after(6_000), NOW));
+    assert!(running.advance(after(6_000), NOW, true));
     assert_eq!(green(&running), 0.0);
 }
 
@@ -130,7 +130,7 @@ fn a_guard_with_a_short_window_acts_too_and_watches_again_when_it_was_changed() 
     let tick = |from: u64, to: u64| {
         (from..to).step_by(100).any(|millis| {
             answers(&running, 1, 500, 5);
-            running.advance(after(millis), NOW)
+            running.advance(after(millis), NOW, true)
         })
     };
     assert!(
@@ -155,7 +155,7 @@ fn a_guard_does_not_mind_pinned_requests_to_a_side_without_a_share() {
     let running = running(begin);
     running.change(&Change::Rollback, begin, NOW).unwrap();
     answers(&running, 1, 500, 100);
-    assert!(!running.advance(begin + Duration::from_secs(1), NOW));
+    assert!(!running.advance(begin + Duration::from_secs(1), NOW, true));
     assert!(running.report().trip.is_none());
 }
 
@@ -191,11 +191,40 @@ fn a_shift_moves_with_the_ticks_and_is_saved_when_it_arrives() {
     running.change(&change, begin, NOW).unwrap();
     for second in 0..9 {
         let now = begin + Duration::from_secs(second);
-        assert!(!running.advance(now, NOW + second * 1_000));
+        assert!(!running.advance(now, NOW + second * 1_000, true));
         assert_eq!(green(&running), 10.0 + 10.0 * second as f64);
     }
-    assert!(running.advance(begin + Duration::from_secs(9), NOW + 9_000));
+    assert!(running.advance(begin + Duration::from_secs(9), NOW + 9_000, true));
     let shift = running.report().shift.unwrap();
     assert_eq!((shift.phase, shift.progress), (Phase::Done, 1.0));
     assert_eq!(running.side(0), 1);
+}
+
+#[test]
+fn what_another_process_decided_is_taken_up_and_judged_from_there_on() {
+    let begin = Instant::now();
+    let after = |millis| begin + Duration::from_millis(millis);
+    let (former, successor) = (running(begin), running(begin));
+    for (at, running) in [(1, &former), (1, &successor)] {
+        answers(running, at, 500, 40);
+    }
+    assert!(
+        !successor.advance(after(1_000), NOW, false),
+        "the former process decides"
+    );
+    assert!(former.advance(after(1_000), NOW, true));
+    successor.adopt(former.saved().as_ref(), after(1_100), NOW);
+    assert_eq!(green(&successor), 0.0);
+    assert!(successor.report().trip.is_some());
+    former.change(&set(50.0), after(1_200), NOW).unwrap();
+    successor.adopt(former.saved().as_ref(), after(1_300), NOW);
+    assert_eq!(green(&successor), 50.0);
+    assert!(
+        !successor.advance(after(2_000), NOW, true),
+        "failures from before that change do not count"
+    );
+    answers(&successor, 1, 500, 40);
+    assert!(successor.advance(after(3_000), NOW, true));
+    successor.adopt(None, after(3_100), NOW);
+    assert_eq!(green(&successor), 10.0, "as in the file");
 }

@@ -421,6 +421,13 @@ fn configuration(exposition: &mut Exposition, shared: &Shared) {
             &[],
             u8::from(running.refused.is_some() || !running.left_out.is_empty()),
         );
+    exposition
+        .family(
+            "weir_config_resources_left_out",
+            Kind::Gauge,
+            "How many resources this node cannot use and runs without.",
+        )
+        .sample(&[], running.left_out.len());
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ pub(super) fn rejection() -> Rejection {
         at: time(),
         text: "it is broken".into(),
         diagnostics,
+        at_fault: Vec::new(),
     }
 }
 
@@ -211,11 +212,11 @@ impl Admin {
         let configuration = Configuration {
             revisions: Revisions::new(keeper.records().clone(), secrets),
             running: heard,
-            judge: Arc::new(|_| Box::pin(async { Ok(Vec::new()) })),
+            judge: Arc::new(|_| Box::pin(async { Ok(weir_revisions::Judgement::default()) })),
         };
         let services = crate::people::services(&config, &key, &keeper, &operator, configuration);
         let services = services.expect("services");
-        let deeds = Deeds::new();
+        let deeds = Deeds::new(records.path());
         let told = (Arc::clone(&deeds), Arc::clone(&keeper));
         script.spawn(async move { told.0.tell(&told.1).await });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -378,7 +379,7 @@ impl Answer {
     }
 
     pub(super) fn problem(&self) -> (u16, &'static str) {
-        const REASONS: [&str; 13] = [
+        const REASONS: [&str; 16] = [
             "bad_host",
             "host_not_allowed",
             "cross_site",
@@ -388,6 +389,9 @@ impl Answer {
             "body_too_large",
             "body_timeout",
             "bad_body",
+            "head_too_large",
+            "invalid",
+            "unauthenticated",
             "ending",
             "configuration_rejected",
             "busy",

@@ -6,8 +6,8 @@ use unicode_width::UnicodeWidthStr;
 use super::table::text;
 use crate::output::{Output, Style};
 
-/// Lines with names and values. Members of objects inside have names such as `settings.branding.name`;
-/// what is nothing is left out.
+/// Lines with names and values. Members of objects inside have names such as `settings.branding.name`, those of the
+/// first of several `organizations[1].slug`; what is nothing is left out.
 pub(crate) fn details(object: &Value, output: &Output) -> String {
     let mut lines = Vec::new();
     collect(object, String::new(), &mut lines);
@@ -34,6 +34,12 @@ fn collect(value: &Value, name: String, lines: &mut Vec<(String, String)>) {
                 collect(value, name, lines);
             }
         }
+        // What has members itself has lines for them.
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+            for (at, item) in items.iter().enumerate() {
+                collect(item, format!("{name}[{}]", at + 1), lines);
+            }
+        }
         value => {
             let shown = text(value);
             if !shown.is_empty() {
@@ -58,6 +64,11 @@ mod tests {
         assert_eq!(
             details(&object, &output),
             "slug              acme\nsettings.flags.x  yes\n"
+        );
+        let object = json!({"roles": [{"name": "a", "may": ["x", "y"]}, {"name": "b", "may": []}]});
+        assert_eq!(
+            details(&object, &output),
+            "roles[1].name  a\nroles[1].may   x, y\nroles[2].name  b\n"
         );
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use self::file::{json_file, text_file};
 pub(crate) use self::list::{List, Paging};
 pub(crate) use self::prompt::{has_terminal, line, need_terminal, password, secret_line};
 pub(crate) use self::scope::{InOrganization, Moment, Organization, by_address, person};
-pub(crate) use self::table::{Column, Table};
+pub(crate) use self::table::{Column, Table, moment};
 pub(crate) use super::admin_address::Ask;
 use super::admin_address::{self, As};
 use crate::admin_client::{self, Admin, AdminError, Answer, Question, Refusal, Response, exchange};
@@ -213,7 +213,7 @@ impl Api {
             let refusal = Refusal::of(response, &self.admin);
             return Err(match refusal.reason() {
                 // What is not for somebody is as if it were not there.
-                Some("not_found") => refusal.saying(format!(
+                Some("not_found") if refusal.is_vague() => refusal.saying(format!(
                     "{} has nothing at {path}, or nothing that this account may see",
                     self.admin.place
                 )),

@@ -1,23 +1,24 @@
 //! What a route does with a request, worked out with the gateway's own functions.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderName, HeaderValue, Method};
-use serde::Serialize;
-use weir_config::Loaded;
+use serde::{Deserialize, Serialize};
 use weir_config::model::{
     self, Action, Balance, Config, HeaderPolicy, HeaderRules, HostHeader, PolicyKind, Route,
     Upstream,
 };
 use weir_config::template::{Part, Template, Variable};
 use weir_core::RequestId;
+use weir_core::secret::tells_of_secret;
 use weir_gateway::hop::{self, ForwardingCache, ForwardingInfo};
 use weir_gateway::render::RenderContext;
 use weir_gateway::rewrite;
 use weir_gateway::router::{Captures, Router};
 use weir_gateway::{Failure, preflight};
 
-use super::Request;
+use super::question::Request;
 use super::traffic::{Copies, Shares, chosen};
 
 /// Whom the request is taken to come from.
@@ -25,7 +26,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What happens to a request that a route takes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Plan {
     pub(super) route: String,
     /// The route's place in the file, from 0.
@@ -39,32 +40,32 @@ pub(super) struct Plan {
     pub(super) response_headers: Vec<Change>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Policy {
     pub(super) name: String,
-    pub(super) kind: &'static str,
+    pub(super) kind: Cow<'static, str>,
 }
 
 /// Where the answer comes from.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Towards {
     Upstream {
         name: String,
-        balance: &'static str,
+        balance: Cow<'static, str>,
         /// What the consistent hash is of.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         hash: Option<String>,
         /// The cookie by which a client comes back to its target.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         sticky: Option<String>,
         targets: Vec<String>,
         /// Path and query as the target gets them.
         path: String,
         host: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         split: Option<Box<Shares>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         mirror: Option<Copies>,
     },
     /// Requests to several upstreams, whose answers become one.
@@ -89,14 +90,14 @@ pub(super) enum Towards {
     Refusal {
         status: u16,
         /// The word of the problem answer and the log.
-        reason: &'static str,
+        reason: Cow<'static, str>,
         /// What the log adds.
-        cause: Option<&'static str>,
+        cause: Option<Cow<'static, str>>,
     },
 }
 
 /// One part of an aggregate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ask {
     pub(super) name: String,
     pub(super) upstream: String,
@@ -106,10 +107,10 @@ pub(super) struct Ask {
 }
 
 /// One header change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Change {
     /// `remove`, `set` or `add`.
-    pub(super) operation: &'static str,
+    pub(super) operation: Cow<'static, str>,
     pub(super) name: String,
     /// `None` with `remove`, and for a value that is not sent.
     pub(super) value: Option<String>,
@@ -119,8 +120,7 @@ pub(super) struct Change {
 
 impl Plan {
     /// The plan of the route at `index`, which takes the request.
-    pub(super) fn new(index: usize, request: &Request, loaded: &Loaded) -> Self {
-        let config = &loaded.config;
+    pub(super) fn new(index: usize, request: &Request, config: &Config) -> Self {
         let route = &config.routes[index];
         let found = Router::compile(&config.routes).find(&request.route_request());
         let captures = found.map(|found| found.captures).unwrap_or_default();
@@ -140,7 +140,7 @@ impl Plan {
                 match forwarded_path(request, rewrite.as_ref(), &context) {
                     Ok(path) => Towards::Upstream {
                         name: upstream.name.clone(),
-                        balance: balance(&upstream.balance),
+                        balance: balance(&upstream.balance).into(),
                         hash: upstream.balance.key().map(ToString::to_string),
                         sticky: upstream.sticky.as_ref().map(|cookie| cookie.name.clone()),
                         targets: upstream.targets.iter().map(target).collect(),
@@ -227,8 +227,8 @@ fn refusal(error: rewrite::RewriteError) -> Towards {
 fn refused(failure: Failure) -> Towards {
     Towards::Refusal {
         status: failure.status().as_u16(),
-        reason: failure.reason(),
-        cause: failure.cause(),
+        reason: failure.reason().into(),
+        cause: failure.cause().map(Into::into),
     }
 }
 
@@ -272,7 +272,7 @@ fn described(policies: &[&model::Policy]) -> Vec<Policy> {
     sorted.sort_by_key(rank);
     let describe = |policy: &&model::Policy| Policy {
         name: policy.name.clone(),
-        kind: policy.kind.name(),
+        kind: policy.kind.name().into(),
     };
     sorted.iter().map(describe).collect()
 }
@@ -297,7 +297,7 @@ fn forwarding(request: &Request, config: &Config) -> Vec<Change> {
         request.fields.get_all(name).all(|before| before != *value)
     };
     let set = |name: &str, value: String| Change {
-        operation: "set",
+        operation: "set".into(),
         name: name.to_owned(),
         value: Some(value),
         from: "weir".to_owned(),
@@ -424,10 +424,10 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn push_changes(&self, changes: &mut Vec<Change>, rules: &HeaderRules, from: &str) {
-        let mut push = |operation, name: &HeaderName, value| {
+        let mut push = |operation: &'static str, name: &HeaderName, value| {
             let (name, from) = (name.as_str().to_owned(), from.to_owned());
             changes.push(Change {
-                operation,
+                operation: operation.into(),
                 name,
                 value,
                 from,
@@ -465,24 +465,10 @@ impl Writer<'_> {
             }
             value = sent.to_owned();
         }
-        Some(if is_sensitive(name) {
+        Some(if tells_of_secret(name.as_str()) {
             "[redacted]".to_owned()
         } else {
             value
         })
     }
-}
-
-/// Fields that usually carry secrets, even if they were written into the file.
-fn is_sensitive(name: &HeaderName) -> bool {
-    const MARKS: [&str; 7] = [
-        "authorization",
-        "cookie",
-        "key",
-        "password",
-        "secret",
-        "token",
-        "credential",
-    ];
-    MARKS.iter().any(|mark| name.as_str().contains(mark))
 }

@@ -1,31 +1,31 @@
 //! Splits and mirrors, as the file has them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use weir_config::model::{Action, Config, Destination, HashKey, Mirror, PinBy, Split, Stickiness};
 use weir_gateway::Fields;
 use weir_gateway::traffic::pinned;
 
 /// A split as it stands in the file; the running Weir may have other shares.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Shares {
     /// In the order of the file.
     upstreams: Vec<Side>,
     /// What keeps a client on its side.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     sticky: Option<String>,
     /// Why this request goes where it goes whatever the shares.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pinned: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Side {
     upstream: String,
     weight: u32,
 }
 
 /// Copies of a route's requests.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Copies {
     upstream: String,
     percent: f64,

@@ -4,22 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use weir_config::{LoadOptions, Loaded, Report, ResourceName, Resources, Severity};
-use weir_console::Judge;
-use weir_revisions::{Objection, Secrets};
+use weir_config::{LoadOptions, Loaded, Report, Resources};
+use weir_console::{Judge, LeftOut};
+use weir_revisions::{Judgement, Objection, Secrets};
 
 use super::file;
+use super::left_out::{ATTEMPTS, at_fault, sort, without};
 use crate::configuration;
-
-/// Each attempt leaves out what the one before it met with; a report lists a thousand mistakes.
-const ATTEMPTS: usize = 50;
 
 /// A configuration to start with.
 pub(in crate::serve) struct Begun {
     pub(in crate::serve) loaded: Loaded,
     /// What of the resources is beside the file.
     pub(in crate::serve) resources: Arc<Resources>,
-    pub(in crate::serve) left_out: Vec<ResourceName>,
+    pub(in crate::serve) left_out: Vec<LeftOut>,
     /// What a person should see at the start.
     pub(in crate::serve) complaints: Vec<String>,
 }
@@ -61,27 +59,27 @@ pub(in crate::serve) fn begin(
             Ok(loaded) => {
                 begun.loaded = loaded;
                 begun.resources = resources;
+                sort(&mut begun.left_out);
                 return begun;
             }
             Err(report) => report,
         };
-        let errors = report.diagnostics.iter();
-        let errors = errors.filter(|one| one.severity == Severity::Error);
-        let at_fault: Vec<_> = errors.filter_map(|one| one.resource.clone()).collect();
+        let at_fault = at_fault(&report);
         begun.complaints.push(report.render(false));
         if at_fault.is_empty() {
             break;
         }
-        resources = Arc::new(resources.without(&at_fault));
+        resources = Arc::new(without(&resources, &at_fault));
         begun.left_out.extend(at_fault);
     }
     // Nothing is beside the file then, but it is still known which revision that is.
     let rest = resources.documents().iter();
-    begun
-        .left_out
-        .extend(rest.map(|document| document.id.clone()));
-    begun.left_out.sort();
-    begun.left_out.dedup();
+    begun.left_out.extend(rest.map(|document| LeftOut {
+        resource: document.id.clone(),
+        code: None,
+        message: "with it the configuration does not load".to_owned(),
+    }));
+    sort(&mut begun.left_out);
     begun.resources = Arc::new(Resources::new(resources.revision(), Vec::new()));
     begun
 }
@@ -106,7 +104,12 @@ pub(in crate::serve) fn judge(path: PathBuf, options: LoadOptions) -> Judge {
                 configuration::load(&path, &options)
             };
             match tokio::task::spawn_blocking(loading).await {
-                Ok(loaded) => Ok(loaded?.warnings),
+                Ok(loaded) => loaded
+                    .map(|loaded| Judgement {
+                        warnings: loaded.warnings,
+                        lendings: loaded.lendings,
+                    })
+                    .map_err(Objection::from),
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             }
         })

@@ -163,6 +163,12 @@ async fn the_node_is_for_those_who_run_the_platform(engine: &str) {
         member.get(path).assert_problem(403, "forbidden");
         assert_eq!(auditor.get(path).status(), 200, "{path}");
     }
+    // It asks by a body, and changes nothing.
+    let question = json!({ "method": "GET", "url": "http://shop.example/" });
+    member
+        .post("/v1/match", &question)
+        .assert_problem(403, "forbidden");
+    assert_eq!(auditor.post("/v1/match", &question).status(), 200);
     let refused = auditor.post("/v1/reload", &json!({}));
     refused.assert_problem(403, "forbidden");
     assert_eq!(refused.json()["permission"], "revision:write");

@@ -6,7 +6,7 @@ use weir_testkit::{Postgres, on_both_engines};
 
 use super::World;
 use super::world::{Client, config};
-use crate::harness::{Message, Wire, wait_until};
+use crate::harness::{Message, Setup, Weir, Wire, wait_until};
 
 on_both_engines! {
     each_change_of_the_process_has_an_entry,
@@ -30,7 +30,7 @@ routes:
 }
 
 async fn begin(records: &str) -> World {
-    let setup = crate::harness::Setup::new();
+    let setup = Setup::new();
     setup.write("token", "target-token-7f3a\n");
     World::begin_at(setup, &process(records)).await
 }
@@ -200,20 +200,169 @@ async fn without_records_changes_work_and_the_audit_hears_of_them_later() {
     assert_eq!(verified.code, Some(0), "{}", verified.stderr);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_audit_never_heard_is_said_at_the_end() {
-    let database = Postgres::start(&["fsync=off"]);
-    let records = format!(
-        "routes: []\nrecords: {{ url: \"{}\", acquire_timeout: 1s }}\n",
-        database.database()
-    );
-    let mut world = begin(&records).await;
-    let operator = world.operator();
-    database.stop();
-    let shares = json!({ "set": { "blue": 50, "green": 50 } });
-    assert_eq!(operator.post("/v1/traffic/items", &shares).status(), 200);
-    world.weir.signal(Signal::TERM);
-    assert!(world.weir.wait_exit().success());
-    let log = world.weir.log();
-    assert!(log.contains("missing in the audit"), "{log}");
+/// Records that are away, and a node whose data outlives it.
+struct Away {
+    database: Postgres,
+    data: tempfile::TempDir,
+    text: String,
+}
+
+impl Away {
+    fn new() -> Self {
+        let database = Postgres::start(&["fsync=off"]);
+        let records = format!(
+            "routes: []\nrecords: {{ url: \"{}\", acquire_timeout: 1s }}\n",
+            database.database()
+        );
+        Self {
+            text: process(&records),
+            data: tempfile::tempdir().unwrap(),
+            database,
+        }
+    }
+
+    fn start(&self) -> Weir {
+        let setup = Setup::new().data_directory(self.data.path());
+        setup.write("token", "target-token-7f3a\n");
+        setup.start(&self.text)
+    }
+}
+
+fn client(weir: &Weir) -> Client {
+    let token = std::fs::read_to_string(weir.setup().data().join("operator.token")).unwrap();
+    Client::of(weir).with(token.trim())
+}
+
+/// Sets these shares; the request's identifier.
+fn set(weir: &Weir, percent: u32) -> String {
+    let shares = json!({ "set": { "blue": 100 - percent, "green": percent } });
+    let answer = client(weir).post("/v1/traffic/items", &shares);
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    answer.get("x-request-id").unwrap().to_owned()
+}
+
+/// The requests that the audit has changes of shares of, in its order, once it has all that waits.
+fn told(weir: &Weir) -> Vec<String> {
+    wait_until("records are there", || {
+        weir.metric("weir_records_available", &[]) == 1.0
+    });
+    // What a process that is gone has left is looked for as soon as there is one.
+    wait_until("nothing waits", || {
+        let waiting = weir.setup().data().join("audit-waiting");
+        let files = std::fs::read_dir(waiting).into_iter().flatten();
+        let is_empty = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry
+                .unwrap()
+                .metadata()
+                .map_or(true, |file| file.len() == 0)
+        };
+        files.into_iter().all(is_empty) && weir.metric("weir_audit_pending", &[]) == 0.0
+    });
+    let mut told = Vec::new();
+    wait_until("the audit is read", || {
+        let answer = client(weir).get("/v1/audit?action=traffic.set&sort=at&limit=200");
+        if answer.status() != 200 {
+            return false;
+        }
+        let items = answer.json()["items"].clone();
+        let items = items.as_array().unwrap().iter();
+        told = items
+            .map(|entry| entry["request_id"].as_str().unwrap().to_owned())
+            .collect();
+        true
+    });
+    let verified = weir.run("audit", &["verify"]);
+    assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+    told
+}
+
+#[test]
+fn what_waits_for_records_outlives_a_process_that_is_killed() {
+    let away = Away::new();
+    let mut weir = away.start();
+    assert!(told(&weir).is_empty());
+    away.database.stop();
+    let mut ids = Vec::new();
+    // Killed with some waiting, and killed again with those and some more.
+    for round in 0..2 {
+        for percent in [10, 20, 30] {
+            ids.push(set(&weir, percent + round));
+        }
+        weir.signal(Signal::KILL);
+        weir.wait_exit();
+        drop(weir);
+        weir = away.start();
+        let waiting = ids.len() as f64;
+        wait_until("it knows of them", || {
+            weir.metric("weir_audit_pending", &[]) == waiting
+        });
+    }
+    away.database.resume();
+    assert_eq!(told(&weir), ids, "each once, in order");
+    assert_eq!(weir.metric("weir_audit_lost_total", &[]), 0.0);
+    // Nothing is told again.
+    drop(weir);
+    let weir = away.start();
+    assert_eq!(told(&weir), ids);
+}
+
+#[test]
+fn what_is_answered_is_in_the_audit_once_however_often_a_process_is_killed() {
+    let data = tempfile::tempdir().unwrap();
+    let text = process("routes: []\n");
+    let start = || {
+        let setup = Setup::new().data_directory(data.path());
+        setup.write("token", "target-token-7f3a\n");
+        setup.start(&text)
+    };
+    let mut ids = Vec::new();
+    for round in 0..5 {
+        let weir = start();
+        // Some before records are there, some after.
+        ids.extend((0..3).map(|percent| set(&weir, 10 * percent + round)));
+        if round % 2 == 0 {
+            wait_until("records are there", || {
+                weir.metric("weir_records_available", &[]) == 1.0
+            });
+            ids.extend((0..3).map(|percent| set(&weir, 50 + 10 * percent + round)));
+        }
+        weir.signal(Signal::KILL);
+    }
+    let weir = start();
+    assert_eq!(told(&weir), ids, "each once, in order");
+}
+
+#[test]
+fn what_a_process_that_ends_has_left_is_said_and_told_by_the_next() {
+    let away = Away::new();
+    let mut weir = away.start();
+    assert!(told(&weir).is_empty());
+    away.database.stop();
+    let id = set(&weir, 50);
+    weir.signal(Signal::TERM);
+    assert!(weir.wait_exit().success());
+    let log = weir.log();
+    assert!(log.contains("the next process tells it"), "{log}");
+    away.database.resume();
+    let weir = away.start();
+    assert_eq!(told(&weir), [id]);
+}
+
+#[test]
+fn what_a_process_that_was_replaced_has_left_is_told_by_its_successor() {
+    let away = Away::new();
+    let setup = Setup::new();
+    setup.write("token", "target-token-7f3a\n");
+    let mut weir = setup.start(&away.text);
+    assert!(told(&weir).is_empty());
+    away.database.stop();
+    let mut ids = vec![set(&weir, 50)];
+    weir.signal(Signal::USR2);
+    assert!(weir.wait_exit().success());
+    ids.push(set(&weir, 60));
+    away.database.resume();
+    let mut told = told(&weir);
+    told.sort();
+    ids.sort();
+    assert_eq!(told, ids);
 }

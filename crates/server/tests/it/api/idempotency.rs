@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weir_identity::{Caller, NewOrganization};
 use weir_store::audit::Actor;
-use weir_store::records::Once;
+use weir_store::records::{Once, PlatformTable};
 use weir_testkit::on_both_engines;
 
 use super::World;
@@ -18,6 +18,7 @@ on_both_engines! {
     what_did_not_take_effect_may_be_tried_again,
     a_kept_answer_takes_the_rights_of_today,
     what_must_be_so_is_part_of_the_request,
+    what_is_kept_of_a_request_is_nothing_to_guess_at,
 }
 
 const PATH: &str = "/v1/organizations";
@@ -217,4 +218,21 @@ async fn what_must_be_so_is_part_of_the_request(engine: &str) {
     }
     let again = send("If-Match: \"1\"\r\n");
     assert_eq!(again.get("idempotency-replayed"), Some("true"));
+}
+
+/// A body may have a password in it, which a plain hash of the request would let whoever has the records try.
+async fn what_is_kept_of_a_request_is_nothing_to_guess_at(engine: &str) {
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let world = World::begin(engine).await;
+        // The same in two installations.
+        assert_eq!(create(&world.operator(), &acme()).status(), 201);
+        let keys = PlatformTable::new("idempotency_keys").rows();
+        let rows = world.records().all(keys.select()).await.unwrap();
+        assert_eq!(rows.len(), 1);
+        let column = |name: &str| rows[0].bytes(name).unwrap();
+        kept.push((column("key_hash"), column("fingerprint")));
+    }
+    assert_eq!(kept[0].0, kept[1].0);
+    assert_ne!(kept[0].1, kept[1].1);
 }

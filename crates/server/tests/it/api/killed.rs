@@ -1,9 +1,15 @@
-//! A node is killed between the commit of a change and its answer: the request that is sent again finds out.
+//! A node is killed between the commit of a change and its answer: the request that is sent again finds out. Or it is
+//! killed in the middle of what has many steps: the next start goes on.
 
 use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use weir_core::Id;
+use weir_identity::Caller;
+use weir_store::audit::{Actor, Entry, Origin, Query, Recorded, Subject};
+use weir_store::records::{PlatformTable, Scope};
 use weir_testkit::{Postgres, on_both_engines};
 
 use super::World;
@@ -13,6 +19,7 @@ use crate::harness::{Message, Setup, Weir, Wire, wait_until};
 on_both_engines! {
     killed_before_the_answer_is_written_down,
     killed_before_the_answer_is_heard,
+    killed_in_the_middle_of_an_erasure,
 }
 
 const KEY: &str = "Idempotency-Key: 8e03978e-40d5-43dd-bc93-6894a57f9324\r\n";
@@ -194,4 +201,156 @@ async fn killed_before_the_answer_is_heard(engine: &str) {
     let renamed = world.owner.patch(path, &json!({ "name": "Other" }));
     assert_eq!(renamed.status(), 200);
     assert_eq!(retry(&world).text(), first.text());
+}
+
+const CANARY: &str = "canary@weir.example";
+/// Entries of each chain that name the person; so many that erasing takes a while.
+const ENTRIES: usize = 5_000;
+
+async fn killed_in_the_middle_of_an_erasure(engine: &str) {
+    let config = config(engine);
+    let mut world = World::begin_with(&config).await;
+    let acme = world.organization("acme");
+    let user = world.person(CANARY).await;
+    let viewer = "viewer".parse().unwrap();
+    world
+        .identity
+        .add_member(&Caller::system(), &acme, &user, &viewer)
+        .await
+        .unwrap();
+    world.signed_in(&user).await;
+    let scopes = [Scope::Platform, Scope::of(&acme)];
+    for scope in &scopes {
+        name_often(&world, scope, &user).await;
+    }
+
+    let path = format!("/v1/users/{user}/erase");
+    let mut unheard = Wire::connect(world.weir.setup().admin);
+    unheard.send(world.owner.request("POST", &path, "{}", ""));
+    // Each step that is written down is a version of it.
+    while steps(&world).await.is_none_or(|steps| steps < 8) {
+        tokio::task::yield_now().await;
+    }
+    kill(&mut world);
+    drop(unheard);
+    assert!(steps(&world).await.is_some(), "it was too fast");
+    let erased = async |scope: &Scope| {
+        let entries = chain(&world, scope).await.into_iter();
+        entries.filter(|one| one.erased_by.is_some()).count()
+    };
+    let half = erased(&scopes[0]).await + erased(&scopes[1]).await;
+    assert!((1..2 * ENTRIES).contains(&half), "{half}");
+
+    // As if it had been killed some minutes ago: it is nobody's any more.
+    let mut write = world.records().write_unaudited().await.unwrap();
+    let set = [("leased_until", 0_i64.into())];
+    let nothing: [i64; 0] = [];
+    let rows = PlatformTable::new("erasures").rows();
+    assert_eq!(
+        write
+            .update_where(rows, "1 = 1", nothing, set)
+            .await
+            .unwrap(),
+        1
+    );
+    write.commit().await.unwrap();
+    let weir = restart(&world, &config);
+    let database = Database::of(&world, &config);
+    wait_until("the erasure ends by itself", || {
+        database.ask("SELECT count(*) FROM erasures") == "0"
+    });
+
+    // What the certificate says is what was done: its digest is that of what the chains tell.
+    let mut told = Vec::new();
+    for scope in &scopes {
+        let entries = chain(&world, scope).await;
+        let texts = entries.iter().map(|one| (&one.origin, &one.change));
+        for (origin, change) in texts {
+            assert!(
+                !format!("{origin:?}{change:?}").contains(CANARY),
+                "{origin:?} {change:?}"
+            );
+        }
+        assert!(erased(scope).await >= ENTRIES);
+        let by: Vec<_> = entries
+            .iter()
+            .filter(|one| one.action == "person.erase")
+            .collect();
+        let of = |one: &&Recorded| {
+            let entries = one.change.as_ref().unwrap()["after"]["entries"].clone();
+            serde_json::from_value::<Vec<i64>>(entries).unwrap()
+        };
+        told.push(json!({
+            "scope": scope.name(),
+            "entries": by.iter().flat_map(of).collect::<Vec<_>>(),
+            "told_by": by.iter().map(|one| one.sequence).collect::<Vec<_>>(),
+        }));
+    }
+    let platform = chain(&world, &Scope::Platform).await;
+    let last = platform
+        .iter()
+        .rfind(|one| one.action == "user.erase")
+        .unwrap();
+    let after = &last.change.as_ref().unwrap()["after"];
+    for (table, rows) in [("users", 1), ("memberships", 1), ("sessions", 1)] {
+        assert_eq!(after["rows"][table], rows, "{after}");
+    }
+    let certificate = json!({
+        "users": [user], "at": last.at, "rows": after["rows"], "audit": told,
+    });
+    let digest = Sha256::digest(certificate.to_string());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(after["digest"], digest);
+    let verified = weir.run("audit", &["verify"]);
+    assert_eq!(
+        verified.code,
+        Some(0),
+        "{}{}",
+        verified.stdout,
+        verified.stderr
+    );
+}
+
+/// Has a chain tell of somebody again and again.
+async fn name_often(world: &World, scope: &Scope, user: &Id) {
+    let entry = Entry {
+        actor: Actor::User(user.clone()),
+        origin: Origin {
+            name: Some(CANARY.to_owned()),
+            ..Origin::default()
+        },
+        action: "test.act",
+        subject: Subject {
+            kind: "user",
+            id: Some(user.clone()),
+        },
+        change: Default::default(),
+        request_id: None,
+        once: None,
+    };
+    // The node writes, too: it need not wait for all of them.
+    for _ in 0..ENTRIES / 1_000 {
+        let mut write = world.records().write(scope).await.unwrap();
+        for _ in 1..1_000 {
+            write.tell(scope, &entry).await.unwrap();
+        }
+        write.commit(scope, &entry).await.unwrap();
+    }
+}
+
+/// How often the erasure under way has written down how far it is; none if there is none.
+async fn steps(world: &World) -> Option<i64> {
+    let erasures = PlatformTable::new("erasures").rows().select();
+    let row = world.records().first(erasures).await.unwrap();
+    row.map(|row| row.int("version").unwrap())
+}
+
+/// All entries of a chain, the oldest first.
+async fn chain(world: &World, scope: &Scope) -> Vec<Recorded> {
+    let query = Query {
+        oldest_first: true,
+        ..Query::default()
+    };
+    let all = world.records().audit(scope, &query, 100_000).await;
+    all.unwrap()
 }

@@ -242,6 +242,6 @@ async fn without_a_mail_server_that_is_said_whoever_asks() {
         let answer = world
             .anybody()
             .post("/v1/password/forgotten", &json!({ "email": email }));
-        answer.assert_problem(409, "conflict");
+        answer.assert_problem(409, "no_mail");
     }
 }

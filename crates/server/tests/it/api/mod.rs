@@ -10,6 +10,7 @@ mod deeds;
 mod document;
 mod idempotency;
 mod killed;
+mod lists;
 mod mail;
 mod organizations;
 mod outage;

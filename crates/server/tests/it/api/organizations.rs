@@ -213,7 +213,15 @@ async fn nobody_lifts_the_limits_that_others_set_for_them(engine: &str) {
         json!({ "settings": { "limits": null } }),
         json!({ "settings": { "limits": { "members": 21 } } }),
     ] {
-        owner.patch(ACME, &lifted).assert_problem(403, "forbidden");
+        let refused = owner.patch(ACME, &lifted);
+        refused.assert_problem(403, "forbidden");
+        let said = refused.json()["detail"].clone();
+        assert!(
+            said.as_str()
+                .unwrap()
+                .contains("those who run the platform"),
+            "{said}"
+        );
     }
     // What is theirs they do change.
     let rename = json!({ "name": "Acme Works" });

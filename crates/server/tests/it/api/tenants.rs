@@ -16,11 +16,11 @@ on_both_engines! {
 const ROUTE: &str = "platforms";
 
 /// An organization with one of everything.
-struct Tenant {
-    id: TenantId,
+pub(super) struct Tenant {
+    pub(super) id: TenantId,
     slug: &'static str,
     owner: Client,
-    user: String,
+    pub(super) user: String,
     role: String,
     invitation: String,
     trashed: String,
@@ -48,7 +48,7 @@ fn nowhere(placeholder: &str) -> String {
 }
 
 impl Tenant {
-    async fn new(world: &World, slug: &'static str) -> Self {
+    pub(super) async fn new(world: &World, slug: &'static str) -> Self {
         let id = world.organization(slug);
         let owner = world.member(&id, "owner").await;
         let editor = world.member(&id, "editor").await;
@@ -80,7 +80,7 @@ impl Tenant {
     }
 
     /// What this organization has for a placeholder.
-    fn own(&self, placeholder: &str) -> String {
+    pub(super) fn own(&self, placeholder: &str) -> String {
         match placeholder {
             "organization" => self.id.to_string(),
             "user" => self.user.clone(),
@@ -98,15 +98,17 @@ impl Tenant {
 }
 
 /// An operation of the document.
-struct Operation {
+pub(super) struct Operation {
     id: String,
-    method: String,
+    pub(super) method: String,
     path: String,
     has_body: bool,
+    /// Parameters of its query, each with the schema of its values.
+    pub(super) query: Vec<(String, Value)>,
 }
 
 impl Operation {
-    fn all(client: &Client) -> Vec<Self> {
+    pub(super) fn all(client: &Client) -> Vec<Self> {
         let document = client.get("/v1/openapi.json").json();
         let paths = document["paths"].as_object().unwrap();
         let operation = |path: &String, method: &String, operation: &Value| Self {
@@ -114,6 +116,7 @@ impl Operation {
             method: method.to_uppercase(),
             path: path.clone(),
             has_body: operation["requestBody"].is_object(),
+            query: query(operation),
         };
         paths
             .iter()
@@ -156,7 +159,7 @@ impl Operation {
         Some(body)
     }
 
-    fn filled(&self, value: impl Fn(&str) -> String) -> String {
+    pub(super) fn filled(&self, value: impl Fn(&str) -> String) -> String {
         let segments = self.path.split('/').map(|segment| {
             let name = segment
                 .strip_prefix('{')
@@ -165,6 +168,20 @@ impl Operation {
         });
         segments.collect::<Vec<_>>().join("/")
     }
+}
+
+/// The parameters of an operation's query.
+fn query(operation: &Value) -> Vec<(String, Value)> {
+    let parameters = operation["parameters"].as_array();
+    let parameters = parameters.into_iter().flatten();
+    let of_query = parameters.filter(|one| one["in"] == "query");
+    let named = of_query.map(|one| {
+        (
+            one["name"].as_str().unwrap().to_owned(),
+            one["schema"].clone(),
+        )
+    });
+    named.collect()
 }
 
 /// Asks, and counts.

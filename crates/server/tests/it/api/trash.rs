@@ -130,7 +130,7 @@ async fn what_is_purged_does_not_come_back(engine: &str) {
     assert_eq!(owner.delete("/v1/organizations/acme").status(), 204);
     assert_eq!(gone(&world.owner, &format!("/v1/trash/{acme}")), 204);
     assert_eq!(restore(&world.owner, "/v1/trash", acme.as_str()), 404);
-    // Its slug is free, and its members are people still.
+    // Its slug is free by now, and its members are people still.
     world.organization("acme");
     assert_eq!(owner.get("/v1/me").status(), 200);
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_core::{Id, TenantId};
+use weir_identity::Caller;
 use weir_testkit::on_both_engines;
 
 use super::{PASSWORD, World};
@@ -11,6 +12,7 @@ on_both_engines! {
     a_suspended_account_is_signed_out,
     sessions_of_others_are_ended,
     a_person_is_erased_with_a_certificate,
+    what_is_not_erased_says_why,
     accounts_are_for_those_who_run_the_platform,
     who_lost_everything_is_helped_without_mail,
 }
@@ -130,6 +132,40 @@ async fn a_person_is_erased_with_a_certificate(engine: &str) {
         "{}{}",
         verified.stdout,
         verified.stderr
+    );
+}
+
+async fn what_is_not_erased_says_why(engine: &str) {
+    let world = World::begin(engine).await;
+    let nobody = world
+        .owner
+        .post("/v1/erasures", &json!({ "email": "nobody@a.example" }));
+    nobody.assert_problem(404, "not_found");
+    let detail = &nobody.json()["detail"];
+    assert!(
+        detail
+            .as_str()
+            .unwrap()
+            .contains("know nothing of this address"),
+        "{detail}"
+    );
+    for slug in ["globex", "acme"] {
+        let organization = world.organization(slug);
+        let owner = "owner".parse().unwrap();
+        let me = world.owner.get("/v1/me").json();
+        let me = me["id"].as_str().unwrap().parse().unwrap();
+        world
+            .identity
+            .add_member(&Caller::system(), &organization, &me, &owner)
+            .await
+            .unwrap();
+    }
+    let own = json!({ "email": "owner@weir.example" });
+    let refused = world.operator().post("/v1/erasures", &own);
+    refused.assert_problem(409, "conflict");
+    assert_eq!(
+        refused.json()["detail"],
+        "This is the last owner of `acme`, `globex`, `platform`: somebody else must be owner there first."
     );
 }
 

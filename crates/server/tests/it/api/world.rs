@@ -85,6 +85,10 @@ impl World {
         }
     }
 
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
     pub fn operator(&self) -> Client {
         operator(&self.weir)
     }

@@ -104,6 +104,7 @@ fn every_example_works() {
         "weir certificate",
         "weir invitation",
         "weir login",
+        "weir match --running",
         "weir member",
         "weir org",
         "weir policy",

@@ -19,7 +19,7 @@ pub use http2::{H2Client, block_on};
 pub use load::Load;
 pub use otlp::Receiver;
 pub use pki::{Authority, Leaf};
-pub use process::{Process, anonymous_memory, memory, tool};
+pub use process::{Process, anonymous_memory, memory, send, tool};
 pub use servers::{Httpbin, JsonServer, Nginx, NodeScript, peer};
 pub use upstream::{Upstream, answer};
 pub use weir::{Ran, Setup, Weir, forward};

@@ -161,6 +161,8 @@ impl Setup {
             .arg("-c")
             .arg(self.path("weir.yaml"))
             .args(&self.arguments)
+            // Whatever a test has it ask of a PostgreSQL server, an index must serve.
+            .env("PGOPTIONS", weir_testkit::EXPLAINED)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.directory.path());
         let process = Process::start(&mut command, self.directory.path(), "weir");

@@ -54,6 +54,34 @@ fn a_route_lives_by_command_line() {
     let shown = weir.run("route", &["show", "items", "--json"]);
     assert_eq!(parsed(&shown)["document"]["upstream"], "shop");
 
+    // The file knows nothing of it; what runs does.
+    let url = "http://shop.example/items/1";
+    let of_file = weir.run("match", &["GET", url]);
+    assert_eq!(of_file.code, Some(1), "{}", of_file.stdout);
+    let running = weir.run("match", &["--running", "GET", url]);
+    let told = done(&running);
+    assert!(
+        told.starts_with("GET http://shop.example/items/1\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("route       items (beside the file)\n"),
+        "{told}"
+    );
+    assert!(told.contains("upstream    shop: "), "{told}");
+    let other = weir.run("match", &["GET", "/of-file", "--running", "--json"]);
+    assert_eq!(parsed(&other)["owner"], "file");
+    let nothing = weir.run("match", &["--running", "GET", "/nothing"]);
+    assert_eq!(nothing.code, Some(1));
+    assert!(nothing.stdout.contains("answers 404"), "{}", nothing.stdout);
+    let refused = weir.run("match", &["--running", "GET", "/a/..%2fb"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stdout.starts_with("refused with 400"),
+        "{}",
+        refused.stdout
+    );
+
     // Nobody can be asked.
     let asked = weir.run("route", &["delete", "items"]);
     assert_ne!(asked.code, Some(0));
@@ -82,6 +110,34 @@ fn a_route_lives_by_command_line() {
         "{}",
         nameless.stderr
     );
+    let comment = "so ".repeat(10_000);
+    let long = weir.run(
+        "route",
+        &["put", "items", "-f", file, "--comment", &comment],
+    );
+    assert_eq!(long.code, Some(2));
+    assert!(
+        long.stderr.contains("at most 500 characters"),
+        "{}",
+        long.stderr
+    );
+    let unknown = weir.run("route", &["show", "nothing"]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(
+        unknown.stderr.contains("There is no route `nothing`"),
+        "{}",
+        unknown.stderr
+    );
+    let trash = weir.run("trash", &["list"]);
+    assert!(!done(&trash).contains("items"), "{}", trash.stdout);
+    done(&weir.run("route", &["delete", "items", "--yes"]));
+    let trash = weir.run("trash", &["list"]);
+    let line = done(&trash)
+        .lines()
+        .find(|line| line.starts_with("route  items"));
+    let id = line.unwrap().split_whitespace().last().unwrap();
+    done(&weir.run("trash", &["restore", id]));
+    assert_eq!(weir.get("/items/1").text(), "fine");
     let of_file = weir.run("route", &["delete", "of-file", "--yes"]);
     assert_eq!(of_file.code, Some(1));
     assert!(

@@ -17,6 +17,17 @@ pub fn status(weir: &Weir) -> Value {
     weir.ask("GET", "/v1/status").json()["resources"].clone()
 }
 
+/// What the node runs without: each kind and name, with the code of why.
+pub fn left_out(weir: &Weir) -> Vec<[String; 3]> {
+    let left_out = status(weir)["left_out"].clone();
+    let left_out = left_out.as_array().into_iter().flatten();
+    let one = |one: &Value| {
+        assert!(one["message"].is_string(), "{one}");
+        ["kind", "name", "code"].map(|part| one[part].as_str().unwrap().to_owned())
+    };
+    left_out.map(one).collect()
+}
+
 fn kept_revision(weir: &Weir) -> i64 {
     let text = std::fs::read_to_string(weir.setup().data().join("resources.json"));
     let kept: Value = text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
@@ -53,7 +64,13 @@ fn revisions_of_another_process_take_effect() {
     let two = editor.change(vec![delete(ResourceKind::Route, "b")]);
     wait_until_in_effect(&weir, two);
     weir.get("/b").assert_problem(404, "no_route");
-    wait_until_in_effect(&weir, editor.make(What::Rollback(one)));
+    wait_until_in_effect(
+        &weir,
+        editor.make(What::Rollback {
+            to: one,
+            certificates: false,
+        }),
+    );
     assert_eq!(weir.get("/b").text(), "fine");
     // The file goes on being read, with the resources beside it.
     let text = config(&upstream, "").replace("/of-file", "/elsewhere");
@@ -234,8 +251,9 @@ fn a_start_leaves_out_what_the_file_leaves_no_room_for() {
     let weir = start(&other);
     assert_eq!(weir.get("/a").text(), "fine");
     assert_eq!(weir.get("/b").text(), "fine");
-    let left_out = json!([{"kind": "route", "name": "a"}]);
-    assert_eq!(status(&weir)["left_out"], left_out);
+    assert_eq!(left_out(&weir), [["route", "a", "WR0208"]]);
+    assert_eq!(weir.metric("weir_config_resources_left_out", &[]), 1.0);
+    assert!(weir.log().contains("WR0208"), "{}", weir.log());
     assert!(weir.stderr().contains("route `a`"), "{}", weir.stderr());
     assert_eq!(weir.metric("weir_config_resources_refused", &[]), 1.0);
     // It is as wanted again as soon as there is room.
@@ -245,6 +263,110 @@ fn a_start_leaves_out_what_the_file_leaves_no_room_for() {
     });
     assert_eq!(weir.get("/a").text(), "fine");
     assert_eq!(weir.get("/of-file").text(), "fine");
+}
+
+/// As on a new machine, or after a restore: there is no former revision that it could stay with.
+#[test]
+fn a_node_that_has_kept_nothing_runs_what_it_can_use() {
+    let upstream = server();
+    let database = Postgres::start(&["fsync=off"]);
+    let url = database.database();
+    let text = config(
+        &upstream,
+        &format!("records: {{ url: \"{url}\", acquire_timeout: 2s }}\n"),
+    );
+    let other = Weir::start(&text);
+    wait_until_available(&other);
+    let editor = Editor::on_server(&url, &other);
+    let change = |upstream: &str| {
+        let targets = json!({"targets": [upstream]});
+        put(ResourceKind::Upstream, "own", targets)
+    };
+    // Nobody may reach this one, as a node says that is asked; these revisions are judged by none.
+    let one = editor.change(vec![
+        route("a"),
+        change("169.254.169.254:80"),
+        route_to("b", "own"),
+        route_to("c", "of-another-file"),
+    ]);
+
+    let data = tempfile::tempdir().unwrap();
+    let key = "installation.key";
+    std::fs::copy(other.setup().data().join(key), data.path().join(key)).unwrap();
+    let start = || Setup::new().data_directory(data.path()).start(&text);
+    let weir = start();
+    wait_until_in_effect(&weir, one);
+    wait_until("the admin API is there", || {
+        weir.ask("GET", "/v1/revisions").status() == 200
+    });
+    assert_eq!(weir.get("/a").text(), "fine");
+    assert_eq!(weir.get("/of-file").text(), "fine");
+    for path in ["/b", "/c"] {
+        weir.get(path).assert_problem(404, "no_route");
+    }
+    let expected = [
+        ["route", "b", "WR0201"],
+        ["route", "c", "WR0201"],
+        ["upstream", "own", "WR0314"],
+    ];
+    assert_eq!(left_out(&weir), expected);
+    assert_eq!(weir.metric("weir_config_resources_left_out", &[]), 3.0);
+    assert_eq!(weir.metric("weir_config_resources_refused", &[]), 1.0);
+    wait_until("the log says so", || weir.log().contains("WR0314"));
+    let listed = weir.run("revision", &["list"]);
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+    let warning = "this node runs without upstream `own` (WR0314: ";
+    assert!(listed.stderr.contains(warning), "{}", listed.stderr);
+    let looked_at = weir.run("doctor", &[]).stdout;
+    assert!(
+        looked_at.contains("resources: this node runs without route `b`"),
+        "{looked_at}"
+    );
+
+    // It runs a revision now: from here on, another one is taken whole or not at all.
+    let two = editor.change(vec![delete(ResourceKind::Route, "a"), route("d")]);
+    wait_until("the revision is refused", || {
+        status(&weir)["refused"]["revision"] == two
+    });
+    assert_eq!(weir.get("/a").text(), "fine");
+    weir.get("/d").assert_problem(404, "no_route");
+    assert_eq!(status(&weir)["revision"], one);
+
+    // What it can use serves the next start, too.
+    wait_until_kept(&weir, one);
+    database.stop();
+    drop(weir);
+    let weir = start();
+    assert_eq!(weir.get("/a").text(), "fine");
+    assert_eq!(left_out(&weir), expected);
+    database.resume();
+
+    let three = editor.change(vec![
+        change(&upstream.address.to_string()),
+        delete(ResourceKind::Route, "c"),
+    ]);
+    wait_until_in_effect(&weir, three);
+    for path in ["/b", "/d"] {
+        assert_eq!(weir.get(path).text(), "fine");
+    }
+    assert_eq!(status(&weir).get("left_out"), None);
+    assert_eq!(status(&weir).get("refused"), None);
+}
+
+#[test]
+fn a_node_that_can_use_none_serves_its_file() {
+    let upstream = server();
+    let database = Postgres::start(&["fsync=off"]);
+    let url = database.database();
+    let text = config(&upstream, &format!("records: {{ url: \"{url}\" }}\n"));
+    let other = Weir::start(&text);
+    wait_until_available(&other);
+    let editor = Editor::on_server(&url, &other);
+    editor.change(vec![route_to("a", "nobody"), route_to("b", "nobody")]);
+    let weir = Weir::start(&text);
+    wait_until("they are left out", || left_out(&weir).len() == 2);
+    assert_eq!(weir.get("/of-file").text(), "fine");
+    assert_eq!(status(&weir)["revision"], 1);
 }
 
 #[test]

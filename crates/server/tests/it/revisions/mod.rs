@@ -5,12 +5,15 @@ mod certificates;
 mod commands;
 mod crash;
 mod following;
+mod lending;
 mod secrets;
 
 use serde_json::{Value, json};
 use weir_config::{ResourceKind, ResourceName};
 use weir_core::Secret;
-use weir_revisions::{Action, Author, Change, Precondition, Proposal, Revisions, Secrets, What};
+use weir_revisions::{
+    Action, Author, Change, Judgement, Precondition, Proposal, Revisions, Secrets, What,
+};
 use weir_store::Records;
 use weir_store::records::{Address, Options};
 
@@ -57,7 +60,7 @@ impl Editor {
         let author = Author::system();
         let made = self
             .revisions
-            .apply(&author, proposal, |_| async { Ok(Vec::new()) });
+            .apply(&author, proposal, |_| async { Ok(Judgement::default()) });
         self.runtime.block_on(made).unwrap().latest
     }
 

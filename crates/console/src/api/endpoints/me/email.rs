@@ -95,7 +95,7 @@ async fn withdraw_my_email_change(guard: Guard) -> Result<Response, Problem> {
     tag = "me",
     responses(
         (status = 202, description = "The letter is on its way."),
-        (status = 409, description = "It is verified already, or there is no mail server."),
+        (status = 409, description = "It is verified already, or no mail leaves this installation (`no_mail`)."),
         (status = 429, description = "Too many letters; `Retry-After` says when to try again."),
     )
 )]

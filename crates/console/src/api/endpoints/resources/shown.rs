@@ -54,7 +54,7 @@ impl ShownResource {
         let in_effect = running.revision >= resource.revision
             && resource.deleted_at.is_none()
             && running.file.document(name).is_none()
-            && !running.left_out.contains(name);
+            && !running.left_out.iter().any(|one| one.resource == *name);
         let chain = resource.document["certificate"].as_str();
         let facts = chain.filter(|_| name.kind == ResourceKind::Certificate);
         let facts = facts.and_then(|chain| CertificateFacts::of_pem(chain.as_bytes()));

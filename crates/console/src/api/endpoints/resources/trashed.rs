@@ -32,9 +32,10 @@ pub(super) async fn page(
         }
     };
     let discarded = Discarded {
-        kind,
+        kinds: vec![kind],
         prefix: list.filter.name.clone().unwrap_or_default(),
         after,
+        descending: true,
         limit: i64::from(list.limit) + 1,
     };
     let mut trashed = configuration.revisions.trashed(&discarded).await?;

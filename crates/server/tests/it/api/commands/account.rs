@@ -56,7 +56,10 @@ async fn all_of_ones_own_account_is_changed(engine: &str) {
     assert_eq!(moved["email"], "olivia@weir.example");
     fails(&world, "account email --withdraw", 1);
     let letter = fails(&world, "account email --verify", 1);
-    assert_eq!(letter, "error: There is no mail server.\n");
+    assert!(
+        letter.starts_with("error: No mail leaves this installation."),
+        "{letter}"
+    );
 
     let enrolled = told(
         &world,

@@ -111,7 +111,15 @@ async fn a_certificate_by_api_is_served_renewed_and_taken_back(engine: &str) {
         .send("PUT", SHOP, Some(&document(&first)), "If-Match: \"1\"\r\n")
         .assert_problem(412, "stale");
 
-    made(&owner.post("/v1/revisions/1/rollback", &json!({})));
+    // Who goes back keeps what was renewed, unless they ask for the former one.
+    let left = owner.post("/v1/revisions/1/rollback", &json!({}));
+    assert_eq!(left.status(), 200, "{}", left.text());
+    let staying = json!([{"kind": "certificate", "name": "shop", "why": "renewed"}]);
+    assert_eq!(left.json()["staying"], staying);
+    assert_eq!(served(&authority, https, "shop.test"), second.der);
+    let back = json!({"certificates": true});
+    let back = made(&owner.post("/v1/revisions/1/rollback", &back));
+    assert_eq!(back["staying"], Value::Null);
     assert_eq!(served(&authority, https, "shop.test"), first.der);
     ask(&mut kept);
     made(&owner.delete(SHOP));
