@@ -124,8 +124,11 @@ class Service(grpc.GenericRpcHandler):
         return b""
 
     def first_then_wait(self, message, context):
+        """The same after a first reply. Nobody asks for another one once the call has ended, so it is told at once."""
+        ended = threading.Event()
+        context.add_callback(lambda: (say("cancelled"), ended.set()))
         yield b"first"
-        self.wait(message, context)
+        ended.wait(60)
 
     def set_health(self, message, context):
         service, _, status = message.decode().partition("=")

@@ -169,8 +169,9 @@ fn a_target_that_comes_back_is_used_again() {
 #[test]
 fn a_slow_connection_within_its_deadline_is_only_slow() {
     let server = server(Link::Http1);
-    server.behave("slow-connect=200".parse().unwrap());
     let weir = weir(&server, "    timeouts: { connect: 10s }\n");
+    // From now on, and for so long.
+    server.behave("slow-connect=500".parse().unwrap());
     assert_eq!(weir.get("/slow").status(), 200);
     let took = record(&weir, "/slow")["upstream_connect_ms"].as_f64();
     // The system asks again after a second.
