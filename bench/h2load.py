@@ -28,8 +28,9 @@ class Run:
         return {status: len(durations) for status, durations in sorted(self.by_status.items())}
 
 
-def h2load(url, connections, seconds, directory, cpus, rate=None, warm_up=1):
-    """`rate` is in requests a second of all connections together; what is sent in the `warm_up` does not count."""
+def h2load(url, connections, seconds, directory, cpus, rate=None, warm_up=1, start=None):
+    """`rate` is in requests a second of all connections together; what is sent in the `warm_up` does not count.
+    `start` is a preexec_fn in place of the one that keeps it on its CPUs."""
     log = directory / f"h2load-{connections}.log"
     log.unlink(missing_ok=True)
     command = ["h2load", "--h1", "-t1", f"-c{connections}", "-m1", f"-D{seconds}",
@@ -37,7 +38,7 @@ def h2load(url, connections, seconds, directory, cpus, rate=None, warm_up=1):
     if rate is not None:
         command.append(f"--rps={rate / connections:.3f}")
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + warm_up + 120, preexec_fn=pin(cpus), stdin=subprocess.DEVNULL
+        command, capture_output=True, text=True, timeout=seconds + warm_up + 120, preexec_fn=start or pin(cpus), stdin=subprocess.DEVNULL
     )
     if done.returncode != 0 or not log.exists():
         raise Failure(f"h2load failed: {(done.stderr or done.stdout).strip()[-500:]}")
