@@ -41,6 +41,10 @@ fn made(answer: &Message) {
     assert_eq!(answer.status(), 201, "{}", answer.text());
 }
 
+fn changed(answer: &Message) {
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+}
+
 fn needs(answer: &Message, permission: &str) {
     answer.assert_problem(403, "forbidden");
     assert_eq!(answer.json()["permission"], permission, "{}", answer.text());
@@ -101,7 +105,7 @@ async fn a_policy_with_a_secret_is_named_by_who_may_change_it() {
         Permission::PolicyWrite,
     ];
     let changer = somebody(&world, "changer", &changer).await;
-    made(&put(&changer, ROUTE, &route("mine", &["auth"])));
+    changed(&put(&changer, ROUTE, &route("mine", &["auth"])));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +141,7 @@ async fn a_policy_that_gets_a_secret_later_is_lent_by_who_gives_it() {
     made(&put(owner, PLAIN, &plain("one")));
     made(&put(&router, UPSTREAM, &upstream(9)));
     made(&put(&router, ROUTE, &route("mine", &["plain"])));
-    made(&put(&keeper, PLAIN, &policy()));
+    changed(&put(&keeper, PLAIN, &policy()));
     // From then on the way is as with any other.
     needs(&put(&router, UPSTREAM, &upstream(10)), "policy:write");
 
@@ -158,7 +162,7 @@ async fn a_policy_that_gets_a_secret_later_is_lent_by_who_gives_it() {
     let supplier = somebody(&world, "supplier", &[Permission::UpstreamWrite]).await;
     own["upstream"] = json!("other");
     made(&put(&supplier, "/v1/config/upstreams/other", &upstream(9)));
-    made(&put(&router, "/v1/config/routes/own", &own));
+    changed(&put(&router, "/v1/config/routes/own", &own));
     let moved = put(&supplier, "/v1/config/upstreams/other", &upstream(10));
     needs(&moved, "route:write");
 }
