@@ -199,15 +199,22 @@ fn signals_that_come_before_the_process_serves_are_answered_once_it_does() {
     let config = weir.setup().complete(&forward(upstream.address));
     writer.write_all(config.as_bytes()).unwrap();
     drop(writer);
-    weir.wait_ready();
-    // The reload and the successor read the pipe once more: nothing comes out of it.
-    wait_until("both changes were tried", || {
+    // Whoever opens the pipe waits for somebody who writes, even if that one has come and gone.
+    let come_and_go = || {
         let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
         let mut pipe_options = std::fs::File::options();
         let _ = pipe_options
             .write(true)
             .custom_flags(nonblocking)
             .open(&pipe);
+    };
+    wait_until("the process serves", || {
+        come_and_go();
+        weir.is_ready()
+    });
+    // The reload and the successor read the pipe once more: nothing comes out of it.
+    wait_until("both changes were tried", || {
+        come_and_go();
         let log = weir.log();
         log.contains("configuration refused") && log.contains("upgrade failed")
     });

@@ -242,6 +242,11 @@ impl Weir {
         });
     }
 
+    /// Whether the admin listener says that traffic is served.
+    pub fn is_ready(&self) -> bool {
+        is_ready(&self.setup)
+    }
+
     /// The process that was started here.
     pub fn id(&self) -> u32 {
         self.process.id()
