@@ -28,10 +28,14 @@ from process import Failure, Server, accepts, answers
 from rig import ROOT, Rig, split_cpus, wait_until
 from work import LARGE_BODY, LARGE_PATH, SMALL_BODY, SMALL_PATH
 
+# Of slowhttptest. Each sends the next piece of all its connections at once, at the end of its interval; clients of
+# the world do not, so there are many of them, and they begin one after the other.
+PROCESSES = 95
+INTERVAL = 5
 MODES = {
     # One more field, or piece of the body, every few seconds; a few bytes of the answer every second.
-    "header": ["-H", "-i", "5", "-x", "24"],
-    "body": ["-B", "-i", "5", "-x", "24", "-s", "1048576"],
+    "header": ["-H", "-i", str(INTERVAL), "-x", "24"],
+    "body": ["-B", "-i", str(INTERVAL), "-x", "24", "-s", "1048576"],
     "read": ["-X", "-n", "1", "-w", "256", "-y", "512", "-z", "8", "-k", "3"],
 }
 # Each slow one holds a connection to its upstream.
@@ -44,8 +48,6 @@ NORMAL_PATH = "/normal"
 NORMAL_CONNECTIONS = 16
 NORMAL_RATE = 1_000
 ROUNDS = 3
-# Of slowhttptest.
-PROCESSES = 20
 
 WEIR = """
 workers: 1
@@ -94,13 +96,13 @@ class Slow:
         self._cpus = stage.load_cpus
 
     def __enter__(self):
-        self._processes = [
-            subprocess.Popen(
+        self._processes = []
+        for _ in range(PROCESSES):
+            self._processes.append(subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 preexec_fn=self._step_back,
-            )
-            for _ in range(PROCESSES)
-        ]
+            ))
+            time.sleep(INTERVAL / PROCESSES)
         return self
 
     def _step_back(self):

@@ -1,6 +1,8 @@
 //! Which values of documents are secrets, and what stands in their place.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 use std::time::SystemTime;
 
 use serde_json::Value as Json;
@@ -19,9 +21,40 @@ pub const HIDDEN: &str = "•••";
 /// where it is to be used could not be opened.
 pub const SEALED: &str = "$sealed";
 
+/// Documents that one thread looks through.
+const PART: usize = 1_000;
+/// Threads at most: others want to get on, too.
+const MOST_THREADS: usize = 4;
+
 /// The places of the secrets in each document, as JSON Pointers (RFC 6901) to single values: those that no
-/// diagnostic shows. Where a document would not load, some may be missing.
+/// diagnostic shows. Where a document would not load, some may be missing. Many are looked through in
+/// parallel: what is secret in one does not depend on others.
 pub fn secrets(documents: &[(&ResourceName, &Json)]) -> Vec<Vec<String>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let threads = documents
+        .len()
+        .div_ceil(PART)
+        .min(threads.min(MOST_THREADS));
+    if threads <= 1 {
+        return look_through(documents);
+    }
+    let mut parts = documents.chunks(documents.len().div_ceil(threads));
+    let own = parts.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others = parts.map(|part| scope.spawn(move || look_through(part)));
+        let others: Vec<_> = others.collect();
+        let mut found = look_through(own);
+        for other in others {
+            match other.join() {
+                Ok(part) => found.extend(part),
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+        found
+    })
+}
+
+fn look_through(documents: &[(&ResourceName, &Json)]) -> Vec<Vec<String>> {
     let mut walk = Walk {
         next: Span::BESIDE,
         leaves: Vec::new(),
@@ -176,6 +209,22 @@ mod tests {
     fn the_key_of_a_certificate_is_secret_and_its_chain_is_not() {
         let document = json!({"certificate": "-----BEGIN CERTIFICATE-----", "key": "anything"});
         assert_eq!(of(ResourceKind::Certificate, &document), ["/key"]);
+    }
+
+    #[test]
+    fn many_are_looked_through_each_for_itself() {
+        let name = ResourceName::new(ResourceKind::Policy, "a").unwrap();
+        let of = |number: usize| match number % 3 {
+            0 => json!({"headers": {"request": {"set": {"authorization": "x"}}}}),
+            _ => json!({"headers": {"request": {"set": {"x-a": "x"}}}}),
+        };
+        let documents: Vec<_> = (0..4 * PART + 1).map(of).collect();
+        let named: Vec<_> = documents.iter().map(|document| (&name, document)).collect();
+        let found = secrets(&named);
+        assert_eq!(found.len(), documents.len());
+        let has_one =
+            |(number, found): (usize, &Vec<String>)| (number % 3 == 0) == (found.len() == 1);
+        assert!(found.iter().enumerate().all(has_one));
     }
 
     #[test]
