@@ -35,7 +35,7 @@ pub(super) static HEALTH: Record = Record {
         field(
             "panic_threshold",
             Shape::Percentage { zero: true },
-            "When less than this share of the weight is healthy, health is ignored. 0% turns it off.",
+            "When less than this share of the weight is healthy, health is ignored; with `zones`, when that is so of the own zone and of all others together. 0% turns it off.",
         )
         .default("50%"),
     ],

@@ -139,7 +139,7 @@ static POOL: Record = Record {
                 least: 1,
                 most: 1_000_000,
             },
-            "Most HTTP/1.1 connections, in use or not. Further requests wait for one, at most as long as `timeouts.connect`.",
+            "Most HTTP/1.1 connections, in use or not. Further requests wait for one, at most as long as `timeouts.connect`. Requests whose body is still to come get three quarters of them.",
         )
         .default("4096"),
         // Room for all that was under way in a burst: a connection that is closed after it and made anew

@@ -125,41 +125,63 @@ impl Kept {
         paths.sort();
         let mut found = Vec::new();
         for path in paths {
-            let mut files = self.files();
-            if files.all.iter().any(|one| one.path == path) {
-                continue;
+            match self.take(&path) {
+                Ok(taken) => found.extend(taken),
+                // What the others have is told all the same, and this one is tried again.
+                Err(error) => {
+                    let file = path.display();
+                    tracing::warn!(%error, %file, "changes that wait for the audit cannot be read");
+                }
             }
-            let file = match File::open(&path) {
-                Ok(file) => file,
-                // Whoever had it has removed it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            if file.try_lock().is_err() {
-                continue;
-            }
-            let text = weir_files::read(&path, LARGEST)?.unwrap_or_default();
-            let lines = text
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty());
-            let mut left = BTreeSet::new();
-            for (entry, at) in lines.filter_map(line::read) {
-                let number = files.number();
-                left.insert(number);
-                found.push(Found { number, entry, at });
-            }
-            if left.is_empty() {
-                weir_files::remove(&path)?;
-                continue;
-            }
-            files.all.push(Locked {
-                path,
-                file,
-                left,
-                lines: MOST_LINES,
-                is_own: false,
-            });
         }
+        Ok(found)
+    }
+
+    /// What is in a file, if nobody has it; from then on it is this process's.
+    fn take(&self, path: &Path) -> io::Result<Vec<Found>> {
+        let mut files = self.files();
+        if files.all.iter().any(|one| one.path == path) {
+            return Ok(Vec::new());
+        }
+        let file = match File::open(path) {
+            Ok(file) => file,
+            // Whoever had it has removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        if file.try_lock().is_err() {
+            return Ok(Vec::new());
+        }
+        let text = weir_files::read(path, LARGEST)?.unwrap_or_default();
+        // What stands behind the last end of a line was never acknowledged: its process ended meanwhile.
+        let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        let lines = text[..end].split(|byte| *byte == b'\n');
+        let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+        let read: Vec<_> = lines.iter().filter_map(|line| line::read(line)).collect();
+        if read.len() < lines.len() {
+            tracing::error!(
+                lines = lines.len() - read.len(),
+                file = %path.display(),
+                "the audit will miss changes that cannot be read"
+            );
+        }
+        if read.is_empty() {
+            weir_files::remove(path)?;
+            return Ok(Vec::new());
+        }
+        let found = read.into_iter().map(|(entry, at)| Found {
+            number: files.number(),
+            entry,
+            at,
+        });
+        let found: Vec<_> = found.collect();
+        files.all.push(Locked {
+            path: path.to_owned(),
+            file,
+            left: found.iter().map(|one| one.number).collect(),
+            lines: MOST_LINES,
+            is_own: false,
+        });
         Ok(found)
     }
 

@@ -52,9 +52,7 @@ fn a_start_brings_a_file_up_to_date() {
     // A running Weir is not in the way of whoever looks.
     // The platform was made, and its set-up begun.
     wait_until("both are told", || {
-        let verified = weir.run("audit", &["verify"]);
-        assert_eq!(verified.code, Some(0), "{}", verified.stderr);
-        verified.stdout.starts_with("ok: platform: 2 entries")
+        weir.verify_audit().starts_with("ok: platform: 2 entries")
     });
 }
 

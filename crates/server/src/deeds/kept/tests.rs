@@ -110,6 +110,8 @@ fn damaged_lines_keep_nothing_else_from_being_read() {
     killed(kept);
     fs::write(&path, text).unwrap();
     fs::write(path.with_extension("txt"), "somebody's").unwrap();
+    // It comes first, and cannot be read.
+    fs::create_dir(path.with_file_name("a.jsonl")).unwrap();
     let found = Kept::new(data.path()).take_over().unwrap();
     assert_eq!(names(&found), ["one"]);
 }

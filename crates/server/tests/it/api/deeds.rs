@@ -137,8 +137,7 @@ async fn each_change_of_the_process_has_an_entry(engine: &str) {
     assert_eq!(bad.status(), 409);
     let latest = world.owner.get("/v1/audit?limit=1").json()["items"][0]["sequence"].clone();
     assert_eq!(latest, last);
-    let verified = world.weir.run("audit", &["verify"]);
-    assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+    world.weir.verify_audit();
     // The log has the same.
     let log = world.weir.log();
     let mut lines = log
@@ -196,8 +195,7 @@ async fn without_records_changes_work_and_the_audit_hears_of_them_later() {
         .unwrap();
     let at: jiff::Timestamp = told[0]["at"].as_str().unwrap().parse().unwrap();
     assert!(done_at < at, "{done_at} {at}");
-    let verified = world.weir.run("audit", &["verify"]);
-    assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+    world.weir.verify_audit();
 }
 
 /// Records that are away, and a node whose data outlives it.
@@ -271,8 +269,7 @@ fn told(weir: &Weir) -> Vec<String> {
             .collect();
         true
     });
-    let verified = weir.run("audit", &["verify"]);
-    assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+    weir.verify_audit();
     told
 }
 

@@ -158,14 +158,7 @@ fn assert_once(world: &World, weir: &Weir, answer: &Message) {
         .map(|one| &one["action"])
         .collect();
     assert_eq!(told, ["organization.create"]);
-    let verified = weir.run("audit", &["verify"]);
-    assert_eq!(
-        verified.code,
-        Some(0),
-        "{}{}",
-        verified.stdout,
-        verified.stderr
-    );
+    weir.verify_audit();
 }
 
 async fn killed_before_the_answer_is_written_down(engine: &str) {
@@ -301,14 +294,7 @@ async fn killed_in_the_middle_of_an_erasure(engine: &str) {
     let digest = Sha256::digest(certificate.to_string());
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(after["digest"], digest);
-    let verified = weir.run("audit", &["verify"]);
-    assert_eq!(
-        verified.code,
-        Some(0),
-        "{}{}",
-        verified.stdout,
-        verified.stderr
-    );
+    weir.verify_audit();
 }
 
 /// Has a chain tell of somebody again and again.

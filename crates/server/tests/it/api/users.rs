@@ -125,14 +125,7 @@ async fn a_person_is_erased_with_a_certificate(engine: &str) {
         let audit = world.owner.get(path).text();
         assert!(audit.contains(user) && !audit.contains(email), "{audit}");
     }
-    let verified = world.weir.run("audit", &["verify"]);
-    assert_eq!(
-        verified.code,
-        Some(0),
-        "{}{}",
-        verified.stdout,
-        verified.stderr
-    );
+    world.weir.verify_audit();
 }
 
 async fn what_is_not_erased_says_why(engine: &str) {

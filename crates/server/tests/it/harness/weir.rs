@@ -337,6 +337,14 @@ impl Weir {
         self.setup.run(command, arguments)
     }
 
+    /// Has each chain of the audit verified; what is said of them.
+    pub fn verify_audit(&self) -> String {
+        let verified = self.run("audit", &["verify"]);
+        let Ran { stdout, stderr, .. } = &verified;
+        assert_eq!(verified.code, Some(0), "{stdout}{stderr}");
+        verified.stdout
+    }
+
     /// Another command with the same configuration.
     pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
         self.setup.command(command, arguments)
