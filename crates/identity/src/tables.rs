@@ -21,12 +21,16 @@ pub(crate) const FAMILIAR_PLACES: PlatformTable = PlatformTable::new("familiar_p
 pub(crate) const THROTTLES: PlatformTable = PlatformTable::new("throttles");
 pub(crate) const MAIL_OUTBOX: PlatformTable = PlatformTable::new("mail_outbox");
 
+pub(crate) const API_KEYS: TenantTable = TenantTable::new("api_keys");
 pub(crate) const ROLES: TenantTable = TenantTable::new("roles");
 pub(crate) const MEMBERSHIPS: TenantTable = TenantTable::new("memberships");
 pub(crate) const INVITATIONS: TenantTable = TenantTable::new("invitations");
 
+/// What a person has in organizations.
+pub(crate) const OF_MEMBERS: [TenantTable; 2] = [MEMBERSHIPS, API_KEYS];
+
 /// What an organization has, and what goes and comes back with it.
-pub(crate) const OWNED: [TenantTable; 3] = [MEMBERSHIPS, INVITATIONS, ROLES];
+pub(crate) const OWNED: [TenantTable; 4] = [MEMBERSHIPS, INVITATIONS, API_KEYS, ROLES];
 
 impl Identity {
     /// Begins to change what an organization has.

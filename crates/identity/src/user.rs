@@ -16,7 +16,7 @@ use crate::membership::sole_owner_of;
 use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::reader::Reader;
 use crate::role::Assigned;
-use crate::tables::{MEMBERSHIPS, ONE_TIME_TOKENS, SESSIONS, USERS};
+use crate::tables::{API_KEYS, MEMBERSHIPS, ONE_TIME_TOKENS, SESSIONS, USERS};
 use crate::{Identity, text};
 
 pub(crate) const PREFIX: &str = "usr";
@@ -306,6 +306,8 @@ impl Identity {
         for tenant in &tenants {
             let rows = MEMBERSHIPS.of(tenant);
             write.trash_with(rows, id, "user_id = ?", [id]).await?;
+            let keys = API_KEYS.of(tenant);
+            write.trash_with(keys, id, "user_id = ?", [id]).await?;
             tell_member(&mut write, caller, tenant, "member.remove", id).await?;
         }
         let entry = caller.entry("user.delete", "user", id, gone(user.state()));
@@ -329,6 +331,7 @@ impl Identity {
         for tenant in tenants_of(&write.all(gone).await?)? {
             write.hold(&Scope::of(&tenant)).await?;
             write.restore_with(MEMBERSHIPS.of(&tenant), id).await?;
+            write.restore_with(API_KEYS.of(&tenant), id).await?;
             tell_member(&mut write, caller, &tenant, "member.restore", id).await?;
         }
         let user = user_within(&mut *write, id).await?;
