@@ -3,6 +3,7 @@
 //! Nothing here performs I/O, keeps global state or knows about a protocol engine; a type belongs
 //! here only when two floors of the house need to agree on it.
 
+pub mod api_key;
 pub mod grpc;
 pub mod id;
 pub mod path;
@@ -12,6 +13,7 @@ pub mod request_id;
 mod schema;
 pub mod secret;
 
+pub use api_key::ApiKeyText;
 pub use grpc::GrpcStatus;
 pub use id::{Id, TenantId};
 pub use problem::Problem;

@@ -22,9 +22,10 @@ use self::job::Job;
 use self::rows::{remove_account, remove_addressed};
 use crate::Identity;
 use crate::caller::{Caller, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::email::Email;
 use crate::error::{Error, Result};
-use crate::tables::{ERASURES, INVITATIONS, MEMBERSHIPS, USERS};
+use crate::tables::{API_KEYS, ERASURES, INVITATIONS, OF_MEMBERS, USERS};
 use crate::user::{User, leave_owners, tenants_of};
 
 impl Identity {
@@ -122,6 +123,9 @@ impl Identity {
             }
             person.ids.push(id.clone());
         }
+        for (id, _) in &accounts {
+            person.ids.extend(keys_of(&mut write, id).await?);
+        }
         hold_organizations(&mut write, &person).await?;
         let mut removed = rows::Removed::new();
         for (id, user) in &accounts {
@@ -154,6 +158,9 @@ impl Identity {
         let change = made(members(json!({ "rows": job.rows })));
         // What is to take effect once has when all of it has: until then it can be asked for again.
         let entry = job.entry(ERASURE_BEGUN, change, None)?;
+        for (id, _) in &accounts {
+            note_change(&mut write, CredentialKind::User, id.as_str()).await?;
+        }
         write.commit(&Scope::Platform, &entry).await?;
         Ok(job)
     }
@@ -279,8 +286,10 @@ type Account = (Id, Option<User>);
 async fn hold_organizations(write: &mut Write, person: &Person) -> Result<()> {
     let mut rows = Vec::new();
     for id in &person.ids {
-        let own = MEMBERSHIPS.select_everywhere().with_trashed();
-        rows.extend(write.all(own.filter("user_id = ?", [id])).await?);
+        for table in OF_MEMBERS {
+            let own = table.select_everywhere().with_trashed();
+            rows.extend(write.all(own.filter("user_id = ?", [id])).await?);
+        }
     }
     for email in &person.emails {
         let sent = INVITATIONS.select_everywhere().with_trashed();
@@ -290,6 +299,13 @@ async fn hold_organizations(write: &mut Write, person: &Person) -> Result<()> {
         write.hold(&Scope::of(&tenant)).await?;
     }
     Ok(())
+}
+
+/// The keys of somebody. What was done with them was done by the person.
+async fn keys_of(write: &mut Write, user: &Id) -> Result<Vec<Id>> {
+    let keys = API_KEYS.select_everywhere().with_trashed();
+    let rows = write.all(keys.filter("user_id = ?", [user])).await?;
+    rows.iter().map(|row| Ok(row.id("id")?)).collect()
 }
 
 /// An account, live, in the trash, or of which only the audit still tells.

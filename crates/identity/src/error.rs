@@ -174,6 +174,7 @@ fn thing(table: &str) -> &'static str {
         "memberships" => "member",
         "invitations" => "invitation",
         "sessions" => "session",
+        "api_keys" => "api key",
         _ => "record",
     }
 }

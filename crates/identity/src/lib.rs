@@ -8,8 +8,10 @@
 //! whether the caller may make it. A surface asks [`Identity::authorize`]; here it is held that nobody
 //! gives a right that they do not have themselves, and that the last owner stays.
 
+mod api_key;
 mod audit;
 mod caller;
+mod credential_change;
 mod credentials;
 mod email;
 mod email_change;
@@ -44,7 +46,12 @@ mod trash;
 mod upkeep;
 mod user;
 
+pub use api_key::{
+    ApiKey, ApiKeyFilter, ApiKeyOrder, ApiKeyUpdate, Expiry, KeyHolder, KeyOwner, KeyRefusal,
+    MadeApiKey, NewApiKey, Rotated, Scopes,
+};
 pub use caller::Caller;
+pub use credential_change::{CredentialChange, CredentialKind};
 pub use email::Email;
 pub use email_change::EmailChange;
 pub use erase::{Certificate, ErasedChain};

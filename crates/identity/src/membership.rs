@@ -11,7 +11,9 @@ use weir_store::audit::{Actor, Change};
 use weir_store::records::{Row, Scope, Select, Value};
 
 use crate::Identity;
+use crate::api_key::{KeyHolder, holder_within, revoke_of_member};
 use crate::caller::{Caller, gone, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::organization::Organization;
 use crate::page::{Listing, Order, Page, page, prefix_bounds};
@@ -113,6 +115,7 @@ impl Identity {
         let row = write.first(Membership::select(tenant).with_id(&id)).await?;
         let member = Membership::of(&row.ok_or(Error::Missing("member"))?)?;
         let entry = caller.entry("member.add", "member", &id, made(state(user, role)));
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         write.commit(&Scope::of(tenant), &entry).await?;
         Ok(member)
     }
@@ -209,6 +212,7 @@ impl Identity {
             state(&before.user_id, role),
         );
         let entry = caller.entry("member.update", "member", id, change);
+        note_change(&mut write, CredentialKind::User, before.user_id.as_str()).await?;
         write.commit(&Scope::of(tenant), &entry).await?;
         Ok(after)
     }
@@ -234,8 +238,10 @@ impl Identity {
             not_last_owner(&mut *write, tenant, &member.user_id).await?;
         }
         write.trash(MEMBERSHIPS.of(tenant), id, expected).await?;
+        revoke_of_member(&mut write, tenant, &member.user_id).await?;
         let state = state(&member.user_id, &member.role);
         let entry = caller.entry("member.remove", "member", id, gone(state));
+        note_change(&mut write, CredentialKind::User, member.user_id.as_str()).await?;
         Ok(write.commit(&Scope::of(tenant), &entry).await?)
     }
 
@@ -274,6 +280,10 @@ impl Identity {
             Actor::System | Actor::Operator => Ok(Permissions::all()),
             Actor::Target | Actor::Anonymous => Ok(Permissions::default()),
             Actor::User(user) => Ok(rights_in(&belongings(self, reader, user).await?, tenant)),
+            Actor::ApiKey(key) => {
+                let holder = holder_within(reader, key).await?;
+                Ok(holder.map_or_else(Permissions::default, |holder| holder.rights_in(tenant)))
+            }
         }
     }
 
@@ -288,8 +298,18 @@ impl Identity {
         let own = match &caller.actor {
             Actor::System | Actor::Operator => return Ok(()),
             Actor::User(own) if own == user => return Ok(()),
-            Actor::User(own) => belongings(self, reader, own).await?,
-            Actor::Target | Actor::Anonymous => Vec::new(),
+            Actor::User(own) => Own::Belongings(belongings(self, reader, own).await?),
+            Actor::ApiKey(key) => match holder_within(reader, key).await? {
+                // What is one's own to change takes oneself.
+                Some(holder) if holder.user.as_ref() == Some(user) => {
+                    return Err(Error::Forbidden(
+                        "a key does not decide on its owner's account",
+                    ));
+                }
+                Some(holder) => Own::Key(Box::new(holder)),
+                None => Own::Belongings(Vec::new()),
+            },
+            Actor::Target | Actor::Anonymous => Own::Belongings(Vec::new()),
         };
         // With what would come back with an account from the trash.
         let everywhere = MEMBERSHIPS.select_everywhere().with_trashed();
@@ -297,7 +317,7 @@ impl Identity {
         let theirs = everywhere.filter::<Value>(condition, []);
         let theirs = collect(self, reader, user, theirs).await?;
         let is_within =
-            |one: &Belonging| rights_in(&own, &one.organization).includes(one.permissions);
+            |one: &Belonging| own.rights_in(&one.organization).includes(one.permissions);
         match theirs.iter().all(is_within) {
             true => Ok(()),
             false => Err(Error::Forbidden(
@@ -343,6 +363,21 @@ impl Identity {
         let row = reader.first(select).await?;
         let organization = Organization::of(&row.ok_or(Error::Missing("organization"))?)?;
         Ok(organization.settings.limits)
+    }
+}
+
+/// What gives a caller rights.
+enum Own {
+    Belongings(Vec<Belonging>),
+    Key(Box<KeyHolder>),
+}
+
+impl Own {
+    fn rights_in(&self, tenant: &TenantId) -> Permissions {
+        match self {
+            Self::Belongings(belongings) => rights_in(belongings, tenant),
+            Self::Key(holder) => holder.rights_in(tenant),
+        }
     }
 }
 

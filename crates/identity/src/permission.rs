@@ -49,6 +49,10 @@ permissions! {
     InvitationRead "invitation:read",
     /// To invite, and to take invitations back.
     InvitationWrite "invitation:write",
+    /// To see keys of programs, without what they are.
+    ApiKeyRead "api_key:read",
+    /// To make, change and revoke keys of programs, and to say what they may ask of routes.
+    ApiKeyWrite "api_key:write",
     /// To see and export the audit.
     AuditRead "audit:read",
     /// To see what was deleted.
@@ -185,6 +189,12 @@ impl Permissions {
     #[must_use]
     pub const fn with(self, others: Self) -> Self {
         Self(self.0 | others.0)
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 & others.0)
     }
 
     /// Each of them, in order.

@@ -51,6 +51,9 @@ pub struct Limits {
     /// Invitations that wait for an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invitations: Option<u32>,
+    /// Keys of programs that work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_keys: Option<u32>,
 }
 
 impl Settings {

@@ -6,6 +6,8 @@ use weir_store::records::{PlatformTable, Scope, TenantTable, Write};
 use crate::Identity;
 use crate::error::{Error, Result};
 
+pub(crate) const CREDENTIAL_CHANGES: PlatformTable = PlatformTable::new("credential_changes");
+pub(crate) const CREDENTIAL_FEED: PlatformTable = PlatformTable::new("credential_feed");
 pub(crate) const IDEMPOTENCY_KEYS: PlatformTable = PlatformTable::new("idempotency_keys");
 pub(crate) const INSTALLATION: PlatformTable = PlatformTable::new("installation");
 pub(crate) const ORGANIZATIONS: PlatformTable = PlatformTable::new("organizations");
@@ -19,12 +21,16 @@ pub(crate) const FAMILIAR_PLACES: PlatformTable = PlatformTable::new("familiar_p
 pub(crate) const THROTTLES: PlatformTable = PlatformTable::new("throttles");
 pub(crate) const MAIL_OUTBOX: PlatformTable = PlatformTable::new("mail_outbox");
 
+pub(crate) const API_KEYS: TenantTable = TenantTable::new("api_keys");
 pub(crate) const ROLES: TenantTable = TenantTable::new("roles");
 pub(crate) const MEMBERSHIPS: TenantTable = TenantTable::new("memberships");
 pub(crate) const INVITATIONS: TenantTable = TenantTable::new("invitations");
 
+/// What a person has in organizations.
+pub(crate) const OF_MEMBERS: [TenantTable; 2] = [MEMBERSHIPS, API_KEYS];
+
 /// What an organization has, and what goes and comes back with it.
-pub(crate) const OWNED: [TenantTable; 3] = [MEMBERSHIPS, INVITATIONS, ROLES];
+pub(crate) const OWNED: [TenantTable; 4] = [MEMBERSHIPS, INVITATIONS, API_KEYS, ROLES];
 
 impl Identity {
     /// Begins to change what an organization has.

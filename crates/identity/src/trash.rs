@@ -17,8 +17,8 @@ use crate::permission::Permissions;
 use crate::reader::Reader;
 use crate::role::{Assigned, Role};
 use crate::tables::{
-    FAMILIAR_PLACES, INVITATIONS, MEMBERSHIPS, ONE_TIME_TOKENS, ORGANIZATIONS, OWNED,
-    RECOVERY_CODES, ROLES, SESSIONS, TOTP, USERS,
+    API_KEYS, FAMILIAR_PLACES, INVITATIONS, MEMBERSHIPS, OF_MEMBERS, ONE_TIME_TOKENS,
+    ORGANIZATIONS, OWNED, RECOVERY_CODES, ROLES, SESSIONS, TOTP, USERS,
 };
 use crate::throttle::later;
 use crate::user::{self, tenants_of};
@@ -26,7 +26,7 @@ use crate::user::{self, tenants_of};
 /// Something that was deleted by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Trashed {
-    /// `role`, `member` or `invitation`; of the platform also `organization` or `user`, and `route`, `upstream`, `policy`
+    /// `role`, `member`, `invitation` or `api_key`; of the platform also `organization` or `user`, and `route`, `upstream`, `policy`
     /// or `certificate`.
     #[schema(example = "role")]
     pub kind: &'static str,
@@ -54,10 +54,11 @@ pub struct Purged {
 }
 
 /// What an organization has, by the words that its trash uses.
-const KINDS: [(&str, TenantTable); 3] = [
+const KINDS: [(&str, TenantTable); 4] = [
     ("role", ROLES),
     ("member", MEMBERSHIPS),
     ("invitation", INVITATIONS),
+    ("api_key", API_KEYS),
 ];
 
 const DELETED: Order = Order {
@@ -69,7 +70,7 @@ const DELETED: Order = Order {
 /// What a list shows of rows of this kind, and by which words.
 const fn columns(kind: &str) -> &'static str {
     match kind.as_bytes() {
-        b"role" => "id, deleted_at, name AS known_as",
+        b"role" | b"api_key" => "id, deleted_at, name AS known_as",
         b"organization" => "id, deleted_at, slug AS known_as",
         b"member" => {
             "id, deleted_at, \
@@ -243,6 +244,10 @@ impl Identity {
         if kind == "role" {
             return Ok(Some(Role::of(row)?.permissions));
         }
+        if kind == "api_key" {
+            // It was revoked before it went there.
+            return Ok(Some(Permissions::default()));
+        }
         let role: Assigned = row.text("role")?.parse().map_err(Error::internal)?;
         match self.rights_of(reader, tenant, &role).await {
             Ok(rights) => Ok(Some(rights)),
@@ -317,12 +322,16 @@ impl Identity {
             return Ok(0);
         }
         self.may_decide_on(&mut *write, caller, id).await?;
-        let own = MEMBERSHIPS.select_everywhere().with_trashed();
-        let own = own.filter("user_id = ?", [id]);
-        for tenant in tenants_of(&write.all(own).await?)? {
+        let mut own = Vec::new();
+        for table in OF_MEMBERS {
+            let of_user = table.select_everywhere().with_trashed();
+            own.extend(write.all(of_user.filter("user_id = ?", [id])).await?);
+        }
+        for tenant in tenants_of(&own)? {
             write.hold(&Scope::of(&tenant)).await?;
-            let rows = MEMBERSHIPS.of(&tenant);
-            write.remove(rows, "user_id = ?", [id]).await?;
+            for table in OF_MEMBERS {
+                write.remove(table.of(&tenant), "user_id = ?", [id]).await?;
+            }
         }
         for table in [
             SESSIONS,

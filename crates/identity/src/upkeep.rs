@@ -6,12 +6,13 @@ use tokio::time::sleep;
 
 use crate::Identity;
 use crate::caller::Caller;
+use crate::credential_change;
 use crate::error::{Error, Result};
 use crate::session::remove_ended;
 use crate::tables::{FAMILIAR_PLACES, IDEMPOTENCY_KEYS, ONE_TIME_TOKENS};
 use crate::throttle;
 
-/// How often activity of sessions is written down.
+/// How often activity of sessions and keys is written down.
 const ACTIVITY: Duration = Duration::from_secs(5);
 /// How often mail is looked for.
 const MAIL: Duration = Duration::from_secs(5);
@@ -31,6 +32,7 @@ impl Identity {
     pub async fn run(&self) {
         tokio::join!(
             again("activity of sessions", ACTIVITY, || self.flush_activity()),
+            again("activity of keys", ACTIVITY, || self.flush_key_activity()),
             again("mail", MAIL, || self.deliver_mail()),
             again("erasures", ERASURES, || self.resume_erasures()),
             again("what has run out", SWEEP, || self.sweep()),
@@ -61,6 +63,7 @@ impl Identity {
         }
         let most = i64::from(self.shared.options.most_counts);
         gone += throttle::sweep(&mut write, most).await?;
+        gone += credential_change::prune(&mut write).await?;
         write.commit().await?;
         Ok(gone)
     }

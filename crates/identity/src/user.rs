@@ -9,13 +9,14 @@ use weir_store::audit::Change;
 use weir_store::records::{Changes, Row, Scope, Value, Write};
 
 use crate::caller::{Caller, gone, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::membership::sole_owner_of;
 use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::reader::Reader;
 use crate::role::Assigned;
-use crate::tables::{MEMBERSHIPS, ONE_TIME_TOKENS, SESSIONS, USERS};
+use crate::tables::{API_KEYS, MEMBERSHIPS, ONE_TIME_TOKENS, SESSIONS, USERS};
 use crate::{Identity, text};
 
 pub(crate) const PREFIX: &str = "usr";
@@ -285,6 +286,7 @@ impl Identity {
         user.updated_at = write.now();
         let change = Change::between(before.state(), user.state());
         let entry = caller.entry(action, "user", &user.id, change);
+        note_change(&mut write, CredentialKind::User, user.id.as_str()).await?;
         write.commit(&Scope::Platform, &entry).await?;
         Ok(user)
     }
@@ -304,9 +306,12 @@ impl Identity {
         for tenant in &tenants {
             let rows = MEMBERSHIPS.of(tenant);
             write.trash_with(rows, id, "user_id = ?", [id]).await?;
+            let keys = API_KEYS.of(tenant);
+            write.trash_with(keys, id, "user_id = ?", [id]).await?;
             tell_member(&mut write, caller, tenant, "member.remove", id).await?;
         }
         let entry = caller.entry("user.delete", "user", id, gone(user.state()));
+        note_change(&mut write, CredentialKind::User, id.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
@@ -326,11 +331,13 @@ impl Identity {
         for tenant in tenants_of(&write.all(gone).await?)? {
             write.hold(&Scope::of(&tenant)).await?;
             write.restore_with(MEMBERSHIPS.of(&tenant), id).await?;
+            write.restore_with(API_KEYS.of(&tenant), id).await?;
             tell_member(&mut write, caller, &tenant, "member.restore", id).await?;
         }
         let user = user_within(&mut *write, id).await?;
         self.may_decide_on(&mut *write, caller, id).await?;
         let entry = caller.entry("user.restore", "user", id, made(user.state()));
+        note_change(&mut write, CredentialKind::User, id.as_str()).await?;
         write.commit(&Scope::Platform, &entry).await?;
         Ok(user)
     }

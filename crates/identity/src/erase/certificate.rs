@@ -12,6 +12,7 @@ use weir_core::Id;
 
 use super::job::Job;
 use crate::error::{Error, Result};
+use crate::user;
 
 /// What was erased. It names nobody but by identifiers, which lead nowhere any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -44,7 +45,7 @@ pub struct ErasedChain {
 impl Certificate {
     pub(super) fn new(job: &Job, at: Timestamp) -> Result<Self> {
         let mut certificate = Self {
-            users: job.person.ids.clone(),
+            users: accounts(&job.person.ids),
             at,
             rows: job.rows.clone(),
             audit: job.audit.clone(),
@@ -62,4 +63,10 @@ impl Certificate {
         }
         Ok(certificate)
     }
+}
+
+/// Without their keys, which the audit knows by identifiers as well.
+fn accounts(ids: &[Id]) -> Vec<Id> {
+    let is_account = |id: &&Id| id.prefix() == user::PREFIX;
+    ids.iter().filter(is_account).cloned().collect()
 }

@@ -71,6 +71,7 @@ impl Job {
     pub(super) fn by(&self) -> Result<Eraser> {
         let actor = match (self.actor_kind.as_str(), &self.actor_id) {
             ("user", Some(id)) => Actor::User(id.clone()),
+            ("api_key", Some(id)) => Actor::ApiKey(id.clone()),
             ("operator", _) => Actor::Operator,
             ("system", _) => Actor::System,
             _ => return Err(Error::internal("an erasure is nobody's")),

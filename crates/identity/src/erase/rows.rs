@@ -7,8 +7,8 @@ use weir_store::records::{Scope, Write};
 
 use crate::error::Result;
 use crate::tables::{
-    FAMILIAR_PLACES, INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS, ONE_TIME_TOKENS, RECOVERY_CODES,
-    SESSIONS, THROTTLES, TOTP, USERS,
+    API_KEYS, FAMILIAR_PLACES, INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS, ONE_TIME_TOKENS,
+    RECOVERY_CODES, SESSIONS, THROTTLES, TOTP, USERS,
 };
 use crate::throttle;
 use crate::user::tenants_of;
@@ -32,17 +32,15 @@ pub(super) async fn remove_account(
     ] {
         add(name, write.remove(table.rows(), "user_id = ?", [id]).await?);
     }
-    let own = MEMBERSHIPS
-        .select_everywhere()
-        .with_trashed()
-        .filter("user_id = ?", [id]);
-    for tenant in tenants_of(&write.all(own).await?)? {
-        write.hold(&Scope::of(&tenant)).await?;
-        let rows = MEMBERSHIPS.of(&tenant);
-        add(
-            "memberships",
-            write.remove(rows, "user_id = ?", [id]).await?,
-        );
+    for (name, table) in [("memberships", MEMBERSHIPS), ("api_keys", API_KEYS)] {
+        let own = table.select_everywhere().with_trashed();
+        let own = own.filter("user_id = ?", [id]);
+        add(name, 0);
+        for tenant in tenants_of(&write.all(own).await?)? {
+            write.hold(&Scope::of(&tenant)).await?;
+            let rows = table.of(&tenant);
+            add(name, write.remove(rows, "user_id = ?", [id]).await?);
+        }
     }
     add("users", write.remove(USERS.rows(), "id = ?", [id]).await?);
     Ok(())

@@ -11,6 +11,8 @@ use crate::records::Once;
 pub enum Actor {
     /// A person.
     User(Id),
+    /// A program, by its key.
+    ApiKey(Id),
     /// Weir itself: a schedule, a start.
     System,
     /// Somebody at the machine's command line, who needs no account.
@@ -26,6 +28,7 @@ impl Actor {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::User(_) => "user",
+            Self::ApiKey(_) => "api_key",
             Self::System => "system",
             Self::Operator => "operator",
             Self::Target => "target",
@@ -36,7 +39,7 @@ impl Actor {
     /// The identifier, if it has one.
     pub const fn id(&self) -> Option<&Id> {
         match self {
-            Self::User(id) => Some(id),
+            Self::User(id) | Self::ApiKey(id) => Some(id),
             Self::System | Self::Operator | Self::Target | Self::Anonymous => None,
         }
     }

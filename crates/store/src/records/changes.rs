@@ -118,7 +118,31 @@ impl Changes {
         self.transaction.execute(statement).await
     }
 
-    /// The same for at most so many rows, those with the least identifiers. Of two who change the same rows
+    /// The same for what is no part of the rows' state, such as when they were last used: their version stays, so that
+    /// nobody's change fails for it.
+    pub async fn note_where<V: Into<Value>>(
+        &mut self,
+        rows: Rows<'_>,
+        condition: &'static str,
+        values: impl IntoIterator<Item = V>,
+        set: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Result<u64> {
+        let mut statement = Statement::new("UPDATE ");
+        statement.push(rows.table).push(" SET ");
+        for (at, (column, value)) in set.into_iter().enumerate() {
+            statement.push(if at > 0 { ", " } else { "" });
+            statement.push(column).push(" = ").push_value(value);
+        }
+        statement.push(" WHERE deleted_at IS NULL AND (");
+        statement.push(condition).push(")");
+        for value in values {
+            statement.bind(value);
+        }
+        own(&mut statement, rows);
+        self.transaction.execute(statement).await
+    }
+
+    /// The same as [`update_where`](Self::update_where) for at most so many rows, those with the least identifiers. Of two who change the same rows
     /// at once one waits for the other, whatever else they do: nobody's rows are taken up in another order.
     pub async fn update_first<V: Into<Value>>(
         &mut self,
