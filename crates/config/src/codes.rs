@@ -118,6 +118,8 @@ codes! {
     UNOPENED_RESOURCE "WR0315" "the secrets of a resource do not open"
     NO_CERTIFICATE_YET "WR0316" "a listener with TLS has no certificate yet"
     BAD_CONTRACT "WR0320" "an OpenAPI document or JSON Schema that cannot be used"
+    BAD_KEY_SET "WR0321" "a key set that cannot be used"
+    KEY_LEFT_OUT "WR0322" "a key of a set that is left out"
 
     // What this version does not do.
     NOT_ENFORCED "WR0401" "this version cannot enforce it"

@@ -15,6 +15,7 @@ use weir_core::Secret;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::template::Template;
 
+mod access;
 mod aggregate;
 mod balance;
 mod certificate;
@@ -33,6 +34,10 @@ mod upstream;
 mod validate;
 mod websocket;
 
+pub use access::{
+    AnyOf, ApiKey, ClaimNames, ClaimPath, ClaimRule, Credential, IdentityFact, IdentityHeaders,
+    Issuer, Jwt, Keys, Require, TokenPlace,
+};
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
 pub use certificate::NamedCertificate;
@@ -276,6 +281,16 @@ pub enum PolicyKind {
     Compress(Compress),
     /// Changes bodies.
     Transform(Box<Transform>),
+    /// Verifies tokens.
+    Jwt(Box<Jwt>),
+    /// Takes API keys.
+    ApiKey(ApiKey),
+    /// Takes any of several ways to say who is calling.
+    AnyOf(AnyOf),
+    /// Lets only some of those pass who are known.
+    Require(Require),
+    /// Tells the upstream who is calling.
+    Identity(IdentityHeaders),
 }
 
 impl PolicyKind {
@@ -288,6 +303,11 @@ impl PolicyKind {
             Self::SecurityHeaders(_) => "security_headers",
             Self::Compress(_) => "compress",
             Self::Transform(_) => "transform",
+            Self::Jwt(_) => "jwt",
+            Self::ApiKey(_) => "api_key",
+            Self::AnyOf(_) => "any_of",
+            Self::Require(_) => "require",
+            Self::Identity(_) => "identity",
         }
     }
 }
@@ -473,6 +493,8 @@ pub struct Limits {
     pub minimum_rate: Option<MinimumRate>,
     /// Concurrent HTTP/2 streams of one connection.
     pub streams: u32,
+    /// Bytes of the whole process for credentials that were found to be good.
+    pub credential_cache: u64,
 }
 
 /// What happens to a path with an encoded slash (`%2F`): back ends disagree on whether it separates

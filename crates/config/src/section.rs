@@ -1,5 +1,6 @@
 //! The sections of the configuration: each file holds a section's tables and its decoder.
 
+mod access;
 mod action;
 mod aggregate;
 mod balance;

@@ -1,5 +1,6 @@
 //! Tests of the crate as a whole; those of a part stand beside it.
 
+mod access;
 mod beside;
 mod certificates;
 mod defaults;

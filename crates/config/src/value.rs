@@ -2,6 +2,7 @@
 //! for messages and the JSON Schema stands beside its parser.
 
 pub(crate) mod address;
+pub(crate) mod claim;
 pub(crate) mod http;
 pub(crate) mod media;
 pub(crate) mod quantity;

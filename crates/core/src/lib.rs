@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod grpc;
 pub mod id;
 pub mod path;
+pub mod principal;
 pub mod problem;
 pub mod request_id;
 #[cfg(feature = "schema")]
@@ -16,6 +17,7 @@ pub mod secret;
 pub use api_key::ApiKeyText;
 pub use grpc::GrpcStatus;
 pub use id::{Id, TenantId};
+pub use principal::Principal;
 pub use problem::Problem;
 pub use request_id::RequestId;
 pub use secret::Secret;

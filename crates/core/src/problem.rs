@@ -1,5 +1,7 @@
 //! Problem details for HTTP APIs (RFC 9457): the one shape of every error a client sees.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ pub struct Problem<E = ()> {
     /// HTTP status code.
     pub status: u16,
     /// One sentence for whoever sent the request.
-    pub detail: &'static str,
+    pub detail: Cow<'static, str>,
     /// Extension member: the same word as in the access log.
     pub reason: &'static str,
     /// Extension member: what to quote when asking the operator.
@@ -36,14 +38,14 @@ impl Problem {
     pub fn new(
         status: StatusCode,
         reason: &'static str,
-        detail: &'static str,
+        detail: impl Into<Cow<'static, str>>,
         request_id: impl Into<String>,
     ) -> Self {
         Self {
             kind: format!("urn:weir:problem:{reason}"),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail,
+            detail: detail.into(),
             reason,
             request_id: request_id.into(),
             errors: None,

@@ -1,11 +1,14 @@
 //! Answers that say no.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, Method, StatusCode};
 use weir_contract::Violation;
 use weir_core::Problem;
@@ -28,6 +31,17 @@ pub(crate) struct Denial {
     allow: Option<HeaderValue>,
     /// What exactly is wrong with the request.
     violations: Box<[Violation]>,
+    /// What is told of who is calling; boxed, for most denials are about something else.
+    identity: Option<Box<AboutIdentity>>,
+}
+
+/// What somebody hears who is not let in.
+#[derive(Default)]
+struct AboutIdentity {
+    /// In place of the failure's sentence.
+    detail: String,
+    /// How to say who one is.
+    challenges: Vec<HeaderValue>,
 }
 
 impl Denial {
@@ -43,6 +57,19 @@ impl Denial {
             ..self
         }
     }
+
+    /// The same in words of its own.
+    pub(crate) fn saying(mut self, detail: String) -> Self {
+        self.identity.get_or_insert_default().detail = detail;
+        self
+    }
+
+    /// The same with a way to say who one is (RFC 9110 §11.6.1).
+    pub(crate) fn challenge(mut self, challenge: Option<HeaderValue>) -> Self {
+        let identity = self.identity.get_or_insert_default();
+        identity.challenges.extend(challenge);
+        self
+    }
 }
 
 impl From<Failure> for Denial {
@@ -51,6 +78,7 @@ impl From<Failure> for Denial {
             failure,
             allow: None,
             violations: Box::default(),
+            identity: None,
         }
     }
 }
@@ -63,6 +91,7 @@ impl From<Missed> for Denial {
                 failure: Failure::MethodNotAllowed,
                 allow: allow(&methods),
                 violations: Box::default(),
+                identity: None,
             },
         }
     }
@@ -95,7 +124,9 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
         failure,
         allow,
         violations,
+        identity,
     } = denial;
+    let identity = identity.map(|about| *about).unwrap_or_default();
     let id = record.id.to_string();
     tracing::debug!(
         weir.request_id = id,
@@ -111,7 +142,7 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
             (StatusCode::OK, Bytes::new())
         }
         None => {
-            let body = problem(failure, &id, &violations, &mut fields);
+            let body = problem(failure, identity.detail, &id, &violations, &mut fields);
             (failure.status(), body)
         }
     };
@@ -123,6 +154,9 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     }
     if let Some(allow) = allow {
         fields.append(ALLOW, allow);
+    }
+    for challenge in identity.challenges {
+        fields.append(WWW_AUTHENTICATE, challenge);
     }
     shaping::mark_denial(&record, &mut fields);
     if failure == Failure::WebSocketVersion {
@@ -147,8 +181,18 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
 }
 
 /// The body that says why, and the fields that go with it.
-fn problem(failure: Failure, id: &str, violations: &[Violation], fields: &mut Fields) -> Bytes {
-    let problem = Problem::new(failure.status(), failure.reason(), failure.detail(), id);
+fn problem(
+    failure: Failure,
+    detail: String,
+    id: &str,
+    violations: &[Violation],
+    fields: &mut Fields,
+) -> Bytes {
+    let detail = match detail.is_empty() {
+        true => Cow::Borrowed(failure.detail()),
+        false => Cow::Owned(detail),
+    };
+    let problem = Problem::new(failure.status(), failure.reason(), detail, id);
     fields.append(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
     fields.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(seconds) = failure.retry_after() {

@@ -49,6 +49,14 @@ pub enum Failure {
     OrganizationSuspended,
     /// There is no such organization, or not any more.
     OrganizationMissing,
+    /// Nobody said who is calling, and that is needed.
+    CredentialMissing,
+    /// The credential is not good; the text says why.
+    CredentialRefused(&'static str),
+    /// Nobody can say for now whose credential it is; the text says why.
+    IdentityUnavailable(&'static str),
+    /// Whoever is calling may not do this; the text says what they lack.
+    Forbidden(&'static str),
     /// No route takes the request.
     NoRoute,
     /// Routes take the path, but not with this method.
@@ -147,6 +155,8 @@ impl Failure {
                 | Self::HeadTimeout
                 | Self::BodyTimeout
                 | Self::BodyTooSlow
+                | Self::CredentialRefused(_)
+                | Self::Forbidden(_)
                 | Self::NoRoute
                 | Self::MethodNotAllowed
                 | Self::InvalidRequest(_)
@@ -184,6 +194,10 @@ impl Failure {
             Self::MemoryPressure => "memory_pressure",
             Self::OrganizationSuspended => "organization_suspended",
             Self::OrganizationMissing => "organization_missing",
+            Self::CredentialMissing => "credential_missing",
+            Self::CredentialRefused(_) => "credential_refused",
+            Self::IdentityUnavailable(_) => "identity_unavailable",
+            Self::Forbidden(_) => "forbidden",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::InvalidRequest(_) => "invalid_request",
@@ -240,9 +254,11 @@ impl Failure {
                 StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
             }
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
-            Self::OrganizationSuspended | Self::OrganizationMissing | Self::WebSocketOrigin => {
-                StatusCode::FORBIDDEN
-            }
+            Self::CredentialMissing | Self::CredentialRefused(_) => StatusCode::UNAUTHORIZED,
+            Self::OrganizationSuspended
+            | Self::OrganizationMissing
+            | Self::WebSocketOrigin
+            | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge
             | Self::BodyTooLargeToCheck
@@ -267,6 +283,7 @@ impl Failure {
             Self::PreflightRefused(_) => StatusCode::FORBIDDEN,
             Self::EncodingFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoTarget
+            | Self::IdentityUnavailable(_)
             | Self::CircuitOpen(_)
             | Self::UpstreamBusy
             | Self::QueueTimeout
@@ -315,6 +332,12 @@ impl Failure {
             Self::OrganizationSuspended | Self::OrganizationMissing => {
                 "This service is not available to anybody at the moment."
             }
+            Self::CredentialMissing => "This needs a credential.",
+            Self::CredentialRefused(_) => "The credential is not good.",
+            Self::IdentityUnavailable(_) => {
+                "It cannot be said for now whose credential this is; it may be good."
+            }
+            Self::Forbidden(_) => "The credential is good, but not for this.",
             Self::NoRoute => "No route takes this request.",
             Self::MethodNotAllowed => "This path does not allow the method.",
             Self::InvalidRequest(_) => "The request is not as it must be; `errors` says where.",
@@ -367,6 +390,9 @@ impl Failure {
             | Self::InvalidRequest(text)
             | Self::UnsupportedMediaType(text)
             | Self::PreflightRefused(text)
+            | Self::CredentialRefused(text)
+            | Self::IdentityUnavailable(text)
+            | Self::Forbidden(text)
             | Self::DeadlineExceeded(text)
             | Self::Connect(text)
             | Self::UpstreamTls(text)

@@ -9,11 +9,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{self, UnboundedSender, unbounded_channel};
 use weir_config::Config;
 
 use crate::accept::Backlog;
 use crate::control::{Control, Notice};
+use crate::identify::{self, Changes, Lookup};
 use crate::listen;
 use crate::metrics::WorkerCounters;
 use crate::organization::{Organizations, Standing, Standings};
@@ -75,13 +76,15 @@ pub struct Remembered {
     pub standings: Standings,
 }
 
-/// What the workers tell of requests, one ring for each worker.
-#[derive(Debug, Default)]
+/// What leaves the workers: of requests, one ring for each worker.
+#[derive(Debug)]
 pub struct Rings {
     /// For the access log.
     pub records: Vec<rtrb::Consumer<AccessRecord>>,
     /// Traced requests.
     pub traces: Vec<rtrb::Consumer<Box<TraceRecord>>>,
+    /// Questions about credentials, of all workers. Requests wait for the answers.
+    pub lookups: mpsc::Receiver<Lookup>,
 }
 
 /// Somebody looks on as requests end.
@@ -142,6 +145,7 @@ impl Gateway {
         let wanted: HashSet<SocketAddr> = addresses(config).collect();
         sockets.retain(|address, _| wanted.contains(address));
         listen::complete(&mut sockets, &wanted, count)?;
+        let (asking, lookups) = identify::queue();
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             generation: AtomicU64::new(1),
@@ -149,10 +153,16 @@ impl Gateway {
             closed: AtomicUsize::new(0),
             watchers: AtomicUsize::new(0),
             overload,
+            asking,
+            changes: Arc::default(),
             control: control.notices(),
         });
         let mut workers = Vec::with_capacity(count);
-        let mut rings = Rings::default();
+        let mut rings = Rings {
+            records: Vec::with_capacity(count),
+            traces: Vec::with_capacity(count),
+            lookups,
+        };
         for index in 0..count {
             let (records, written) = rtrb::RingBuffer::new(RECORDS);
             let (traces, exported) = rtrb::RingBuffer::new(TRACES);
@@ -283,6 +293,11 @@ impl Gateway {
     /// How many organizations routes name of which nobody has said how they stand.
     pub fn unknown_organizations(&self) -> usize {
         self.organizations.unknown()
+    }
+
+    /// Which credentials changed: whoever hears of a change notes it there, and no worker believes what it knew.
+    pub fn changes(&self) -> &Arc<Changes> {
+        &self.shared.changes
     }
 
     /// The splits of routes.

@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::Fields;
+use crate::identify;
 
 mod client;
 mod forwarding;
@@ -121,7 +122,10 @@ fn is_hop_by_hop(name: &str) -> bool {
 /// Whether a field ends with the connection or claims what only a proxy may say, in any spelling:
 /// such a field has no place behind a body.
 pub(crate) fn is_for_heads_only(name: &str) -> bool {
-    is_hop_by_hop(name) || forwarding::is_claim(name) || forwarding::is_alias_of_claim(name)
+    is_hop_by_hop(name)
+        || forwarding::is_claim(name)
+        || forwarding::is_alias_of_claim(name)
+        || identify::is_own(name)
 }
 
 /// `TE: trailers`, perhaps in a list (RFC 9110 §10.1.4).

@@ -31,6 +31,7 @@ mod hedge;
 pub mod hop;
 mod http1;
 mod http2;
+pub mod identify;
 mod intake;
 mod listen;
 mod message;

@@ -27,6 +27,8 @@ pub enum Decider {
     Route(&'static str),
     /// The route's policy of this kind.
     Policy(&'static str),
+    /// A policy that the request was refused by, of whatever kind.
+    AnyPolicy,
 }
 
 impl Decider {
@@ -38,6 +40,7 @@ impl Decider {
             Self::Upstream(key) => Some(format!("upstreams.*.{key}")),
             Self::Route(key) => Some(format!("routes.*.{key}")),
             Self::Policy(kind) => Some(format!("policies.*.{kind}")),
+            Self::AnyPolicy => Some("policies.*".to_owned()),
         }
     }
 
@@ -48,6 +51,11 @@ impl Decider {
             Self::Upstream(key) => ("upstreams", &record.upstream, key),
             Self::Route(key) => ("routes", &record.route, key),
             Self::Policy(kind) => ("policies", &record.policy, kind),
+            Self::AnyPolicy => {
+                let name = record.policy.as_ref();
+                return name
+                    .map_or_else(|| self.pattern(), |name| Some(format!("policies.{name}")));
+            }
         };
         match name {
             Some(name) => Some(format!("{group}.{name}.{key}")),
@@ -64,7 +72,7 @@ impl AccessRecord {
 }
 
 /// Every reason of an answer. The order is that of counters, and nothing else.
-pub static REASONS: [Reason; 61] = [
+pub static REASONS: [Reason; 65] = [
     undecided(
         "malformed_request",
         "The client's message could be read in more than one way, or in none (RFC 9112).",
@@ -204,6 +212,26 @@ pub static REASONS: [Reason; 61] = [
         "banned",
         "overload.bans",
         "Too many requests of this address had been errors; `weir bans` lists and lifts bans.",
+    ),
+    new(
+        "credential_missing",
+        Decider::AnyPolicy,
+        "The request did not say who is calling, and a policy of the route needs that.",
+    ),
+    new(
+        "credential_refused",
+        Decider::AnyPolicy,
+        "The credential was not good; the cause says why.",
+    ),
+    new(
+        "identity_unavailable",
+        Decider::AnyPolicy,
+        "Nobody could say whose credential it was: records or the issuer did not answer; the cause says which.",
+    ),
+    new(
+        "forbidden",
+        Decider::AnyPolicy,
+        "Whoever called may not do this; the cause says what they lack.",
     ),
     route("redirect", "redirect", "The route answers with a redirect."),
     new(

@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::grpc;
+use crate::identify::Known;
 use crate::message::Version;
 use crate::shaping::Asked;
 use crate::snapshot::LocalSnapshot;
@@ -75,6 +76,10 @@ pub(crate) struct Recorder {
     altered: Cell<Altered>,
     /// What the request says about its answer's shape.
     pub(crate) asked: Asked,
+    /// Who is calling, if a policy of the route found that out.
+    pub(crate) known: Option<Rc<Known>>,
+    /// The policy that refused it, if that is not told by the reason.
+    pub(crate) decided_by: Option<usize>,
     /// Why the answer was made here.
     pub(crate) failure: Option<Failure>,
     /// The answer was cut short, and not because of the client.
@@ -135,6 +140,8 @@ impl Recorder {
             cause: None,
             altered: Cell::default(),
             asked: Asked::default(),
+            known: None,
+            decided_by: None,
             failure: None,
             is_cut: false,
             call: None,

@@ -190,6 +190,17 @@ async fn live(
     if let Some(answer) = matched.preflight(head, record)? {
         return Ok(answer);
     }
+
+    // 5–6. Who calls, and whether they may.
+    if let Some(access) = &route.access {
+        match access.admit(&client.worker, &mut head.fields, record) {
+            Some(verdict) => verdict?,
+            // Boxed: long, and only for a credential that this worker does not know.
+            None => {
+                Box::pin(access.ask_and_admit(&client.worker, &mut head.fields, record)).await?;
+            }
+        }
+    }
     let (chosen, mirror, rewrite, host) = match &route.action {
         Action::Redirect { to, status } => return Ok(matched.redirect(to, *status, head, record)?),
         Action::Respond(respond) => {

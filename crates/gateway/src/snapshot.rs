@@ -13,6 +13,7 @@ use weir_config::pattern::PathPattern;
 
 use crate::aggregate::{self, Aggregation};
 use crate::header_rules::{HeaderRules, Side};
+use crate::identify::{Access, Forbidden, Ways};
 use crate::metrics::{
     PartCounters, RouteCounters, TransformCounters, UpstreamCounters, ValidationCounters,
     per_worker,
@@ -52,6 +53,10 @@ pub struct Snapshot {
     pub(crate) tracing: Option<model::Tracing>,
     /// Whether somebody takes the traces.
     pub(crate) exports: bool,
+    /// Fields that tell upstreams who calls, and no client may send.
+    pub(crate) forbidden: Forbidden,
+    /// Bytes of each worker for credentials that were found to be good.
+    pub(crate) credential_cache: u64,
     /// Whether a route answers preflights.
     pub(crate) has_cors: bool,
     /// Whether a route lets WebSockets through.
@@ -68,6 +73,8 @@ pub(crate) struct Route {
     pub(crate) paths: Vec<PathPattern>,
     pub(crate) action: Action,
     pub(crate) priority: model::Priority,
+    /// Who may call. Boxed: most routes ask nobody.
+    pub(crate) access: Option<Box<Access>>,
     /// Whose traffic it is, if that was said.
     pub(crate) organization: Option<Arc<Organization>>,
     pub(crate) streams: model::Streams,
@@ -147,6 +154,8 @@ pub(crate) struct Compiler {
     /// Looks at responses; started when a route wants that.
     checker: Option<Checker>,
     pool: Pool,
+    /// How callers say who they are.
+    ways: Ways,
 }
 
 impl Drop for Compiler {
@@ -183,6 +192,7 @@ impl Compiler {
             traffic,
             pool: Pool::new(workers),
             checker: None,
+            ways: Ways::default(),
         }
     }
 
@@ -198,6 +208,7 @@ impl Compiler {
             compiled.push(Arc::new(settings));
         }
         let upstreams = self.upstreams(compiled);
+        self.ways = Ways::compile(&config, &self.ways);
         let mut counters = HashMap::new();
         let mut routes: Vec<Route> = config
             .routes
@@ -211,6 +222,8 @@ impl Compiler {
             .any(Shaping::has_cors);
         let snapshot = Snapshot {
             has_cors,
+            forbidden: Forbidden::compile(&config),
+            credential_cache: config.limits.credential_cache / self.workers.max(1) as u64,
             certificates: ends(&config),
             router: Router::compile(&config.routes),
             routes,
@@ -360,6 +373,7 @@ impl Compiler {
             paths: route.matcher.paths.clone(),
             action: route.action.clone(),
             priority: route.priority,
+            access: Access::compile(config, route, &self.ways),
             organization: route
                 .organization
                 .as_deref()

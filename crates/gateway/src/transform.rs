@@ -86,6 +86,10 @@ impl<'a> Matched<'a> {
     ) -> Result<(), Failure> {
         hop::strip_hop_by_hop(&mut head.fields)
             .map_err(|_| Failure::Malformed("The Connection field names too many options."))?;
+        self.snapshot.forbidden.strip(&mut head.fields);
+        if let Some(access) = &self.route.access {
+            access.show(record.known.as_ref(), &mut head.fields);
+        }
         hop::check_via_loop(&head.fields, MOST_PASSES).map_err(|_| Failure::Loop)?;
         hop::rebuild_forwarding(
             &mut head.fields,

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::accept::{self, Backlog};
 use crate::buffers::Buffers;
 use crate::control::Notice;
+use crate::identify::{Asking, Changes, Verified};
 use crate::metrics::WorkerCounters;
 use crate::overload::{Line, MemoryLevel, Overload, Shedder};
 use crate::record::AccessRecord;
@@ -41,6 +42,10 @@ pub(crate) struct Shared {
     pub(crate) watchers: AtomicUsize,
     /// What is known of addresses and memory.
     pub(crate) overload: Arc<Overload>,
+    /// Who is asked about credentials.
+    pub(crate) asking: Asking,
+    /// Which of them changed.
+    pub(crate) changes: Arc<Changes>,
     /// The supervisor of upstreams.
     pub(crate) control: UnboundedSender<Notice>,
 }
@@ -101,6 +106,8 @@ pub(crate) struct Worker {
     pub(crate) idle_closings: Cell<u32>,
     /// Bytes of bodies that are held as a whole.
     pub(crate) held: Cell<usize>,
+    /// Credentials that were found to be good.
+    pub(crate) verified: Verified,
 }
 
 impl Worker {
@@ -121,6 +128,7 @@ impl Worker {
             Some(&self.current.borrow()),
             &self.pools,
         );
+        self.verified.resize(fresh.credential_cache);
         *self.current.borrow_mut() = Rc::new(fresh);
     }
 
@@ -291,6 +299,7 @@ async fn serve(start: Start) {
     let pools = Pools::new(index, Rc::clone(&timers), Rc::clone(&buffers));
     let generation = shared.generation.load(Ordering::Acquire);
     let first = LocalSnapshot::new(shared.snapshot.load_full(), generation, None, &pools);
+    let verified = Verified::new(first.credential_cache);
     let worker = Rc::new(Worker {
         index,
         timers: Rc::clone(&timers),
@@ -311,6 +320,7 @@ async fn serve(start: Start) {
         memory: Cell::default(),
         idle_closings: Cell::new(0),
         held: Cell::new(0),
+        verified,
     });
     tokio::task::spawn_local(timers.run());
     tokio::task::spawn_local(Rc::clone(&worker).keep_house());

@@ -1,7 +1,7 @@
 //! What only the whole shows: names that are used or not.
 
 use super::headers::CaptureUse;
-use super::policy::ACTING_ONCE;
+use super::policy::KINDS;
 use crate::codes;
 use crate::decode::{Context, Cursor, Named};
 use crate::diagnostic::Finding;
@@ -17,7 +17,7 @@ pub(super) struct Declared {
     without_http2: Vec<String>,
     /// What each policy's templates ask of a route's path.
     pub(super) policy_captures: Vec<Vec<CaptureUse>>,
-    /// Of each policy, the kind if it is one that acts once.
+    /// Of each policy, the kind, as far as that is known.
     pub(super) policy_kinds: Vec<Option<&'static str>>,
     /// Whether routes have mistakes: what they meant to use then looks unused.
     pub(super) is_incomplete: bool,
@@ -32,7 +32,7 @@ impl Declared {
             policies: policies.iter().map(unused).collect(),
             without_http2: Vec::new(),
             policy_captures: policies.iter().map(|_| Vec::new()).collect(),
-            policy_kinds: policies.iter().map(acting_once).collect(),
+            policy_kinds: policies.iter().map(kind).collect(),
             is_incomplete: false,
         }
     }
@@ -70,7 +70,7 @@ impl Declared {
         self.upstreams.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Whether one of these policies is of a kind that acts once.
+    /// Whether one of these policies is of this kind.
     pub(super) fn has_kind(&self, policies: &[usize], kind: &str) -> bool {
         let mut kinds = policies.iter().map(|at| self.policy_kinds[*at]);
         kinds.any(|known| known == Some(kind))
@@ -85,8 +85,8 @@ impl Declared {
     }
 }
 
-fn acting_once(policy: &Named<'_>) -> Option<&'static str> {
-    let mut kinds = ACTING_ONCE.into_iter();
+fn kind(policy: &Named<'_>) -> Option<&'static str> {
+    let mut kinds = KINDS.into_iter();
     kinds.find(|kind| policy.value.node.entry(kind).is_some())
 }
 

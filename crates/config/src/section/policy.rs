@@ -1,8 +1,10 @@
 //! `policies`: named, of one kind each.
 
+use super::access::{self, ANY_OF, API_KEY, IDENTITY, JWT, REQUIRE};
+use super::check::Declared;
 use super::compress::{self, COMPRESS};
 use super::cors::{self, CORS};
-use super::headers::{self, CaptureUse, HEADERS};
+use super::headers::{self, HEADERS};
 use super::security::{self, SECURITY_HEADERS};
 use super::transform::{self, TRANSFORM};
 use super::validate::{self, VALIDATE};
@@ -42,7 +44,23 @@ pub(super) static POLICY: Record = Record {
             Shape::Record(&TRANSFORM),
             "Changes bodies that are JSON.",
         ),
-        field("jwt", Shape::Anything, "Verifies JSON Web Tokens.").refused(),
+        field("jwt", Shape::Record(&JWT), "Verifies JSON Web Tokens."),
+        field("api_key", Shape::Record(&API_KEY), "Takes API keys."),
+        field(
+            "any_of",
+            Shape::Record(&ANY_OF),
+            "Takes any of several ways to say who is calling.",
+        ),
+        field(
+            "require",
+            Shape::Record(&REQUIRE),
+            "What somebody who calls must be.",
+        ),
+        field(
+            "identity",
+            Shape::Record(&IDENTITY),
+            "Tells the upstream who is calling.",
+        ),
         field(
             "rate_limit",
             Shape::Anything,
@@ -54,7 +72,7 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-const KINDS: [&str; 9] = [
+pub(super) const KINDS: [&str; 13] = [
     "headers",
     "cors",
     "security_headers",
@@ -62,23 +80,30 @@ const KINDS: [&str; 9] = [
     "transform",
     "validate",
     "jwt",
+    "api_key",
+    "any_of",
+    "require",
+    "identity",
     "rate_limit",
     "cache",
 ];
 
 /// Kinds of which a route can have one policy only: two would have to disagree.
-pub(super) const ACTING_ONCE: [&str; 5] = [
+pub(super) const ACTING_ONCE: [&str; 6] = [
     "cors",
     "security_headers",
     "compress",
     "transform",
     "validate",
+    "identity",
 ];
 
+/// Decodes the policy that was declared at this place.
 pub(super) fn decode(
     context: &mut Context<'_>,
     entry: &Named<'_>,
-    uses: &mut Vec<CaptureUse>,
+    index: usize,
+    declared: &mut Declared,
 ) -> Option<Policy> {
     let object = Object::open(context, &entry.value)?;
     let chosen = object.one_of(context, &KINDS);
@@ -89,12 +114,20 @@ pub(super) fn decode(
     }
     let settings = object.written(chosen?)?;
     let kind = match chosen? {
-        "headers" => PolicyKind::Headers(headers::decode(context, &settings, uses)?),
+        "headers" => {
+            let uses = &mut declared.policy_captures[index];
+            PolicyKind::Headers(headers::decode(context, &settings, uses)?)
+        }
         "cors" => PolicyKind::Cors(Box::new(cors::decode(context, &settings)?)),
         "security_headers" => PolicyKind::SecurityHeaders(security::decode(context, &settings)?),
         "compress" => PolicyKind::Compress(compress::decode(context, &settings)?),
         "transform" => PolicyKind::Transform(Box::new(transform::decode(context, &settings)?)),
         "validate" => PolicyKind::Validate(validate::decode(context, &settings)?),
+        "jwt" => PolicyKind::Jwt(access::decode_jwt(context, &settings)?),
+        "api_key" => PolicyKind::ApiKey(access::decode_api_key(context, &settings)?),
+        "any_of" => PolicyKind::AnyOf(access::decode_any_of(context, &settings, declared)?),
+        "require" => PolicyKind::Require(access::decode_require(context, &settings)?),
+        "identity" => PolicyKind::Identity(access::decode_identity(context, &settings)?),
         _ => return None, // refused where the object was opened
     };
     Some(Policy {

@@ -167,8 +167,7 @@ pub(crate) fn decode(
     declared.note_versions(&upstreams);
     let mut policies = Vec::with_capacity(policy_entries.len());
     for (index, entry) in policy_entries.iter().enumerate() {
-        let captures = &mut declared.policy_captures[index];
-        policies.extend(policy::decode(context, entry, captures));
+        policies.extend(policy::decode(context, entry, index, &mut declared));
     }
     let routes_cursor = object.get("routes")?;
     let routes = route::decode_all(context, &routes_cursor, &mut declared);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use http::Method;
 
+use super::access::IDENTIFYING;
 use super::action::{self, REDIRECT, REWRITE};
 use super::aggregate::AGGREGATE;
 use super::check::Declared;
@@ -13,6 +14,7 @@ use super::log::{self, ROUTE_LOG};
 use super::matcher::{self, MATCH};
 use super::mirror::MIRROR;
 use super::overload::{self, PRIORITIES};
+use super::policy::ACTING_ONCE;
 use super::respond::RESPOND;
 use super::split::SPLIT;
 use super::telemetry::ROUTE_TRACING;
@@ -203,6 +205,7 @@ fn decode(
             report_untaken_methods(context, &object, matcher, "websocket");
         }
     }
+    report_unknown_callers(context, &object, declared, &policies);
     if object.written("aggregate").is_some() && declared.has_kind(&policies, "transform") {
         let message = "an aggregate does not go through a `transform` policy";
         let finding = Finding::error(codes::CONFLICT, message)
@@ -265,6 +268,7 @@ fn decode_policies(
             continue;
         };
         if let Some(kind) = declared.policy_kinds[index]
+            && ACTING_ONCE.contains(&kind)
             && let Some(other) = indices
                 .iter()
                 .find(|at| declared.policy_kinds[**at] == Some(kind))
@@ -293,6 +297,34 @@ fn decode_policies(
             .path(path.clone())
     });
     indices
+}
+
+/// Policies about who is calling, where nobody says who that is.
+fn report_unknown_callers(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    declared: &Declared,
+    policies: &[usize],
+) {
+    let kinds = || {
+        policies
+            .iter()
+            .filter_map(|at| Some((*at, declared.policy_kinds[*at]?)))
+    };
+    if declared.is_incomplete || kinds().any(|(_, kind)| IDENTIFYING.contains(&kind)) {
+        return;
+    }
+    for (policy, kind) in kinds() {
+        if !["require", "identity"].contains(&kind) {
+            continue;
+        }
+        let name = quote(declared.policy_name(policy));
+        let message =
+            format!("{name} is about who is calling, and no policy of the route finds that out");
+        let finding = Finding::error(codes::CONFLICT, message)
+            .help("list a policy that does, such as a `jwt` policy, or remove this one");
+        object.report(context, object.key_span("policies"), finding);
+    }
 }
 
 /// What the configuration answers by itself goes through none of these, which somebody could rely on.

@@ -166,6 +166,15 @@ pub(super) static LIMITS: Record = Record {
             "Concurrent HTTP/2 streams of one connection.",
         )
         .default("128"),
+        field(
+            "credential_cache",
+            Shape::Size {
+                least: 0,
+                most: 1 << 40,
+            },
+            "Memory of the whole process for credentials that were found to be good, so that they are not verified again.",
+        )
+        .default("64MiB"),
     ],
 };
 
@@ -267,6 +276,7 @@ pub(super) fn decode_limits(context: &mut Context<'_>, cursor: &Cursor<'_>) -> O
             .map(|cursor| cursor.number(context)),
         minimum_rate: decode_minimum_rate(context, &object.get("minimum_rate")?),
         streams: object.get("streams")?.number(context),
+        credential_cache: object.get("credential_cache")?.size(context),
     })
 }
 

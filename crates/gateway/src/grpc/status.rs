@@ -54,7 +54,7 @@ mod tests {
 
     /// Failures that can end a call; those that are left out come before a request is known to be one,
     /// or cannot concern HTTP/2.
-    const ALL: [Failure; 42] = [
+    const ALL: [Failure; 46] = [
         Failure::Malformed(""),
         Failure::BodyTooLarge,
         Failure::BadPath(""),
@@ -69,6 +69,10 @@ mod tests {
         Failure::MemoryPressure,
         Failure::OrganizationSuspended,
         Failure::OrganizationMissing,
+        Failure::CredentialMissing,
+        Failure::CredentialRefused(""),
+        Failure::Forbidden(""),
+        Failure::IdentityUnavailable(""),
         Failure::NoRoute,
         Failure::MethodNotAllowed,
         Failure::InvalidRequest(""),

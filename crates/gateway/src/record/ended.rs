@@ -89,10 +89,13 @@ impl Recorder {
 
     /// The route's policy that is the reason, if one is.
     fn deciding_policy(&self) -> Option<Arc<str>> {
+        let config = &self.snapshot.config;
+        if let Some(policy) = self.decided_by {
+            return Some(Arc::from(&*config.policies[policy].name));
+        }
         let Decider::Policy(kind) = reason::find(self.reason?)?.decider else {
             return None;
         };
-        let config = &self.snapshot.config;
         let mut policies = config.routes.get(self.route?)?.policies.iter();
         let policy = policies.find(|at| config.policies[**at].kind.name() == kind)?;
         Some(Arc::from(&*config.policies[*policy].name))

@@ -234,7 +234,7 @@ fn every_setting_that_decides_is_one_of_the_configuration() {
     };
     for reason in &weir_gateway::reason::REASONS {
         let (mut place, key) = match reason.decider {
-            Decider::Nothing => continue,
+            Decider::Nothing | Decider::AnyPolicy => continue,
             Decider::Process(key) => (root, key),
             Decider::Upstream(key) => (item("upstreams", "additionalProperties"), key),
             Decider::Route(key) => (item("routes", "items"), key),

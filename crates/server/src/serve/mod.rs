@@ -1,5 +1,6 @@
 //! The long-running process: start, reload, upgrade, drain.
 
+mod credentials;
 mod descriptors;
 mod inherit;
 pub(crate) mod keeping;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use weir_config::{LoadOptions, Loaded, Report};
 use weir_console::{Configuration, Running};
 use weir_discovery::{Discoverer, Pod};
@@ -196,6 +196,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         former: inherited.ready.take(),
         reload_requests,
         found,
+        lookups: Arc::new(Mutex::new(rings.lookups)),
         on_ready: options.on_ready,
     };
     let code = runtime.block_on(supervise(supervisor, signals));

@@ -15,7 +15,9 @@ use tokio::time::timeout;
 
 use weir_console::Services;
 use weir_discovery::Found;
+use weir_gateway::identify::Lookup;
 
+use super::credentials::Desk;
 use super::lasting::Beside;
 use super::pid_file::PidFile;
 use super::reload::Reloader;
@@ -55,6 +57,8 @@ pub(super) struct Supervisor {
     pub(super) reload_requests: mpsc::Receiver<Order>,
     /// Targets that discovery finds.
     pub(super) found: mpsc::UnboundedReceiver<Found>,
+    /// What workers ask about credentials.
+    pub(super) lookups: Arc<Mutex<mpsc::Receiver<Lookup>>>,
     pub(super) on_ready: Option<Box<dyn FnOnce(Ready) + Send>>,
 }
 
@@ -100,6 +104,19 @@ pub(super) async fn supervise(
     let accounts = (supervisor.services.clone(), Arc::clone(&keeper));
     beside.run("accounts", move || {
         people::keep(accounts.0.clone(), Arc::clone(&accounts.1))
+    });
+    let desk = Desk::new(
+        supervisor.services.clone(),
+        Arc::clone(node.gateway.changes()),
+    );
+    let lookups = Arc::clone(&supervisor.lookups);
+    let asked = Arc::clone(&desk);
+    beside.run("look-ups of credentials", move || {
+        Arc::clone(&asked).answer(Arc::clone(&lookups))
+    });
+    let heard = (desk, keeper.records().clone());
+    beside.run("changes of credentials", move || {
+        Arc::clone(&heard.0).follow(heard.1.clone())
     });
     let told = (Arc::clone(&deeds), Arc::clone(&keeper));
     beside.run("the audit of the process", move || {

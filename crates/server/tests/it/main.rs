@@ -29,6 +29,7 @@ mod health;
 mod http2;
 mod http2_targets;
 mod http2_uploads;
+mod identify;
 mod limits;
 mod overload;
 mod prometheus;

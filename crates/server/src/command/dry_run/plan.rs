@@ -262,11 +262,14 @@ fn own_answer(request: &Request, config: &Config, route: &Route) -> Option<Towar
 fn described(policies: &[&model::Policy]) -> Vec<Policy> {
     let rank = |policy: &&model::Policy| match policy.kind {
         PolicyKind::Cors(_) => 0,
-        PolicyKind::Validate(_) => 1,
-        PolicyKind::Transform(_) => 2,
-        PolicyKind::SecurityHeaders(_) => 3,
-        PolicyKind::Headers(_) => 4,
-        PolicyKind::Compress(_) => 5,
+        PolicyKind::Jwt(_) | PolicyKind::ApiKey(_) | PolicyKind::AnyOf(_) => 1,
+        PolicyKind::Require(_) => 2,
+        PolicyKind::Validate(_) => 3,
+        PolicyKind::Transform(_) => 4,
+        PolicyKind::Identity(_) => 5,
+        PolicyKind::SecurityHeaders(_) => 6,
+        PolicyKind::Headers(_) => 7,
+        PolicyKind::Compress(_) => 8,
     };
     let mut sorted = policies.to_vec();
     sorted.sort_by_key(rank);

@@ -1,0 +1,180 @@
+//! Who is calling, what they must be, and what the upstream hears of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use weir_jose::{Algorithm, KeySet};
+
+/// Verifies JSON Web Tokens (RFC 7519).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Jwt {
+    /// Who may have issued them; at least one, each once.
+    pub issuers: Vec<Issuer>,
+    /// Where they are in a request.
+    pub place: TokenPlace,
+    /// How far clocks may be apart.
+    pub leeway: Duration,
+    /// Whether only what says it is an access token is one (RFC 9068 §4).
+    pub is_strict: bool,
+    /// Claims that say what the caller may do.
+    pub claims: ClaimNames,
+    /// What holds for credentials of any kind.
+    pub credential: Credential,
+}
+
+/// Somebody who issues tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Issuer {
+    /// What `iss` must say.
+    pub issuer: String,
+    /// One of which must be in `aud`; `None` if it is not looked at.
+    pub audiences: Option<Vec<String>>,
+    /// Keys that its signatures are checked with.
+    pub keys: Keys,
+    /// The only algorithms of keys that count; empty: those of the keys.
+    pub algorithms: Vec<Algorithm>,
+}
+
+/// Where keys come from.
+#[derive(Clone, Debug)]
+pub enum Keys {
+    /// These.
+    Set(Arc<KeySet>),
+}
+
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        let (Self::Set(one), Self::Set(other)) = (self, other);
+        let keys = |set: &KeySet| {
+            let keys = set.keys().iter();
+            let facts = keys.map(|key| (key.kid().cloned(), key.id(), key.algorithm()));
+            facts.collect::<Vec<_>>()
+        };
+        keys(one) == keys(other)
+    }
+}
+
+/// Where a token is in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// `Authorization: Bearer` (RFC 6750 §2.1).
+    Bearer,
+    /// A field of its own, without a scheme.
+    Header(HeaderName),
+    /// A cookie.
+    Cookie(String),
+}
+
+/// Claims with a meaning of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// Who it is.
+    pub subject: ClaimPath,
+    /// Scopes: a list, or one text with spaces (RFC 8693 §4.2). The first that is there counts.
+    pub scopes: Vec<ClaimPath>,
+    /// Roles: the same.
+    pub roles: Vec<ClaimPath>,
+}
+
+/// A claim: a member at the top, or a place below one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimPath {
+    /// As written.
+    pub text: String,
+    /// Names of members, from the top.
+    pub steps: Vec<String>,
+}
+
+impl ClaimPath {
+    /// A member at the top.
+    pub fn top(name: &str) -> Self {
+        Self {
+            text: name.to_owned(),
+            steps: vec![name.to_owned()],
+        }
+    }
+}
+
+/// What holds for credentials of any kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Whether requests without one are refused. One that is there must be good in any case.
+    pub is_required: bool,
+    /// Whether the upstream gets it.
+    pub is_forwarded: bool,
+}
+
+/// Takes API keys of organizations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// The field that holds the key, if `Authorization` does not.
+    pub header: HeaderName,
+    /// Slugs of the only organizations whose keys count; empty: all.
+    pub organizations: Vec<String>,
+    /// What holds for credentials of any kind.
+    pub credential: Credential,
+}
+
+impl ApiKey {
+    /// Whether keys of this organization count.
+    pub fn takes(&self, organization: Option<&str>) -> bool {
+        self.organizations.is_empty()
+            || organization.is_some_and(|one| self.organizations.iter().any(|taken| taken == one))
+    }
+}
+
+/// Several ways to say who is calling, of which one is enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnyOf {
+    /// Indices of policies that identify, in the order in which they are tried.
+    pub policies: Vec<usize>,
+    /// Whether requests without any credential are refused.
+    pub is_required: bool,
+}
+
+/// What somebody who calls must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Require {
+    /// All of these scopes.
+    pub scopes: Vec<String>,
+    /// One of these roles; none asked for if empty.
+    pub roles: Vec<String>,
+    /// All of these claims.
+    pub claims: Vec<ClaimRule>,
+}
+
+/// What a claim must be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimRule {
+    /// Which one.
+    pub claim: ClaimPath,
+    /// One of these, as text; of a list one member is enough. Empty: anything but `null`.
+    pub values: Vec<String>,
+}
+
+/// What the upstream hears of who is calling, in fields that no client can set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityHeaders {
+    /// Which field says what; each once.
+    pub fields: Vec<(HeaderName, IdentityFact)>,
+}
+
+/// What can be said of who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityFact {
+    /// Who it is to the issuer.
+    Subject,
+    /// Who says so.
+    Issuer,
+    /// Whose member or credential it is.
+    Organization,
+    /// With spaces between them.
+    Scopes,
+    /// With commas between them.
+    Roles,
+    /// How it was shown: `token`, `key`, `password`, `two_factor`, `signature` or `certificate`.
+    Method,
+    /// A claim; what is no text is JSON.
+    Claim(ClaimPath),
+}

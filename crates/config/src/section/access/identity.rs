@@ -1,0 +1,91 @@
+//! `identity` of a policy: what the upstream hears of who is calling.
+
+use http::HeaderName;
+
+use crate::codes;
+use crate::decode::{Context, Cursor, Object};
+use crate::diagnostic::Finding;
+use crate::model::{IdentityFact, IdentityHeaders};
+use crate::reserved;
+use crate::shape::{Field, Record, Shape, field};
+use crate::suggest::quote;
+use crate::value::claim::{self, CLAIM};
+use crate::value::http::{self as grammar, HEADER_NAME};
+
+pub(in crate::section) static IDENTITY: Record = Record {
+    name: "identity",
+    about: "Fields that tell the upstream who is calling. What clients send under these names never reaches it.",
+    fields: &[
+        name("subject", "The field that says who it is.").default("x-weir-subject"),
+        name("issuer", "The field that says who vouches for it.").default("x-weir-issuer"),
+        name(
+            "organization",
+            "The field that says whose credential it is.",
+        )
+        .default("x-weir-organization"),
+        name("scopes", "The field for scopes, with spaces between them.").default("x-weir-scopes"),
+        name("roles", "The field for roles, with commas between them.").default("x-weir-roles"),
+        name(
+            "method",
+            "The field that says by what it was shown, such as `token`, `key` or `certificate`.",
+        )
+        .default("x-weir-method"),
+        field(
+            "claims",
+            Shape::Map {
+                names: &HEADER_NAME,
+                values: &Shape::Text(&CLAIM),
+            },
+            "Fields for claims, such as `x-user-email: email`.",
+        )
+        .default("{}"),
+    ],
+};
+
+const fn name(key: &'static str, about: &'static str) -> Field {
+    field(key, Shape::Text(&HEADER_NAME), about)
+}
+
+const FACTS: [(&str, IdentityFact); 6] = [
+    ("subject", IdentityFact::Subject),
+    ("issuer", IdentityFact::Issuer),
+    ("organization", IdentityFact::Organization),
+    ("scopes", IdentityFact::Scopes),
+    ("roles", IdentityFact::Roles),
+    ("method", IdentityFact::Method),
+];
+
+pub(in crate::section) fn decode(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+) -> Option<IdentityHeaders> {
+    let object = Object::open(context, cursor)?;
+    let mut fields: Vec<(HeaderName, IdentityFact)> = Vec::new();
+    let mut places = Vec::new();
+    for (key, fact) in FACTS {
+        let cursor = object.get(key)?;
+        if let Some(name) = cursor.parse(context, changeable) {
+            places.push((name.clone(), cursor.span()));
+            fields.push((name, fact));
+        }
+    }
+    for entry in object.get("claims")?.entries(context) {
+        let claim = entry.value.parse(context, claim::claim);
+        match changeable(entry.name) {
+            Ok(name) => {
+                places.push((name.clone(), entry.name_span));
+                fields.extend(claim.map(|claim| (name, IdentityFact::Claim(claim))));
+            }
+            Err(fault) => context.report(entry.fault(fault)),
+        }
+    }
+    context.report_repeated(places, |name, _| {
+        let message = format!("two facts are to be told in {}", quote(name.as_str()));
+        Finding::error(codes::LISTED_TWICE, message).help("give each its own field")
+    });
+    Some(IdentityHeaders { fields })
+}
+
+fn changeable(text: &str) -> Result<HeaderName, crate::value::Fault> {
+    grammar::changeable_header(text, reserved::forbidden_in_request)
+}

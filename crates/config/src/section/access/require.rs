@@ -1,0 +1,82 @@
+//! `require` of a policy: what somebody who calls must be.
+
+use crate::codes;
+use crate::decode::{Context, Cursor, Object};
+use crate::diagnostic::Finding;
+use crate::model::{ClaimRule, Require};
+use crate::shape::{Record, Shape, field};
+use crate::value::claim::{self, CLAIM, SCOPE};
+use crate::value::text::{self, FREE};
+
+pub(in crate::section) static REQUIRE: Record = Record {
+    name: "require",
+    about: "What somebody who calls must be. Everything stated must hold.",
+    fields: &[
+        field(
+            "scopes",
+            Shape::OneOrMany(&Shape::Text(&SCOPE)),
+            "All of these scopes.",
+        ),
+        field(
+            "roles",
+            Shape::OneOrMany(&Shape::Text(&FREE)),
+            "One of these roles.",
+        ),
+        field(
+            "claims",
+            Shape::Map {
+                names: &CLAIM,
+                values: &Shape::OneOrMany(&Shape::Text(&FREE)),
+            },
+            "All of these claims, each with one of these values; of a claim that is a list one member is enough. `*`: any value.",
+        ),
+    ],
+};
+
+pub(in crate::section) fn decode(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+) -> Option<Require> {
+    let object = Object::open(context, cursor)?;
+    let mut require = Require::default();
+    if let Some(cursor) = object.written("scopes") {
+        let items = cursor.items(context).into_iter();
+        require.scopes = items
+            .filter_map(|item| item.parse(context, claim::scope))
+            .collect();
+    }
+    if let Some(cursor) = object.written("roles") {
+        let items = cursor.items(context).into_iter();
+        require.roles = items
+            .filter_map(|item| item.parse(context, text::free))
+            .collect();
+    }
+    if let Some(cursor) = object.written("claims") {
+        for entry in cursor.entries(context) {
+            let items = entry.value.items(context).into_iter();
+            let values: Vec<String> = items
+                .filter_map(|item| item.parse(context, text::free))
+                .collect();
+            match claim::claim(entry.name) {
+                Ok(claim) => require.claims.push(ClaimRule {
+                    claim,
+                    values: any_or(values),
+                }),
+                Err(fault) => context.report(entry.fault(fault)),
+            }
+        }
+    }
+    if require == Require::default() && !object.has_unknown() {
+        let finding = Finding::error(codes::NOTHING_CHOSEN, "nothing is required")
+            .help("write `scopes`, `roles` or `claims`");
+        object.report(context, cursor.span(), finding);
+    }
+    Some(require)
+}
+
+fn any_or(values: Vec<String>) -> Vec<String> {
+    match values.iter().any(|value| value == "*") {
+        true => Vec::new(),
+        false => values,
+    }
+}

@@ -1,0 +1,161 @@
+//! Policies that say who may call.
+
+use super::{codes_of, loaded, refused};
+use crate::model::{Action, IdentityFact, PolicyKind, TokenPlace};
+
+const EC: &str = "{kty: EC, crv: P-256, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}";
+
+fn text(policies: &str, listed: &str) -> String {
+    let policies = policies.replace("$KEYS", &format!("{{keys: [{EC}]}}"));
+    format!(
+        "listeners: [{{address: 127.0.0.1:8080}}]\npolicies:\n{policies}routes: [{{name: r, policies: [{listed}], respond: {{status: 200}}}}]\n"
+    )
+}
+
+const JWT: &str = "  t: {jwt: {issuer: https://a.test, audience: [one, two], jwks: $KEYS}}\n";
+
+#[test]
+fn a_token_policy_has_defaults_and_a_key_its_one_algorithm() {
+    let config = loaded(&text(JWT, "t")).config;
+    let PolicyKind::Jwt(jwt) = &config.policies[0].kind else {
+        panic!("{:?}", config.policies[0]);
+    };
+    assert_eq!(jwt.place, TokenPlace::Bearer);
+    assert_eq!(jwt.leeway.as_secs(), 30);
+    assert!(!jwt.is_strict && jwt.credential.is_required && jwt.credential.is_forwarded);
+    let audiences = jwt.issuers[0].audiences.as_deref().unwrap();
+    assert_eq!(audiences, ["one", "two"]);
+    assert_eq!(jwt.claims.roles[1].steps, ["realm_access", "roles"]);
+    assert!(matches!(config.routes[0].action, Action::Respond(_)));
+}
+
+#[test]
+fn any_audience_must_be_asked_for() {
+    let any = text("  t: {jwt: {issuer: a, audience: '*', jwks: $KEYS}}\n", "t");
+    let config = loaded(&any).config;
+    let PolicyKind::Jwt(jwt) = &config.policies[0].kind else {
+        panic!("{:?}", config.policies[0]);
+    };
+    assert_eq!(jwt.issuers[0].audiences, None);
+    let missing = text("  t: {jwt: {issuer: a, jwks: $KEYS}}\n", "t");
+    assert_eq!(codes_of(&refused(&missing)), ["WR0102"]);
+    let both = text(
+        "  t: {jwt: {issuer: a, audience: [a, '*'], jwks: $KEYS}}\n",
+        "t",
+    );
+    assert_eq!(codes_of(&refused(&both)), ["WR0205"]);
+}
+
+#[test]
+fn mistakes_of_token_policies_are_named() {
+    let cases = [
+        ("{issuer: a, audience: a, jwks: {keys: []}}", "WR0321"),
+        ("{issuer: a, audience: a, jwks: {}}", "WR0321"),
+        ("{issuer: a, audience: a, jwks: https//a}", "WR0301"),
+        (
+            "{issuer: a, audience: a, jwks: $KEYS, algorithms: [RS256]}",
+            "WR0321",
+        ),
+        (
+            "{issuer: a, audience: a, jwks: $KEYS, algorithms: [none]}",
+            "WR0114",
+        ),
+        (
+            "{issuer: a, audience: a, jwks: $KEYS, algorithms: [HS256]}",
+            "WR0114",
+        ),
+        (
+            "{issuer: a, audience: a, jwks: $KEYS, leeway: 1h}",
+            "WR0105",
+        ),
+        (
+            "{issuer: a, audience: a, jwks: $KEYS, header: x-t, cookie: t}",
+            "WR0205",
+        ),
+        (
+            "{issuer: a, audience: a, jwks: $KEYS, scopes: /a//b}",
+            "WR0121",
+        ),
+        (
+            "{issuer: a, issuers: [{issuer: a, audience: a, jwks: $KEYS}]}",
+            "WR0205",
+        ),
+        (
+            "{issuers: [{issuer: a, audience: a, jwks: $KEYS}, {issuer: a, audience: b, jwks: $KEYS}]}",
+            "WR0211",
+        ),
+        ("{issuers: []}", "WR0119"),
+    ];
+    for (jwt, code) in cases {
+        let report = refused(&text(&format!("  t: {{jwt: {jwt}}}\n"), "t"));
+        assert!(codes_of(&report).contains(&code), "{jwt}: {report}");
+    }
+}
+
+#[test]
+fn several_ways_are_ways_to_say_who_one_is() {
+    let policies = format!(
+        "{JWT}  u: {{jwt: {{issuer: b, audience: b, jwks: $KEYS}}}}\n  e: {{any_of: {{policies: [t, u]}}}}\n"
+    );
+    let config = loaded(&text(&policies, "e")).config;
+    let PolicyKind::AnyOf(any) = &config.policies[0].kind else {
+        panic!("{:?}", config.policies[0]);
+    };
+    let names: Vec<_> = any
+        .policies
+        .iter()
+        .map(|at| &*config.policies[*at].name)
+        .collect();
+    assert_eq!(names, ["t", "u"]);
+    assert!(any.is_required);
+    for (listed, code) in [
+        ("[t]", "WR0119"),
+        ("[t, t]", "WR0211"),
+        ("[t, nobody]", "WR0202"),
+        ("[t, e]", "WR0205"),
+        ("[t, c]", "WR0205"),
+    ] {
+        let policies =
+            format!("{JWT}  c: {{compress: {{}}}}\n  e: {{any_of: {{policies: {listed}}}}}\n");
+        let report = refused(&text(&policies, "e, c"));
+        assert!(codes_of(&report).contains(&code), "{listed}: {report}");
+    }
+}
+
+#[test]
+fn what_is_about_the_caller_needs_somebody_who_finds_out_who_that_is() {
+    for about in ["require: {scopes: a}", "identity: {}"] {
+        let policies = format!("{JWT}  about: {{{about}}}\n");
+        assert_eq!(
+            codes_of(&refused(&text(&policies, "about"))),
+            ["WR0505", "WR0205"]
+        );
+        loaded(&text(&policies, "t, about"));
+    }
+    let nothing = format!("{JWT}  about: {{require: {{}}}}\n");
+    assert_eq!(codes_of(&refused(&text(&nothing, "t, about"))), ["WR0206"]);
+}
+
+#[test]
+fn facts_have_fields_of_their_own() {
+    let policies =
+        format!("{JWT}  who: {{identity: {{subject: x-user, claims: {{x-mail: email}}}}}}\n");
+    let config = loaded(&text(&policies, "t, who")).config;
+    let PolicyKind::Identity(identity) = &config.policies[1].kind else {
+        panic!("{:?}", config.policies[1]);
+    };
+    assert_eq!(identity.fields[0].0, "x-user");
+    assert!(matches!(&identity.fields[6].1, IdentityFact::Claim(claim) if claim.text == "email"));
+    for (identity, code) in [
+        ("{subject: x-a, issuer: x-a}", "WR0211"),
+        ("{subject: host}", "WR0120"),
+        ("{claims: {connection: email}}", "WR0120"),
+    ] {
+        let policies = format!("{JWT}  who: {{identity: {identity}}}\n");
+        assert_eq!(
+            codes_of(&refused(&text(&policies, "t, who"))),
+            [code],
+            "{identity}"
+        );
+    }
+}

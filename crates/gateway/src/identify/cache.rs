@@ -1,0 +1,150 @@
+//! A credential that was found to be good is not looked at again before it ends.
+//!
+//! One cache for each worker, so that nothing is shared and nothing waits. It holds good credentials only: who sends
+//! made-up ones by the thousand puts none out of it. It is bounded in bytes, and which one goes is decided by
+//! use (S3-FIFO): credentials that came once go before those that come again.
+
+use std::cell::RefCell;
+use std::hash::Hash;
+use std::rc::Rc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use quick_cache::unsync::Cache;
+use quick_cache::{Equivalent, Weighter};
+
+use super::changes::Changes;
+use super::known::Known;
+
+/// Which of the configuration's ways to identify it was, and the credential itself.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    by: u64,
+    credential: Box<[u8]>,
+}
+
+/// The same, borrowed.
+#[derive(Hash)]
+struct Asked<'a> {
+    by: u64,
+    credential: &'a [u8],
+}
+
+impl Equivalent<Key> for Asked<'_> {
+    /// The table comes here only behind a hash with a random seed; how far two credentials are alike is not
+    /// told by the time all the same.
+    fn equivalent(&self, key: &Key) -> bool {
+        self.by == key.by && verify_slices_are_equal(self.credential, &key.credential).is_ok()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bytes;
+
+impl Weighter<Key, Rc<Known>> for Bytes {
+    fn weight(&self, key: &Key, known: &Rc<Known>) -> u64 {
+        (size_of::<Key>() + key.credential.len() + known.size()) as u64
+    }
+}
+
+/// What a worker knows of credentials.
+pub(crate) struct Verified {
+    cache: RefCell<Cache<Key, Rc<Known>, Bytes>>,
+}
+
+/// About how large one is, for the first table.
+const USUAL: u64 = 2048;
+
+impl Verified {
+    /// With room for so many bytes.
+    pub(crate) fn new(bytes: u64) -> Self {
+        let entries = usize::try_from(bytes / USUAL).unwrap_or(usize::MAX);
+        Self {
+            cache: RefCell::new(Cache::with_weighter(entries, bytes, Bytes)),
+        }
+    }
+
+    /// Who showed it, if that is known and still to be believed. `now` is in seconds since 1970.
+    pub(super) fn get(
+        &self,
+        by: u64,
+        credential: &[u8],
+        now: u64,
+        changes: &Changes,
+    ) -> Option<Rc<Known>> {
+        let asked = Asked { by, credential };
+        let mut cache = self.cache.borrow_mut();
+        let known = cache.get(&asked)?;
+        if known.is_good(now, changes) {
+            return Some(Rc::clone(known));
+        }
+        cache.remove(&asked);
+        None
+    }
+
+    /// Remembers a good credential.
+    pub(super) fn keep(&self, by: u64, credential: &[u8], known: &Rc<Known>) {
+        let key = Key {
+            by,
+            credential: credential.into(),
+        };
+        self.cache.borrow_mut().insert(key, Rc::clone(known));
+    }
+
+    /// Gives it room for so many bytes; what is too much goes.
+    pub(crate) fn resize(&self, bytes: u64) {
+        self.cache.borrow_mut().set_capacity(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_core::Principal;
+    use weir_core::principal::Method;
+
+    use super::*;
+
+    fn known(subject: &str, ends_at: u64) -> Rc<Known> {
+        let principal = Principal {
+            method: Method::Token,
+            issuer: None,
+            subject: subject.into(),
+            organization: None,
+            scopes: Vec::new(),
+            roles: Vec::new(),
+            claims: serde_json::Map::new(),
+        };
+        Known::new(principal, ends_at)
+    }
+
+    #[test]
+    fn a_credential_is_known_until_it_ends_and_only_where_it_was_good() {
+        let cache = Verified::new(1 << 20);
+        cache.keep(1, b"token", &known("ada", 100));
+        let subject = |by, credential: &[u8], now| {
+            cache
+                .get(by, credential, now, &Changes::default())
+                .map(|known| known.principal.subject.to_string())
+        };
+        assert_eq!(subject(1, b"token", 99).as_deref(), Some("ada"));
+        assert_eq!(subject(2, b"token", 99), None, "by another policy");
+        assert_eq!(subject(1, b"tokem", 99), None);
+        assert_eq!(subject(1, b"token", 100), None, "ended");
+        assert_eq!(subject(1, b"token", 99), None, "and forgotten");
+    }
+
+    #[test]
+    fn its_memory_is_bounded_and_what_comes_again_stays() {
+        let (cache, changes) = (Verified::new(64 << 10), Changes::default());
+        cache.keep(1, b"regular", &known("ada", 100));
+        for number in 0_u32..20_000 {
+            assert!(
+                cache.get(1, b"regular", 0, &changes).is_some(),
+                "after {number}"
+            );
+            cache.keep(1, &number.to_be_bytes(), &known("once", 100));
+        }
+        let cache = cache.cache.borrow();
+        assert!(cache.weight() <= 64 << 10, "{}", cache.weight());
+        assert!(cache.len() > 50, "{}", cache.len());
+    }
+}

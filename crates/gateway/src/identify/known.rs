@@ -1,0 +1,120 @@
+//! A credential that was found to be good.
+
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use smallvec::SmallVec;
+use weir_core::Principal;
+
+use super::changes::Changes;
+use super::lookup::Good;
+use super::show::Shown;
+
+/// Who showed it. One for all requests of a worker that show it again.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) principal: Principal,
+    /// When it ends, in seconds since 1970; it is good before that.
+    pub(super) ends_at: u64,
+    /// Until when nobody needs to be asked about it again, in seconds since 1970.
+    pub(super) fresh_until: u64,
+    /// Subjects whose change makes it worthless.
+    about: Vec<Box<str>>,
+    /// The latest change when it was asked about.
+    since: u64,
+    /// The latest change that is known not to be about it.
+    checked: Cell<u64>,
+    /// What upstreams hear of it, by the policy that says so: written when it was first needed.
+    shown: OnceCell<(Arc<Shown>, Fields)>,
+}
+
+/// Fields as they are sent.
+pub(crate) type Fields = SmallVec<[(HeaderName, HeaderValue); 6]>;
+
+impl Known {
+    /// By a credential that speaks for itself until it ends.
+    pub(super) fn new(principal: Principal, ends_at: u64) -> Rc<Self> {
+        Rc::new(Self {
+            principal,
+            ends_at,
+            fresh_until: u64::MAX,
+            about: Vec::new(),
+            since: 0,
+            checked: Cell::new(0),
+            shown: OnceCell::new(),
+        })
+    }
+
+    /// By what somebody said of it who was asked at `now`, when `since` was the latest change.
+    pub(super) fn told(good: Good, since: u64, now: u64) -> Rc<Self> {
+        Rc::new(Self {
+            principal: good.principal,
+            ends_at: good.ends_at.unwrap_or(u64::MAX),
+            fresh_until: now.saturating_add(good.fresh_for.as_secs()),
+            about: good.about,
+            since,
+            checked: Cell::new(since),
+            shown: OnceCell::new(),
+        })
+    }
+
+    /// Whether it is still to be believed. `now` is in seconds since 1970.
+    pub(super) fn is_good(&self, now: u64, changes: &Changes) -> bool {
+        if self.ends_at <= now || self.fresh_until <= now {
+            return false;
+        }
+        let latest = changes.latest();
+        if self.checked.get() != latest {
+            if !changes.is_good(self.since, &self.about) {
+                return false;
+            }
+            self.checked.set(latest);
+        }
+        true
+    }
+
+    /// What the upstream hears by this policy.
+    pub(crate) fn shown(&self, by: &Arc<Shown>) -> Fields {
+        let (first, fields) = self
+            .shown
+            .get_or_init(|| (Arc::clone(by), by.render(&self.principal)));
+        match Arc::ptr_eq(first, by) {
+            true => fields.clone(),
+            false => by.render(&self.principal),
+        }
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let principal = &self.principal;
+        let texts = principal
+            .scopes
+            .iter()
+            .chain(&principal.roles)
+            .chain(&self.about);
+        let texts: usize = texts.map(|text| text.len() + size_of::<Box<str>>()).sum();
+        let claims: usize = principal
+            .claims
+            .iter()
+            .map(|(name, value)| name.len() + size_of::<String>() + size_of_value(value))
+            .sum();
+        // What is shown repeats most of it.
+        size_of::<Self>() + 2 * (principal.subject.len() + texts + claims)
+    }
+}
+
+fn size_of_value(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    let inner = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size_of_value).sum(),
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| name.len() + size_of_value(value);
+            members.iter().map(member).sum()
+        }
+    };
+    size_of::<Value>() + inner
+}

@@ -1,0 +1,95 @@
+//! Credentials that somebody else must be asked about: keys and sessions, which records hold, and tokens that only
+//! their issuer understands.
+//!
+//! Questions leave the data plane through one bounded queue, and a worker goes on with other requests until the answer
+//! is there. Who answers has a memory of its own, for all workers ([`super::changes`] says when it must forget).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use weir_core::{Principal, Secret};
+
+/// Questions that wait to be taken up. More are refused: whoever answers is far behind then.
+const ROOM: usize = 4096;
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whose key it is, of the form of one.
+    ApiKey(Secret<String>),
+}
+
+/// A question on its way.
+#[derive(Debug)]
+pub struct Lookup {
+    /// What is asked.
+    pub question: Question,
+    /// Who shows the credential.
+    pub client: IpAddr,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// What is known of a credential.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// It is good.
+    Good(Box<Good>),
+    /// It is not, or not any more; the word is for logs, and nothing that whoever sent it hears.
+    Bad(&'static str),
+    /// Nobody can say for now.
+    Unavailable(&'static str),
+}
+
+/// A good credential.
+#[derive(Clone, Debug)]
+pub struct Good {
+    /// Whose it is.
+    pub principal: Principal,
+    /// When it ends, in seconds since 1970.
+    pub ends_at: Option<u64>,
+    /// How long a worker need not ask again.
+    pub fresh_for: Duration,
+    /// Subjects whose change makes the answer worthless: identifiers of the key, its owner, their organization.
+    pub about: Vec<Box<str>>,
+}
+
+impl Lookup {
+    /// Tells whoever waits.
+    pub fn answer(self, answer: Answer) {
+        // Whoever asked may have gone.
+        let _ = self.answer.send(answer);
+    }
+}
+
+/// Where workers ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking(mpsc::Sender<Lookup>);
+
+/// Both ends of the queue.
+pub(crate) fn queue() -> (Asking, mpsc::Receiver<Lookup>) {
+    let (sender, receiver) = mpsc::channel(ROOM);
+    (Asking(sender), receiver)
+}
+
+impl Asking {
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask(&self, question: Question, client: IpAddr) -> Answer {
+        let (answer, told) = oneshot::channel();
+        let lookup = Lookup {
+            question,
+            client,
+            answer,
+        };
+        if self.0.try_send(lookup).is_err() {
+            return Answer::Unavailable("too many look-ups wait");
+        }
+        match tokio::time::timeout(PATIENCE, told).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::Unavailable("the look-up was given up"),
+            Err(_) => Answer::Unavailable("the look-up took too long"),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Who is calling, and whether they may: steps 5 and 6 of a request's life.
+//!
+//! A route has one step for each of its policies that identify; all of them must find somebody, and the first one's
+//! is who calls. A step may know several ways (`any_of`), of which one is enough. What was found to be good is
+//! remembered by the worker ([`cache`]), and a request with a known credential costs one look.
+//!
+//! A credential that is there must be good, also where none is needed; whatever cannot be decided is refused.
+
+mod api_key;
+mod cache;
+mod challenge;
+mod changes;
+mod jwt;
+mod known;
+mod lookup;
+mod presented;
+mod require;
+mod show;
+mod way;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use smallvec::SmallVec;
+use weir_config::model::{self, Config, PolicyKind};
+
+pub use changes::Changes;
+pub use lookup::{Answer, Good, Lookup, Question};
+
+pub(crate) use cache::Verified;
+pub(crate) use known::Known;
+pub(crate) use lookup::{Asking, queue};
+pub(crate) use show::{Forbidden, Shown, is_own};
+pub(crate) use way::Ways;
+
+use crate::deny::Denial;
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::record::Recorder;
+use crate::worker::Worker;
+use require::Lacking;
+use way::Way;
+
+/// What a route's policies ask of whoever calls.
+pub(crate) struct Access {
+    steps: Box<[Step]>,
+    requires: Box<[Required]>,
+    shown: Option<Arc<Shown>>,
+    /// Whose traffic the route carries: credentials of other organizations are no good there.
+    organization: Option<Box<str>>,
+}
+
+/// One policy that identifies.
+struct Step {
+    /// Its place in the configuration.
+    policy: usize,
+    /// At least one; in the order in which they are tried.
+    ways: SmallVec<[Arc<Way>; 1]>,
+    /// Whether requests without a credential are refused.
+    is_required: bool,
+}
+
+/// One policy that decides.
+struct Required {
+    /// Its place in the configuration.
+    policy: usize,
+    model: model::Require,
+}
+
+/// Why it is not known at once who calls.
+enum Stop {
+    Denied(Denial),
+    /// This way has to ask.
+    Ask(Box<(Arc<Way>, Question)>),
+}
+
+/// What a way says of a credential.
+#[derive(Clone)]
+enum Verdict {
+    Good(Rc<Known>),
+    Bad(Bad),
+    /// Nobody can say for now; the word is for logs.
+    Unavailable(&'static str),
+    /// Somebody must be asked.
+    Ask(Question),
+}
+
+/// What ways were told, by their numbers.
+type Told = SmallVec<[(u64, Verdict); 1]>;
+
+/// What is wrong with a credential.
+#[derive(Clone, Debug)]
+pub(crate) struct Bad {
+    /// For logs.
+    pub(crate) word: &'static str,
+    /// For whoever sent it; of what else there is, it says nothing.
+    pub(crate) sentence: String,
+}
+
+impl Access {
+    /// `None` if nobody is asked who they are.
+    pub(crate) fn compile(config: &Config, route: &model::Route, ways: &Ways) -> Option<Box<Self>> {
+        let mut steps = Vec::new();
+        let mut requires = Vec::new();
+        let mut shown = None;
+        for &policy in &route.policies {
+            match &config.policies[policy].kind {
+                PolicyKind::Require(model) => requires.push(Required {
+                    policy,
+                    model: model.clone(),
+                }),
+                PolicyKind::Identity(model) => shown = Some(Arc::new(Shown::compile(model))),
+                PolicyKind::AnyOf(any) => steps.push(Step {
+                    policy,
+                    ways: any.policies.iter().filter_map(|at| ways.of(*at)).collect(),
+                    is_required: any.is_required,
+                }),
+                _ => steps.extend(ways.of(policy).map(|way| Step {
+                    policy,
+                    is_required: way.credential().is_required,
+                    ways: SmallVec::from_elem(way, 1),
+                })),
+            }
+        }
+        let is_any = !steps.is_empty() || !requires.is_empty() || shown.is_some();
+        is_any.then(|| {
+            Box::new(Self {
+                steps: steps.into(),
+                requires: requires.into(),
+                shown,
+                organization: route.organization.as_deref().map(Box::from),
+            })
+        })
+    }
+
+    /// Finds out who calls and whether they may, notes it in the record, and takes out credentials that are not
+    /// for the upstream. `None` if somebody must be asked first, by [`Access::ask_and_admit`].
+    ///
+    /// # Errors
+    /// 400, 401, 403 and 503, each saying what is missing.
+    pub(crate) fn admit(
+        &self,
+        worker: &Worker,
+        fields: &mut Fields,
+        record: &mut Recorder,
+    ) -> Option<Result<(), Denial>> {
+        match self.identify(worker, fields, record, &Told::default()) {
+            Ok(caller) => Some(self.let_in(caller, fields, record)),
+            Err(Stop::Denied(denial)) => Some(Err(denial)),
+            Err(Stop::Ask(_)) => None,
+        }
+    }
+
+    /// The same, asking whoever must be asked.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn ask_and_admit(
+        &self,
+        worker: &Worker,
+        fields: &mut Fields,
+        record: &mut Recorder,
+    ) -> Result<(), Denial> {
+        let mut told = Told::default();
+        loop {
+            let (way, question) = match self.identify(worker, fields, record, &told) {
+                Ok(caller) => return self.let_in(caller, fields, record),
+                Err(Stop::Denied(denial)) => return Err(denial),
+                Err(Stop::Ask(asked)) => *asked,
+            };
+            record.has_waited = true;
+            let since = worker.shared.changes.latest();
+            let answer = worker
+                .shared
+                .asking
+                .ask(question, record.client_address)
+                .await;
+            told.push((way.id, way.read(answer, since, seconds())));
+        }
+    }
+
+    /// Who calls, if that is known or can be said at once; the first of all steps' callers.
+    fn identify(
+        &self,
+        worker: &Worker,
+        fields: &Fields,
+        record: &mut Recorder,
+        told: &Told,
+    ) -> Result<Option<Rc<Known>>, Stop> {
+        let now = seconds();
+        let mut caller = None;
+        for step in &self.steps {
+            match step.identify(worker, fields, now, told) {
+                Ok(Some(known)) => {
+                    caller.get_or_insert(known);
+                }
+                Ok(None) => {}
+                Err(stop) => {
+                    record.decided_by = Some(step.policy);
+                    return Err(stop);
+                }
+            }
+        }
+        record.decided_by = None;
+        Ok(caller)
+    }
+
+    fn let_in(
+        &self,
+        caller: Option<Rc<Known>>,
+        fields: &mut Fields,
+        record: &mut Recorder,
+    ) -> Result<(), Denial> {
+        let verdict = match self.is_foreign(caller.as_deref()) {
+            true => Err(challenge::refused(
+                &api_key::bad("other_organization"),
+                self.ways(),
+            )),
+            false => self.authorise(caller.as_deref(), record),
+        };
+        record.known = caller;
+        verdict?;
+        for way in self.ways() {
+            if !way.credential().is_forwarded {
+                way.remove(fields);
+            }
+        }
+        Ok(())
+    }
+
+    fn ways(&self) -> impl Iterator<Item = &Arc<Way>> {
+        self.steps.iter().flat_map(|step| &step.ways)
+    }
+
+    fn is_foreign(&self, caller: Option<&Known>) -> bool {
+        let of_caller = caller.and_then(|known| known.principal.organization.as_deref());
+        match (&self.organization, of_caller) {
+            (Some(of_route), Some(of_caller)) => **of_route != *of_caller,
+            _ => false,
+        }
+    }
+
+    fn authorise(&self, caller: Option<&Known>, record: &mut Recorder) -> Result<(), Denial> {
+        for required in &self.requires {
+            let verdict = match caller {
+                Some(known) => require::check(&required.model, &known.principal),
+                None => Err(Lacking::Identity),
+            };
+            if let Err(lacking) = verdict {
+                record.decided_by = Some(required.policy);
+                return Err(challenge::lacking(lacking, self.ways()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the upstream who calls.
+    pub(crate) fn show(&self, known: Option<&Rc<Known>>, fields: &mut Fields) {
+        if let (Some(shown), Some(known)) = (&self.shown, known) {
+            for (name, value) in known.shown(shown) {
+                fields.append(name, value);
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Who calls, by the first way that finds somebody; nobody if that may be.
+    fn identify(
+        &self,
+        worker: &Worker,
+        fields: &Fields,
+        now: u64,
+        told: &Told,
+    ) -> Result<Option<Rc<Known>>, Stop> {
+        let mut bad = None;
+        let mut unavailable = None;
+        for way in &self.ways {
+            let credential = match way.presented(fields) {
+                Ok(Some(credential)) => credential,
+                Ok(None) => continue,
+                Err(rule) => return Err(Stop::Denied(Failure::Malformed(rule).into())),
+            };
+            let known = worker
+                .verified
+                .get(way.id, credential, now, &worker.shared.changes);
+            if let Some(known) = known {
+                return Ok(Some(known));
+            }
+            let answer = told.iter().find(|(id, _)| *id == way.id);
+            let verdict = match answer {
+                Some((_, verdict)) => verdict.clone(),
+                None => way.verify(credential, now),
+            };
+            match verdict {
+                Verdict::Good(known) => {
+                    worker.verified.keep(way.id, credential, &known);
+                    return Ok(Some(known));
+                }
+                Verdict::Bad(why) => {
+                    bad.get_or_insert(why);
+                }
+                Verdict::Unavailable(why) => unavailable = Some(why),
+                Verdict::Ask(question) => {
+                    return Err(Stop::Ask(Box::new((Arc::clone(way), question))));
+                }
+            }
+        }
+        // Whoever cannot be asked might have known them: nobody is told that their credential is bad then.
+        match (unavailable, bad) {
+            (Some(why), _) => Err(Stop::Denied(Failure::IdentityUnavailable(why).into())),
+            (None, Some(bad)) => Err(Stop::Denied(challenge::refused(&bad, self.ways.iter()))),
+            (None, None) if self.is_required => {
+                Err(Stop::Denied(challenge::missing(self.ways.iter())))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Now, in seconds since 1970.
+fn seconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}

@@ -1,0 +1,286 @@
+//! Answers what workers ask about credentials, and hears when one does not count any more.
+//!
+//! What records said is kept for all workers, so that neither a new worker nor records that are away make a known key
+//! unknown. It is believed until something that it is about changes; after a while it is looked at again beside traffic, in
+//! case a change was missed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use quick_cache::sync::Cache;
+use serde_json::{Map, json};
+use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::time::timeout;
+use weir_console::Services;
+use weir_core::principal::Method;
+use weir_core::{ApiKeyText, Principal};
+use weir_gateway::identify::{Answer, Changes, Good, Lookup, Question};
+use weir_identity::{CredentialKind, KeyHolder};
+use weir_store::Records;
+use weir_store::records::{Notice, Topic};
+
+/// How long a worker believes an answer without asking here again, which also says that the key was used.
+const FRESH: Duration = Duration::from_secs(30);
+/// After this long, an answer is looked at again.
+const OLD: Duration = Duration::from_secs(60);
+/// Longest wait for records.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Questions to records at a time: made-up keys take no more of them than this.
+const AT_ONCE: usize = 32;
+/// Keys that are known here, good and bad ones.
+const MOST: usize = 100_000;
+/// How often changes are read although nothing was said: a notice can be lost.
+const SWEEP: Duration = Duration::from_millis(500);
+
+/// Who answers.
+pub(super) struct Desk {
+    services: Services,
+    changes: Arc<Changes>,
+    keys: Cache<Box<str>, Arc<Kept>>,
+    asking: Semaphore,
+    /// The last change that was heard of; `None` before the first look.
+    heard: Mutex<Option<i64>>,
+}
+
+/// What records said of a key.
+struct Kept {
+    /// `None`: that there is none.
+    key: Option<KnownKey>,
+    /// Subjects whose change makes it worthless.
+    about: Vec<Box<str>>,
+    /// The latest change when it was asked for.
+    since: u64,
+    at: Instant,
+    /// Whether somebody looks at it again.
+    is_renewed: AtomicBool,
+}
+
+struct KnownKey {
+    holder: KeyHolder,
+    /// The organization's slug.
+    organization: String,
+}
+
+impl Desk {
+    pub(super) fn new(services: Services, changes: Arc<Changes>) -> Arc<Self> {
+        Arc::new(Self {
+            services,
+            changes,
+            keys: Cache::new(MOST),
+            asking: Semaphore::new(AT_ONCE),
+            heard: Mutex::new(None),
+        })
+    }
+
+    /// Answers for as long as there are questions.
+    pub(super) async fn answer(self: Arc<Self>, lookups: Arc<Mutex<mpsc::Receiver<Lookup>>>) {
+        while let Some(lookup) = lookups.lock().await.recv().await {
+            let Question::ApiKey(text) = &lookup.question;
+            match ApiKeyText::parse(text.expose()).and_then(|key| self.known(key)) {
+                Some(kept) => {
+                    let answer = self.judge(&kept, &lookup);
+                    lookup.answer(answer);
+                }
+                None => {
+                    let desk = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        let answer = desk.look(&lookup).await;
+                        lookup.answer(answer);
+                    });
+                }
+            }
+        }
+    }
+
+    /// What is known of a key, if that is to be believed.
+    fn known(self: &Arc<Self>, key: ApiKeyText<'_>) -> Option<Arc<Kept>> {
+        let kept = self.keys.get(key.public_part())?;
+        if !self.changes.is_good(kept.since, &kept.about) {
+            return None;
+        }
+        if kept.at.elapsed() > OLD && !kept.is_renewed.swap(true, Ordering::Relaxed) {
+            let (desk, public) = (Arc::clone(self), key.public_part().to_owned());
+            let renewed = Arc::clone(&kept);
+            tokio::spawn(async move {
+                if desk.read(&public).await.is_err() {
+                    renewed.is_renewed.store(false, Ordering::Relaxed);
+                }
+            });
+        }
+        Some(kept)
+    }
+
+    async fn look(&self, lookup: &Lookup) -> Answer {
+        let Question::ApiKey(text) = &lookup.question;
+        let Some(key) = ApiKeyText::parse(text.expose()) else {
+            return Answer::Bad("key_malformed");
+        };
+        match self.read(key.public_part()).await {
+            Ok(kept) => self.judge(&kept, lookup),
+            Err(why) => Answer::Unavailable(why),
+        }
+    }
+
+    /// Asks records, and keeps what they say.
+    async fn read(&self, public: &str) -> Result<Arc<Kept>, &'static str> {
+        let Ok(identity) = self.services.people().get() else {
+            return Err("records are not ready");
+        };
+        // Before records are asked: a change meanwhile makes the answer worthless.
+        let since = self.changes.latest();
+        let asked = async {
+            let _turn = self.asking.acquire().await.ok();
+            let holder = identity.find_api_key(public).await?;
+            match holder {
+                Some(holder) => {
+                    let organization = identity.organization(&holder.tenant).await?.slug;
+                    Ok(Some(KnownKey {
+                        holder,
+                        organization,
+                    }))
+                }
+                None => Ok(None),
+            }
+        };
+        let key = match timeout(PATIENCE, asked).await {
+            Ok(Ok(key)) => key,
+            Ok(Err(error)) => {
+                let error: weir_identity::Error = error;
+                tracing::debug!(%error, "records do not say whose key it is");
+                return Err("records do not answer");
+            }
+            Err(_) => return Err("records do not answer in time"),
+        };
+        let about = match &key {
+            Some(key) => about(&key.holder),
+            None => Vec::new(),
+        };
+        let kept = Arc::new(Kept {
+            key,
+            about,
+            since,
+            at: Instant::now(),
+            is_renewed: AtomicBool::new(false),
+        });
+        // That there is none is not kept: it costs little to ask again, and made-up keys would put others out.
+        if kept.key.is_some() {
+            self.keys.insert(Box::from(public), Arc::clone(&kept));
+        }
+        Ok(kept)
+    }
+
+    fn judge(&self, kept: &Kept, lookup: &Lookup) -> Answer {
+        let Question::ApiKey(text) = &lookup.question;
+        let shown = ApiKeyText::parse(text.expose());
+        let (Some(shown), Some(key)) = (shown, &kept.key) else {
+            return Answer::Bad("key_unknown");
+        };
+        let holder = &key.holder;
+        if !shown.is_of(&holder.hash) {
+            return Answer::Bad("key_unknown");
+        }
+        let now = Timestamp::now();
+        if let Err(refusal) = holder.check(now) {
+            return Answer::Bad(refusal.word());
+        }
+        let client = lookup.client.to_string();
+        let identity = self.services.people().unchecked();
+        identity.note_key_used(&holder.tenant, &holder.id, Some(&client), now);
+        Answer::Good(Box::new(Good {
+            principal: principal(key),
+            ends_at: holder
+                .expires_at
+                .and_then(|ends| u64::try_from(ends.as_second()).ok()),
+            fresh_for: FRESH,
+            about: kept.about.clone(),
+        }))
+    }
+
+    /// Hears of changes for as long as the process lives.
+    pub(super) async fn follow(self: Arc<Self>, records: Records) {
+        let mut notices = records.notices();
+        loop {
+            if let Err(error) = self.hear().await {
+                tracing::debug!(%error, "changes of credentials cannot be read");
+            }
+            loop {
+                match timeout(SWEEP, notices.next()).await {
+                    Err(_) | Ok(Some(Notice::Changed(Topic::Credentials) | Notice::Anything)) => {
+                        break;
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) => return,
+                }
+            }
+        }
+    }
+
+    /// Takes up what changed since it was last asked.
+    async fn hear(&self) -> Result<(), weir_identity::Error> {
+        let Ok(identity) = self.services.people().get() else {
+            return Ok(());
+        };
+        let mut heard = self.heard.lock().await;
+        let Some(mut last) = *heard else {
+            *heard = Some(identity.latest_change().await?);
+            // What was learned before the first look may have changed since.
+            self.changes.forget_all();
+            return Ok(());
+        };
+        loop {
+            let changes = identity.changes_since(last).await?;
+            let Some(newest) = changes.last() else {
+                break;
+            };
+            last = newest.sequence;
+            if changes
+                .iter()
+                .any(|change| change.kind == CredentialKind::Unknown)
+            {
+                self.changes.forget_all();
+            }
+            let subjects = changes
+                .into_iter()
+                .map(|change| change.subject.into_boxed_str());
+            self.changes.note(subjects, Instant::now());
+            *heard = Some(last);
+        }
+        // Records of another day were restored: their changes are numbered from there.
+        let latest = identity.latest_change().await?;
+        if latest < last {
+            self.changes.forget_all();
+            *heard = Some(latest);
+        }
+        Ok(())
+    }
+}
+
+/// Identifiers of the key, of its owner and of their organization.
+fn about(holder: &KeyHolder) -> Vec<Box<str>> {
+    let user = holder.user.as_ref().map(ToString::to_string);
+    let all = [holder.id.to_string(), holder.tenant.to_string()];
+    all.into_iter()
+        .chain(user)
+        .map(String::into_boxed_str)
+        .collect()
+}
+
+fn principal(key: &KnownKey) -> Principal {
+    let holder = &key.holder;
+    let mut claims = Map::new();
+    claims.insert("name".to_owned(), json!(holder.name));
+    claims.insert("key".to_owned(), json!(holder.id.to_string()));
+    // A person's key is that person; an organization's own is itself.
+    let subject = holder.user.as_ref().unwrap_or(&holder.id);
+    Principal {
+        method: Method::Key,
+        issuer: None,
+        subject: subject.to_string().into(),
+        organization: Some(key.organization.as_str().into()),
+        scopes: holder.scopes.iter().map(Box::from).collect(),
+        roles: Vec::new(),
+        claims,
+    }
+}
