@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy::{
-    Authorizer, Effect, Policy, PolicyId, PolicySet, ValidationMode, ValidationWarning,
+    Authorizer, Effect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode,
+    ValidationWarning,
 };
 use miette::Diagnostic;
 
@@ -206,7 +207,14 @@ impl Reading {
         let errors = result.validation_errors();
         let mut found: Vec<(&PolicyId, Fault)> = Vec::new();
         for error in errors {
-            found.extend(self.located(sources, error.policy_id(), error));
+            let mut fault = self.located(sources, error.policy_id(), error);
+            if let (Some((_, fault)), ValidationError::UnrecognizedActionId(_)) =
+                (&mut fault, error)
+            {
+                // Cedar proposes another one each time.
+                fault.help = Some("the schema has all actions that there are".into());
+            }
+            found.extend(fault);
         }
         let wrong: HashSet<&PolicyId> = found.iter().map(|(id, _)| *id).collect();
         for warning in result.validation_warnings() {
