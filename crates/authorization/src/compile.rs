@@ -89,6 +89,11 @@ fn compile_here(sources: &[Source<'_>], schema: &Schema) -> Result<Compiled, Vec
 }
 
 impl Compiled {
+    /// What it can be asked about.
+    pub const fn domain(&self) -> Domain {
+        self.domain
+    }
+
     /// What its rules read.
     pub const fn uses(&self) -> &Uses {
         &self.uses
