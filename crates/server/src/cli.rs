@@ -7,9 +7,9 @@ use weir_config::LoadOptions;
 
 use crate::command::{
     accept, account, audit, backup, bans, certificate, check, completions, demo, doctor, dry_run,
-    explain, import, invitation, login, logout, member, migrate, organization, reload, requests,
-    resource, restore, revision, role, run, schema, setup_link, top, traffic, trash, upgrade,
-    upstreams, user, version, whoami,
+    explain, import, invitation, login, logout, member, migrate, organization, policy, reload,
+    requests, resource, restore, revision, role, run, schema, setup_link, top, traffic, trash,
+    upgrade, upstreams, user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -150,9 +150,7 @@ pub(crate) enum Command {
     /// Upstreams beside the configuration file: list, show, put, delete, restore
     #[command(after_help = resource::UPSTREAMS)]
     Upstream(resource::Arguments),
-    /// Policies beside the configuration file: list, show, put, delete, restore
-    #[command(after_help = resource::POLICIES)]
-    Policy(resource::Arguments),
+    Policy(policy::Arguments),
     Certificate(certificate::Arguments),
     Revision(revision::Arguments),
     SetupLink(setup_link::Arguments),

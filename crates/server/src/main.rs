@@ -80,9 +80,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Upstream(arguments) => {
             command::resource::run(ResourceKind::Upstream, &global, &arguments, output)
         }
-        Command::Policy(arguments) => {
-            command::resource::run(ResourceKind::Policy, &global, &arguments, output)
-        }
+        Command::Policy(arguments) => command::policy::run(&global, &arguments, output),
         Command::Certificate(arguments) => command::certificate::run(&global, &arguments, output),
         Command::Revision(arguments) => command::revision::run(&global, &arguments, output),
         Command::Invitation(arguments) => command::invitation::run(&global, &arguments, output),

@@ -1,4 +1,4 @@
-//! `weir route`, `weir upstream`, `weir policy`: what is wanted of the gateway, beside its file.
+//! `weir route`, `weir upstream`, and what `weir policy` has of them: what is wanted of the gateway, beside its file.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,12 +35,6 @@ Examples:
     echo 'targets: [127.0.0.1:9001]' | weir upstream put catalog -f -
     weir upstream show catalog";
 
-pub(crate) const POLICIES: &str = "\
-Examples:
-    weir policy list
-    weir policy put stamp -f stamp.yaml
-    weir policy restore stamp";
-
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -50,7 +44,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+pub(super) enum Action {
     /// List what is wanted: the file's, and what is kept beside it
     List(Listing),
     /// Show one
@@ -125,27 +119,38 @@ pub(crate) fn run(
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
     let api = &Api::find(&arguments.ask, global, output)?;
-    match &arguments.action {
-        Action::List(listing) => listing.print(api, kind, &COLUMNS, output),
-        Action::Show { name } => {
-            let found = api.get(&address(kind, name))?;
-            match output.json {
-                true => output.print_json(&found)?,
-                false => output.print(&format!("{:#}\n", found["document"]))?,
+    arguments.action.run(api, kind, output)
+}
+
+impl Action {
+    pub(super) fn run(
+        &self,
+        api: &Api,
+        kind: ResourceKind,
+        output: &Output,
+    ) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::List(listing) => listing.print(api, kind, &COLUMNS, output),
+            Self::Show { name } => {
+                let found = api.get(&address(kind, name))?;
+                match output.json {
+                    true => output.print_json(&found)?,
+                    false => output.print(&format!("{:#}\n", found["document"]))?,
+                }
+                Ok(ExitCode::SUCCESS)
             }
-            Ok(ExitCode::SUCCESS)
+            Self::Put { name, file, making } => {
+                let document = read(file)?;
+                let name = match (name, document["name"].as_str()) {
+                    (Some(name), _) => name,
+                    (None, Some(name)) if kind == ResourceKind::Route => name,
+                    _ => bail!("say which {}: its name comes before -f", kind.name()),
+                };
+                put(api, kind, name, &document, making, output)
+            }
+            Self::Delete(deletion) => deletion.run(api, kind, output),
+            Self::Restore(restoration) => restoration.run(api, kind, output),
         }
-        Action::Put { name, file, making } => {
-            let document = read(file)?;
-            let name = match (name, document["name"].as_str()) {
-                (Some(name), _) => name,
-                (None, Some(name)) if kind == ResourceKind::Route => name,
-                _ => bail!("say which {}: its name comes before -f", kind.name()),
-            };
-            put(api, kind, name, &document, making, output)
-        }
-        Action::Delete(deletion) => deletion.run(api, kind, output),
-        Action::Restore(restoration) => restoration.run(api, kind, output),
     }
 }
 

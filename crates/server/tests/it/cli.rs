@@ -8,6 +8,7 @@ mod explain;
 mod help;
 mod import;
 mod output;
+mod policy;
 mod running;
 
 use std::fs;
