@@ -1,13 +1,12 @@
 //! Requests that the package http-message-signatures of npm has signed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use weir_signatures::{
     Algorithm, DigestChecker, Fault, Message, Required, RequiredComponent, VerifyingKey,
 };
-use weir_testkit::installed;
 
 const BODY: &[u8] = b"{\"hello\": \"world\"}";
 const NOW: u64 = 1_700_000_000;
@@ -15,12 +14,26 @@ const NOW: u64 = 1_700_000_000;
 /// What the client has for each algorithm, by name.
 type Signed = BTreeMap<String, BTreeMap<String, String>>;
 
+/// Where `tests/install.sh` puts packages of Node.
+fn installed() -> PathBuf {
+    let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let tools = home("WEIR_TEST_TOOLS")
+        .or_else(|| home("XDG_CACHE_HOME").map(|cache| cache.join("weir")))
+        .or_else(|| home("HOME").map(|home| home.join(".cache/weir")));
+    let node = tools.unwrap_or_default().join("node");
+    let package = node.join("node_modules/http-message-signatures");
+    assert!(
+        package.is_dir(),
+        "{package:?} is not there: run tests/install.sh"
+    );
+    node
+}
+
 fn signed() -> Signed {
-    installed("node/node_modules/http-message-signatures");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sign.cjs");
     let output = Command::new("node")
         .arg(script)
-        .arg(installed("node"))
+        .arg(installed())
         .output()
         .expect("node is installed");
     let errors = String::from_utf8_lossy(&output.stderr);
