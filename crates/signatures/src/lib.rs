@@ -5,11 +5,15 @@
 //! received, the keys and the time, in seconds since 1970. Keys are found by their caller, so is who
 //! a key belongs to. Responses are not signed here.
 //!
+//! Beside them stands the oldest way to say who one is: names and passwords (RFC 7617), held against a
+//! [`UsersFile`].
+//!
 //! A check of RFC 9421 begins at [`Required::verify`]; what it says of replays is kept in a
 //! [`ReplayGuard`], and the body is held against its digest by a [`DigestChecker`].
 
 mod algorithm;
 mod base;
+mod basic;
 mod component;
 mod digest;
 mod fault;
@@ -22,8 +26,10 @@ mod required;
 #[cfg(any(test, feature = "signer"))]
 mod signer;
 mod simple;
+mod users;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use basic::{BadBasic, Basic};
 pub use component::{BadComponent, RequiredComponent};
 pub use digest::DigestChecker;
 pub use fault::Fault;
@@ -34,3 +40,4 @@ pub use required::{Required, Verified};
 #[cfg(any(test, feature = "signer"))]
 pub use signer::{Signed, SigningKey, content_digest};
 pub use simple::{Secrets, SimpleCheck, SimpleForm, SimplyVerified};
+pub use users::{BadUser, BadUsersFile, UsersFile};
