@@ -1,6 +1,7 @@
 //! From text to what can be asked.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use cedar_policy::{
@@ -40,6 +41,12 @@ pub struct Compiled {
     pub(crate) depth: usize,
     pub(crate) types: Types,
     pub(crate) authorizer: Authorizer,
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.rules()).finish()
+    }
 }
 
 /// One rule of a policy.

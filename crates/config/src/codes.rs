@@ -81,6 +81,7 @@ codes! {
     BAD_JQ "WR0140" "a jq program that does not compile"
     BAD_BODY_TEMPLATE "WR0141" "a template of a body that does not compile"
     BAD_FIELD_PATH "WR0142" "an invalid path of a field"
+    BAD_CEDAR "WR0143" "Cedar rules that do not compile"
 
     // How parts fit together.
     UNKNOWN_UPSTREAM "WR0201" "a route names an unknown upstream"

@@ -58,6 +58,11 @@ impl Denial {
         }
     }
 
+    /// Whether somebody showed a credential that is not good.
+    pub(crate) const fn is_about_a_bad_credential(&self) -> bool {
+        matches!(self.failure, Failure::CredentialRefused(_))
+    }
+
     /// The same in words of its own.
     pub(crate) fn saying(mut self, detail: String) -> Self {
         self.identity.get_or_insert_default().detail = detail;

@@ -14,7 +14,7 @@ use weir_config::Config;
 
 use crate::accept::Backlog;
 use crate::control::{Control, Notice};
-use crate::identify::{self, Changes, Lookup};
+use crate::identify::{self, Changes, Lookup, Risk};
 use crate::listen;
 use crate::metrics::WorkerCounters;
 use crate::organization::{Organizations, Standing, Standings};
@@ -155,6 +155,7 @@ impl Gateway {
             overload,
             asking,
             changes: Arc::default(),
+            risk: Risk::default(),
             control: control.notices(),
         });
         let mut workers = Vec::with_capacity(count);

@@ -80,6 +80,8 @@ pub(crate) struct Recorder {
     pub(crate) known: Option<Rc<Known>>,
     /// The policy that refused it, if that is not told by the reason.
     pub(crate) decided_by: Option<usize>,
+    /// The Cedar rule that refused it.
+    pub(crate) rule: Option<Arc<str>>,
     /// Why the answer was made here.
     pub(crate) failure: Option<Failure>,
     /// The answer was cut short, and not because of the client.
@@ -142,6 +144,7 @@ impl Recorder {
             asked: Asked::default(),
             known: None,
             decided_by: None,
+            rule: None,
             failure: None,
             is_cut: false,
             call: None,

@@ -19,6 +19,7 @@ use crate::grpc;
 use crate::hop;
 use crate::http1;
 use crate::http2;
+use crate::identify::Asked;
 use crate::intake;
 use crate::message::{RequestHead, ResponseHead};
 use crate::organization;
@@ -193,11 +194,20 @@ async fn live(
 
     // 5–6. Who calls, and whether they may.
     if let Some(access) = &route.access {
-        match access.admit(&client.worker, &mut head.fields, record) {
+        let asked = Asked {
+            method: &head.method,
+            host: &host,
+            path: &path,
+            route: &access.facts,
+            client: record.client_address,
+            risk: &client.worker.shared.risk,
+        };
+        let worker = &client.worker;
+        match access.admit(worker, &asked, &mut head.fields, record) {
             Some(verdict) => verdict?,
             // Boxed: long, and only for a credential that this worker does not know.
             None => {
-                Box::pin(access.ask_and_admit(&client.worker, &mut head.fields, record)).await?;
+                Box::pin(access.ask_and_admit(worker, &asked, &mut head.fields, record)).await?;
             }
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use weir_authorization::Compiled;
 use weir_jose::{Algorithm, KeySet};
 
 /// Verifies JSON Web Tokens (RFC 7519).
@@ -134,7 +135,7 @@ pub struct AnyOf {
 }
 
 /// What somebody who calls must be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Require {
     /// All of these scopes.
     pub scopes: Vec<String>,
@@ -142,6 +143,23 @@ pub struct Require {
     pub roles: Vec<String>,
     /// All of these claims.
     pub claims: Vec<ClaimRule>,
+    /// Rules that must permit it.
+    pub cedar: Option<Arc<Compiled>>,
+}
+
+impl Require {
+    /// Whether nobody unknown can be that.
+    pub fn asks_for_somebody(&self) -> bool {
+        !(self.scopes.is_empty() && self.roles.is_empty() && self.claims.is_empty())
+    }
+
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.scopes.is_empty()
+            && self.roles.is_empty()
+            && self.claims.is_empty()
+            && self.cedar.is_none()
+    }
 }
 
 /// What a claim must be.

@@ -2,6 +2,7 @@
 
 mod any_of;
 mod api_key;
+mod cedar;
 mod credential;
 mod identity;
 mod jwt;

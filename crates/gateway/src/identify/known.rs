@@ -1,16 +1,20 @@
 //! A credential that was found to be good.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use smallvec::SmallVec;
 use weir_core::Principal;
 
 use super::changes::Changes;
 use super::lookup::Good;
+use super::rules::Verdict;
 use super::show::Shown;
+
+/// Decisions of rules that are remembered with a credential.
+const MOST_DECISIONS: usize = 16;
 
 /// Who showed it. One for all requests of a worker that show it again.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(crate) struct Known {
     since: u64,
     /// The latest change that is known not to be about it.
     checked: Cell<u64>,
+    /// What rules said of it, by their numbers and the method.
+    decided: RefCell<SmallVec<[(u64, Method, Verdict); 2]>>,
     /// What upstreams hear of it, by the policy that says so: written when it was first needed.
     shown: OnceCell<(Arc<Shown>, Fields)>,
 }
@@ -43,6 +49,7 @@ impl Known {
             about: Vec::new(),
             since: 0,
             checked: Cell::new(0),
+            decided: RefCell::default(),
             shown: OnceCell::new(),
         })
     }
@@ -56,6 +63,7 @@ impl Known {
             about: good.about,
             since,
             checked: Cell::new(since),
+            decided: RefCell::default(),
             shown: OnceCell::new(),
         })
     }
@@ -73,6 +81,25 @@ impl Known {
             self.checked.set(latest);
         }
         true
+    }
+
+    /// What rules said of it before.
+    pub(super) fn decided(&self, rules: u64, method: &Method) -> Option<Verdict> {
+        let decided = self.decided.borrow();
+        let mut same = decided
+            .iter()
+            .filter(|(by, of, _)| *by == rules && of == method);
+        same.next().map(|(.., verdict)| verdict.clone())
+    }
+
+    /// Remembers what rules say of it.
+    pub(super) fn decide(&self, rules: u64, method: &Method, verdict: &Verdict) {
+        let mut decided = self.decided.borrow_mut();
+        // Those of former revisions go with the others: nothing is lost by them.
+        if decided.len() >= MOST_DECISIONS {
+            decided.clear();
+        }
+        decided.push((rules, method.clone(), verdict.clone()));
     }
 
     /// What the upstream hears by this policy.

@@ -15,12 +15,14 @@ mod known;
 mod lookup;
 mod presented;
 mod require;
+mod risk;
+mod rules;
 mod show;
 mod way;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 use weir_config::model::{self, Config, PolicyKind};
@@ -40,6 +42,9 @@ use crate::fields::Fields;
 use crate::record::Recorder;
 use crate::worker::Worker;
 use require::Lacking;
+pub(crate) use risk::Risk;
+pub(crate) use rules::Asked;
+use rules::{RouteFacts, Rules};
 use way::Way;
 
 /// What a route's policies ask of whoever calls.
@@ -47,6 +52,8 @@ pub(crate) struct Access {
     steps: Box<[Step]>,
     requires: Box<[Required]>,
     shown: Option<Arc<Shown>>,
+    /// For rules.
+    pub(crate) facts: RouteFacts,
     /// Whose traffic the route carries: credentials of other organizations are no good there.
     organization: Option<Box<str>>,
 }
@@ -66,6 +73,7 @@ struct Required {
     /// Its place in the configuration.
     policy: usize,
     model: model::Require,
+    rules: Option<Rules>,
 }
 
 /// Why it is not known at once who calls.
@@ -108,6 +116,7 @@ impl Access {
             match &config.policies[policy].kind {
                 PolicyKind::Require(model) => requires.push(Required {
                     policy,
+                    rules: model.cedar.as_ref().map(Rules::new),
                     model: model.clone(),
                 }),
                 PolicyKind::Identity(model) => shown = Some(Arc::new(Shown::compile(model))),
@@ -129,6 +138,7 @@ impl Access {
                 steps: steps.into(),
                 requires: requires.into(),
                 shown,
+                facts: RouteFacts::of(route),
                 organization: route.organization.as_deref().map(Box::from),
             })
         })
@@ -142,12 +152,13 @@ impl Access {
     pub(crate) fn admit(
         &self,
         worker: &Worker,
+        asked: &Asked<'_>,
         fields: &mut Fields,
         record: &mut Recorder,
     ) -> Option<Result<(), Denial>> {
         match self.identify(worker, fields, record, &Told::default()) {
-            Ok(caller) => Some(self.let_in(caller, fields, record)),
-            Err(Stop::Denied(denial)) => Some(Err(denial)),
+            Ok(caller) => Some(self.let_in(caller, asked, fields, record)),
+            Err(Stop::Denied(denial)) => Some(Err(failed(worker, record, denial))),
             Err(Stop::Ask(_)) => None,
         }
     }
@@ -159,15 +170,16 @@ impl Access {
     pub(crate) async fn ask_and_admit(
         &self,
         worker: &Worker,
+        asked: &Asked<'_>,
         fields: &mut Fields,
         record: &mut Recorder,
     ) -> Result<(), Denial> {
         let mut told = Told::default();
         loop {
             let (way, question) = match self.identify(worker, fields, record, &told) {
-                Ok(caller) => return self.let_in(caller, fields, record),
-                Err(Stop::Denied(denial)) => return Err(denial),
-                Err(Stop::Ask(asked)) => *asked,
+                Ok(caller) => return self.let_in(caller, asked, fields, record),
+                Err(Stop::Denied(denial)) => return Err(failed(worker, record, denial)),
+                Err(Stop::Ask(wanted)) => *wanted,
             };
             record.has_waited = true;
             let since = worker.shared.changes.latest();
@@ -209,6 +221,7 @@ impl Access {
     fn let_in(
         &self,
         caller: Option<Rc<Known>>,
+        asked: &Asked<'_>,
         fields: &mut Fields,
         record: &mut Recorder,
     ) -> Result<(), Denial> {
@@ -217,7 +230,7 @@ impl Access {
                 &api_key::bad("other_organization"),
                 self.ways(),
             )),
-            false => self.authorise(caller.as_deref(), record),
+            false => self.authorise(caller.as_deref(), asked, record),
         };
         record.known = caller;
         verdict?;
@@ -241,13 +254,14 @@ impl Access {
         }
     }
 
-    fn authorise(&self, caller: Option<&Known>, record: &mut Recorder) -> Result<(), Denial> {
+    fn authorise(
+        &self,
+        caller: Option<&Known>,
+        asked: &Asked<'_>,
+        record: &mut Recorder,
+    ) -> Result<(), Denial> {
         for required in &self.requires {
-            let verdict = match caller {
-                Some(known) => require::check(&required.model, &known.principal),
-                None => Err(Lacking::Identity),
-            };
-            if let Err(lacking) = verdict {
+            if let Err(lacking) = required.check(caller, asked, record) {
                 record.decided_by = Some(required.policy);
                 return Err(challenge::lacking(lacking, self.ways()));
             }
@@ -262,6 +276,32 @@ impl Access {
                 fields.append(name, value);
             }
         }
+    }
+}
+
+impl Required {
+    fn check(
+        &self,
+        caller: Option<&Known>,
+        asked: &Asked<'_>,
+        record: &mut Recorder,
+    ) -> Result<(), Lacking<'_>> {
+        match caller {
+            Some(known) => require::check(&self.model, &known.principal)?,
+            // Rules may know what to do with nobody.
+            None if self.model.asks_for_somebody() => return Err(Lacking::Identity),
+            None => {}
+        }
+        let Some(rules) = &self.rules else {
+            return Ok(());
+        };
+        rules.ask(caller, asked).map_err(|rule| {
+            record.rule = rule;
+            match caller {
+                Some(_) => Lacking::Rule,
+                None => Lacking::Identity,
+            }
+        })
     }
 }
 
@@ -317,6 +357,15 @@ impl Step {
             (None, None) => Ok(None),
         }
     }
+}
+
+/// Counts a credential that was not good against its address.
+fn failed(worker: &Worker, record: &Recorder, denial: Denial) -> Denial {
+    if denial.is_about_a_bad_credential() {
+        let now = Instant::now();
+        worker.shared.risk.failed(record.client_address, now);
+    }
+    denial
 }
 
 /// Now, in seconds since 1970.

@@ -13,6 +13,8 @@ pub(super) enum Lacking<'a> {
     Role,
     /// This claim.
     Claim(&'a str),
+    /// The rules' consent.
+    Rule,
     /// Everything: nobody knows who it is.
     Identity,
 }
@@ -24,6 +26,7 @@ impl Lacking<'_> {
             Self::Scope(_) => "scope",
             Self::Role => "role",
             Self::Claim(_) => "claim",
+            Self::Rule => "rule",
             Self::Identity => "anonymous",
         }
     }
@@ -42,6 +45,7 @@ impl Lacking<'_> {
             Self::Claim(name) => {
                 format!("The credential is good, but its claim `{name}` does not allow this.")
             }
+            Self::Rule => "The credential is good, but the rules do not allow this.".to_owned(),
             Self::Identity => "This needs a credential.".to_owned(),
         }
     }
@@ -121,7 +125,7 @@ mod tests {
             let require = Require {
                 scopes: texts(scopes),
                 roles: texts(roles),
-                claims: Vec::new(),
+                ..Require::default()
             };
             check(&require, &principal()).map_err(Lacking::word)
         };

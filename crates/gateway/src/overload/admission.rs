@@ -81,6 +81,8 @@ pub(crate) fn refuse_connection(worker: &Worker, peer: IpAddr, is_tls: bool, ref
         reason: Some(refusal.reason()),
         cause: None,
         policy: None,
+        rule: None,
+        user: None,
         altered: Altered::default(),
         trace: None,
         grpc_status: None,

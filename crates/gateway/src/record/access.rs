@@ -69,6 +69,10 @@ pub struct AccessRecord {
     pub cause: Option<&'static str>,
     /// Name of the route's policy that decided, if one did.
     pub policy: Option<Arc<str>>,
+    /// The Cedar rule that refused the request, if one did.
+    pub rule: Option<Arc<str>>,
+    /// Who called, as their issuer knows them, if a policy found that out.
+    pub user: Option<Arc<str>>,
     /// What was changed here of the request or its answer.
     pub altered: Altered,
     /// Its place in a trace, if requests are traced.

@@ -175,6 +175,11 @@ impl Recorder {
             reason: self.reason,
             cause: self.cause,
             policy: self.deciding_policy(),
+            rule: self.rule.take(),
+            user: self
+                .known
+                .take()
+                .map(|known| Arc::clone(&known.principal.subject)),
             altered: self.altered.get(),
             trace: self.trace.as_ref().map(|trace| trace.ids()),
             grpc_status: self.call.as_ref().and_then(|call| call.status()),

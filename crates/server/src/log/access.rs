@@ -101,6 +101,12 @@ pub(crate) fn write_json(line: &mut Vec<u8>, record: &AccessRecord, redactor: &R
     if let Some(setting) = record.decided_by() {
         json.string("weir.decided_by", setting.as_bytes());
     }
+    if let Some(rule) = &record.rule {
+        json.string("weir.rule", rule.as_bytes());
+    }
+    if let Some(user) = &record.user {
+        json.string("user.id", user.as_bytes());
+    }
     if !record.altered.is_empty() {
         json.strings("weir.altered", record.altered.iter().map(Alteration::word));
     }

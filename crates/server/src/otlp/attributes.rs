@@ -96,6 +96,8 @@ pub(super) fn of_request(record: &AccessRecord, redactor: &Redactor) -> Vec<KeyV
             .decided_by()
             .map(|setting| text("weir.decided_by", setting)),
     );
+    all.extend(record.rule.as_deref().map(|rule| text("weir.rule", rule)));
+    all.extend(record.user.as_deref().map(|user| text("user.id", user)));
     if !record.altered.is_empty() {
         let words = record.altered.iter().map(|alteration| AnyValue {
             value: Some(string(alteration.word().as_bytes())),

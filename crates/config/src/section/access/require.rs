@@ -1,5 +1,6 @@
 //! `require` of a policy: what somebody who calls must be.
 
+use super::cedar::{self, RULES};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
@@ -29,6 +30,11 @@ pub(in crate::section) static REQUIRE: Record = Record {
                 values: &Shape::OneOrMany(&Shape::Text(&FREE)),
             },
             "All of these claims, each with one of these values; of a claim that is a list one member is enough. `*`: any value.",
+        ),
+        field(
+            "cedar",
+            Shape::OneOrMany(&Shape::Text(&RULES)),
+            "Cedar rules, or files of them: one must permit the request, and none may forbid it.",
         ),
     ],
 };
@@ -66,9 +72,12 @@ pub(in crate::section) fn decode(
             }
         }
     }
-    if require == Require::default() && !object.has_unknown() {
+    if let Some(cursor) = object.written("cedar") {
+        require.cedar = Some(cedar::decode(context, &cursor)?);
+    }
+    if require.is_empty() && !object.has_unknown() {
         let finding = Finding::error(codes::NOTHING_CHOSEN, "nothing is required")
-            .help("write `scopes`, `roles` or `claims`");
+            .help("write `scopes`, `roles`, `claims` or `cedar`");
         object.report(context, cursor.span(), finding);
     }
     Some(require)

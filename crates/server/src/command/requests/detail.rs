@@ -116,6 +116,9 @@ fn why(sheet: &mut Sheet<'_>, request: &Value, status: u64) {
     if request["weir.decided_by"].is_string() {
         sheet.row("decided by", &text(request, "weir.decided_by"));
     }
+    if request["weir.rule"].is_string() {
+        sheet.row("rule", &text(request, "weir.rule"));
+    }
 }
 
 fn client(request: &Value) -> String {

@@ -36,6 +36,8 @@ pub(crate) fn record() -> AccessRecord {
         upstream_head: Some(Duration::from_nanos(980_999)),
         reason: None,
         policy: None,
+        rule: None,
+        user: None,
         altered: Altered::default(),
         is_logged: true,
         is_noted: false,

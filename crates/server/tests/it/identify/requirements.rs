@@ -108,3 +108,55 @@ fn one_of_several_ways_is_enough_and_all_policies_of_a_route_must_hold() {
         both.text()
     );
 }
+
+#[test]
+fn rules_decide_by_caller_method_route_and_context_and_a_denial_names_the_rule() {
+    let issuer = Issuer::new(Algorithm::Es256);
+    let policies = r#"  readers:
+    require:
+      cedar: |
+        @id("read") permit (principal, action in Action::"read", resource) when { principal.scopes.contains("read") };
+        @id("not-bob") forbid (principal, action, resource) when { principal.hasTag("name") && principal.getTag("name") == "bob" };
+  calm:
+    require: { cedar: '@id("guesser") permit (principal, action, resource) when { context.risk < 30 };' }
+"#;
+    let bench = Bench::new(&issuer, policies, "customers, readers, calm");
+    let good = issuer.token(json!({"scope": "read", "name": "ada"}));
+    for _ in 0..3 {
+        assert_eq!(bench.with_token(&good).status(), 200);
+    }
+    let denied = |claims, rule: serde_json::Value| {
+        let token = issuer.token(claims);
+        for _ in 0..2 {
+            let answer = bench.with_token(&token);
+            answer.assert_problem(403, "forbidden");
+            let said = answer.text();
+            assert!(
+                !said.contains("not-bob"),
+                "no rule is told to a client: {said}"
+            );
+            let logged = bench.logged(&answer);
+            assert_eq!(
+                (&logged["weir.cause"], &logged["weir.rule"]),
+                (&json!("rule"), &rule)
+            );
+            assert_eq!(logged["weir.decided_by"], "policies.readers");
+            assert_eq!(logged["user.id"], "ada");
+        }
+    };
+    denied(json!({"scope": "write"}), json!(null));
+    denied(json!({"scope": "read", "name": "bob"}), json!("not-bob"));
+    // The same credential, another method.
+    let mut wire = crate::harness::Wire::connect(bench.weir.http());
+    wire.send(format!(
+        "DELETE /items HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer {good}\r\nConnection: close\r\n\r\n"
+    ));
+    wire.response("DELETE").assert_problem(403, "forbidden");
+    // Whoever guesses is looked at twice for a while, also with a good credential.
+    for _ in 0..5 {
+        bench
+            .with_token("guess")
+            .assert_problem(401, "credential_refused");
+    }
+    bench.with_token(&good).assert_problem(403, "forbidden");
+}
