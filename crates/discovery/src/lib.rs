@@ -15,10 +15,8 @@
 //! This crate does not know how traffic is carried, and does not ask targets whether they are well.
 
 mod accept;
-mod backoff;
 mod discoverer;
 mod feed;
-mod http;
 mod last_known;
 mod source;
 mod state;

@@ -8,6 +8,9 @@
 //! A key has exactly one algorithm. What a token says of its algorithm is compared with that of the key and never
 //! chooses how to verify; what it says of keys (`jwk`, `jku`, `x5u`) is not read.
 //!
+//! Keys that foreign issuers publish reach those who check tokens through [`remote::RemoteKeys`]; fetching them is
+//! somebody else's work.
+//!
 //! Nothing here performs I/O or reads a clock, and encrypted tokens (JWE) are not read. Why the signatures are checked
 //! with aws-lc-rs itself: docs/decisions/0019.
 
@@ -20,6 +23,7 @@ mod json;
 mod jwk;
 mod key;
 mod pem;
+pub mod remote;
 mod set;
 mod signing;
 #[cfg(test)]

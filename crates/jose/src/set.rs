@@ -154,6 +154,15 @@ impl KeySet {
         self.keys.iter().any(|key| key.id() == id)
     }
 
+    /// Whether both have the same keys under the same names, in whatever order.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let has_all = |one: &Self, other: &Self| {
+            let mut keys = one.keys.iter();
+            keys.all(|key| other.keys.iter().any(|same| is_same(key, same)))
+        };
+        self.keys.len() == other.keys.len() && has_all(self, other) && has_all(other, self)
+    }
+
     /// The keys, in the order of the set.
     pub fn keys(&self) -> &[Key] {
         &self.keys

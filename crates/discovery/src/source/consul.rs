@@ -8,10 +8,9 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::sleep;
 use weir_config::model::ConsulSource;
 
-use crate::backoff::Backoff;
 use crate::feed::Feed;
-use crate::http::{self as client, Endpoint, HttpError, Trust, encode};
 use answer::{Instance, next_index, targets};
+use weir_outbound::{self as client, Backoff, Endpoint, HttpError, Trust, encode};
 
 /// How long Consul may hold a query while nothing changes; spread by a tenth, so that the queries
 /// of a fleet do not come in step.
@@ -47,7 +46,7 @@ pub(crate) async fn run(source: &ConsulSource, feed: &Feed) {
                 // A Consul that comes back may have begun to count anew.
                 (index, api) = (0, None);
                 feed.failed(format!("consul at {}: {error}", source.address));
-                sleep(backoff.next()).await;
+                sleep(backoff.pause()).await;
             }
         }
     }

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use weir_config::model::{DnsRecord, DnsSource};
 
-use crate::backoff::Backoff;
 use crate::feed::Feed;
 use answer::{Addresses, Family, Memory, Service, clamp, services_in_use};
+use weir_outbound::Backoff;
 
 /// Longest that all questions of one round may take together.
 const ROUND: Duration = Duration::from_secs(20);
@@ -37,7 +37,7 @@ pub(crate) async fn run(source: &DnsSource, feed: &Feed) {
             }
             Err(error) => {
                 feed.failed(format!("{}: {error}", source.name));
-                backoff.next()
+                backoff.pause()
             }
         };
         sleep(pause).await;

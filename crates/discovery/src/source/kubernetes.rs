@@ -10,12 +10,11 @@ use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 use weir_config::model::KubernetesSource;
 
-use crate::backoff::Backoff;
 use crate::feed::Feed;
-use crate::http::{self as client, HttpError, Lines, encode};
 use access::Access;
 pub use access::Pod;
 use slices::{Slice, Slices};
+use weir_outbound::{self as client, Backoff, HttpError, Lines, encode};
 
 /// Slices of one page of a list.
 const PAGE: usize = 500;
@@ -111,7 +110,7 @@ pub(crate) async fn run(source: &KubernetesSource, pod: &Pod, feed: &Feed) {
                 let pause = if is_ordinary {
                     Duration::ZERO
                 } else {
-                    backoff.next()
+                    backoff.pause()
                 };
                 sleep(pause.max(LEAST.saturating_sub(began.elapsed()))).await;
             }

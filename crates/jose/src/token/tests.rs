@@ -279,3 +279,17 @@ fn what_verified_is_known_by_its_key() {
 fn named(jwk: &str, kid: &str) -> String {
     jwk.replacen('{', &format!(r#"{{"kid":"{kid}","#), 1)
 }
+
+#[test]
+fn a_key_that_is_given_is_held_to_its_algorithm_too() {
+    let mut buffer = Vec::new();
+    let token = Token::parse(A2_TOKEN, LONGEST_TOKEN, &mut buffer).unwrap();
+    let other = A2_KEY.replacen('{', r#"{"alg":"PS256","#, 1);
+    let key = Key::from_jwk(other.as_bytes()).unwrap();
+    assert_eq!(
+        token.verify_with(&key).unwrap_err(),
+        NotVerified::WrongAlgorithm
+    );
+    let key = Key::from_jwk(named(A2_KEY, "another").as_bytes()).unwrap();
+    assert!(token.verify_with(&key).is_ok());
+}

@@ -7,7 +7,7 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 use weir_config::model::KubernetesSource;
 
-use crate::http::{self as client, Answer, Endpoint, HttpError, Trust, encode};
+use weir_outbound::{self as client, Answer, Endpoint, HttpError, Trust, encode};
 
 /// Largest token or bundle.
 const LARGEST: u64 = 1 << 20;

@@ -14,16 +14,19 @@ use super::HttpError;
 
 /// The authorities that an API's certificate is held against; it always is.
 #[derive(Clone)]
-pub(crate) struct Trust(Option<Arc<ClientConfig>>);
+pub struct Trust(Option<Arc<ClientConfig>>);
 
 impl Trust {
     /// For an API without TLS.
-    pub(crate) fn none() -> Self {
+    pub fn none() -> Self {
         Self(None)
     }
 
     /// The authorities of a PEM bundle, or those of the operating system.
-    pub(crate) fn new(bundle: Option<&[u8]>) -> Result<Self, HttpError> {
+    ///
+    /// # Errors
+    /// If the bundle cannot be read, or there is nobody to trust.
+    pub fn new(bundle: Option<&[u8]>) -> Result<Self, HttpError> {
         let fault = |text: &str| HttpError::Tls(text.to_owned());
         let mut store = RootCertStore::empty();
         match bundle {

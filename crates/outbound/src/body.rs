@@ -12,7 +12,10 @@ use super::{Answer, BODY_BYTES, BODY_TIME, Connection, HEAD_BYTES, HttpError, de
 
 impl Answer {
     /// The body as JSON; an answer other than 200 is an error.
-    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, HttpError> {
+    ///
+    /// # Errors
+    /// If the answer is another one, too large or too slow, or not the expected JSON.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, HttpError> {
         if self.status != http::StatusCode::OK {
             return Err(HttpError::Status(self.status));
         }
@@ -22,12 +25,16 @@ impl Answer {
     }
 
     /// The body of a refusal as JSON, if it is that.
-    pub(crate) async fn error_body<T: DeserializeOwned>(self) -> Option<T> {
+    pub async fn error_body<T: DeserializeOwned>(self) -> Option<T> {
         let body = self.whole(HEAD_BYTES, BODY_TIME).await.ok()?;
         serde_json::from_slice(&body).ok()
     }
 
-    async fn whole(self, most: usize, patience: Duration) -> Result<Bytes, HttpError> {
+    /// The whole body, of at most `most` bytes, within `patience`.
+    ///
+    /// # Errors
+    /// If it is longer, slower, or broken off.
+    pub async fn whole(self, most: usize, patience: Duration) -> Result<Bytes, HttpError> {
         let Self {
             body, connection, ..
         } = self;
@@ -39,7 +46,7 @@ impl Answer {
     }
 
     /// The body line by line, each of at most `most` bytes.
-    pub(crate) fn lines(self, most: usize) -> Lines {
+    pub fn lines(self, most: usize) -> Lines {
         Lines {
             body: self.body,
             _connection: self.connection,
@@ -73,7 +80,7 @@ async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, HttpError> {
 }
 
 /// Lines of a body that has no end.
-pub(crate) struct Lines {
+pub struct Lines {
     body: Incoming,
     _connection: Connection,
     read: BytesMut,
@@ -85,7 +92,10 @@ pub(crate) struct Lines {
 impl Lines {
     /// The next line that is not empty, without its end; `None` where the body ends. What is left
     /// over without a line feed then is the last line. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
+    ///
+    /// # Errors
+    /// If a line is longer than agreed, or the body is broken off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
         loop {
             while let Some(line) = self.take() {
                 if !line.trim_ascii().is_empty() {

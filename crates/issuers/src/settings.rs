@@ -1,0 +1,66 @@
+//! How an issuer is followed.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_outbound::Reach;
+
+/// An issuer whose keys are followed. Equal settings are followed once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Settings {
+    /// Where its keys are.
+    pub source: Source,
+    /// Which addresses may be connected to.
+    pub reach: Reach,
+    /// PEM bundle of the authorities that its certificate is held against; those of the operating system without one.
+    pub authorities: Option<Arc<[u8]>>,
+    /// From one look to the next, where an answer does not say how long it is good for.
+    pub refresh: Duration,
+    /// How long the last set is used after it was last found to be the issuer's.
+    pub stale: Duration,
+    /// Least time between two questions for unknown keys, whoever asks.
+    pub damping: Duration,
+    /// Longest time for one look, from the look-up of the name to the last byte.
+    pub timeout: Duration,
+}
+
+/// Where keys are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A file with a JWK set, looked at every second.
+    File(PathBuf),
+    /// The URL of a JWK set.
+    Keys(String),
+    /// An issuer, whose metadata says where its JWK set is (OpenID Connect Discovery §4, RFC 8414 §3).
+    Issuer(String),
+}
+
+impl Settings {
+    /// Looked at every ten minutes, used for a day without the issuer, at most one question in 30 s; public addresses
+    /// only.
+    pub const fn new(source: Source) -> Self {
+        Self {
+            source,
+            reach: Reach::Public { allow: Vec::new() },
+            authorities: None,
+            refresh: Duration::from_secs(600),
+            stale: Duration::from_secs(24 * 60 * 60),
+            damping: Duration::from_secs(30),
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// In one line, without secrets: a URL's query is left out.
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let without_query = |url: &str| url.split('?').next().unwrap_or_default().to_owned();
+        match self {
+            Self::File(path) => write!(formatter, "file {}", path.display()),
+            Self::Keys(url) => write!(formatter, "keys {}", without_query(url)),
+            Self::Issuer(url) => write!(formatter, "issuer {}", without_query(url)),
+        }
+    }
+}
