@@ -18,6 +18,7 @@ import threading
 import time
 from pathlib import Path
 
+from credentials import Admin
 from h2load import h2load
 from peers.nginx import find, prepare_upstream
 from process import Failure, Server, answers
@@ -65,15 +66,7 @@ class Node:
 
     def ask(self, method, path, body=None):
         """A body is a document, or the bytes of one."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=PATIENCE)
-        token = (self.directory / "data/operator.token").read_text().strip()
-        fields = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        try:
-            connection.request(method, path, body if body is None or isinstance(body, bytes) else json.dumps(body), fields)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or b"null")
-        finally:
-            connection.close()
+        return Admin(self.admin_port, self.directory / "data").ask(method, path, body)
 
     def serves(self, path):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)

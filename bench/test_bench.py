@@ -1,5 +1,7 @@
 """Tests of the benchmark's arithmetic and report: python3 -m unittest discover -s bench"""
 
+import base64
+import json
 import socket
 import subprocess
 import sys
@@ -8,13 +10,14 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import credentials
 import kill
 import measure
 import report
 from load import percentile
 from process import Failure, Server, accepts, check_ports
 from run import Sample
-from work import ROUTES, ROWS, route_prefixes
+from work import OPEN, ROUTES, ROWS, route_prefixes
 
 
 def samples(*costs, mistakes=()):
@@ -41,6 +44,16 @@ class Report(unittest.TestCase):
         by_peer = {"nginx": samples(10), "hyper": samples(1), "weir": samples(9)}
         self.assertIs(report.best_rival(by_peer), by_peer["nginx"])
 
+    def test_goals_are_told_beside_what_was_measured(self):
+        row = next(row for row in ROWS if row.name == "jwt")
+        by_peer = {"nginx": [], "haproxy": samples(20, 30), "weir": samples(11, 11), OPEN: samples(10, 10)}
+        text = report.render([row], TITLES, {row.name: by_peer}, ABOUT)
+        self.assertIn("| `jwt`: Weir ÷ HAProxy | ≤ 0.40 | 0.46 |", text)
+        self.assertIn("| `jwt`: Weir ÷ Weir, open to all | ≤ 1.15 | 1.10 |", text)
+        # A peer that was not measured is not passed over in silence.
+        self.assertIn("| `jwt`: Weir ÷ envoy | ≤ 0.40 | – |", text)
+        self.assertIn("| Weir, open to all | 10.00 (10.00–10.00) |", text)
+
     def test_text_around_the_markers_is_kept(self):
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "BENCHMARKS.md"
@@ -54,6 +67,51 @@ class Report(unittest.TestCase):
     def test_command_names_no_file_of_this_machine(self):
         command = report._command(["--weir", "/a/weir", "--hyper=/b", "--rows", "plain"])
         self.assertEqual(command, "make bench BENCH_ARGS='--rows plain'")
+
+
+class Credentials(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.issuer = credentials.Issuer(Path(cls.directory.name) / "issuer")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.directory.cleanup()
+
+    def verifies(self, token):
+        signed, _, signature = token.rpartition(".")
+        (path := Path(self.directory.name) / "signature").write_bytes(base64.urlsafe_b64decode(signature + "=="))
+        command = ["openssl", "dgst", "-sha256", "-verify", self.issuer.public_key, "-signature", path]
+        return subprocess.run(command, input=signed.encode(), capture_output=True).returncode == 0
+
+    def test_a_token_is_good_until_its_signature_is_spoiled(self):
+        token = self.issuer.token("ada", aud="billing")
+        self.assertTrue(self.verifies(token))
+        spoiled = credentials.spoiled(token)
+        self.assertEqual(len(spoiled), len(token))
+        self.assertFalse(self.verifies(spoiled))
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        self.assertEqual((claims["sub"], claims["aud"], claims["iss"]), ("ada", "billing", credentials.ISSUER))
+
+    def test_the_key_set_has_the_key_that_signs(self):
+        key, = json.loads(self.issuer.key_set.read_text())["keys"]
+        modulus = base64.urlsafe_b64decode(key["n"] + "==")
+        self.assertEqual((len(modulus), modulus[0] >> 7), (256, 1))
+        command = ["openssl", "rsa", "-pubin", "-in", self.issuer.public_key, "-noout", "-modulus"]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        self.assertEqual(shown.strip().lower(), f"modulus={modulus.hex()}")
+
+    def test_tokens_in_turn_are_different(self):
+        self.assertEqual(len(set(self.issuer.tokens(3))), 3)
+
+    def test_a_made_up_key_has_the_form_of_one(self):
+        # One that crates/core/src/api_key.rs holds itself to.
+        known = "weir_key_063UfDVRKBz00000000001LygHa16AHYF0005gOMDDhc1pgR8X"
+        self.assertEqual(credentials.with_checksum(known[:-6]), known)
+        made_up = credentials.made_up_key("063UfDVRKBz")
+        self.assertRegex(made_up, r"^weir_key_063UfDVRKBz[0-9A-Za-z]{39}$")
+        self.assertEqual(credentials.with_checksum(made_up[:-6]), made_up)
 
 
 class Kill(unittest.TestCase):
