@@ -78,6 +78,13 @@ class Issuer:
         return Credentials([bearer(token) for token in good], {name: token and bearer(token) for name, token in bad.items()})
 
 
+def policies(key_set):
+    """The section of Weir's configuration that knows these tokens as `callers`. `key_set` is a path or an address, and what
+    goes with it."""
+    jwt = f"issuer: '{ISSUER}', audience: {AUDIENCE}, jwks: {key_set}"
+    return f"policies: {{ callers: {{ jwt: {{ {jwt} }} }} }}"
+
+
 class Admin:
     """The admin API of a running Weir, asked as its operator."""
 

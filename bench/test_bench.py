@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import urllib.request
 import subprocess
 import sys
 import tempfile
@@ -11,9 +12,12 @@ from pathlib import Path
 from unittest import mock
 
 import credentials
+import flood
+import flood_sender
 import kill
 import measure
 import report
+from key_set_server import KeySetServer
 from load import percentile
 from process import Failure, Server, accepts, check_ports
 from run import Sample
@@ -112,6 +116,54 @@ class Credentials(unittest.TestCase):
         made_up = credentials.made_up_key("063UfDVRKBz")
         self.assertRegex(made_up, r"^weir_key_063UfDVRKBz[0-9A-Za-z]{39}$")
         self.assertEqual(credentials.with_checksum(made_up[:-6]), made_up)
+
+
+class Flood(unittest.TestCase):
+    def setUp(self):
+        header, claims = (base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b'{"alg":"RS256","kid":"first"}', b"{}"))
+        self.good = f"{header}.{claims}." + base64.urlsafe_b64encode(bytes(256)).rstrip(b"=").decode()
+
+    def test_each_bad_token_is_another_one_and_of_its_kind(self):
+        tokens = flood_sender.bad_tokens(self.good, list(flood_sender.KINDS), 30)
+        self.assertEqual(len(set(tokens)), 30)
+        unknown_key, signature, garbage = tokens[:3]
+        self.assertEqual(signature.rpartition(".")[0], self.good.rpartition(".")[0])
+        header = json.loads(base64.urlsafe_b64decode(unknown_key.split(".")[0] + "=="))
+        self.assertEqual(header["alg"], "RS256")
+        self.assertNotEqual(header["kid"], "first")
+        self.assertNotIn(".", garbage)
+
+    def test_answers_are_counted_wherever_they_are_cut(self):
+        text = b"HTTP/1.1 401 Unauthorized\r\n\r\nHTTP/1.1 429 Too Many Requests\r\n\r\n"
+        for cut in range(1, len(text)):
+            connection = flood_sender.Connection("127.0.0.1", 0)
+            connection.waits_for = 2
+            connection.socket, server = socket.socketpair()
+            with connection.socket, server:
+                found = []
+                for part in (text[:cut], text[cut:]):
+                    server.sendall(part)
+                    found += connection.receive()
+                server.close()
+                self.assertEqual((found, connection.waits_for), ([b"401", b"429"], 0))
+                self.assertIsNone(connection.receive())
+
+    def test_an_issuer_is_asked_once_at_the_start_and_once_in_each_interval(self):
+        self.assertEqual([flood.most_asked(seconds) for seconds in (1, 29, 31, 60)], [2, 2, 3, 4])
+
+    def test_a_key_set_can_be_away_and_come_back(self):
+        with tempfile.TemporaryDirectory() as directory, socket.create_server(("127.0.0.1", 0)) as listener:
+            path = Path(directory) / "jwks.json"
+            path.write_text('{"keys": []}')
+            port = listener.getsockname()[1]
+            listener.close()
+            server = KeySetServer(port, path)
+            for asked in (1, 2):
+                with server:
+                    self.assertEqual(urllib.request.urlopen(f"http://127.0.0.1:{port}/jwks.json").read(), b'{"keys": []}')
+                self.assertEqual(server.asked, asked)
+                with self.assertRaises(OSError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/jwks.json")
 
 
 class Kill(unittest.TestCase):
