@@ -82,10 +82,10 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", self._port), timeout=5, source_address=(self.address, 0))
         self.waits_for, self._tail = 0, b""
 
-    def send(self, block):
+    def send(self, block, count):
         # Nothing is under way, so that there is room for all of it.
         self.socket.sendall(block)
-        self.waits_for = TOGETHER
+        self.waits_for = count
 
     def receive(self):
         """Statuses that came; none if the other side closed."""
@@ -125,7 +125,7 @@ def _send(pipe, port, tokens, addresses, rate, cpus):
                     if connection.socket is None:
                         connection.open()
                         selector.register(connection.socket, selectors.EVENT_READ, connection)
-                    connection.send(blocks[sent // TOGETHER % len(blocks)])
+                    connection.send(blocks[sent // TOGETHER % len(blocks)], TOGETHER)
                 except OSError:
                     refused += 1
                     if connection.socket is not None:

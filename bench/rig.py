@@ -65,9 +65,9 @@ class Rig:
 
 
 @contextlib.contextmanager
-def running(weir, settings, base_port, cpus, upstream=None, most_upstream=4096, policies=""):
+def running(weir, settings, base_port, cpus, upstream=None, most_upstream=4096, policies="", routes=()):
     """Starts the upstream (nginx unless another command is given) and Weir with these settings, which may have the policies
-    that are named for the route."""
+    that are named for the route. `routes` are more of them."""
     upstream_port, port, admin_port = base_port, base_port + 1, base_port + 2
     proxy_cpus, load_cpus = cpus
     directory = Path(tempfile.mkdtemp(prefix="weir-bench-"))
@@ -87,7 +87,7 @@ admin: {{ address: 127.0.0.1:{admin_port} }}
 log: {{ level: warn, output: "file:{directory}/weir.log" }}
 listeners: [{{ address: 127.0.0.1:{port} }}]
 upstreams: {{ origin: {{ targets: [127.0.0.1:{upstream_port}], pool: {{ max_connections: {most_upstream} }} }} }}
-routes: [{{ name: all, match: {{ path: /* }}, policies: [{policies}], upstream: origin }}]
+routes: [{', '.join([f'{{ name: all, match: {{ path: /* }}, policies: [{policies}], upstream: origin }}', *routes])}]
 {settings}""")
         command_line = [str(weir.resolve()), "run", "-c", str(path), "--data-dir", str(directory / "data")]
         with (

@@ -1,12 +1,14 @@
 """Tests of the benchmark's arithmetic and report: python3 -m unittest discover -s bench"""
 
 import base64
+import http.server
 import json
 import socket
 import urllib.request
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -14,6 +16,7 @@ from unittest import mock
 import credentials
 import flood
 import flood_sender
+import keys
 import kill
 import measure
 import report
@@ -164,6 +167,42 @@ class Flood(unittest.TestCase):
                 self.assertEqual(server.asked, asked)
                 with self.assertRaises(OSError):
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/jwks.json")
+
+
+class Keys(unittest.TestCase):
+    def test_each_number_has_a_key_and_a_row_of_its_own(self):
+        texts = [keys.key_text(b"salt", number) for number in range(1000)]
+        self.assertEqual(len({text[:20] for text in texts}), 1000)
+        for text in texts:
+            self.assertRegex(text, r"^weir_key_[0-9A-Za-z]{50}$")
+            self.assertEqual(credentials.with_checksum(text[:-6]), text)
+        self.assertNotEqual(keys.key_text(b"other", 0), texts[0])
+        identifiers = [keys.key_id(number) for number in range(1000)]
+        self.assertEqual(identifiers, sorted(set(identifiers)))
+        self.assertRegex(identifiers[-1], r"^key_01[0-9a-hjkmnp-tv-z]{24}$")
+
+    def test_each_key_is_sent_once_and_refusals_are_counted(self):
+        seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                seen.append(self.headers[credentials.KEY_HEADER])
+                self.send_response(401 if seen[-1].endswith("7") else 200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_arguments):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            sent = [f"key-{number}" for number in range(100)]
+            failed = keys.use_each(server.server_port, sent, connections=3)
+            server.shutdown()
+        self.assertEqual(sorted(seen), sorted(sent))
+        self.assertEqual(failed, 10)
 
 
 class Kill(unittest.TestCase):
