@@ -46,9 +46,13 @@ class Issuer:
         _openssl("genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self._private_key)
         _openssl("rsa", "-in", self._private_key, "-pubout", "-out", self.public_key)
         shown = _openssl("rsa", "-in", self._private_key, "-noout", "-modulus").decode()
-        modulus = bytes.fromhex(shown.strip().partition("=")[2])
-        key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID, "e": "AQAB", "n": _base64url(modulus)}
-        self.key_set.write_text(json.dumps({"keys": [key]}))
+        self._modulus = _base64url(bytes.fromhex(shown.strip().partition("=")[2]))
+        self.publish([KEY_ID])
+
+    def publish(self, key_ids):
+        """The key set, with the key under each of these identifiers."""
+        key = {"kty": "RSA", "use": "sig", "alg": "RS256", "e": "AQAB", "n": self._modulus}
+        self.key_set.write_text(json.dumps({"keys": [key | {"kid": key_id} for key_id in key_ids]}))
 
     def token(self, subject, key_id=KEY_ID, **claims):
         now = int(time.time())

@@ -32,11 +32,11 @@ class Rig:
     def pids(self):
         return self._server.pids()
 
-    def status(self, field=None):
+    def status(self, field=None, path="/small"):
         """What a request with this header field, as it is sent, is answered with."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            connection.request("GET", "/small", headers=dict([field.split(": ", 1)]) if field else {})
+            connection.request("GET", path, headers=dict([field.split(": ", 1)]) if field else {})
             return connection.getresponse().status
         finally:
             connection.close()

@@ -16,6 +16,7 @@ from unittest import mock
 import credentials
 import flood
 import flood_sender
+import issuer_away
 import keys
 import kill
 import measure
@@ -108,6 +109,12 @@ class Credentials(unittest.TestCase):
         command = ["openssl", "rsa", "-pubin", "-in", self.issuer.public_key, "-noout", "-modulus"]
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         self.assertEqual(shown.strip().lower(), f"modulus={modulus.hex()}")
+
+    def test_a_key_can_be_published_under_another_name(self):
+        self.issuer.publish(["first", "second"])
+        self.addCleanup(self.issuer.publish, ["first"])
+        first, second = json.loads(self.issuer.key_set.read_text())["keys"]
+        self.assertEqual((first["kid"], second["kid"], first["n"]), ("first", "second", second["n"]))
 
     def test_tokens_in_turn_are_different(self):
         self.assertEqual(len(set(self.issuer.tokens(3))), 3)
@@ -203,6 +210,24 @@ class Keys(unittest.TestCase):
             server.shutdown()
         self.assertEqual(sorted(seen), sorted(sent))
         self.assertEqual(failed, 10)
+
+
+class Away(unittest.TestCase):
+    def test_both_come_back_whatever_happens_meanwhile(self):
+        server, database = mock.MagicMock(), mock.MagicMock()
+        with self.assertRaises(ZeroDivisionError), issuer_away.Both(server, database).away():
+            server.__exit__.assert_called_once_with()
+            database.kill.assert_called_once_with()
+            server.__enter__.assert_not_called()
+            1 / 0
+        server.__enter__.assert_called_once_with()
+        database.__enter__.assert_called_once_with()
+
+    def test_an_answer_that_is_not_the_expected_one_is_a_miss(self):
+        rig = mock.Mock(status=lambda field, path: 401 if field == "bad" else 200)
+        with mock.patch("builtins.print"):
+            self.assertTrue(issuer_away.expect(rig, {("good", "/", "good"): 200, ("bad", "/", "bad"): 401}))
+            self.assertFalse(issuer_away.expect(rig, {("bad", "/", "bad"): 503, ("good", "/", "good"): 200}))
 
 
 class Kill(unittest.TestCase):
