@@ -28,13 +28,13 @@ class Run:
         return {status: len(durations) for status, durations in sorted(self.by_status.items())}
 
 
-def h2load(url, connections, seconds, directory, cpus, rate=None, warm_up=1, start=None):
+def h2load(url, connections, seconds, directory, cpus, rate=None, warm_up=1, start=None, fields=()):
     """`rate` is in requests a second of all connections together; what is sent in the `warm_up` does not count.
-    `start` is a preexec_fn in place of the one that keeps it on its CPUs."""
+    `start` is a preexec_fn in place of the one that keeps it on its CPUs; `fields` are header fields as they are sent."""
     log = directory / f"h2load-{connections}.log"
     log.unlink(missing_ok=True)
     command = ["h2load", "--h1", "-t1", f"-c{connections}", "-m1", f"-D{seconds}",
-               f"--warm-up-time={warm_up}", f"--log-file={log}", url]
+               f"--warm-up-time={warm_up}", f"--log-file={log}", *(f"--header={field}" for field in fields), url]
     if rate is not None:
         command.append(f"--rps={rate / connections:.3f}")
     done = subprocess.run(

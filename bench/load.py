@@ -30,11 +30,11 @@ class Outcome:
     mistakes: list = field(default_factory=list)
 
 
-def run_load(row, url, seconds, environment, cpus, directory):
+def run_load(row, url, seconds, environment, cpus, directory, credentials=None):
     """Loads the server for `seconds` and returns an Outcome."""
     if row.protocol.startswith("h2"):
         return _run_h2load(row, url, seconds, environment, cpus, directory)
-    return _run_wrk(row, url, seconds, environment, cpus)
+    return _run_wrk(row, url, seconds, environment, cpus, directory, credentials)
 
 
 def _run(command, seconds, environment, cpus):
@@ -50,11 +50,16 @@ def _run(command, seconds, environment, cpus):
     return done.stdout
 
 
-def _run_wrk(row, url, seconds, environment, cpus):
+def _run_wrk(row, url, seconds, environment, cpus, directory, credentials):
     script = Path(__file__).with_name("wrk.lua")
+    fields = []
+    if credentials:
+        file = directory / "fields"
+        file.write_text("".join(f"{line}\n" for line in credentials.good))
+        fields = [f"@{file}"]
     output = _run(
         ["wrk", "-t1", f"-c{WRK_CONNECTIONS}", f"-d{seconds}s", "--timeout", "5s", "-s", str(script), url, "--",
-         *row.paths()],
+         *row.paths(), *fields],
         seconds, environment, cpus,
     )
     result = json.loads(re.search(r"^RESULT (.*)$", output, re.M)[1])
@@ -120,14 +125,16 @@ def percentile(ordered, percent):
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
-def check_sample(row, url, environment, certificate):
-    """One request by curl, or by gRPC's own client, which share no code with the load: status and body's hash."""
+def check_sample(row, url, environment, certificate, credentials=None):
+    """One request by curl, or by gRPC's own client, which share no code with the load: status and body's hash. With
+    credentials also that those are refused which are not good."""
     if row.grpc:
         return _check_call(row, url, environment)
     mistakes = []
     version = "2" if row.protocol.startswith("h2") else "1.1"
     path = row.paths()[-1]
-    seen_version, status, body = _curl(row, url + path, environment, certificate)
+    field = credentials.good[-1] if credentials else None
+    seen_version, status, body = _curl(row, url + path, environment, certificate, field)
     if (seen_version, status) != (version, "200"):
         mistakes.append(f"sample: HTTP/{seen_version} {status} in place of HTTP/{version} 200")
     if hashlib.sha256(body).hexdigest() != row.body_hash:
@@ -136,14 +143,18 @@ def check_sample(row, url, environment, certificate):
         _version, status, _body = _curl(row, url + UNROUTED_PATH, environment, certificate)
         if status != "404":
             mistakes.append(f"sample: {status} for a path that has no route")
+    for name, bad in credentials.bad.items() if credentials else ():
+        _version, status, _body = _curl(row, url + path, environment, certificate, bad)
+        if status not in ("401", "403"):
+            mistakes.append(f"sample: {status} for {name}")
     return mistakes
 
 
-def _curl(row, url, environment, certificate):
+def _curl(row, url, environment, certificate, field=None):
     version = "--http2" if row.protocol.startswith("h2") else "--http1.1"
     done = subprocess.run(
         ["curl", "-sS", "--noproxy", "*", version, "--max-time", "5", "--cacert", str(certificate.chain),
-         "-w", "%{stderr}RESULT %{http_version} %{http_code}\n", url],
+         "-w", "%{stderr}RESULT %{http_version} %{http_code}\n", *(["-H", field] if field else []), url],
         env=environment, capture_output=True, timeout=10, stdin=subprocess.DEVNULL,
     )
     result = re.search(rb"^RESULT (\S+) (\d+)$", done.stderr, re.M)

@@ -7,11 +7,14 @@ from datetime import datetime, timezone
 from statistics import median
 
 from process import Failure
+from work import OPEN
 
 BEGIN = "<!-- bench:begin (written by `make bench`) -->"
 END = "<!-- bench:end -->"
 # What Weir is held against; `hyper` is no product, only the price of the library.
 RIVALS = ("nginx", "haproxy", "envoy")
+# Measured in some rows only.
+OTHERS = {OPEN: "Weir, open to all"}
 PLACES = ("--weir", "--hyper", "--envoy", "--json", "--output")
 # Share of a core that the rest of the machine may take without a word in the report.
 QUIET = 0.1
@@ -57,6 +60,8 @@ def progress(row, name, round_number, sample):
 
 def render(rows, titles, results, about):
     parts = [_about(about), _overview(rows, titles, results)]
+    if "weir" in titles and any(row.goals for row in rows):
+        parts.append(_goals(rows, titles, results))
     samples = [sample for by_peer in results.values() for mine in by_peer.values() for sample in mine]
     disturbed = [sample.others for sample in samples if sample.others > QUIET]
     if disturbed:
@@ -133,6 +138,18 @@ def _overview(rows, titles, results):
     return _table(head, lines)
 
 
+def _goals(rows, titles, results):
+    """What Weir's figure is wanted to be at most, and is."""
+    lines = []
+    for row in rows:
+        by_peer = results[row.name]
+        for goal in row.goals:
+            measured = _ratio_cell(by_peer["weir"], by_peer.get(goal.peer))
+            title = (titles | OTHERS).get(goal.peer, goal.peer)
+            lines.append([f"`{row.name}`: Weir ÷ {title}", f"≤ {goal.most:.2f}", measured])
+    return _table(["CPU per request", "wanted", "measured"], lines)
+
+
 def _row(row, titles, by_peer):
     head = ["", "CPU/request µs (least–most)", "÷ nginx", "÷ best", "requests/s", "p50 ms", "p99 ms",
             "memory MiB", "ready in ms"]
@@ -140,7 +157,8 @@ def _row(row, titles, by_peer):
         head.append("KiB per idle connection")
     best = best_rival(by_peer)
     lines, notes = [], []
-    for name, title in titles.items():
+    others = {name: title for name, title in OTHERS.items() if name in by_peer}
+    for name, title in (titles | others).items():
         samples = by_peer[name]
         if not has_figure(samples):
             lines.append([title, _missing(samples)] + [""] * (len(head) - 2))

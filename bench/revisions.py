@@ -9,52 +9,22 @@ import argparse
 import contextlib
 import http.client
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
+from credentials import Admin
 from h2load import h2load
 from peers.nginx import find, prepare_upstream
+from postgres import database
 from process import Failure, Server, answers
 from rig import PATIENCE, ROOT, UPSTREAM_CONNECTIONS, split_cpus
 
 NODES = 3
 LIMIT = 1.0
-
-
-def account():
-    """PostgreSQL refuses to run as root."""
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
-
-
-def programs():
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        raise Failure("PostgreSQL is missing; run tests/install.sh")
-    return found[-1].parent
-
-
-@contextlib.contextmanager
-def database(port, cpus):
-    directory = Path(tempfile.mkdtemp(prefix="weir-bench-postgres-"))
-    if account():
-        shutil.chown(directory, "postgres", "postgres")
-    try:
-        initdb = [*account(), programs() / "initdb", "--auth=trust", "--username=weir", "--no-sync", "-D", directory / "data"]
-        subprocess.run(initdb, check=True, capture_output=True, cwd="/")
-        logs = Path(tempfile.mkdtemp(prefix="weir-bench-"))
-        command = [*account(), str(programs() / "postgres"), "-D", str(directory / "data"), "-p", str(port),
-                   "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={directory}"]
-        is_ready = [programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-        with Server("PostgreSQL", command, [port], lambda: subprocess.run(is_ready).returncode == 0, logs, cpus) as server:
-            yield f"postgres://weir@127.0.0.1:{port}/postgres?sslmode=disable", server
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 class Node:
@@ -65,15 +35,7 @@ class Node:
 
     def ask(self, method, path, body=None):
         """A body is a document, or the bytes of one."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=PATIENCE)
-        token = (self.directory / "data/operator.token").read_text().strip()
-        fields = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        try:
-            connection.request(method, path, body if body is None or isinstance(body, bytes) else json.dumps(body), fields)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or b"null")
-        finally:
-            connection.close()
+        return Admin(self.admin_port, self.directory / "data").ask(method, path, body)
 
     def serves(self, path):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from credentials import Admin
 from peers.nginx import find, prepare_upstream
 from process import Failure, Server, answers
 
@@ -19,16 +20,26 @@ UPSTREAM_CONNECTIONS = 10_000
 
 
 class Rig:
-    """A running Weir and its upstream. `url` is where it listens; `pids()` are its processes."""
+    """A running Weir and its upstream. `url` is where it listens; `pids()` are its processes; `admin` is its admin API."""
 
-    def __init__(self, server, admin_port, port):
+    def __init__(self, server, admin_port, port, data):
         self._server = server
         self._admin_port = admin_port
+        self.admin = Admin(admin_port, data)
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
 
     def pids(self):
         return self._server.pids()
+
+    def status(self, field=None, path="/small"):
+        """What a request with this header field, as it is sent, is answered with."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", path, headers=dict([field.split(": ", 1)]) if field else {})
+            return connection.getresponse().status
+        finally:
+            connection.close()
 
     def ask(self, path):
         """The admin listener's answer as text, and the seconds that it took, connecting included."""
@@ -54,8 +65,9 @@ class Rig:
 
 
 @contextlib.contextmanager
-def running(weir, settings, base_port, cpus, upstream=None, most_upstream=4096):
-    """Starts the upstream (nginx unless another command is given) and Weir with these settings."""
+def running(weir, settings, base_port, cpus, upstream=None, most_upstream=4096, policies="", routes=()):
+    """Starts the upstream (nginx unless another command is given) and Weir with these settings, which may have the policies
+    that are named for the route. `routes` are more of them."""
     upstream_port, port, admin_port = base_port, base_port + 1, base_port + 2
     proxy_cpus, load_cpus = cpus
     directory = Path(tempfile.mkdtemp(prefix="weir-bench-"))
@@ -75,7 +87,7 @@ admin: {{ address: 127.0.0.1:{admin_port} }}
 log: {{ level: warn, output: "file:{directory}/weir.log" }}
 listeners: [{{ address: 127.0.0.1:{port} }}]
 upstreams: {{ origin: {{ targets: [127.0.0.1:{upstream_port}], pool: {{ max_connections: {most_upstream} }} }} }}
-routes: [{{ name: all, match: {{ path: /* }}, upstream: origin }}]
+routes: [{', '.join([f'{{ name: all, match: {{ path: /* }}, policies: [{policies}], upstream: origin }}', *routes])}]
 {settings}""")
         command_line = [str(weir.resolve()), "run", "-c", str(path), "--data-dir", str(directory / "data")]
         with (
@@ -83,7 +95,7 @@ routes: [{{ name: all, match: {{ path: /* }}, upstream: origin }}]
             Server("Weir", command_line, [port, admin_port], answers(admin_port, "/readyz"), directory, proxy_cpus)
             as server,
         ):
-            yield Rig(server, admin_port, port)
+            yield Rig(server, admin_port, port, directory / "data")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+import credentials
 import report
 from idle import IdleConnections
 from load import check_sample, run_load
@@ -18,7 +19,7 @@ from measure import child_cpu_seconds, cpu_seconds, machine, machine_cpu_seconds
 from peers import CONNECTIONS, Scenario, load_modules
 from peers.nginx import prepare_upstream
 from process import Failure, Server
-from work import IDLE_CONNECTIONS, ROWS, make_certificate, make_openssl_configuration
+from work import IDLE_CONNECTIONS, OPEN, ROWS, make_certificate, make_openssl_configuration
 
 ROOT = Path(__file__).resolve().parent.parent
 NEEDED = ["wrk", "h2load", "curl", "openssl"]
@@ -36,6 +37,7 @@ class Bench:
     upstream_port: int
     directory: Path
     certificate: object
+    issuer: object
     environment: dict
     proxy_cpus: object
     load_cpus: object
@@ -74,7 +76,7 @@ def measure(bench, row, name, index, module, binary, round_number):
     directory = bench.directory / row.name / f"{name}-{round_number}"
     directory.mkdir(parents=True)
     ports = [bench.base_port + 1 + index * PORTS_PER_PEER + offset for offset in range(PORTS_PER_PEER)]
-    scenario = Scenario(row, *ports, bench.upstream_port, bench.certificate, directory)
+    scenario = Scenario(row, *ports, bench.upstream_port, bench.certificate, bench.issuer, directory)
     command, ready = module.prepare(binary, scenario)
     if command is None:
         return None
@@ -82,7 +84,8 @@ def measure(bench, row, name, index, module, binary, round_number):
 
     with Server(module.TITLE, command, ports, ready, directory, bench.proxy_cpus) as server:
         sample = Sample(start=server.start_seconds)
-        sample.mistakes += check_sample(row, url, bench.environment, bench.certificate)
+        known = who_calls(row, bench.issuer, scenario)
+        sample.mistakes += check_sample(row, url, bench.environment, bench.certificate, known)
         if sample.mistakes:
             return sample
         if row.idle:
@@ -90,11 +93,11 @@ def measure(bench, row, name, index, module, binary, round_number):
             before = resident_bytes(server.pids())
             with IdleConnections(scenario.plain_port, IDLE_CONNECTIONS, row.path, bench.load_cpus) as idle:
                 sample.idle_bytes = (resident_bytes(server.pids()) - before) / IDLE_CONNECTIONS
-                measure_load(bench, row, url, server, directory, sample)
+                measure_load(bench, row, url, server, directory, sample, known)
                 sample.mistakes += idle.mistakes()
         else:
-            measure_load(bench, row, url, server, directory, sample)
-        sample.mistakes += check_sample(row, url, bench.environment, bench.certificate)
+            measure_load(bench, row, url, server, directory, sample, known)
+        sample.mistakes += check_sample(row, url, bench.environment, bench.certificate, known)
     if row.told:
         # The server has ended: nothing is left to be written.
         lines = count_lines(directory / "access.log")
@@ -103,17 +106,27 @@ def measure(bench, row, name, index, module, binary, round_number):
     return sample
 
 
+def who_calls(row, issuer, scenario):
+    """Credentials for the load, or None where nobody is asked."""
+    if not row.access:
+        return None
+    if row.access == "api_key":
+        admin = credentials.Admin(scenario.admin_port, scenario.directory / "data")
+        return credentials.key_credentials([key for _, key in admin.make_keys()])
+    return issuer.credentials(rules=row.access == "cedar")
+
+
 def count_lines(path):
     with path.open("rb") as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
 
-def measure_load(bench, row, url, server, directory, sample):
-    warm_up = run_load(row, url, bench.warm_up, bench.environment, bench.load_cpus, directory)
+def measure_load(bench, row, url, server, directory, sample, known):
+    warm_up = run_load(row, url, bench.warm_up, bench.environment, bench.load_cpus, directory, known)
     peer_before = cpu_seconds(server.pids())
     ours_before = child_cpu_seconds() + cpu_seconds(bench.upstream.pids())
     machine_before = machine_cpu_seconds()
-    outcome = run_load(row, url, bench.seconds, bench.environment, bench.load_cpus, directory)
+    outcome = run_load(row, url, bench.seconds, bench.environment, bench.load_cpus, directory, known)
     machine_spent = machine_cpu_seconds() - machine_before
     ours = child_cpu_seconds() + cpu_seconds(bench.upstream.pids()) - ours_before
     pids = server.pids()
@@ -138,11 +151,15 @@ def run_rows(bench, rows, peers, rounds, upstream_binary):
     results = {}
     with Server("upstream", command, [bench.upstream_port], ready, directory, bench.load_cpus) as bench.upstream:
         for row in rows:
-            samples = results[row.name] = {name: [] for name, _, _ in peers}
+            contestants = [(row, *peer, index) for index, peer in enumerate(peers)]
+            if row.access:
+                open_to_all = dataclasses.replace(row, access="", remembers=True)
+                contestants += [(open_to_all, OPEN, *rest) for _, name, *rest in contestants if name == "weir"]
+            samples = results[row.name] = {name: [] for _, name, *_ in contestants}
             for round_number in range(rounds):
-                for index, (name, module, binary) in enumerate(peers):
+                for work, name, module, binary, index in contestants:
                     try:
-                        sample = measure(bench, row, name, index, module, binary, round_number)
+                        sample = measure(bench, work, name, index, module, binary, round_number)
                     except Failure as failure:
                         # The other peers' figures are still good.
                         sample = Sample(mistakes=[str(failure)])
@@ -229,6 +246,7 @@ def main():
         upstream_port=arguments.base_port,
         directory=directory,
         certificate=make_certificate(directory / "certificate"),
+        issuer=credentials.Issuer(directory / "issuer") if any(row.access for row in rows) else None,
         environment=os.environ | {"OPENSSL_CONF": str(make_openssl_configuration(directory))},
         proxy_cpus=proxy_cpus,
         load_cpus=load_cpus,

@@ -5,6 +5,8 @@ import random
 import subprocess
 from dataclasses import dataclass
 
+from credentials import COUNT
+
 SMALL_PATH = "/small"
 LARGE_PATH = "/large"
 # Answered by no route of the 10,000: shows that a proxy looked its routes up.
@@ -15,6 +17,9 @@ ROUTED_PATHS = 64
 IDLE_CONNECTIONS = 1_000
 TLS_CIPHER = "TLS_AES_128_GCM_SHA256"
 TLS_GROUP = "X25519"
+TOKENS = "HTTP/1.1, small JSON, an RS256 token required"
+# A peer in rows that let somebody in: Weir that lets in everybody, measured beside the others.
+OPEN = "open"
 
 SMALL_BODY = (
     b'{"id":"itm_01HZX3Q8K4","name":"Copper kettle","price":{"amount":4900,"currency":"EUR"},'
@@ -25,6 +30,14 @@ GRPC_BODY = b"\0\0\0\0\x10" + b"sixteen bytes..."
 GRPC_PATH = "/bench.Items/Get"
 # Incompressible, and the same in each run.
 LARGE_BODY = random.Random(64).randbytes(64 * 1024)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At most so many times the CPU per request of a peer in the same row."""
+
+    peer: str
+    most: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,12 @@ class Row:
     told: bool = False
     # Unary calls, over HTTP/2 on both sides.
     grpc: bool = False
+    # Who is let in: "jwt", "api_key" or "cedar" (a token that rules are asked about); nobody is asked where it is empty.
+    access: str = ""
+    # Weir's memory of credentials that it found to be good; the others have none by default.
+    remembers: bool = True
+    # What Weir's figure may be at most.
+    goals: tuple = ()
 
     @property
     def tls(self):
@@ -71,6 +90,12 @@ ROWS = [
     Row("guarded", "HTTP/1.1, small JSON, Weir alone with health checks, breaker, limits, split", "h1", guarded=True),
     Row("told", "HTTP/1.1, small JSON, access log in a file; Weir's in JSON, and 1 % traces", "h1", told=True),
     Row("grpc", "gRPC unary over HTTP/2 without TLS", "h2", GRPC_BODY, GRPC_PATH, grpc=True),
+    Row("jwt", f"{TOKENS}, {COUNT} tokens in turn", "h1", access="jwt",
+        goals=(Goal("haproxy", 0.40), Goal("envoy", 0.40), Goal(OPEN, 1.15))),
+    Row("jwt-new", f"{TOKENS}, each verified anew", "h1", access="jwt", remembers=False, goals=(Goal("haproxy", 1.0),)),
+    Row("api-key", f"HTTP/1.1, small JSON, an API key required, {COUNT} keys in turn", "h1", access="api_key",
+        goals=(Goal(OPEN, 1.15),)),
+    Row("cedar", f"{TOKENS}, and two Cedar rules", "h1", access="cedar", goals=(Goal(OPEN, 1.25),)),
     Row("idle", f"HTTP/1.1, small JSON, beside {IDLE_CONNECTIONS:,} idle connections", "h1", idle=True),
 ]
 

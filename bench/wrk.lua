@@ -1,9 +1,18 @@
--- Goes round over the paths given after `--` and prints one line of JSON at the end.
+-- Goes round over the paths given after `--`, or, with `@FILE` as their last, over the header fields that are the lines of the
+-- file, and prints one line of JSON at the end.
 
 local requests, position = {}, 0
 
-function init(paths)
-   for index, path in ipairs(paths) do
+function init(arguments)
+   local file = arguments[#arguments]:match("^@(.+)")
+   if file then
+      for line in io.lines(file) do
+         local name, value = line:match("^([^:]+): (.+)$")
+         requests[#requests + 1] = wrk.format("GET", arguments[1], { [name] = value })
+      end
+      return
+   end
+   for index, path in ipairs(arguments) do
       requests[index] = wrk.format("GET", path)
    end
 end

@@ -19,6 +19,7 @@ What all configurations have in common, so that the same work is compared:
 from dataclasses import dataclass
 from pathlib import Path
 
+from credentials import Issuer
 from work import Certificate, Row
 
 # Idle connections that a peer may keep to the upstream.
@@ -39,6 +40,8 @@ class Scenario:
     admin_port: int
     upstream_port: int
     certificate: Certificate
+    # Of the tokens that are good.
+    issuer: Issuer
     directory: Path
 
 

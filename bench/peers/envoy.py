@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from credentials import AUDIENCE, ISSUER
 from peers import CONNECTIONS, IDLE_SECONDS
 from process import answers
 from work import route_prefixes
@@ -32,7 +33,8 @@ def version(binary):
 
 
 def prepare(binary, scenario):
-    if scenario.row.told:
+    if scenario.row.told or scenario.row.access not in ("", "jwt"):
+        # It knows neither our keys nor Cedar.
         return None, None
     threshold = {"max_connections": CONNECTIONS, "max_pending_requests": CONNECTIONS, "max_requests": CONNECTIONS}
     tls = {
@@ -97,7 +99,7 @@ def _listener(name, port, scenario, tls):
         "common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS}s"},
         "http2_protocol_options": {"max_concurrent_streams": 1000},
         "route_config": {"name": "routes", "virtual_hosts": [_virtual_host(scenario.row)]},
-        "http_filters": [{
+        "http_filters": [*_checks(scenario), {
             "name": "envoy.filters.http.router",
             "typed_config": {
                 "@type": TYPE + "envoy.extensions.filters.http.router.v3.Router",
@@ -110,6 +112,29 @@ def _listener(name, port, scenario, tls):
     if tls:
         chain["transport_socket"] = tls
     return {"name": name, "address": _address(port), "tcp_backlog_size": 4096, "filter_chains": [chain]}
+
+
+def _checks(scenario):
+    if not scenario.row.access:
+        return []
+    # Its memory of good tokens (`jwt_cache_config`) is off unless asked for, and is left so.
+    provider = {
+        "issuer": ISSUER,
+        "audiences": [AUDIENCE],
+        "local_jwks": {"filename": str(scenario.issuer.key_set)},
+        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+        "require_expiration": True,
+        # As the others do; on its own it takes the token away.
+        "forward": True,
+    }
+    return [{
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": TYPE + "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": {"issuer": provider},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "issuer"}}],
+        },
+    }]
 
 
 def _virtual_host(row):

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+from credentials import AUDIENCE, ISSUER
 from peers import BUFFER_BYTES, CONNECTIONS, IDLE_SECONDS, UPSTREAM_IDLE
 from process import accepts
 from work import route_prefixes
@@ -22,8 +23,9 @@ def version(binary):
 
 
 def prepare(binary, scenario):
-    if scenario.row.told or scenario.row.grpc:
-        # Its access log does not go to a file by itself in a form that compares; calls are compared with Envoy's.
+    if scenario.row.told or scenario.row.grpc or scenario.row.access not in ("", "jwt"):
+        # Its access log does not go to a file by itself in a form that compares; calls are compared with Envoy's. It knows
+        # neither our keys nor Cedar.
         return None, None
     directory = scenario.directory
     if scenario.row.routes:
@@ -55,6 +57,7 @@ frontend clients
     bind 127.0.0.1:{scenario.plain_port}
     bind 127.0.0.1:{scenario.tls_port} ssl crt {scenario.certificate.bundle} alpn h2,http/1.1
     http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+    {_checks(scenario.issuer) if scenario.row.access else ""}
     {backend}
 
 backend upstream
@@ -65,3 +68,18 @@ backend none
 """)
     command = [binary, "-db", "-f", str(directory / "haproxy.cfg")]
     return command, accepts(scenario.plain_port, scenario.tls_port)
+
+
+def _checks(issuer):
+    """As its manual and its makers' guide have it; the algorithm is named, which spares it a look into the header."""
+    return f"""
+    acl has_token http_auth_bearer -m found
+    http-request deny deny_status 401 unless has_token
+    http-request set-var(txn.ends_at) http_auth_bearer,jwt_payload_query('$.exp','int')
+    http-request set-var(txn.now) date()
+    http-request deny deny_status 401 unless {{ http_auth_bearer,jwt_header_query('$.alg') -m str RS256 }}
+    http-request deny deny_status 401 unless {{ http_auth_bearer,jwt_payload_query('$.iss') -m str {ISSUER} }}
+    http-request deny deny_status 401 unless {{ http_auth_bearer,jwt_payload_query('$.aud') -m str {AUDIENCE} }}
+    http-request deny deny_status 401 unless {{ var(txn.ends_at),sub(txn.now) -m int gt 0 }}
+    http-request deny deny_status 401 unless {{ http_auth_bearer,jwt_verify("RS256","{issuer.public_key}") -m int 1 }}
+"""

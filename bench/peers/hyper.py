@@ -19,7 +19,7 @@ def version(_binary):
 
 
 def prepare(binary, scenario):
-    if scenario.row.routes or scenario.row.told or scenario.row.grpc:
+    if scenario.row.routes or scenario.row.told or scenario.row.grpc or scenario.row.access:
         return None, None
     tls = scenario.certificate
     command = [binary, f"127.0.0.1:{scenario.plain_port}", f"127.0.0.1:{scenario.tls_port}",

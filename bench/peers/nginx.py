@@ -23,8 +23,9 @@ def version(binary):
 
 
 def prepare(binary, scenario):
-    if scenario.row.grpc:
-        # Its module for gRPC is measured as little as those of the others: the row is about Envoy.
+    if scenario.row.grpc or scenario.row.access:
+        # Its module for gRPC is measured as little as those of the others: the row is about Envoy. Who is calling it
+        # asks a server behind it, or its commercial form does.
         return None, None
     tls = scenario.certificate
     if scenario.row.routes:

@@ -1,0 +1,43 @@
+"""An issuer's key set over HTTP, which counts who asks for it and can be away."""
+
+import http.server
+import threading
+
+
+class KeySetServer:
+    """Serves the file at every path. A context manager: within it, it is there. It can be entered again."""
+
+    def __init__(self, port, path):
+        self._port = port
+        self._path = path
+        self._server = None
+        self.asked = 0
+
+    @property
+    def settings(self):
+        """What Weir's policy is given. The address is one that no issuer has, hence the permission."""
+        return f"'http://127.0.0.1:{self._port}/jwks.json', allow: 127.0.0.0/8"
+
+    def __enter__(self):
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.asked += 1
+                body = outer._path.read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/jwk-set+json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_arguments):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error):
+        self._server.shutdown()
+        self._server.server_close()
