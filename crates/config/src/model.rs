@@ -36,7 +36,7 @@ mod websocket;
 
 pub use access::{
     AnyOf, ApiKey, ClaimNames, ClaimPath, ClaimRule, Credential, IdentityFact, IdentityHeaders,
-    Issuer, Jwt, Keys, Require, TokenPlace,
+    Issuer, Jwt, KeySource, Keys, PublishedKeys, Require, TokenPlace,
 };
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use crate::set::KeySet;
+use crate::thumbprint::KeyId;
 
 mod publisher;
 
@@ -121,6 +122,14 @@ impl RemoteKeys {
     /// The set that is known now.
     pub fn keys(&self) -> Option<Arc<Published>> {
         self.0.view.load().keys.clone()
+    }
+
+    /// Whether a key of the set of this generation is in the present one, too: the generation of that, if so.
+    pub fn still_has(&self, id: KeyId, generation: u64) -> Option<u64> {
+        let view = self.0.view.load();
+        let keys = view.keys.as_ref()?;
+        let is_there = keys.generation == generation || keys.set.contains(id);
+        is_there.then_some(keys.generation)
     }
 
     /// How far it can be relied on.

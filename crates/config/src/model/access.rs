@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use ipnet::IpNet;
 use weir_authorization::Compiled;
+use weir_jose::remote::RemoteKeys;
 use weir_jose::{Algorithm, KeySet};
 
 /// Verifies JSON Web Tokens (RFC 7519).
@@ -42,18 +44,80 @@ pub struct Issuer {
 pub enum Keys {
     /// These.
     Set(Arc<KeySet>),
+    /// What the issuer publishes.
+    Published(Box<PublishedKeys>),
 }
 
 impl PartialEq for Keys {
     fn eq(&self, other: &Self) -> bool {
-        let (Self::Set(one), Self::Set(other)) = (self, other);
         let keys = |set: &KeySet| {
             let keys = set.keys().iter();
             let facts = keys.map(|key| (key.kid().cloned(), key.id(), key.algorithm()));
             facts.collect::<Vec<_>>()
         };
-        keys(one) == keys(other)
+        match (self, other) {
+            (Self::Set(one), Self::Set(other)) => keys(one) == keys(other),
+            (Self::Published(one), Self::Published(other)) => one == other,
+            _ => false,
+        }
     }
+}
+
+/// Keys that an issuer publishes, followed beside the data plane.
+#[derive(Clone, Debug)]
+pub struct PublishedKeys {
+    /// Where they are.
+    pub source: KeySource,
+    /// Networks that may be reached beside the public internet.
+    pub allow: Vec<IpNet>,
+    /// PEM bundle of the authorities of its certificate; the system's without one.
+    pub authorities: Option<Arc<[u8]>>,
+    /// From one look to the next, if the answer does not say.
+    pub refresh: Duration,
+    /// How long the last keys are used without the issuer.
+    pub stale: Duration,
+    /// Least time between two questions for unknown keys.
+    pub damping: Duration,
+    /// Longest time for one look.
+    pub timeout: Duration,
+    /// What is known of them: put in by whoever follows the issuer, before the configuration is used.
+    pub followed: Option<RemoteKeys>,
+}
+
+/// What is known of them is no setting.
+impl PartialEq for PublishedKeys {
+    fn eq(&self, other: &Self) -> bool {
+        let times = |one: &Self| [one.refresh, one.stale, one.damping, one.timeout];
+        self.source == other.source
+            && self.allow == other.allow
+            && self.authorities == other.authorities
+            && times(self) == times(other)
+    }
+}
+
+impl PublishedKeys {
+    /// With the settings that hold where none are written.
+    pub(crate) fn at(source: KeySource) -> Self {
+        Self {
+            source,
+            allow: Vec::new(),
+            authorities: None,
+            refresh: Duration::from_secs(600),
+            stale: Duration::from_secs(86_400),
+            damping: Duration::from_secs(30),
+            timeout: Duration::from_secs(10),
+            followed: None,
+        }
+    }
+}
+
+/// Where an issuer publishes its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// At this URL.
+    Url(String),
+    /// Where the metadata of this issuer says.
+    Issuer(String),
 }
 
 /// Where a token is in a request.

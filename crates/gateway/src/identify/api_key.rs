@@ -5,7 +5,7 @@ use http::header::AUTHORIZATION;
 use weir_core::{ApiKeyText, Secret};
 
 use super::lookup::Question;
-use super::{Bad, Verdict, presented};
+use super::{Bad, Verdict, Wanted, presented};
 use crate::fields::Fields;
 
 /// The key in a request: in its own field, or as a bearer token that says that it is a key.
@@ -41,9 +41,9 @@ pub(super) fn remove(fields: &mut Fields, header: &HeaderName) {
 /// What is no key is known by its checksum; whose key it is must be asked.
 pub(super) fn verify(credential: &[u8]) -> Verdict {
     match std::str::from_utf8(credential) {
-        Ok(text) if ApiKeyText::parse(text).is_some() => {
-            Verdict::Ask(Question::ApiKey(Secret::new(text.to_owned())))
-        }
+        Ok(text) if ApiKeyText::parse(text).is_some() => Verdict::Ask(Wanted::Lookup(
+            Question::ApiKey(Secret::new(text.to_owned())),
+        )),
         _ => Verdict::Bad(bad("key_malformed")),
     }
 }

@@ -113,7 +113,7 @@ mod tests {
             roles: Vec::new(),
             claims: serde_json::Map::new(),
         };
-        Known::new(principal, ends_at)
+        Known::new(principal, ends_at, None)
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! JSON Web Tokens (RFC 7519), checked by the advice of RFC 8725.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 use weir_config::model::{self, ClaimPath, Issuer, Keys, TokenPlace};
 use weir_core::Principal;
 use weir_core::principal::{self, Method};
+use weir_jose::remote::{Asked, RemoteKeys};
 use weir_jose::{Expected, Kind, LONGEST_TOKEN, NotVerified, Token};
 
 use super::Bad;
-use super::known::Known;
+use super::known::{Known, Signed};
 
 /// A `jwt` policy.
 pub(super) struct Jwt {
@@ -27,7 +29,39 @@ enum Fault {
     Foreign(NotVerified),
     /// It could have.
     Bad(Bad),
+    /// Its issuer may know the key by now.
+    Unknown(Asking),
 }
+
+/// An issuer that is to be asked for its keys.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    keys: RemoteKeys,
+    /// The generation of the set that does not have the key; `None` if there is no set yet.
+    seen: Option<u64>,
+}
+
+impl Asking {
+    /// Waits for the issuer's word: whether a token with an unknown key is worth another look.
+    ///
+    /// # Errors
+    /// If the issuer cannot be asked: what is not known is not refused then.
+    pub(super) async fn wait(self) -> Result<bool, &'static str> {
+        let Some(seen) = self.seen else {
+            return match self.keys.first().await.keys {
+                Some(_) => Ok(true),
+                None => Err(UNREACHABLE),
+            };
+        };
+        match self.keys.ask_again(seen, Instant::now()).await {
+            Asked::Newer(_) => Ok(true),
+            Asked::Same => Ok(false),
+            Asked::Unreachable => Err(UNREACHABLE),
+        }
+    }
+}
+
+pub(super) const UNREACHABLE: &str = "the issuer cannot be reached";
 
 impl Jwt {
     pub(super) fn compile(model: &model::Jwt) -> Self {
@@ -47,27 +81,35 @@ impl Jwt {
         }
     }
 
-    /// Whose token it is. `now` is in seconds since 1970.
-    pub(super) fn verify(&self, token: &[u8], now: u64) -> Result<Rc<Known>, Bad> {
+    /// Whose token it is, or which issuer must be asked first. `now` is in seconds since 1970.
+    pub(super) fn verify(&self, token: &[u8], now: u64) -> Result<Rc<Known>, Refused> {
         thread_local! {
             // The decoded parts of a token, which are not needed longer than a check: one for each worker.
             static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let Ok(text) = std::str::from_utf8(token) else {
-            return Err(bad("token_encoding", "the token is not ASCII"));
+            return Err(Refused::Bad(bad(
+                "token_encoding",
+                "the token is not ASCII",
+            )));
         };
         BUFFER.with_borrow_mut(|buffer| {
             let mut foreign = NotVerified::UnknownKey;
-            let mut told = None;
+            let (mut told, mut asking) = (None, None);
             for (issuer, expected) in self.model.issuers.iter().zip(&self.expected) {
                 match self.verify_of(issuer, expected, text, now, buffer) {
                     Ok(known) => return Ok(known),
                     Err(Fault::Foreign(why)) => foreign = why,
                     // Two issuers may have the same keys: the next one may be the right one.
                     Err(Fault::Bad(bad)) => told = Some(bad),
+                    Err(Fault::Unknown(issuer)) => asking = Some(issuer),
                 }
             }
-            Err(told.unwrap_or_else(|| bad(foreign.word(), foreign)))
+            Err(match (asking, told) {
+                (_, Some(told)) => Refused::Bad(told),
+                (Some(asking), None) => Refused::Ask(asking),
+                (None, None) => Refused::Bad(unknown(foreign)),
+            })
         })
     }
 
@@ -85,15 +127,40 @@ impl Jwt {
         if !issuer.algorithms.is_empty() && !issuer.algorithms.contains(&algorithm) {
             return Err(Fault::Foreign(NotVerified::WrongAlgorithm));
         }
-        let Keys::Set(keys) = &issuer.keys;
-        let verified = token.verify(keys).map_err(Fault::Foreign)?;
+        let published;
+        let (keys, source) = match &issuer.keys {
+            Keys::Set(keys) => (&**keys, None),
+            Keys::Published(place) => {
+                let Some(followed) = &place.followed else {
+                    return Err(Fault::Foreign(NotVerified::UnknownKey));
+                };
+                match followed.keys() {
+                    Some(known) => published = known,
+                    None => return Err(unknown_to(followed, None)),
+                }
+                (&published.set, Some((followed, published.generation)))
+            }
+        };
+        let verified = token.verify(keys).map_err(|why| match (why, source) {
+            (NotVerified::UnknownKey, Some((followed, seen))) => unknown_to(followed, Some(seen)),
+            _ => Fault::Foreign(why),
+        })?;
+        let signed = source.map(|(followed, generation)| Signed {
+            keys: followed.clone(),
+            key: verified.key(),
+            generation: Cell::new(generation),
+        });
         let claims = verified.claims().map_err(malformed)?;
         let judged = expected
             .judge(verified.header(), &claims, now.cast_signed())
             .map_err(|why| Fault::Bad(bad(why.word(), why)))?;
         let principal = self.principal(&issuer.issuer, claims.into_map());
         let principal = principal.map_err(Fault::Bad)?;
-        Ok(Known::new(principal, judged.expires_at.cast_unsigned()))
+        Ok(Known::new(
+            principal,
+            judged.expires_at.cast_unsigned(),
+            signed,
+        ))
     }
 
     fn principal(&self, issuer: &str, claims: Map<String, Value>) -> Result<Principal, Bad> {
@@ -117,6 +184,22 @@ impl Jwt {
             claims,
         })
     }
+}
+
+/// Why there is nobody.
+pub(super) enum Refused {
+    Bad(Bad),
+    Ask(Asking),
+}
+
+fn unknown_to(keys: &RemoteKeys, seen: Option<u64>) -> Fault {
+    let keys = keys.clone();
+    Fault::Unknown(Asking { keys, seen })
+}
+
+/// No issuer's key signed it, as far as is known.
+pub(super) fn unknown(why: NotVerified) -> Bad {
+    bad(why.word(), why)
 }
 
 fn bad(word: &'static str, why: impl Display) -> Bad {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method};
 use smallvec::SmallVec;
 use weir_core::Principal;
+use weir_jose::KeyId;
+use weir_jose::remote::RemoteKeys;
 
 use super::changes::Changes;
 use super::lookup::Good;
@@ -24,6 +26,8 @@ pub(crate) struct Known {
     pub(super) ends_at: u64,
     /// Until when nobody needs to be asked about it again, in seconds since 1970.
     pub(super) fresh_until: u64,
+    /// The key that signed it, of an issuer who may take it back.
+    signed: Option<Signed>,
     /// Subjects whose change makes it worthless.
     about: Vec<Box<str>>,
     /// The latest change when it was asked about.
@@ -36,16 +40,37 @@ pub(crate) struct Known {
     shown: OnceCell<(Arc<Shown>, Fields)>,
 }
 
+/// The key that signed a token.
+#[derive(Debug)]
+pub(super) struct Signed {
+    pub(super) keys: RemoteKeys,
+    pub(super) key: KeyId,
+    /// Of the set in which it was last seen.
+    pub(super) generation: Cell<u64>,
+}
+
+impl Signed {
+    /// Whether the issuer still has it.
+    fn is_good(&self) -> bool {
+        let present = self.keys.still_has(self.key, self.generation.get());
+        if let Some(generation) = present {
+            self.generation.set(generation);
+        }
+        present.is_some()
+    }
+}
+
 /// Fields as they are sent.
 pub(crate) type Fields = SmallVec<[(HeaderName, HeaderValue); 6]>;
 
 impl Known {
     /// By a credential that speaks for itself until it ends.
-    pub(super) fn new(principal: Principal, ends_at: u64) -> Rc<Self> {
+    pub(super) fn new(principal: Principal, ends_at: u64, signed: Option<Signed>) -> Rc<Self> {
         Rc::new(Self {
             principal,
             ends_at,
             fresh_until: u64::MAX,
+            signed,
             about: Vec::new(),
             since: 0,
             checked: Cell::new(0),
@@ -60,6 +85,7 @@ impl Known {
             principal: good.principal,
             ends_at: good.ends_at.unwrap_or(u64::MAX),
             fresh_until: now.saturating_add(good.fresh_for.as_secs()),
+            signed: None,
             about: good.about,
             since,
             checked: Cell::new(since),
@@ -71,6 +97,9 @@ impl Known {
     /// Whether it is still to be believed. `now` is in seconds since 1970.
     pub(super) fn is_good(&self, now: u64, changes: &Changes) -> bool {
         if self.ends_at <= now || self.fresh_until <= now {
+            return false;
+        }
+        if self.signed.as_ref().is_some_and(|signed| !signed.is_good()) {
             return false;
         }
         let latest = changes.latest();

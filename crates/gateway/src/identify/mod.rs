@@ -22,7 +22,7 @@ mod way;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 use weir_config::model::{self, Config, PolicyKind};
@@ -46,6 +46,9 @@ pub(crate) use risk::Risk;
 pub(crate) use rules::Asked;
 use rules::{RouteFacts, Rules};
 use way::Way;
+
+/// Longest wait for an issuer's keys.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a route's policies ask of whoever calls.
 pub(crate) struct Access {
@@ -79,8 +82,8 @@ struct Required {
 /// Why it is not known at once who calls.
 enum Stop {
     Denied(Denial),
-    /// This way has to ask.
-    Ask(Box<(Arc<Way>, Question)>),
+    /// This way has to ask, about this credential.
+    Ask(Box<(Arc<Way>, Wanted, Box<[u8]>)>),
 }
 
 /// What a way says of a credential.
@@ -91,7 +94,16 @@ enum Verdict {
     /// Nobody can say for now; the word is for logs.
     Unavailable(&'static str),
     /// Somebody must be asked.
-    Ask(Question),
+    Ask(Wanted),
+}
+
+/// Who must be asked.
+#[derive(Clone)]
+enum Wanted {
+    /// Whoever has records.
+    Lookup(Question),
+    /// An issuer, for its keys.
+    Issuer(jwt::Asking),
 }
 
 /// What ways were told, by their numbers.
@@ -176,19 +188,26 @@ impl Access {
     ) -> Result<(), Denial> {
         let mut told = Told::default();
         loop {
-            let (way, question) = match self.identify(worker, fields, record, &told) {
+            let (way, wanted, credential) = match self.identify(worker, fields, record, &told) {
                 Ok(caller) => return self.let_in(caller, asked, fields, record),
                 Err(Stop::Denied(denial)) => return Err(failed(worker, record, denial)),
                 Err(Stop::Ask(wanted)) => *wanted,
             };
             record.has_waited = true;
-            let since = worker.shared.changes.latest();
-            let answer = worker
-                .shared
-                .asking
-                .ask(question, record.client_address)
-                .await;
-            told.push((way.id, way.read(answer, since, seconds())));
+            let verdict = match wanted {
+                Wanted::Lookup(question) => {
+                    let since = worker.shared.changes.latest();
+                    let asking = &worker.shared.asking;
+                    let answer = asking.ask(question, record.client_address).await;
+                    way.read(answer, since, seconds())
+                }
+                Wanted::Issuer(asking) => {
+                    let told = tokio::time::timeout(PATIENCE, asking.wait()).await;
+                    let told = told.unwrap_or(Err(jwt::UNREACHABLE));
+                    way.look_again(told, &credential, seconds())
+                }
+            };
+            told.push((way.id, verdict));
         }
     }
 
@@ -342,8 +361,9 @@ impl Step {
                     bad.get_or_insert(why);
                 }
                 Verdict::Unavailable(why) => unavailable = Some(why),
-                Verdict::Ask(question) => {
-                    return Err(Stop::Ask(Box::new((Arc::clone(way), question))));
+                Verdict::Ask(wanted) => {
+                    let way = Arc::clone(way);
+                    return Err(Stop::Ask(Box::new((way, wanted, credential.into()))));
                 }
             }
         }

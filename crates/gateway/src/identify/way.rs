@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use weir_config::model::{ApiKey, Config, Credential, PolicyKind};
+use weir_jose::NotVerified;
 
 use super::jwt::{self, Jwt};
 use super::known::Known;
 use super::lookup::Answer;
-use super::{Verdict, api_key, presented};
+use super::{Verdict, Wanted, api_key, presented};
 use crate::fields::Fields;
 
 /// A policy that identifies. It outlives revisions that do not change it, and so does what workers know by it.
@@ -69,9 +70,28 @@ impl Way {
         match &self.kind {
             Kind::Jwt(jwt) => match jwt.verify(credential, now) {
                 Ok(known) => Verdict::Good(known),
-                Err(bad) => Verdict::Bad(bad),
+                Err(jwt::Refused::Bad(bad)) => Verdict::Bad(bad),
+                Err(jwt::Refused::Ask(asking)) => Verdict::Ask(Wanted::Issuer(asking)),
             },
             Kind::ApiKey(_) => api_key::verify(credential),
+        }
+    }
+
+    /// What a token comes to once its issuer was asked: another look, if there is anything new to look at.
+    pub(super) fn look_again(
+        &self,
+        told: Result<bool, &'static str>,
+        credential: &[u8],
+        now: u64,
+    ) -> Verdict {
+        match told {
+            Err(why) => Verdict::Unavailable(why),
+            Ok(false) => Verdict::Bad(jwt::unknown(NotVerified::UnknownKey)),
+            Ok(true) => match self.verify(credential, now) {
+                // It does not know the key either: that is an answer.
+                Verdict::Ask(_) => Verdict::Bad(jwt::unknown(NotVerified::UnknownKey)),
+                verdict => verdict,
+            },
         }
     }
 

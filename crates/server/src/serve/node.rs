@@ -10,6 +10,7 @@ use weir_config::Resources;
 use weir_console::{LeftOut, Refused, Running};
 use weir_discovery::Discoverer;
 use weir_gateway::Gateway;
+use weir_issuers::Issuers;
 
 use super::keeping::Keeping;
 use super::traffic_file::TrafficFile;
@@ -75,6 +76,8 @@ pub(crate) struct Node {
     pub(crate) gateway: Gateway,
     /// Who is asked for targets.
     pub(crate) discoverer: Discoverer,
+    /// Who is asked for keys.
+    pub(crate) issuers: Issuers,
     /// Where shares of splits are kept that were changed while running.
     pub(crate) traffic_file: TrafficFile,
     /// Who may change what outlives the process.
@@ -120,6 +123,7 @@ impl Node {
     pub(crate) fn new(
         gateway: Gateway,
         discoverer: Discoverer,
+        issuers: Issuers,
         revision: Revision,
         requests: mpsc::Sender<Order>,
         traffic_file: TrafficFile,
@@ -128,6 +132,7 @@ impl Node {
         Arc::new(Self {
             gateway,
             discoverer,
+            issuers,
             traffic_file,
             reloads_applied: AtomicU64::new(0),
             reloads_rejected: AtomicU64::new(0),

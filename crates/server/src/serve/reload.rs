@@ -10,6 +10,7 @@ use weir_config::{LoadOptions, Loaded, Report};
 use weir_console::LeftOut;
 
 use super::descriptors;
+use super::issuers;
 use super::last_good::LastGood;
 use super::resources::left_out;
 use super::standings::routes_of_organizations;
@@ -163,6 +164,7 @@ impl Reloader {
             Err(error) => return Reloaded::Rejected(unusable(error.as_ref())),
         };
         node.discoverer.fill(&mut config);
+        issuers::fill(&mut config, &node.issuers);
         let config = Arc::new(config);
         if let Err(error) = node.gateway.apply(Arc::clone(&config)) {
             return Reloaded::Rejected(unusable(&error));
@@ -171,6 +173,7 @@ impl Reloader {
         let rest = panics::contain(|| {
             // After the gateway, which would not take targets of an upstream that it does not know yet.
             node.discoverer.apply(&config);
+            issuers::retain(&config, &node.issuers);
             self.exporter.commit(exporter);
             self.log.commit(log);
             self.log

@@ -13,10 +13,12 @@ use weir_config::{LoadOptions, Loaded, Report};
 use weir_console::{Configuration, Running};
 use weir_discovery::{Discoverer, Pod};
 use weir_gateway::{Gateway, Remembered};
+use weir_issuers::Issuers;
 use weir_revisions::{Revisions, Secrets};
 
 use super::descriptors;
 use super::inherit::Inherited;
+use super::issuers;
 use super::last_good::LastGood;
 use super::reload::{Reloader, rejected};
 use super::resources::{self, Begun};
@@ -132,6 +134,9 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     };
     let (discoverer, found) = Discoverer::run(discovery).context("cannot start discovery")?;
     discoverer.fill(&mut loaded.config);
+    let followed = weir_issuers::Options { data: data.clone() };
+    let issuers = Issuers::run(followed).context("cannot start to follow issuers")?;
+    issuers::fill(&mut loaded.config, &issuers);
     let config = Arc::new(loaded.config);
     let keeper = {
         let _context = runtime.enter();
@@ -177,6 +182,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let node = Node::new(
         gateway,
         discoverer,
+        issuers,
         revision,
         requests,
         traffic_file,

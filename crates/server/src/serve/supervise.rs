@@ -203,6 +203,7 @@ pub(super) async fn supervise(
             let _ = stop_admin.send(true);
             // What is known and who is registered is the successor's to keep from now on.
             block_in_place(|| node.discoverer.stop());
+            block_in_place(|| node.issuers.stop());
             notify(&[NotifyState::MainPid(id)]);
         }
     }
@@ -210,6 +211,7 @@ pub(super) async fn supervise(
     drain(&mut supervisor, handed_over, &mut signals).await;
     let _ = stop_admin.send(true);
     block_in_place(|| node.discoverer.stop());
+    block_in_place(|| node.issuers.stop());
     drop(pid_file);
     // Their last records are in the rings then.
     block_in_place(|| node.gateway.join());

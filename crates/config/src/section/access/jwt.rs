@@ -18,7 +18,7 @@ pub(in crate::section) static JWT: Record = Record {
     fields: &[
         field("issuer", Shape::Text(&FREE), ABOUT_ISSUER),
         field("audience", AUDIENCE, ABOUT_AUDIENCE),
-        field("jwks", Shape::Anything, ABOUT_JWKS),
+        field("jwks", key_set::JWKS, ABOUT_JWKS),
         field("algorithms", ALGORITHMS_SHAPE, ABOUT_ALGORITHMS),
         field(
             "issuers",
@@ -71,15 +71,14 @@ static ISSUER: Record = Record {
     fields: &[
         field("issuer", Shape::Text(&FREE), ABOUT_ISSUER).required(),
         field("audience", AUDIENCE, ABOUT_AUDIENCE).required(),
-        field("jwks", Shape::Anything, ABOUT_JWKS).required(),
+        field("jwks", key_set::JWKS, ABOUT_JWKS).required(),
         field("algorithms", ALGORITHMS_SHAPE, ABOUT_ALGORITHMS),
     ],
 };
 
 const ABOUT_ISSUER: &str = "What the claim `iss` must be, to the letter.";
 const ABOUT_AUDIENCE: &str = "One of which must be in the claim `aud`. `*`: it is not looked at, so that a token for another service is good here.";
-const ABOUT_JWKS: &str =
-    "Keys of the issuer (RFC 7517): `file:PATH`, `env:NAME`, or the set itself.";
+const ABOUT_JWKS: &str = "Keys of the issuer (RFC 7517): `file:PATH`, `env:NAME`, the URL where it publishes them, `discover`, or these settings.";
 const ABOUT_ALGORITHMS: &str =
     "The only algorithms that count. Default: that of each key, which is its `alg`.";
 
@@ -206,7 +205,7 @@ fn decode_issuer(context: &mut Context<'_>, object: &Object<'_>) -> Option<Issue
         .unwrap_or_default();
     let keys = object
         .written("jwks")
-        .and_then(|cursor| key_set::decode(context, &cursor, &algorithms));
+        .and_then(|cursor| key_set::decode(context, &cursor, issuer.as_deref(), &algorithms));
     Some(Issuer {
         issuer: issuer?,
         audiences: audiences?,

@@ -1,60 +1,232 @@
-//! Key sets of issuers.
+//! Key sets of issuers: written down, in a file, or where the issuer publishes them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_jose::{Algorithm, KeySet};
 
 use crate::codes;
 use crate::contract::to_json;
-use crate::decode::{Context, Cursor};
-use crate::model::Keys;
-use crate::node::Value;
-use crate::shape::Shape;
+use crate::decode::{Context, Cursor, Object};
+use crate::model::{KeySource, Keys, PublishedKeys};
+use crate::reference::Reference;
+use crate::shape::{Record, Shape, Text, field};
+use crate::value::address::{self, NETWORK};
 use crate::value::text::MATERIAL;
+
+/// What `jwks` takes.
+pub(super) const JWKS: Shape = Shape::Either(&[Shape::Text(&PLACE), Shape::Record(&KEY_SET)]);
+
+static PLACE: Text = Text {
+    what: "`file:PATH`, `env:NAME`, the URL of a key set, or `discover`",
+    pattern: Some("^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*|https?://.+|discover)$"),
+    examples: &[
+        "file:jwks.json",
+        "https://issuer.example.com/jwks.json",
+        "discover",
+    ],
+    loose: false,
+};
+
+static KEY_SET: Record = Record {
+    name: "jwks",
+    about: "Keys of an issuer: written here, or where the issuer publishes them.",
+    fields: &[
+        field(
+            "keys",
+            Shape::List { items: &Shape::Anything, least: 0 },
+            "The keys themselves (RFC 7517 §5).",
+        ),
+        field(
+            "url",
+            Shape::Text(&URL),
+            "Where the issuer publishes them, or `discover` to find that in its metadata (RFC 8414, OpenID Connect Discovery).",
+        ),
+        field(
+            "allow",
+            Shape::List { items: &Shape::Text(&NETWORK), least: 0 },
+            "Networks that the issuer may be in beside the public internet.",
+        )
+        .default("[]"),
+        field(
+            "authorities",
+            Shape::Text(&MATERIAL),
+            "PEM bundle of the authorities that its certificate is held against. Default: the system's.",
+        ),
+        field(
+            "refresh",
+            Shape::Duration { zero: false },
+            "From one look to the next, where the issuer's answer does not say how long it is good for.",
+        )
+        .default("10m"),
+        field(
+            "stale",
+            Shape::Duration { zero: false },
+            "How long the last keys are used while the issuer cannot be reached.",
+        )
+        .default("1d"),
+        field(
+            "damping",
+            Shape::Duration { zero: false },
+            "Least time between two questions for keys that are not known, however many tokens name such.",
+        )
+        .default("30s"),
+        field(
+            "timeout",
+            Shape::Duration { zero: false },
+            "Longest time for one look.",
+        )
+        .default("10s"),
+    ],
+};
+
+static URL: Text = Text {
+    what: "the URL of a key set, or `discover`",
+    pattern: Some("^(https?://.+|discover)$"),
+    examples: &["https://issuer.example.com/jwks.json", "discover"],
+    loose: false,
+};
 
 static REFERENCE: Shape = Shape::Text(&MATERIAL);
 
-/// Public keys, as they are or behind a reference; `None` after a report, or if references are not
-/// resolved.
+/// The keys of an issuer; `None` after a report, or if references are not resolved.
 pub(super) fn decode(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
+    issuer: Option<&str>,
     algorithms: &[Algorithm],
 ) -> Option<Keys> {
-    let parsed = match &cursor.node.value {
-        Value::Mapping(_) => KeySet::parse(to_json(cursor.node).to_string().as_bytes()),
-        _ => KeySet::parse(
-            cursor
-                .with(cursor.node, &REFERENCE)
-                .material(context)?
-                .bytes
-                .expose(),
-        ),
+    let chosen = cursor.alternative(context)?;
+    if let Shape::Record(_) = chosen.shape {
+        return decode_record(context, &chosen, issuer, algorithms);
+    }
+    let text = chosen.text(context)?;
+    if Reference::parse(text).is_some() || !(text == "discover" || is_url(text)) {
+        let material = chosen.with(chosen.node, &REFERENCE).material(context)?;
+        return parse(context, cursor, material.bytes.expose(), algorithms);
+    }
+    let source = source(context, &chosen, text, issuer)?;
+    Some(Keys::Published(Box::new(PublishedKeys::at(source))))
+}
+
+fn decode_record(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    issuer: Option<&str>,
+    algorithms: &[Algorithm],
+) -> Option<Keys> {
+    let object = Object::open(context, cursor)?;
+    match object.one_of(context, &["keys", "url"]) {
+        Some("keys") => {
+            let set = to_json(cursor.node).to_string();
+            return parse(context, cursor, set.as_bytes(), algorithms);
+        }
+        Some(_) => {}
+        None => {
+            let finding = cursor
+                .error(codes::NOTHING_CHOSEN, "there are no keys")
+                .help("write `keys`, or the `url` where the issuer publishes them");
+            context.report(finding);
+            return None;
+        }
+    }
+    let place = object.written("url")?;
+    let text = place.text(context)?;
+    let source = match text == "discover" || is_url(text) {
+        true => source(context, &place, text, issuer),
+        false => {
+            let finding = place.error(codes::BAD_ADDRESS, "this is not the URL of a key set");
+            context.report(finding.help("write `https://…`, or `discover`"));
+            None
+        }
     };
-    let (set, skipped) = match parsed {
+    let networks = object.get("allow")?;
+    let mut allow = Vec::new();
+    for item in networks.items(context) {
+        allow.extend(item.parse(context, address::network));
+    }
+    if cursor.node.span.is_beside() && !allow.is_empty() {
+        let message = "a resource cannot open networks to itself";
+        let finding = networks.error(codes::OUT_OF_REACH, message);
+        context.report(
+            finding.help("write the policy into the file, where routes of resources can name it"),
+        );
+    }
+    let authorities = match object.written("authorities") {
+        Some(cursor) => Some(cursor.pem(context)?),
+        None => None,
+    };
+    let mut times = [Duration::ZERO; 4];
+    for (time, key) in times
+        .iter_mut()
+        .zip(["refresh", "stale", "damping", "timeout"])
+    {
+        *time = object.get(key)?.duration(context);
+    }
+    let [refresh, stale, damping, timeout] = times;
+    Some(Keys::Published(Box::new(PublishedKeys {
+        source: source?,
+        allow,
+        authorities: authorities.map(|material| Arc::clone(material.bytes.expose())),
+        refresh,
+        stale,
+        damping,
+        timeout,
+        followed: None,
+    })))
+}
+
+fn is_url(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
+}
+
+/// A URL, or the issuer's own.
+fn source(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    text: &str,
+    issuer: Option<&str>,
+) -> Option<KeySource> {
+    if text != "discover" {
+        return Some(KeySource::Url(text.to_owned()));
+    }
+    let issuer = issuer?;
+    if is_url(issuer) {
+        return Some(KeySource::Issuer(issuer.to_owned()));
+    }
+    let finding = cursor.error(
+        codes::CONFLICT,
+        "the issuer is no URL, so that nothing can be found there",
+    );
+    context.report(finding.help("write the URL of its key set"));
+    None
+}
+
+fn parse(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    text: &[u8],
+    algorithms: &[Algorithm],
+) -> Option<Keys> {
+    let (set, skipped) = match KeySet::parse(text) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let finding = cursor
-                .error(
-                    codes::BAD_KEY_SET,
-                    format!("this is not a key set that can be used: {error}"),
-                )
-                .help("it is what the issuer publishes at its `jwks_uri`: `{\"keys\": […]}`");
-            context.report(finding);
+            let message = format!("this is not a key set that can be used: {error}");
+            let finding = cursor.error(codes::BAD_KEY_SET, message);
+            context.report(
+                finding
+                    .help("it is what the issuer publishes at its `jwks_uri`: `{\"keys\": […]}`"),
+            );
             return None;
         }
     };
     for one in &skipped {
-        let finding = cursor
-            .warning(
-                codes::KEY_LEFT_OUT,
-                format!(
-                    "the key at {} of the set is left out: {}",
-                    one.index, one.fault
-                ),
-            )
-            .help("tokens that were signed with it are refused");
-        context.report(finding);
+        let message = format!(
+            "the key at {} of the set is left out: {}",
+            one.index, one.fault
+        );
+        let finding = cursor.warning(codes::KEY_LEFT_OUT, message);
+        context.report(finding.help("tokens that were signed with it are refused"));
     }
     let is_usable = |algorithm: Algorithm| algorithms.is_empty() || algorithms.contains(&algorithm);
     if !set.keys().iter().any(|key| is_usable(key.algorithm())) {

@@ -16,6 +16,7 @@ use weir_console::{Configuration, OperatorToken, Running};
 use weir_core::Secret;
 use weir_discovery::{Discoverer, Pod};
 use weir_gateway::{Gateway, Remembered};
+use weir_issuers::Issuers;
 use weir_revisions::{Revisions, Secrets};
 use weir_store::Records;
 use weir_store::records::{Address, Options};
@@ -175,9 +176,14 @@ impl Admin {
         discoverer.apply(&discovered(config(target)));
         let running = watch::Sender::new(Running::default());
         let heard = running.subscribe();
+        let followed = weir_issuers::Options {
+            data: PathBuf::from("/nonexistent"),
+        };
+        let issuers = Issuers::run(followed).expect("a thread");
         let node = Node::new(
             gateway,
             discoverer,
+            issuers,
             revision(1),
             requests,
             TrafficFile::open(&std::env::temp_dir().join("weir-without-directory")).0,

@@ -1,6 +1,7 @@
 //! Who is calling, and whether they may.
 
 mod hostile;
+mod issuers;
 mod requirements;
 mod tokens;
 
