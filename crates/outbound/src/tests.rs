@@ -10,7 +10,7 @@ async fn server(answer: &'static str) -> (String, tokio::sync::mpsc::UnboundedRe
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (tell, told) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(async move {
+    let serving = async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = vec![0; 4096];
             let length = stream.read(&mut request).await.unwrap();
@@ -18,7 +18,9 @@ async fn server(answer: &'static str) -> (String, tokio::sync::mpsc::UnboundedRe
             let _ = tell.send(String::from_utf8(request).unwrap());
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
-    });
+    };
+    // It ends with the test's runtime.
+    drop(tokio::runtime::Handle::current().spawn(serving));
     (address, told)
 }
 
