@@ -1,20 +1,22 @@
-//! Who asks: the operator of this machine, by the token in the data directory, or a person, by that of
-//! a session.
+//! Who asks: the operator of this machine, by the token in the data directory; a person, by that of
+//! a session; or a program, by its key.
 
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use weir_core::{Secret, TenantId};
-use weir_identity::{Authenticated, Error, Identity, Permission, Permissions};
+use weir_core::{ApiKeyText, Secret, TenantId};
+use weir_identity::{Authenticated, Error, Identity, KeyHolder, Permission, Permissions};
 use weir_store::audit::Actor;
 
 use crate::people::People;
 use crate::problem::Problem;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Tells scanners of leaked secrets what it is.
 const PREFIX: &str = "weir_operator_";
@@ -54,6 +56,8 @@ pub enum Principal {
     Operator,
     /// Somebody who has signed in.
     User(Box<Authenticated>),
+    /// A program, which does what its key may, and nothing for which it takes a person.
+    Key(Box<KeyHolder>),
 }
 
 impl Principal {
@@ -62,6 +66,7 @@ impl Principal {
         match self {
             Self::Operator => Actor::Operator,
             Self::User(who) => Actor::User(who.user.id.clone()),
+            Self::Key(holder) => Actor::ApiKey(holder.id.clone()),
         }
     }
 
@@ -70,6 +75,7 @@ impl Principal {
         match self {
             Self::Operator => Permissions::all(),
             Self::User(who) => who.permissions(tenant),
+            Self::Key(holder) => holder.rights_in(tenant),
         }
     }
 
@@ -98,11 +104,12 @@ impl Principal {
         }
     }
 
-    /// The address by which people know them.
+    /// The address by which people know them; of a program, the name of its key.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Operator => None,
             Self::User(who) => Some(&who.user.email),
+            Self::Key(holder) => Some(&holder.name),
         }
     }
 }
@@ -134,19 +141,27 @@ impl Authenticator {
         }
     }
 
-    /// Who sends this head.
+    /// Who sends this head, from this address.
     ///
     /// # Errors
-    /// 401, which is the same whatever was wrong (RFC 6750 §3); 503 if it may be somebody's session and
+    /// 401, which is the same whatever was wrong (RFC 6750 §3); 503 if it may be somebody's session or key and
     /// records are not there.
     pub(crate) async fn principal(
         &self,
         headers: &HeaderMap,
+        address: Option<&str>,
         people: &People,
     ) -> Result<Principal, Problem> {
-        let token = bearer(headers).ok_or_else(unauthenticated)?;
+        let token = credential(headers).ok_or_else(unauthenticated)?;
         if self.is_operator(token) {
             return Ok(Principal::Operator);
+        }
+        if ApiKeyText::is_meant(token) {
+            // What is mistyped or made up needs no records to be refused.
+            ApiKeyText::parse(token).ok_or_else(unauthenticated)?;
+            let holder = people.get()?.authenticate_key(token, address).await?;
+            let holder = holder.ok_or_else(unauthenticated)?;
+            return Ok(Principal::Key(Box::new(holder)));
         }
         if !Identity::is_session_token(token) {
             return Err(unauthenticated());
@@ -161,6 +176,17 @@ impl Authenticator {
         // Hashes of equal length are compared: time tells nothing about the token.
         verify_slices_are_equal(&Hash::of(token).0, &self.operator.0).is_ok()
     }
+}
+
+/// The only credential of a head: a key may stand in a field of its own. Of two, nobody could say which counts.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    let mut keys = headers.get_all(API_KEY).iter();
+    let Some(key) = keys.next() else {
+        return bearer(headers);
+    };
+    let is_only = keys.next().is_none() && !headers.contains_key(AUTHORIZATION);
+    let key = key.to_str().ok().filter(|_| is_only)?;
+    Some(key.trim_matches(' ')).filter(|key| ApiKeyText::is_meant(key))
 }
 
 /// The token of the only `Authorization` field (RFC 6750 §2.1).
@@ -189,7 +215,7 @@ fn unauthenticated() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "unauthenticated",
-        "This needs a credential as `Authorization: Bearer`: the token of a session, or, on the machine itself, the one in `operator.token` of the data directory.",
+        "This needs a credential as `Authorization: Bearer`: the token of a session, an API key, or, on the machine itself, the one in `operator.token` of the data directory.",
     )
     .header(
         WWW_AUTHENTICATE,
@@ -238,6 +264,35 @@ mod tests {
         let field = format!("Bearer {text}");
         assert!(!is_operator(&[field.clone(), field]));
         assert!(!is_operator(&[]));
+    }
+
+    #[test]
+    fn there_is_one_credential_or_none() {
+        let key = ApiKeyText::compose(1, [2, 3, 4]).expose().clone();
+        let session = format!("weir_session_{}", "A".repeat(43));
+        let read = |fields: &[(&str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                let name = HeaderName::try_from(*name).expect("a name");
+                headers.append(name, HeaderValue::try_from(*value).expect("a value"));
+            }
+            credential(&headers).map(str::to_owned)
+        };
+        let bearer = format!("Bearer {key}");
+        assert_eq!(read(&[("x-api-key", &key)]), Some(key.clone()));
+        assert_eq!(read(&[("authorization", &bearer)]), Some(key.clone()));
+        for bad in [
+            &[("x-api-key", &*key), ("x-api-key", &*key)][..],
+            &[("x-api-key", &key), ("authorization", &bearer)],
+            &[("x-api-key", &key), ("authorization", "Basic eA==")],
+            // A session is no program's to show.
+            &[("x-api-key", &session)],
+            &[("x-api-key", &bearer)],
+            &[("x-api-key", "")],
+            &[("api-key", &key)],
+        ] {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl People {
     pub fn get_for(&self, principal: &Principal) -> Result<&Identity, Problem> {
         match principal {
             Principal::Operator => self.get_or(|closed| &closed.for_operator),
-            Principal::User(_) => self.get(),
+            Principal::User(_) | Principal::Key(_) => self.get(),
         }
     }
 

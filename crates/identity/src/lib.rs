@@ -48,7 +48,7 @@ mod user;
 
 pub use api_key::{
     ApiKey, ApiKeyFilter, ApiKeyOrder, ApiKeyUpdate, Expiry, KeyHolder, KeyOwner, KeyRefusal,
-    MadeApiKey, NewApiKey, Rotated, Scopes,
+    LeakReport, MadeApiKey, NewApiKey, Rotated, Scopes,
 };
 pub use caller::Caller;
 pub use credential_change::{CredentialChange, CredentialKind};

@@ -159,6 +159,18 @@ impl Counted {
         })
     }
 
+    /// Reports of keys that are nobody's, from one network: it is not a guess at anybody's account.
+    pub(crate) fn reports(address: Option<&str>) -> Option<Self> {
+        let network = Network::of(address)?;
+        Some(Self {
+            subject: subject("reports", network.bytes()),
+            account: None,
+            // Scanners find much that only looks like a key.
+            free: 100,
+            most: Duration::from_secs(60),
+        })
+    }
+
     /// Wishes of one person for another address.
     pub(crate) fn wish(user: &Id) -> Self {
         Self {

@@ -6,10 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    accept, account, audit, backup, bans, certificate, check, completions, demo, doctor, dry_run,
-    explain, import, invitation, login, logout, member, migrate, organization, policy, reload,
-    requests, resource, restore, revision, role, run, schema, setup_link, top, traffic, trash,
-    upgrade, upstreams, user, version, whoami,
+    accept, account, api_key, audit, backup, bans, certificate, check, completions, demo, doctor,
+    dry_run, explain, import, invitation, login, logout, member, migrate, organization, policy,
+    reload, requests, resource, restore, revision, role, run, schema, setup_link, top, traffic,
+    trash, upgrade, upstreams, user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -163,6 +163,7 @@ pub(crate) enum Command {
     Member(member::Arguments),
     Role(role::Arguments),
     Invitation(invitation::Arguments),
+    ApiKey(api_key::Arguments),
     User(user::Arguments),
     Trash(trash::Arguments),
     Audit(audit::Arguments),

@@ -84,6 +84,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Certificate(arguments) => command::certificate::run(&global, &arguments, output),
         Command::Revision(arguments) => command::revision::run(&global, &arguments, output),
         Command::Invitation(arguments) => command::invitation::run(&global, &arguments, output),
+        Command::ApiKey(arguments) => command::api_key::run(&global, &arguments, output),
         Command::User(arguments) => command::user::run(&global, &arguments, output),
         Command::Trash(arguments) => command::trash::run(&global, &arguments, output),
         Command::Migrate(arguments) => command::migrate::run(&global, &arguments, output),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use http::HeaderName;
 use weir_config::model::Redaction;
 use weir_config::pattern::{PathPattern, Segment};
+use weir_core::ApiKeyText;
 use weir_gateway::AccessRecord;
 
 /// Stands for what is hidden, as OpenTelemetry's semantic conventions have it.
@@ -32,6 +33,9 @@ impl Redactor {
     /// The path of a request.
     pub(crate) fn path<'r>(&self, record: &'r AccessRecord) -> Cow<'r, str> {
         let path = &*record.path;
+        if has_key(path) {
+            return Cow::Owned(without_keys(path));
+        }
         // What could not be normalised cannot be compared with a pattern either.
         if !self.paths.is_empty() && record.reason == Some("bad_path") {
             return Cow::Borrowed(HIDDEN);
@@ -49,18 +53,16 @@ impl Redactor {
         let is_separator = |character| matches!(character, '&' | ';');
         if query
             .split(is_separator)
-            .all(|pair| self.secret_value(pair).is_none())
+            .all(|pair| self.shown_pair(pair).is_none())
         {
             return Cow::Borrowed(query);
         }
         let mut shown = String::with_capacity(query.len());
         for piece in query.split_inclusive(is_separator) {
             let pair = piece.strip_suffix(is_separator).unwrap_or(piece);
-            match self.secret_value(pair) {
-                Some(name) => {
-                    shown.push_str(name);
-                    shown.push('=');
-                    shown.push_str(HIDDEN);
+            match self.shown_pair(pair) {
+                Some(hidden) => {
+                    shown.push_str(&hidden);
                     shown.push_str(&piece[pair.len()..]);
                 }
                 None => shown.push_str(piece),
@@ -69,14 +71,18 @@ impl Redactor {
         Cow::Owned(shown)
     }
 
-    /// The name of a parameter whose value is to be hidden.
-    fn secret_value<'q>(&self, pair: &'q str) -> Option<&'q str> {
-        let (name, value) = pair.split_once('=')?;
+    /// A parameter without what of it is to be hidden; none if nothing is.
+    fn shown_pair(&self, pair: &str) -> Option<String> {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if has_key(name) {
+            return Some(HIDDEN.to_owned());
+        }
         let decoded = decode(name);
         let is_secret = is_secret_parameter(&decoded)
             || self.query.contains(&decoded)
-            || is_token(value.as_bytes());
-        (is_secret && !value.is_empty()).then_some(name)
+            || is_token(value.as_bytes())
+            || has_key(value);
+        (is_secret && !value.is_empty()).then(|| format!("{name}={HIDDEN}"))
     }
 
     /// A header's value.
@@ -95,6 +101,15 @@ impl Redactor {
         }
         Cow::Borrowed(value)
     }
+}
+
+/// The path without segments that have a key in them: somebody put it where it does not belong.
+fn without_keys(path: &str) -> String {
+    let shown = |segment| match has_key(segment) {
+        true => HIDDEN,
+        false => segment,
+    };
+    path.split('/').map(shown).collect::<Vec<_>>().join("/")
 }
 
 /// The path with what the pattern captures hidden; `None` if the pattern does not take it.
@@ -168,10 +183,17 @@ fn is_secret_header(name: &str) -> bool {
     name.contains("auth") || PARTS.iter().any(|part| name.contains(part))
 }
 
+/// Whether there is an API key in a part of an address, however it is written there.
+fn has_key(part: &str) -> bool {
+    ApiKeyText::is_within(part) || part.contains('%') && ApiKeyText::is_within(&decode(part))
+}
+
 /// Whether it is a JSON Web Token, whatever its name: three parts, of which the first is an object in
-/// base64 (RFC 7519 §3).
+/// base64 (RFC 7519 §3). Or whether there is an API key in it.
 fn is_token(value: &[u8]) -> bool {
-    value.starts_with(b"eyJ") && value.iter().filter(|byte| **byte == b'.').count() >= 2
+    let is_jwt =
+        value.starts_with(b"eyJ") && value.iter().filter(|byte| **byte == b'.').count() >= 2;
+    is_jwt || std::str::from_utf8(value).is_ok_and(ApiKeyText::is_within)
 }
 
 /// A parameter's name as servers read it, in lower case.

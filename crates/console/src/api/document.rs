@@ -7,7 +7,9 @@ use serde_json::Value;
 use utoipa::openapi::path::{
     HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem,
 };
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     Content, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
     ResponseBuilder, Type,
@@ -17,6 +19,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use crate::problem::{Details, FieldError, Problem};
 
 const BEARER: &str = "bearer";
+const API_KEY: &str = "api_key";
 
 /// Answers of many endpoints: status, name in the document, when.
 const COMMON: &[(u16, &str)] = &[
@@ -70,17 +73,24 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
         ))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").build()))
         .build();
-    document.security = Some(vec![SecurityRequirement::new(BEARER, [""; 0])]);
+    document.security = Some(vec![
+        SecurityRequirement::new(BEARER, [""; 0]),
+        SecurityRequirement::new(API_KEY, [""; 0]),
+    ]);
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(
         BEARER,
         SecurityScheme::Http(
             HttpBuilder::new()
                 .scheme(HttpAuthScheme::Bearer)
-                .description(Some("The token of a session, or the operator's."))
+                .description(Some(
+                    "The token of a session, an API key, or the operator's token.",
+                ))
                 .build(),
         ),
     );
+    let api_key = ApiKeyValue::with_description("X-Api-Key", "An API key.");
+    components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(api_key)));
     for (name, schema) in [
         (Details::name(), Details::schema()),
         (FieldError::name(), FieldError::schema()),

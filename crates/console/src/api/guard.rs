@@ -112,7 +112,7 @@ impl Guard {
     /// The person who asks.
     ///
     /// # Errors
-    /// 403 for the operator, who has no account.
+    /// 403 for the operator and for programs, who have no account.
     pub(crate) fn user(&self) -> Result<&Authenticated, Problem> {
         match &self.principal {
             Principal::User(who) => {
@@ -123,6 +123,11 @@ impl Guard {
                 StatusCode::FORBIDDEN,
                 "no_account",
                 "The operator has no account: sign in as a person.",
+            )),
+            Principal::Key(_) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "no_account",
+                "This takes a person, and a key is none: sign in.",
             )),
         }
     }
@@ -147,6 +152,17 @@ impl Guard {
         }
     }
 
+    /// Whoever asks; if it is a person, one who has signed in only just now: for what outlives a stolen session.
+    ///
+    /// # Errors
+    /// 403 for a person for whom that was some time ago.
+    pub(crate) fn recent(&self) -> Result<(), Problem> {
+        match self.principal {
+            Principal::User(_) => self.recent_user().map(drop),
+            Principal::Operator | Principal::Key(_) => Ok(()),
+        }
+    }
+
     /// Nobody but whoever can read the data directory.
     ///
     /// # Errors
@@ -157,7 +173,7 @@ impl Guard {
                 self.asked.note(Question::Operator);
                 Ok(())
             }
-            Principal::User(_) => Err(Problem::new(
+            Principal::User(_) | Principal::Key(_) => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "This needs the operator's token.",
@@ -228,13 +244,18 @@ pub fn caller_as(parts: &Parts, actor: Actor) -> Caller {
 }
 
 fn origin(parts: &Parts) -> Origin {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let agent = parts.headers.get(USER_AGENT);
     Origin {
         name: None,
-        address: peer.map(|peer| peer.0.ip().to_canonical().to_string()),
+        address: address(parts),
         agent: agent.and_then(|agent| agent.to_str().ok().map(str::to_owned)),
     }
+}
+
+/// From where it is asked.
+pub(super) fn address(parts: &Parts) -> Option<String> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map(|peer| peer.0.ip().to_canonical().to_string())
 }
 
 fn request_id(parts: &Parts) -> Option<String> {

@@ -80,9 +80,9 @@ pub(crate) struct ShownRevision {
 /// Who made a revision.
 #[derive(Serialize, ToSchema)]
 struct ShownAuthor {
-    /// `user`, `operator` or `system`.
+    /// `user`, `api_key`, `operator` or `system`.
     kind: String,
-    /// Of a person.
+    /// Of a person or key.
     id: Option<String>,
     /// The address of the person's account, as it is now; null if it is no more.
     name: Option<String>,

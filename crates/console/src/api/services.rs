@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 
+use super::guard::address;
 use crate::authenticate::{Authenticator, OperatorToken, Principal};
 use crate::configuration::Configuration;
 use crate::cursor::CursorKey;
@@ -50,7 +51,7 @@ impl Services {
     pub async fn principal(&self, parts: &Parts) -> Result<Principal, Problem> {
         let authenticator = &self.0.authenticator;
         let principal = authenticator
-            .principal(&parts.headers, self.people())
+            .principal(&parts.headers, address(parts).as_deref(), self.people())
             .await?;
         if let Some(request) = parts.extensions.get::<OneRequest>() {
             request.begin();

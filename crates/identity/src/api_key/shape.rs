@@ -126,7 +126,7 @@ pub struct NewApiKey {
     pub scopes: Scopes,
     /// When it ends: a year from now if this is left out, and never if it is null.
     #[serde(default)]
-    #[schema(value_type = Option<Timestamp>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Expiry,
 }
 

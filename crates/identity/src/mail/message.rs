@@ -26,6 +26,12 @@ pub(crate) enum Letter<'a> {
     EmailChanged { at: Timestamp, url: &'a str },
     /// To somebody who is asked for a password only from now on.
     SecondFactorRemoved { at: Timestamp, url: &'a str },
+    /// To whose key it was, or who owns the organization.
+    KeyLeaked {
+        key: &'a str,
+        at: Timestamp,
+        url: &'a str,
+    },
 }
 
 impl Letter<'_> {
@@ -42,6 +48,7 @@ impl Letter<'_> {
             Self::EmailChangeAsked { .. } => "Your e-mail address is to be changed",
             Self::EmailChanged { .. } => "Your e-mail address was changed",
             Self::SecondFactorRemoved { .. } => "Your second factor was removed",
+            Self::KeyLeaked { .. } => "An API key was found where it does not belong",
         }
     }
 
@@ -106,6 +113,15 @@ impl Letter<'_> {
                      password is enough.\n\n\
                      If you did not want that, set another password and a second factor at once, and \
                      tell whoever runs this installation.\n"
+                )
+            }
+            Self::KeyLeaked { key, at, url } => {
+                let at = minute(*at);
+                format!(
+                    "Somebody has found the API key {key} of {url} and reported it at {at}. It was revoked at \
+                     once, and opens nothing any more.\n\n\
+                     Look into the audit of your organization for what was done with it and for where it was found, \
+                     and make another key for the program that had it.\n"
                 )
             }
         }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api_key_owners;
+mod api_key_plans;
 mod api_keys;
 mod engines;
 mod erase;

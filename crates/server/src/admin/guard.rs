@@ -12,12 +12,14 @@ use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, Version};
+use axum::http::uri::{Authority, PathAndQuery};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use weir_console::Problem;
+use weir_core::ApiKeyText;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
@@ -67,6 +69,7 @@ fn admit(request: &Request, public: Option<&Public>) -> Result<(), Problem> {
     for host in host.into_iter().chain(authority) {
         check_host(host, public)?;
     }
+    check_target(request.uri())?;
     if matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
@@ -116,6 +119,20 @@ fn check_host(text: &str, public: Option<&Public>) -> Result<(), Problem> {
         StatusCode::FORBIDDEN,
         "host_not_allowed",
         "The admin listener answers to IP addresses, to localhost, and to the name in `admin.public_url`.",
+    ))
+}
+
+/// Addresses stay in histories and in logs of whoever is between: a key in one is as good as published.
+fn check_target(uri: &Uri) -> Result<(), Problem> {
+    let target = percent_decode_str(uri.path_and_query().map_or("", PathAndQuery::as_str));
+    if !ApiKeyText::is_within(&target.decode_utf8_lossy()) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::BAD_REQUEST,
+        "key_in_address",
+        "An API key stands in the address of this request, where others can read it: revoke it, and send another one as \
+         `Authorization: Bearer` or `X-Api-Key`.",
     ))
 }
 
@@ -267,6 +284,25 @@ mod tests {
         admit(&request, Some(&Public::new("https://weir.example")))
             .err()
             .map(|problem| problem.into_response().status().as_u16())
+    }
+
+    #[test]
+    fn a_key_in_an_address_is_refused() {
+        let status = |target: &str| {
+            let request = Request::builder().uri(target).header("host", "localhost");
+            let request = request.body(Body::empty()).expect("a request");
+            let refused = admit(&request, None).err();
+            refused.map(|problem| problem.into_response().status().as_u16())
+        };
+        for target in [
+            "/v1/me?key=weir_key_x",
+            "/v1/me?weir_key_x",
+            "/v1/me?a=%77eir%5Fkey%5fx",
+            "/v1/users/weir_key_x",
+        ] {
+            assert_eq!(status(target), Some(400), "{target}");
+        }
+        assert_eq!(status("/v1/me?key=weir&_key_"), None);
     }
 
     #[test]

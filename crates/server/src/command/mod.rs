@@ -5,6 +5,7 @@ pub(crate) mod accept;
 pub(crate) mod account;
 mod admin_address;
 mod api;
+pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bans;

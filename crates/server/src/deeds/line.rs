@@ -68,14 +68,15 @@ pub(super) fn read(text: &[u8]) -> Option<(Entry, Timestamp)> {
 }
 
 fn actor(kind: &str, id: Option<&str>) -> Option<Actor> {
-    let person = id.and_then(|id| id.parse::<Id>().ok()).map(Actor::User);
+    let id = id.and_then(|id| id.parse::<Id>().ok());
+    let named = id.map(|id| [Actor::User(id.clone()), Actor::ApiKey(id)]);
     let others = [
         Actor::System,
         Actor::Operator,
         Actor::Target,
         Actor::Anonymous,
     ];
-    let mut all = person.into_iter().chain(others);
+    let mut all = named.into_iter().flatten().chain(others);
     all.find(|actor| actor.kind() == kind)
 }
 
@@ -91,6 +92,7 @@ mod tests {
         let at = Timestamp::now();
         for actor in [
             Actor::User(Id::new("usr")),
+            Actor::ApiKey(Id::new("key")),
             Actor::System,
             Actor::Operator,
             Actor::Target,

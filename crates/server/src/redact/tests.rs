@@ -38,6 +38,10 @@ fn credentials_in_a_query_are_hidden_however_they_are_spelled() {
         ("id_token=&a", "id_token=&a"),
         ("code=canary&state=x", "code=REDACTED&state=x"),
         ("next=eyJhbGciOiJub25lIn0.e30.canary", "next=REDACTED"),
+        ("a=weir_key_canary&b=1", "a=REDACTED&b=1"),
+        ("a=%77eir%5Fkey_canary", "a=REDACTED"),
+        ("weir_key_canary", "REDACTED"),
+        ("b=1;weir_key_canary=2", "b=1;REDACTED"),
         ("author=smith&zipcode=1", "author=smith&zipcode=1"),
         ("token&a=1", "token&a=1"),
     ] {
@@ -76,6 +80,8 @@ fn what_a_pattern_captures_of_a_path_is_hidden() {
         ("/", "/"),
         ("*", "*"),
         ("", ""),
+        ("/a/weir_key_canary/b", "/a/REDACTED/b"),
+        ("/a/x:weir%5fkey_canary", "/a/REDACTED"),
     ] {
         assert_eq!(path(&redactor, asked), shown, "{asked}");
     }
@@ -110,6 +116,7 @@ fn headers_that_carry_credentials_are_hidden() {
     }
     assert_eq!(shown("accept", "*/*"), "*/*");
     assert_eq!(shown("x-data", "eyJhbGciOiJub25lIn0.e30."), HIDDEN);
+    assert_eq!(shown("x-data", "key weir_key_canary"), HIDDEN);
     assert_eq!(
         shown("referer", "https://a/b?c=1&token=canary"),
         "https://a/b?c=1&token=REDACTED"

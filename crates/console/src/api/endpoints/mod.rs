@@ -4,9 +4,11 @@
     reason = "the macros that describe endpoints qualify what they name"
 )]
 
+mod api_keys;
 mod audit;
 mod invitations;
 mod joining;
+mod leaked_keys;
 mod letters;
 mod me;
 mod members;
@@ -39,6 +41,8 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(roles::router())
         .merge(invitations::router())
         .merge(joining::router())
+        .merge(api_keys::router())
+        .merge(leaked_keys::router())
         .merge(audit::router())
         .merge(users::router())
         .merge(trash::router())

@@ -212,6 +212,21 @@ async fn secrets(world: &World, acme: &TenantId) -> BTreeMap<&'static str, Strin
     let invited = identity.invite(&system, acme, "invited@acme.example", &viewer);
     let invited = invited.await.unwrap().link.unwrap();
     let reset = identity.issue_reset(&system, &user).await.unwrap();
+    let new = json!({ "name": "import", "permissions": ["role:read"] });
+    let key = world
+        .owner
+        .post("/v1/organizations/acme/api-keys", &new)
+        .json();
+    let key = key["secret"].as_str().unwrap().to_owned();
+    let program = world.anybody().with(&key);
+    assert_eq!(program.get("/v1/organizations/acme/roles").status(), 200);
+    // Where it does not belong, of the admin listener and of a route.
+    for path in [format!("/v1/me?a={key}"), format!("/v1/users/{key}")] {
+        assert_eq!(program.get(&path).json()["reason"], "key_in_address");
+    }
+    for path in [format!("/x?a={key}"), format!("/{key}")] {
+        assert_eq!(weir.get(&path).status(), 200);
+    }
     let known = json!({ "password": PASSWORD });
     let enrolment = grace.post("/v1/me/totp", &known).json();
     let forgotten = identity.issue_reset(&system, &forgetful).await.unwrap();
@@ -225,6 +240,7 @@ async fn secrets(world: &World, acme: &TenantId) -> BTreeMap<&'static str, Strin
     assert_eq!(world.anybody().post("/v1/sign-in", &sign_in).status(), 200);
     BTreeMap::from([
         ("what nobody knows", CANARY.to_owned()),
+        ("an API key", key),
         ("a password", HERS.to_owned()),
         ("the token that set it", forgotten),
         ("the operator's token", world.operator().token().to_owned()),

@@ -17,6 +17,7 @@ const OPEN: &[&str] = &[
     "POST /v1/email/verify",
     "POST /v1/invitations/accept",
     "POST /v1/invitations/look",
+    "POST /v1/leaked-keys",
     "POST /v1/password/forgotten",
     "POST /v1/password/reset",
     "POST /v1/setup",

@@ -1,6 +1,7 @@
 //! The admin API over records, as clients meet it: the real binary, on both engines.
 
 mod account;
+mod api_keys;
 mod audit;
 mod behind;
 mod canary;

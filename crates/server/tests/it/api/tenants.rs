@@ -26,6 +26,7 @@ pub(super) struct Tenant {
     trashed: String,
     /// Of the member.
     session: String,
+    key: String,
     /// Of a list with more than one page.
     cursor: String,
 }
@@ -41,6 +42,7 @@ fn nowhere(placeholder: &str) -> String {
         "role" => Id::new("rol"),
         "invitation" => Id::new("inv"),
         "session" => Id::new("ses"),
+        "api_key" => Id::new("key"),
         "id" => Id::new("rol"),
         other => panic!("what of another organization is {{{other}}}? say so here"),
     }
@@ -65,10 +67,13 @@ impl Tenant {
         let invite = json!({ "email": email, "role": "viewer" });
         let invited = owner.post(&format!("{base}/invitations"), &invite).json();
         let members = owner.get(&format!("{base}/members?limit=1")).json();
+        let new = json!({ "name": "import", "permissions": ["route:read"] });
+        let key = owner.post(&format!("{base}/api-keys"), &new).json();
         let me = editor.get("/v1/me").json();
         Self {
             user: me["id"].as_str().unwrap().to_owned(),
             session: me["session"]["id"].as_str().unwrap().to_owned(),
+            key: key["id"].as_str().unwrap().to_owned(),
             invitation: invited["id"].as_str().unwrap().to_owned(),
             cursor: members["next"].as_str().unwrap().to_owned(),
             id,
@@ -87,6 +92,7 @@ impl Tenant {
             "role" => self.role.clone(),
             "invitation" => self.invitation.clone(),
             "session" => self.session.clone(),
+            "api_key" => self.key.clone(),
             "id" => self.trashed.clone(),
             // Of the platform.
             "section" => "routes".to_owned(),
@@ -145,6 +151,9 @@ impl Operation {
             "update_member" => json!({ "role": role }),
             "create_role" => json!({ "name": "taken-over", "permissions": ["route:read"] }),
             "update_role" => json!({ "description": "taken over" }),
+            "create_api_key" => json!({ "name": "taken-over" }),
+            "update_api_key" => json!({ "name": "taken-over" }),
+            "rotate_api_key" | "rotate_my_api_key" => json!({ "overlap_seconds": 0 }),
             "create_invitation" => json!({ "email": "mallory@evil.example", "role": role }),
             "update_user" => json!({ "name": "Taken Over" }),
             "put_resource" => {
@@ -237,6 +246,7 @@ async fn everything(world: &World, tenants: [&Tenant; 2]) -> Vec<String> {
             "members",
             "roles",
             "invitations",
+            "api-keys",
             "trash",
             "audit?format=ndjson",
         ] {

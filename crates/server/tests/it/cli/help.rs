@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "run",
     "demo",
     "check",
@@ -30,6 +30,7 @@ const COMMANDS: [&str; 38] = [
     "member",
     "role",
     "invitation",
+    "api-key",
     "user",
     "route",
     "upstream",
@@ -99,6 +100,7 @@ fn every_example_works() {
     let fails = [
         "weir accept",
         "weir account",
+        "weir api-key",
         "weir audit export",
         "weir audit list",
         "weir certificate",

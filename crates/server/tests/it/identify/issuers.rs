@@ -35,7 +35,10 @@ impl Publisher {
     }
 
     fn publish(&self, jwks: String) {
-        *self.published.lock().unwrap_or_else(PoisonError::into_inner) = jwks;
+        *self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = jwks;
     }
 
     fn asked(&self) -> usize {
@@ -59,13 +62,23 @@ fn a_new_key_is_asked_for_and_a_flood_of_unknown_ones_asks_once() {
     assert_eq!(bench.with_token(&issuer.token(json!({}))).status(), 200);
     let asked = publisher.asked();
     publisher.publish(json!({"keys": [issuer.key.public_jwk(), new.key.public_jwk()]}).to_string());
-    assert_eq!(bench.with_token(&new.token(json!({}))).status(), 200, "the issuer was asked");
+    assert_eq!(
+        bench.with_token(&new.token(json!({}))).status(),
+        200,
+        "the issuer was asked"
+    );
     assert_eq!(publisher.asked(), asked + 1);
     for _ in 0..20 {
         let foreign = Issuer::new(Algorithm::EdDsa).token(json!({}));
-        bench.with_token(&foreign).assert_problem(401, "credential_refused");
+        bench
+            .with_token(&foreign)
+            .assert_problem(401, "credential_refused");
     }
-    assert_eq!(publisher.asked(), asked + 1, "within the damping interval nobody asks");
+    assert_eq!(
+        publisher.asked(),
+        asked + 1,
+        "within the damping interval nobody asks"
+    );
 }
 
 #[test]
@@ -74,7 +87,12 @@ fn while_the_issuer_is_away_known_keys_count_and_unknown_ones_are_not_said_to_be
     let publisher = Publisher::new(issuer.jwks());
     let policy = publisher.policy("1s");
     let bench = Bench::new(&issuer, &policy, "followed");
-    assert_eq!(bench.with_token(&issuer.token(json!({"sub": "first"}))).status(), 200);
+    assert_eq!(
+        bench
+            .with_token(&issuer.token(json!({"sub": "first"})))
+            .status(),
+        200
+    );
     drop(publisher);
     let foreign = Issuer::new(Algorithm::EdDsa).token(json!({}));
     let mut last = None;
@@ -87,7 +105,12 @@ fn while_the_issuer_is_away_known_keys_count_and_unknown_ones_are_not_said_to_be
     let answer = last.unwrap();
     answer.assert_problem(503, "identity_unavailable");
     assert!(answer.get("retry-after").is_some());
-    assert_eq!(bench.with_token(&issuer.token(json!({"sub": "second"}))).status(), 200);
+    assert_eq!(
+        bench
+            .with_token(&issuer.token(json!({"sub": "second"})))
+            .status(),
+        200
+    );
 }
 
 #[test]
@@ -99,10 +122,16 @@ fn a_start_without_the_issuer_uses_what_was_known_and_without_that_says_so() {
     assert_eq!(bench.with_token(&token).status(), 200);
     drop(publisher);
     bench.restart();
-    assert_eq!(bench.with_token(&token).status(), 200, "kept in the data directory");
+    assert_eq!(
+        bench.with_token(&token).status(),
+        200,
+        "kept in the data directory"
+    );
     std::fs::remove_dir_all(bench.weir.setup().data().join("issuers")).unwrap();
     bench.restart_without_farewell();
-    bench.with_token(&token).assert_problem(503, "identity_unavailable");
+    bench
+        .with_token(&token)
+        .assert_problem(503, "identity_unavailable");
 }
 
 #[test]
@@ -111,6 +140,8 @@ fn an_issuer_in_a_network_that_was_not_allowed_is_never_asked() {
     let publisher = Publisher::new(issuer.jwks());
     let policy = publisher.policy("1s").replace("allow: [127.0.0.0/8], ", "");
     let bench = Bench::new(&issuer, &policy, "followed");
-    bench.with_token(&issuer.token(json!({}))).assert_problem(503, "identity_unavailable");
+    bench
+        .with_token(&issuer.token(json!({})))
+        .assert_problem(503, "identity_unavailable");
     assert_eq!(publisher.asked(), 0);
 }

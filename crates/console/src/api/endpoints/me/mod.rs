@@ -1,5 +1,6 @@
 //! One's own account.
 
+mod api_keys;
 mod email;
 mod second_factor;
 mod sessions;
@@ -27,6 +28,7 @@ pub(super) fn router() -> OpenApiRouter<Services> {
         .merge(email::router())
         .merge(second_factor::router())
         .merge(sessions::router())
+        .merge(api_keys::router())
 }
 
 /// Who asks.

@@ -1,0 +1,283 @@
+//! `weir api-key`: what programs show to say who they are.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use weir_core::Id;
+use weir_identity::Permission;
+
+use super::api::{Api, Ask, Column, Confirmation, InOrganization, List, Paging, details, tell};
+use crate::cli::Global;
+use crate::log::printable;
+use crate::output::{Output, Style};
+
+const COLUMNS: [Column; 7] = [
+    Column::member("NAME", "/name"),
+    Column::member("KEY", "/key"),
+    Column::of("STATE", |key| state(key).to_owned()),
+    Column::moment("EXPIRES", "/expires_at"),
+    Column::moment("LAST USED", "/last_used_at"),
+    Column::member("SCOPES", "/scopes"),
+    Column::member("ID", "/id"),
+];
+
+/// API keys of an organization: list, make, replace, revoke
+///
+/// What a key may do is said twice: permissions count in Weir's own admin API, scopes are words of the
+/// organization's own, which its routes ask for. The key itself is shown once, when it is made.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+    weir api-key list --org acme
+    weir api-key create --org acme 'nightly import' --scope catalog:read,catalog:write
+    weir api-key create --org acme deploy --permission route:read,route:write --expires-in 90d
+    weir api-key rotate --org acme 'nightly import' --overlap 7d
+    weir api-key revoke --org acme deploy")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    ask: Ask,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List keys, those that do not work any more included
+    List {
+        #[command(flatten)]
+        organization: InOrganization,
+        /// Only those whose name begins with this
+        #[arg(long, value_name = "PREFIX")]
+        name: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Show a key, but not what it is
+    Show {
+        #[command(flatten)]
+        organization: InOrganization,
+        /// Name or identifier
+        key: String,
+    },
+    /// Make a key of the organization's own, and print it
+    Create {
+        #[command(flatten)]
+        organization: InOrganization,
+        /// What it is for
+        name: String,
+        /// What it may do in the admin API; several with commas between them, or the option again
+        #[arg(long = "permission", value_name = "PERMISSION", value_delimiter = ',', value_parser = permissions(), hide_possible_values = true)]
+        permissions: Vec<String>,
+        /// What it may ask of routes; several with commas between them, or the option again
+        #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
+        scopes: Vec<String>,
+        /// For how long it works: `90d`, or `never` for one that does not end; a year if not given
+        #[arg(long, value_name = "DURATION", value_parser = lifetime)]
+        expires_in: Option<Lifetime>,
+    },
+    /// Have another key take one's place, and print it; the former works on for a while
+    Rotate {
+        #[command(flatten)]
+        organization: InOrganization,
+        /// Name or identifier
+        key: String,
+        /// For how long the former works on, at most 30d
+        #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = overlap)]
+        overlap: Duration,
+    },
+    /// Refuse a key from now on
+    Revoke {
+        #[command(flatten)]
+        organization: InOrganization,
+        /// Name or identifier
+        key: String,
+        #[command(flatten)]
+        confirmation: Confirmation,
+    },
+    /// Revoke a key and move it to the trash
+    Delete {
+        #[command(flatten)]
+        organization: InOrganization,
+        /// Name or identifier
+        key: String,
+        #[command(flatten)]
+        confirmation: Confirmation,
+    },
+}
+
+/// For how long a key is to work.
+#[derive(Clone, Copy, Debug)]
+enum Lifetime {
+    Never,
+    For(Duration),
+}
+
+fn permissions() -> PossibleValuesParser {
+    PossibleValuesParser::new(Permission::ALL.iter().map(|one| one.as_str()))
+}
+
+fn lifetime(text: &str) -> Result<Lifetime, String> {
+    match text {
+        "never" => Ok(Lifetime::Never),
+        text => overlap(text).map(Lifetime::For),
+    }
+}
+
+/// `7d`, or what durations of the configuration look like.
+fn overlap(text: &str) -> Result<Duration, String> {
+    match text.strip_suffix('d').map(str::parse::<u32>) {
+        Some(Ok(days)) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
+        _ => weir_config::parse_duration(text),
+    }
+}
+
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Arguments,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    let api = &Api::find(&arguments.ask, global, output)?;
+    match &arguments.action {
+        Action::List {
+            organization,
+            name,
+            paging,
+        } => {
+            let list = List::at(organization.path(&["api-keys"])).with("name", name.as_ref());
+            return list.print(api, paging, &COLUMNS, output);
+        }
+        Action::Show { organization, key } => {
+            let found = api.get(&address(api, organization, key, &[])?)?;
+            match output.json {
+                true => output.print_json(&found)?,
+                false => output.print(&details(&found, output))?,
+            }
+        }
+        Action::Create {
+            organization,
+            name,
+            permissions,
+            scopes,
+            expires_in,
+        } => {
+            let mut new = json!({ "name": name, "permissions": permissions, "scopes": scopes });
+            match expires_in {
+                None => {}
+                Some(Lifetime::Never) => new["expires_at"] = Value::Null,
+                Some(Lifetime::For(time)) => {
+                    let end = Timestamp::now().checked_add(*time);
+                    new["expires_at"] = json!(end.context("that is too long")?);
+                }
+            }
+            let made = api.create(&organization.path(&["api-keys"]), &new)?;
+            say("created", &made, output)?;
+        }
+        Action::Rotate {
+            organization,
+            key,
+            overlap,
+        } => {
+            let address = address(api, organization, key, &["rotate"])?;
+            let body = json!({ "overlap_seconds": overlap.as_secs() });
+            say("replaced", &api.create(&address, &body)?, output)?;
+        }
+        Action::Revoke {
+            organization,
+            key,
+            confirmation,
+        } => {
+            let address = address(api, organization, key, &["revoke"])?;
+            let shown = printable(key);
+            confirmation.ask(&format!("refuse the key {shown} from now on"), output)?;
+            let revoked = api.post(&address, None)?;
+            let done = output.style(Style::Good, "revoked");
+            tell(&revoked, &format!("{done} the key {shown}"), output)?;
+        }
+        Action::Delete {
+            organization,
+            key,
+            confirmation,
+        } => {
+            let address = address(api, organization, key, &[])?;
+            let shown = printable(key);
+            confirmation.ask(&format!("revoke and delete the key {shown}"), output)?;
+            let deleted = api.delete(&address)?;
+            let done = output.style(Style::Good, "deleted");
+            tell(&deleted, &format!("{done} the key {shown}"), output)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The key is a result, too: alone on its line, so that it can be passed on.
+fn say(done: &str, made: &Value, output: &Output) -> anyhow::Result<()> {
+    let member = |name: &str| printable(made[name].as_str().unwrap_or_default());
+    let secret = made["secret"].as_str();
+    let secret = secret.context("the answer of the admin listener has no key")?;
+    let done = output.style(Style::Good, done);
+    let sentence = format!(
+        "{done} the key {} ({}), which is shown only here:\n{}",
+        member("name"),
+        member("id"),
+        printable(secret)
+    );
+    tell(made, &sentence, output)
+}
+
+/// The path of a key, by its identifier or the name that only one has that works.
+fn address(
+    api: &Api,
+    organization: &InOrganization,
+    named: &str,
+    rest: &[&str],
+) -> anyhow::Result<String> {
+    let is_id = named.parse::<Id>().is_ok_and(|id| id.prefix() == "key");
+    let id = match is_id {
+        true => named.to_owned(),
+        false => by_name(api, organization, named)?,
+    };
+    Ok(organization.path(&[&["api-keys", &id], rest].concat()))
+}
+
+fn by_name(api: &Api, organization: &InOrganization, named: &str) -> anyhow::Result<String> {
+    let list = List::at(organization.path(&["api-keys"])).with("name", Some(named));
+    let mut found = list.all(api)?;
+    found.retain(|key| key["name"] == *named);
+    // A key that was replaced has the name of the one that took its place.
+    if found.len() > 1 {
+        found.retain(|key| key["replaced_by"].is_null() && state(key) == "works");
+    }
+    match found.as_slice() {
+        [one] => Ok(one["id"].as_str().unwrap_or_default().to_owned()),
+        [] => bail!(
+            "{} has no key {}: `weir api-key list` shows those that it has",
+            printable(organization.name()),
+            printable(named)
+        ),
+        _ => bail!(
+            "several keys are called {}: name one by its identifier, which `weir api-key list` shows",
+            printable(named)
+        ),
+    }
+}
+
+fn state(key: &Value) -> &'static str {
+    let expires_at = key["expires_at"].as_str();
+    let end = expires_at.and_then(|end| end.parse::<Timestamp>().ok());
+    if !key["leaked_at"].is_null() {
+        "leaked"
+    } else if !key["revoked_at"].is_null() {
+        "revoked"
+    } else if end.is_some_and(|end| end <= Timestamp::now()) {
+        "expired"
+    } else if !key["replaced_by"].is_null() {
+        "replaced"
+    } else {
+        "works"
+    }
+}
