@@ -18,6 +18,7 @@ use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::permission::{Permission, Permissions};
 use crate::reader::Reader;
 use crate::role::Assigned;
+use crate::session::make_due;
 use crate::settings::Limits;
 use crate::tables::{MEMBERSHIPS, ORGANIZATIONS, USERS};
 
@@ -136,6 +137,7 @@ impl Identity {
             ("role", Value::from(role.to_string())),
         ];
         write.insert(MEMBERSHIPS.of(tenant), &id, values).await?;
+        make_due(write, user).await?;
         Ok(id)
     }
 
@@ -198,6 +200,7 @@ impl Identity {
         let version = write
             .update(MEMBERSHIPS.of(tenant), id, expected, values)
             .await?;
+        make_due(&mut write, &before.user_id).await?;
         let after = Membership {
             role: role.clone(),
             updated_at: write.now(),
@@ -234,6 +237,7 @@ impl Identity {
             not_last_owner(&mut *write, tenant, &member.user_id).await?;
         }
         write.trash(MEMBERSHIPS.of(tenant), id, expected).await?;
+        make_due(&mut write, &member.user_id).await?;
         let state = state(&member.user_id, &member.role);
         let entry = caller.entry("member.remove", "member", id, gone(state));
         Ok(write.commit(&Scope::of(tenant), &entry).await?)

@@ -11,7 +11,7 @@ use weir_store::seal::Sealer;
 use crate::error::Result;
 use crate::mail::MailOptions;
 use crate::password::{Hasher, Hashing};
-use crate::session::Activity;
+use crate::session::{Activity, SessionOptions};
 
 /// How the service is set up.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Options {
     pub mail: Option<MailOptions>,
     /// What a hash of a password costs, and how many are made at once.
     pub hashing: Hashing,
+    /// How long sessions last.
+    pub sessions: SessionOptions,
     /// How long things stay in the trash.
     pub retention: Duration,
     /// How many counts of attempts are kept when upkeep comes by: those that would be forgotten first go.
@@ -40,6 +42,7 @@ impl Options {
             key,
             mail: None,
             hashing: Hashing::default(),
+            sessions: SessionOptions::default(),
             retention: Duration::from_secs(30 * 86_400),
             most_counts: 100_000,
         }

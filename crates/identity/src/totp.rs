@@ -12,6 +12,7 @@ use crate::mail::Letter;
 use crate::one_time::{self, Kind};
 use crate::proof::Proof;
 use crate::reader::Reader;
+use crate::session::make_due;
 use crate::tables::{RECOVERY_CODES, TOTP};
 use crate::throttle::forgive;
 use crate::token;
@@ -99,6 +100,7 @@ impl Identity {
             .update(TOTP.rows(), &row.id("id")?, None, values)
             .await?;
         let codes = new_codes(&mut write, user).await?;
+        make_due(&mut write, user).await?;
         let entry = caller.entry("totp.confirm", "user", user, Default::default());
         write.commit(&Scope::Platform, &entry).await?;
         Ok(codes)
@@ -128,6 +130,7 @@ impl Identity {
     pub async fn remove_totp(&self, caller: &Caller, user: &Id, proof: &Proof) -> Result<()> {
         let mut write = self.begin_on_totp(caller, user, proof).await?;
         self.drop_totp(&mut write, user).await?;
+        make_due(&mut write, user).await?;
         let entry = caller.entry("totp.remove", "user", user, Default::default());
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }

@@ -7,8 +7,8 @@ use weir_store::records::{Scope, Write};
 
 use crate::error::Result;
 use crate::tables::{
-    FAMILIAR_PLACES, INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS, ONE_TIME_TOKENS, RECOVERY_CODES,
-    SESSIONS, THROTTLES, TOTP, USERS,
+    FAMILIAR_PLACES, FORMER_SESSION_TOKENS, INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS, ONE_TIME_TOKENS,
+    RECOVERY_CODES, SESSIONS, THROTTLES, TOTP, USERS,
 };
 use crate::throttle;
 use crate::user::tenants_of;
@@ -23,15 +23,7 @@ pub(super) async fn remove_account(
     removed: &mut Removed,
 ) -> Result<()> {
     let mut add = |name: &str, rows| *removed.entry(name.to_owned()).or_default() += rows;
-    for (name, table) in [
-        ("sessions", SESSIONS),
-        ("familiar_places", FAMILIAR_PLACES),
-        ("totp", TOTP),
-        ("recovery_codes", RECOVERY_CODES),
-        ("one_time_tokens", ONE_TIME_TOKENS),
-    ] {
-        add(name, write.remove(table.rows(), "user_id = ?", [id]).await?);
-    }
+    // First, as in every change of a member: who has the organization may wait for their sessions.
     let own = MEMBERSHIPS
         .select_everywhere()
         .with_trashed()
@@ -43,6 +35,16 @@ pub(super) async fn remove_account(
             "memberships",
             write.remove(rows, "user_id = ?", [id]).await?,
         );
+    }
+    for (name, table) in [
+        ("sessions", SESSIONS),
+        ("former_session_tokens", FORMER_SESSION_TOKENS),
+        ("familiar_places", FAMILIAR_PLACES),
+        ("totp", TOTP),
+        ("recovery_codes", RECOVERY_CODES),
+        ("one_time_tokens", ONE_TIME_TOKENS),
+    ] {
+        add(name, write.remove(table.rows(), "user_id = ?", [id]).await?);
     }
     add("users", write.remove(USERS.rows(), "id = ?", [id]).await?);
     Ok(())

@@ -11,6 +11,7 @@ mod organizations;
 mod own_account;
 mod passwords;
 mod roles;
+mod rotation;
 mod second_factor;
 mod sessions;
 mod setup;

@@ -7,9 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_core::Id;
-use weir_identity::{
-    Certificate, NewUser, Permission, Session, User, UserFilter, UserOrder, UserUpdate,
-};
+use weir_identity::{Certificate, NewUser, Permission, User, UserFilter, UserOrder, UserUpdate};
 
 use super::me::{Ended, Sessions};
 use super::organizations::Suspension;
@@ -258,8 +256,8 @@ async fn resume_user(
 async fn list_user_sessions(guard: Guard, Path(path): Path<OfUser>) -> Result<Response, Problem> {
     guard.platform(Permission::UserRead)?;
     let user = guard.identity().user(&path.user).await?;
-    let items: Vec<Session> = guard.identity().sessions(&user.id).await?;
-    Ok(told(&Sessions { items }))
+    let sessions = guard.identity().sessions(&user.id).await?;
+    Ok(told(&Sessions::of(sessions, None)))
 }
 
 /// End all sessions of somebody
