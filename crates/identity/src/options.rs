@@ -80,10 +80,10 @@ impl Identity {
         })
     }
 
-    /// An address of the console at which a token is of use. It stands behind `#`, which no browser
-    /// sends and no server logs.
+    /// An address of the pages at which a token is of use. It stands in the query, so that no script is
+    /// needed; the page takes it out of the address at once.
     pub fn link(&self, page: &str, token: &Secret<String>) -> Secret<String> {
         let base = &self.shared.options.public_url;
-        Secret::new(format!("{base}/{page}#{}", token.expose()))
+        Secret::new(format!("{base}/{page}?token={}", token.expose()))
     }
 }

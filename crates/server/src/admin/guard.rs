@@ -17,9 +17,26 @@ use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-use weir_console::Problem;
+use weir_console::{FromOwnPage, Problem};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// In what a body must be.
+#[derive(Clone, Copy)]
+struct MediaType {
+    name: &'static str,
+    /// The word for a body in something else.
+    reason: &'static str,
+}
+
+const JSON: MediaType = MediaType {
+    name: "application/json",
+    reason: "json_required",
+};
+const FORM: MediaType = MediaType {
+    name: "application/x-www-form-urlencoded",
+    reason: "form_required",
+};
 
 /// Where people reach the listener by a name: `admin.public_url`.
 #[derive(Clone, Debug)]
@@ -43,12 +60,16 @@ impl Public {
 /// Admits requests, and marks answers as not for caches and not for guessing.
 pub(super) async fn guard(
     State(public): State<Option<Public>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let is_pretty = wants_pretty(&request);
     let mut response = match admit(&request, public.as_ref()) {
-        Ok(()) => next.run(request).await,
+        Ok(Some(own)) => {
+            request.extensions_mut().insert(own);
+            next.run(request).await
+        }
+        Ok(None) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
     if is_pretty {
@@ -60,7 +81,8 @@ pub(super) async fn guard(
     response
 }
 
-fn admit(request: &Request, public: Option<&Public>) -> Result<(), Problem> {
+/// Tells whether a change comes from a page of ours, as the browser says itself.
+fn admit(request: &Request, public: Option<&Public>) -> Result<Option<FromOwnPage>, Problem> {
     let host = sole_host(request)?;
     // Clients may name the host in the request target as well (RFC 9112 §3.2.2).
     let authority = request.uri().authority().map(Authority::as_str);
@@ -71,15 +93,20 @@ fn admit(request: &Request, public: Option<&Public>) -> Result<(), Problem> {
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     ) {
-        return Ok(());
+        return Ok(None);
     }
-    check_site(request.headers(), host, public)?;
+    let own = check_site(request.headers(), host, public)?;
     // Where there is nothing to read, nothing need be said of it.
     let says_nothing = !request.headers().contains_key(CONTENT_TYPE);
     if says_nothing && request.body().is_end_stream() {
-        return Ok(());
+        return Ok(own);
     }
-    check_media_type(request.headers())
+    let expected = match weir_console::is_page(request.uri().path()) {
+        true => FORM,
+        false => JSON,
+    };
+    check_media_type(request.headers(), expected)?;
+    Ok(own)
 }
 
 /// The `Host` field; HTTP/1.0 may go without (RFC 9112 §3.2), as health checks of some balancers do.
@@ -140,7 +167,7 @@ fn check_site(
     headers: &HeaderMap,
     host: Option<&str>,
     public: Option<&Public>,
-) -> Result<(), Problem> {
+) -> Result<Option<FromOwnPage>, Problem> {
     // Whoever ends TLS in front passes on the name that the page has.
     let public = public.filter(|public| host.is_some_and(|host| public.is_host(host)));
     let is_own_origin = |origin: &HeaderValue| {
@@ -157,30 +184,28 @@ fn check_site(
     if headers.get_all(ORIGIN).iter().all(is_own_origin)
         && headers.get_all(SEC_FETCH_SITE).iter().all(is_own_site)
     {
-        return Ok(());
+        let is_said = headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE);
+        return Ok(is_said.then_some(FromOwnPage));
     }
-    Err(Problem::new(
-        StatusCode::FORBIDDEN,
-        "cross_site",
-        "The request comes from another site's page.",
-    ))
+    Err(Problem::cross_site())
 }
 
-/// Forms cannot send JSON, and scripts of other origins may not without being asked first.
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// Forms cannot send JSON, and scripts of other origins may not without being asked first. Forms of the
+/// pages have a token besides.
+fn check_media_type(headers: &HeaderMap, expected: MediaType) -> Result<(), Problem> {
     let mut fields = headers.get_all(CONTENT_TYPE).iter();
     let field = fields
         .next()
         .and_then(|field| field.to_str().ok())
         .unwrap_or_default();
     let essence = field.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") && fields.next().is_none() {
+    if essence.eq_ignore_ascii_case(expected.name) && fields.next().is_none() {
         return Ok(());
     }
     Err(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "json_required",
-        "The request needs `Content-Type: application/json`.",
+        expected.reason,
+        format!("The request needs `Content-Type: {}`.", expected.name),
     ))
 }
 

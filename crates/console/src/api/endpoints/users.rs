@@ -286,7 +286,7 @@ async fn end_user_sessions(guard: Guard, Path(path): Path<OfUser>) -> Result<Res
 struct ResetLink {
     /// Sets another password, once, within an hour. It is told only here.
     #[schema(
-        example = "http://127.0.0.1:9900/reset#weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        example = "http://127.0.0.1:9900/reset?token=weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
     )]
     link: String,
 }
