@@ -22,6 +22,7 @@ use self::job::Job;
 use self::rows::{remove_account, remove_addressed};
 use crate::Identity;
 use crate::caller::{Caller, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::tables::{ERASURES, INVITATIONS, MEMBERSHIPS, USERS};
@@ -154,6 +155,9 @@ impl Identity {
         let change = made(members(json!({ "rows": job.rows })));
         // What is to take effect once has when all of it has: until then it can be asked for again.
         let entry = job.entry(ERASURE_BEGUN, change, None)?;
+        for (id, _) in &accounts {
+            note_change(&mut write, CredentialKind::User, id.as_str()).await?;
+        }
         write.commit(&Scope::Platform, &entry).await?;
         Ok(job)
     }

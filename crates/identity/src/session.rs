@@ -15,6 +15,7 @@ use weir_store::records::{Changes, Row, Scope, Value};
 
 use crate::Identity;
 use crate::caller::Caller;
+use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::tables::SESSIONS;
 use crate::throttle::later;
@@ -182,6 +183,7 @@ impl Identity {
             return Err(Error::Missing("session"));
         }
         let entry = caller.entry("session.revoke", "session", id, Default::default());
+        note_change(&mut write, CredentialKind::Session, id.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
@@ -199,6 +201,7 @@ impl Identity {
         self.may_decide_on(&mut *write, caller, user).await?;
         let gone = end_others(&mut write, user, except).await?;
         let entry = caller.entry("session.revoke_all", "user", user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         write.commit(&Scope::Platform, &entry).await?;
         Ok(gone)
     }

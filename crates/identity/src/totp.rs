@@ -7,6 +7,7 @@ use weir_store::records::{Changes, Row, Scope, Value, Write};
 
 use crate::Identity;
 use crate::caller::Caller;
+use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::mail::Letter;
 use crate::one_time::{self, Kind};
@@ -102,6 +103,7 @@ impl Identity {
         let codes = new_codes(&mut write, user).await?;
         make_due(&mut write, user).await?;
         let entry = caller.entry("totp.confirm", "user", user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         write.commit(&Scope::Platform, &entry).await?;
         Ok(codes)
     }
@@ -132,6 +134,7 @@ impl Identity {
         self.drop_totp(&mut write, user).await?;
         make_due(&mut write, user).await?;
         let entry = caller.entry("totp.remove", "user", user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
@@ -151,6 +154,7 @@ impl Identity {
         end_sessions(&mut write, user).await?;
         one_time::forget(&mut write, Kind::SecondFactor, user).await?;
         let entry = caller.entry("totp.remove", "user", user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 

@@ -49,7 +49,7 @@ struct NewPassword {
 async fn show(visit: Visit) -> Response {
     match member(&visit) {
         Ok(who) => account(&visit, who, &Said::default()).await,
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
@@ -57,7 +57,7 @@ async fn end(sent: Sent<OfSession>) -> Response {
     let Sent { visit, form } = sent;
     let who = match recent(&visit) {
         Ok(who) => who,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let (user, session) = (&who.user.id, &form.session);
     let ended = visit.identity.revoke_session(&visit.caller, user, session);
@@ -71,7 +71,7 @@ async fn end_others(sent: Sent<Nothing>) -> Response {
     let visit = sent.visit;
     let who = match recent(&visit) {
         Ok(who) => who,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let (user, kept) = (&who.user.id, Some(&who.session.id));
     let ended = visit.identity.revoke_sessions(&visit.caller, user, kept);
@@ -85,7 +85,7 @@ async fn change_password(sent: Sent<NewPassword>) -> Response {
     let Sent { visit, form } = sent;
     let who = match member(&visit) {
         Ok(who) => who,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let proof = proof(form.present, form.code);
     let (user, session) = (&who.user.id, Some(&who.session.id));
@@ -103,22 +103,22 @@ async fn change_password(sent: Sent<NewPassword>) -> Response {
 ///
 /// # Errors
 /// Sends to sign-in, and back from there.
-pub(super) fn member(visit: &Visit) -> Result<&Authenticated, Response> {
+pub(super) fn member(visit: &Visit) -> Result<&Authenticated, Box<Response>> {
     visit
         .signed_in
         .as_deref()
-        .ok_or_else(|| go(&visit.to("/sign-in", &[("return_to", PATH)]), []))
+        .ok_or_else(|| Box::new(go(&visit.to("/sign-in", &[("return_to", PATH)]), [])))
 }
 
 /// The same for what a stolen session must not do.
-fn recent(visit: &Visit) -> Result<&Authenticated, Response> {
+fn recent(visit: &Visit) -> Result<&Authenticated, Box<Response>> {
     let who = member(visit)?;
     let since = Timestamp::now().duration_since(who.session.created_at);
     if since.unsigned_abs() < RECENT {
         return Ok(who);
     }
     let query = [("return_to", PATH), ("again", "1"), ("said", "recent")];
-    Err(go(&visit.to("/sign-in", &query), []))
+    Err(Box::new(go(&visit.to("/sign-in", &query), [])))
 }
 
 /// What somebody shows; an empty code is none.
@@ -133,11 +133,11 @@ pub(super) fn proof(password: Password, code: Option<String>) -> Proof {
 pub(super) async fn renew(
     visit: &Visit,
     who: &Authenticated,
-) -> Result<(HeaderName, HeaderValue), Response> {
+) -> Result<(HeaderName, HeaderValue), Box<Response>> {
     let session = &who.session.id;
     match visit.identity.renew_session(&visit.caller, session).await {
         Ok(token) => Ok(Cookie::Session.set(visit.channel, token.expose())),
-        Err(error) => Err(visit.failed(&Problem::from(error))),
+        Err(error) => Err(Box::new(visit.failed(&Problem::from(error)))),
     }
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn renew(
 pub(super) async fn renewed(visit: &Visit, who: &Authenticated, said: &str) -> Response {
     match renew(visit, who).await {
         Ok(cookie) => go(&visit.to(PATH, &[("said", said)]), [cookie]),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
@@ -160,11 +160,11 @@ pub(super) async fn account(visit: &Visit, who: &Authenticated, said: &Said) -> 
         Ok(known) => known,
         Err(error) => return visit.failed(&Problem::from(error)),
     };
-    let sections = vec![
+    let mut sections = vec![
         where_signed_in(visit, who, sessions, said),
         password(visit, has_second_factor, said),
-        authenticator::section(visit, has_second_factor, said),
     ];
+    sections.extend(authenticator::sections(visit, has_second_factor, said));
     let view = View {
         title: words::ACCOUNT,
         alert: said.alert.clone(),

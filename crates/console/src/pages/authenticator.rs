@@ -46,46 +46,47 @@ struct Confirmation {
 }
 
 /// What is in an account's page of it.
-pub(super) fn section(visit: &Visit, is_there: bool, said: &Said) -> Section {
-    let section = Section {
-        id: "authenticator",
-        heading: Some(words::AUTHENTICATOR),
-        ..Section::default()
-    };
+pub(super) fn sections(visit: &Visit, is_there: bool, said: &Said) -> Vec<Section> {
     if !is_there {
         let mut form = visit.form("set-up", SET_UP, words::SET_UP);
         form.fields = vec![password_field("password", words::PRESENT_PASSWORD)];
-        return Section {
+        return vec![Section {
+            id: "authenticator",
+            heading: Some(words::AUTHENTICATOR),
             intro: vec![words::AUTHENTICATOR_NONE.to_owned()],
             form: form.write(said),
-            ..section
-        };
+            ..Section::default()
+        }];
     }
-    let asking = |id, path, button| {
-        let mut form = visit.form(id, path, button);
-        form.fields = vec![
+    let asking = |heading, about: &str, form: Form| {
+        let fields = vec![
             password_field("password", words::PRESENT_PASSWORD),
             code_field(words::CODE_HINT),
         ];
-        form
+        Section {
+            id: form.id,
+            heading: Some(heading),
+            intro: vec![about.to_owned()],
+            form: Form { fields, ..form }.write(said),
+            ..Section::default()
+        }
     };
-    let renew = asking("codes", CODES, words::NEW_CODES);
+    let codes = visit.form("codes", CODES, words::NEW_CODES);
     let remove = Form {
         is_quiet: true,
-        ..asking("remove", REMOVE, words::REMOVE_AUTHENTICATOR)
+        ..visit.form("remove", REMOVE, words::REMOVE_AUTHENTICATOR)
     };
-    Section {
-        intro: vec![words::AUTHENTICATOR_ON.to_owned()],
-        form: renew.write(said).and(remove.write(said)),
-        ..section
-    }
+    vec![
+        asking(words::AUTHENTICATOR, words::AUTHENTICATOR_ON, remove),
+        asking(words::CODES, words::NEW_CODES_ABOUT, codes),
+    ]
 }
 
 async fn set_up(sent: Sent<Shown>) -> Response {
     let Sent { visit, form } = sent;
     let who = match member(&visit) {
         Ok(who) => who,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let proof = proof(form.password, form.code);
     let enrolled = visit
@@ -101,7 +102,7 @@ async fn confirm(sent: Sent<Confirmation>) -> Response {
     let Sent { visit, form } = sent;
     let who = match member(&visit) {
         Ok(who) => who,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let confirmed = visit
         .identity
@@ -113,7 +114,7 @@ async fn confirm(sent: Sent<Confirmation>) -> Response {
                 response.headers_mut().append(cookie.0, cookie.1);
                 response
             }
-            Err(response) => response,
+            Err(response) => *response,
         },
         Err(error) => {
             let said = Said::of("confirm", &Problem::from(error));
@@ -126,7 +127,7 @@ async fn remove(sent: Sent<Shown>) -> Response {
     let Sent { visit, form } = sent;
     let who = match member(&visit) {
         Ok(who) => who,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let proof = proof(form.password, form.code);
     let removed = visit
@@ -142,7 +143,7 @@ async fn renew_codes(sent: Sent<Shown>) -> Response {
     let Sent { visit, form } = sent;
     let who = match member(&visit) {
         Ok(who) => who,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let proof = proof(form.password, form.code);
     let codes = visit
@@ -166,7 +167,7 @@ fn scan(visit: &Visit, url: &str, said: &Said) -> View {
         id: "confirm",
         intro: vec![words::SCAN.to_owned()],
         drawing: drawing(url),
-        codes: key(url).into_iter().collect(),
+        key: key(url),
         form: form.write(said),
         ..Section::default()
     };
@@ -208,12 +209,17 @@ fn drawing(url: &str) -> Option<String> {
     Some(format!("<svg role=\"img\" aria-label=\"{label}\" {drawn}"))
 }
 
-/// The key of an `otpauth:` address.
+/// The key of an `otpauth:` address, in groups of four.
 fn key(url: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     let (_, key) = pairs.find(|(name, _)| name == "secret")?;
-    Some(key.into_owned())
+    let chars: Vec<char> = key.chars().collect();
+    let groups: Vec<String> = chars
+        .chunks(4)
+        .map(|group| group.iter().collect())
+        .collect();
+    Some(groups.join(" "))
 }
 
 #[cfg(test)]
@@ -222,8 +228,8 @@ mod tests {
 
     #[test]
     fn a_key_is_drawn_and_written_and_nothing_of_it_is_markup() {
-        let url = "otpauth://totp/Weir:a@b.example?secret=ABCD&issuer=Weir";
-        assert_eq!(key(url).as_deref(), Some("ABCD"));
+        let url = "otpauth://totp/Weir:a@b.example?secret=ABCDEF&issuer=Weir";
+        assert_eq!(key(url).as_deref(), Some("ABCD EF"));
         let drawn = drawing(url).unwrap();
         assert!(drawn.starts_with("<svg role=\"img\"") && drawn.ends_with("</svg>"));
         let hostile = drawing("\"><script>alert(1)</script>").unwrap();

@@ -109,7 +109,7 @@ mod tests {
             for green in (0..=255).step_by(15) {
                 for blue in (0..=255).step_by(15) {
                     let color = format!("#{red:02x}{green:02x}{blue:02x}");
-                    let on = if style(&color).unwrap().contains("#ffffff") {
+                    let on = if style(&color).unwrap().contains("--on-brand: #ffffff") {
                         0xff
                     } else {
                         0

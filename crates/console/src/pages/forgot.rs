@@ -58,6 +58,5 @@ fn view(visit: &Visit, email: &str, said: &Said) -> View {
         intro: vec![words::FORGOT_ABOUT.to_owned()],
         sections: vec![alone(form, said)],
         links: vec![visit.link("/sign-in", words::BACK)],
-        ..View::default()
     }
 }

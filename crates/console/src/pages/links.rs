@@ -56,7 +56,7 @@ struct Owner {
 ///
 /// # Errors
 /// Sends on if it is in the address still; says what to do if there is none.
-fn opened(visit: &Visit, page: &'static str) -> Result<Secret<String>, Response> {
+fn opened(visit: &Visit, page: &'static str) -> Result<Secret<String>, Box<Response>> {
     if let Some(token) = &visit.carried.token {
         let is_form = token.len() <= 100
             && token
@@ -64,7 +64,8 @@ fn opened(visit: &Visit, page: &'static str) -> Result<Secret<String>, Response>
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
         let token = if is_form { token } else { "" };
         let kept = Cookie::Link.set(visit.channel, &format!("{page}.{token}"));
-        return Err(go(&visit.to(&format!("/{page}"), &[]), [kept]));
+        let to = visit.to(&format!("/{page}"), &[]);
+        return Err(Box::new(go(&to, [kept])));
     }
     let kept = visit.cookie(Cookie::Link);
     let token = kept
@@ -83,7 +84,7 @@ fn opened(visit: &Visit, page: &'static str) -> Result<Secret<String>, Response>
                 links: vec![visit.link("/sign-in", words::BACK)],
                 ..View::default()
             };
-            Err(visit.refused(&said, view))
+            Err(Box::new(visit.refused(&said, view)))
         }
     }
 }
@@ -97,7 +98,7 @@ fn done(visit: &Visit, to: &str, said: &str) -> Response {
 async fn show_reset(visit: Visit) -> Response {
     match opened(&visit, "reset") {
         Ok(_) => visit.ok(reset_view(&visit, &Said::default())),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
@@ -105,7 +106,7 @@ async fn reset(sent: Sent<NewPassword>) -> Response {
     let Sent { visit, form } = sent;
     let token = match opened(&visit, "reset") {
         Ok(token) => token,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let reset = visit
         .identity
@@ -131,7 +132,7 @@ fn reset_view(visit: &Visit, said: &Said) -> View {
 async fn show_verify(visit: Visit) -> Response {
     match opened(&visit, "verify") {
         Ok(_) => visit.ok(verify_view(&visit, &Said::default())),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
@@ -139,7 +140,7 @@ async fn verify(sent: Sent<Nothing>) -> Response {
     let visit = sent.visit;
     let token = match opened(&visit, "verify") {
         Ok(token) => token,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let session = visit.signed_in.as_ref().map(|who| &who.session.id);
     let verified = visit.identity.verify_email(&visit.caller, &token, session);
@@ -161,7 +162,7 @@ fn verify_view(visit: &Visit, said: &Said) -> View {
 async fn show_accept(visit: Visit) -> Response {
     let token = match opened(&visit, "accept") {
         Ok(token) => token,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     match visit.identity.offer(&token).await {
         Ok(offer) => visit.ok(accept_view(&visit, &offer, &Member::NONE, &Said::default())),
@@ -173,7 +174,7 @@ async fn accept(sent: Sent<Member>) -> Response {
     let Sent { visit, form } = sent;
     let token = match opened(&visit, "accept") {
         Ok(token) => token,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let offer = match visit.identity.offer(&token).await {
         Ok(offer) => offer,
@@ -238,7 +239,7 @@ fn accept_view(visit: &Visit, offer: &Offer, typed: &Member, said: &Said) -> Vie
 async fn show_setup(visit: Visit) -> Response {
     match opened(&visit, "setup") {
         Ok(_) => visit.ok(setup_view(&visit, "", "", &Said::default())),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
@@ -246,7 +247,7 @@ async fn set_up(sent: Sent<Owner>) -> Response {
     let Sent { visit, form } = sent;
     let token = match opened(&visit, "setup") {
         Ok(token) => token,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let (email, name) = (form.email.clone(), form.name.clone());
     let owner = FirstOwner {

@@ -39,6 +39,8 @@ pub(super) struct Section {
     pub(super) intro: Vec<String>,
     /// SVG of our own.
     pub(super) drawing: Option<String>,
+    /// To be typed elsewhere.
+    pub(super) key: Option<String>,
     pub(super) codes: Vec<String>,
     pub(super) items: Vec<Item>,
     pub(super) form: Written,
@@ -109,14 +111,6 @@ pub(super) struct Said {
     /// Of which form.
     form: &'static str,
     errors: Vec<(String, String)>,
-}
-
-impl Written {
-    /// One form behind another.
-    pub(super) fn and(mut self, other: Self) -> Self {
-        self.0.push_str(&other.0);
-        self
-    }
 }
 
 impl Form {

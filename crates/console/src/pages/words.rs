@@ -70,6 +70,7 @@ pub(super) const SCAN: &str =
 pub(super) const SCAN_LABEL: &str = "The key as a QR code; it stands below in letters.";
 pub(super) const REMOVE_AUTHENTICATOR: &str = "Remove the authenticator";
 pub(super) const NEW_CODES: &str = "Make new recovery codes";
+pub(super) const NEW_CODES_ABOUT: &str = "The ones that there are sign nobody in any more then.";
 pub(super) const CODES: &str = "Recovery codes";
 pub(super) const CODES_ABOUT: &str = "Each of these signs you in once when your authenticator is lost. They are shown only now: print them, or keep them where your passwords are.";
 pub(super) const CODES_KEPT: &str = "I have kept them";

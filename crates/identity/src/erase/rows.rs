@@ -23,7 +23,16 @@ pub(super) async fn remove_account(
     removed: &mut Removed,
 ) -> Result<()> {
     let mut add = |name: &str, rows| *removed.entry(name.to_owned()).or_default() += rows;
-    // First, as in every change of a member: who has the organization may wait for their sessions.
+    for (name, table) in [
+        ("sessions", SESSIONS),
+        ("former_session_tokens", FORMER_SESSION_TOKENS),
+        ("familiar_places", FAMILIAR_PLACES),
+        ("totp", TOTP),
+        ("recovery_codes", RECOVERY_CODES),
+        ("one_time_tokens", ONE_TIME_TOKENS),
+    ] {
+        add(name, write.remove(table.rows(), "user_id = ?", [id]).await?);
+    }
     let own = MEMBERSHIPS
         .select_everywhere()
         .with_trashed()
@@ -35,16 +44,6 @@ pub(super) async fn remove_account(
             "memberships",
             write.remove(rows, "user_id = ?", [id]).await?,
         );
-    }
-    for (name, table) in [
-        ("sessions", SESSIONS),
-        ("former_session_tokens", FORMER_SESSION_TOKENS),
-        ("familiar_places", FAMILIAR_PLACES),
-        ("totp", TOTP),
-        ("recovery_codes", RECOVERY_CODES),
-        ("one_time_tokens", ONE_TIME_TOKENS),
-    ] {
-        add(name, write.remove(table.rows(), "user_id = ?", [id]).await?);
     }
     add("users", write.remove(USERS.rows(), "id = ?", [id]).await?);
     Ok(())

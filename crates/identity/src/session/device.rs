@@ -29,7 +29,7 @@ const PROGRAMS: [(&str, &str); 17] = [
     ("Chrome/", "Chrome"),
     ("Safari/", "Safari"),
     ("python", "Python"),
-    ("okhttp/", "an Android app"),
+    ("okhttp/", "Android app"),
 ];
 
 const SYSTEMS: [(&str, &str); 9] = [
@@ -65,8 +65,8 @@ impl fmt::Display for Device {
         match (self.program, self.system) {
             (Some(program), Some(system)) => write!(formatter, "{program} on {system}"),
             (Some(program), None) => formatter.write_str(program),
-            (None, Some(system)) => write!(formatter, "an unknown program on {system}"),
-            (None, None) => formatter.write_str("an unknown device"),
+            (None, Some(system)) => write!(formatter, "Unknown program on {system}"),
+            (None, None) => formatter.write_str("Unknown device"),
         }
     }
 }
@@ -112,12 +112,12 @@ mod tests {
             ("weir/0.1.0", "weir (command line)"),
             (
                 "<script>alert(1)</script> (X11; Linux)",
-                "an unknown program on Linux",
+                "Unknown program on Linux",
             ),
-            ("", "an unknown device"),
+            ("", "Unknown device"),
         ] {
             assert_eq!(Device::of(Some(agent)).to_string(), device, "{agent}");
         }
-        assert_eq!(Device::of(None).to_string(), "an unknown device");
+        assert_eq!(Device::of(None).to_string(), "Unknown device");
     }
 }

@@ -11,6 +11,7 @@ use weir_store::records::{Changes, Row, Scope, Value, Write};
 
 use crate::Identity;
 use crate::caller::{Caller, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::reader::Reader;
 use crate::tables::{FORMER_SESSION_TOKENS, SESSIONS};
@@ -168,6 +169,7 @@ impl Identity {
         let mut entry = caller.entry("session.rotate", "session", &id, made(state));
         // It comes with a request, and is none.
         entry.once = None;
+        note_change(&mut write, CredentialKind::Session, id.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 

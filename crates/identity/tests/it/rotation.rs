@@ -1,10 +1,11 @@
 //! Another token in the place of a session's.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use weir_core::TenantId;
+use weir_core::{Id, TenantId};
 use weir_identity::{BuiltIn, Caller, Error, Identity, SessionOptions, TokenState};
 
 use crate::engines::{
@@ -22,6 +23,7 @@ on_both_engines! {
     limits_are_those_of_the_options,
     a_token_that_was_replaced_long_ago_is_told_once,
     what_ended_stays_ended_after_a_restart,
+    every_end_of_a_session_is_told_to_all_nodes,
 }
 
 async fn state(identity: &Identity, token: &str) -> Option<TokenState> {
@@ -267,4 +269,40 @@ async fn what_ended_stays_ended_after_a_restart(engine: &str) {
         assert_eq!(rotated(&again, token).await, None);
     }
     assert_eq!(state(&again, &kept).await, Some(TokenState::Due));
+}
+
+async fn every_end_of_a_session_is_told_to_all_nodes(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let user = fresh.person("zoe@a.example").await;
+    let token = token_of(&fresh, "zoe@a.example").await;
+    let session = identity.authenticate(&token).await.unwrap().unwrap();
+    let id = &session.session.id;
+    let seen = Cell::new(identity.latest_change().await.unwrap());
+    let told = async |subject: &Id| {
+        let changes = identity.changes_since(seen.get()).await.unwrap();
+        assert!(changes.iter().any(|one| one.subject == subject.as_str()));
+        seen.set(changes.last().unwrap().sequence);
+    };
+    identity.renew_session(&by(&user), id).await.unwrap();
+    told(id).await;
+    let by = by(&user);
+    let new = "a staple of horses, correct".into();
+    identity
+        .change_password(&by, &user.id, Some(id), &proof(), &new)
+        .await
+        .unwrap();
+    told(&user.id).await;
+    identity
+        .revoke_sessions(&by, &user.id, Some(id))
+        .await
+        .unwrap();
+    told(&user.id).await;
+    identity.revoke_session(&by, &user.id, id).await.unwrap();
+    told(id).await;
+    identity
+        .suspend_user(&operator(), &user.id, None, "away")
+        .await
+        .unwrap();
+    told(&user.id).await;
 }

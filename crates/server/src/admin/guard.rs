@@ -295,6 +295,34 @@ mod tests {
     }
 
     #[test]
+    fn a_form_is_taken_by_pages_only_and_only_a_browser_says_that_it_is_ours() {
+        let sent = |path: &str, headers: &[(&'static str, &'static str)]| {
+            let mut request = Request::builder().method(Method::POST).uri(path);
+            for (name, value) in [("host", "localhost:9900")].iter().chain(headers) {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(Body::from("a=b")).expect("a request");
+            match admit(&request, None) {
+                Ok(own) => Ok(own.is_some()),
+                Err(problem) => Err(problem.into_response().status().as_u16()),
+            }
+        };
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let json = ("content-type", "application/json");
+        let own = ("origin", "http://localhost:9900");
+        for page in ["/sign-in", "/account/password", "/reset"] {
+            assert_eq!(sent(page, &[form, own]), Ok(true), "{page}");
+            assert_eq!(sent(page, &[form]), Ok(false), "{page}");
+            assert_eq!(sent(page, &[json, own]), Err(415), "{page}");
+            assert_eq!(sent(page, &[form, ("origin", "null")]), Err(403), "{page}");
+        }
+        for path in ["/v1/me/password", "/accounts", "/sign-in/", "/v1/sign-in"] {
+            assert_eq!(sent(path, &[form, own]), Err(415), "{path}");
+            assert_eq!(sent(path, &[json, own]), Ok(true), "{path}");
+        }
+    }
+
+    #[test]
     fn changes_are_taken_from_the_command_line_and_from_own_pages_only() {
         const HOST: (&str, &str) = ("host", "localhost:9900");
         const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");

@@ -30,7 +30,7 @@ fn sign_in(browser: &mut Browser, weir: &Weir, email: &str, password: &str) {
 }
 
 fn code(key: &str, steps_from_now: i64) -> String {
-    let secret = TotpSecret::try_from_base32(key).unwrap();
+    let secret = TotpSecret::try_from_base32(&key.replace(' ', "")).unwrap();
     let now = jiff::Timestamp::now().as_second() + 30 * steps_from_now;
     let totp = Builder::new().with_secret(secret).build().unwrap();
     totp.generate(u64::try_from(now).unwrap()).to_string()
@@ -159,7 +159,7 @@ async fn a_second_factor_is_set_up_asked_for_and_replaced_by_a_recovery_code() {
         browser.say("document.querySelector('svg[role=img]') && true"),
         true
     );
-    let key = browser.say("document.querySelector('.codes code').textContent");
+    let key = browser.say("document.querySelector('.key').textContent");
     let key = key.as_str().unwrap().to_owned();
     browser.fill("#confirm-code", "000000");
     browser.press("button");
@@ -375,7 +375,7 @@ async fn every_page_can_be_read_and_used_by_everybody() {
     browser.fill("#set-up-password", PASSWORD);
     browser.press("form[action^='/account/authenticator'] button");
     check(&mut browser, "authenticator");
-    let key = browser.say("document.querySelector('.codes code').textContent");
+    let key = browser.say("document.querySelector('.key').textContent");
     browser.fill("#confirm-code", &code(key.as_str().unwrap(), -1));
     browser.press("button");
     check(&mut browser, "recovery-codes");
