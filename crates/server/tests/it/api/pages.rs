@@ -30,7 +30,7 @@ fn sign_in(browser: &mut Browser, weir: &Weir, email: &str, password: &str) {
 }
 
 fn code(key: &str, steps_from_now: i64) -> String {
-    let secret = TotpSecret::try_from_base32(&key.replace(' ', "")).unwrap();
+    let secret = TotpSecret::try_from_base32(key.replace(' ', "")).unwrap();
     let now = jiff::Timestamp::now().as_second() + 30 * steps_from_now;
     let totp = Builder::new().with_secret(secret).build().unwrap();
     totp.generate(u64::try_from(now).unwrap()).to_string()
@@ -319,6 +319,23 @@ async fn sessions_are_listed_with_their_devices_and_ended() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_on_another_site_ends_no_session() {
+    let world = World::begin("sqlite").await;
+    let weir = &world.weir;
+    let mut browser = Browser::without_scripts();
+    sign_in(&mut browser, weir, "owner@weir.example", PASSWORD);
+    let action = url(weir, "/sign-out");
+    browser.open(&format!(
+        "data:text/html,<form method=post action={action}><button>A prize</button></form>"
+    ));
+    browser.press("button");
+    let said = browser.say("document.body.innerText");
+    assert!(said.as_str().unwrap().contains("cross_site"), "{said}");
+    browser.open(&url(weir, "/account"));
+    assert_eq!(browser.say(TITLE), "Your account");
+}
+
 /// Every page, as axe-core looks at it, in both colour schemes and with an organization's colours.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_can_be_read_and_used_by_everybody() {
@@ -331,7 +348,7 @@ async fn every_page_can_be_read_and_used_by_everybody() {
     );
     assert_eq!(branded.status(), 200, "{}", branded.text());
     let mut browser = Browser::with_scripts();
-    let mut check = |browser: &mut Browser, name: &str| {
+    let check = |browser: &mut Browser, name: &str| {
         for scheme in ["light", "dark"] {
             browser.prefer(scheme);
             assert_eq!(
