@@ -43,6 +43,7 @@ mod pages;
 mod people;
 mod precondition;
 mod problem;
+mod site;
 mod under_way;
 
 pub use api::{Lasting, Services, api, caller, caller_as};
@@ -50,8 +51,9 @@ pub use authenticate::{OperatorToken, Principal, bearer};
 pub use configuration::{Configuration, Judge, Judged, LeftOut, Refused, Running};
 pub use cursor::{BadCursor, CursorKey};
 pub use page::Page;
-pub use pages::pages;
+pub use pages::{is_page, pages};
 pub use people::People;
 pub use precondition::{Expected, entity_tag, expected_version};
 pub use problem::{FieldError, NOTHING_HERE, Problem, finish};
+pub use site::{FromOwnPage, Site, keep_session};
 pub use under_way::{OneRequest, UnderWay};

@@ -1,47 +1,67 @@
-//! The page that links in letters, and the one of the first start, lead to.
+//! The pages on which people sign in and look after their account: written here, whole, without a script.
 //!
-//! It is the same for everybody and knows nothing: what stands behind `#` stays in the browser, whose
-//! script sends it to the API.
+//! What they do is what the API does. Each `POST` comes with a token that the page before it had
+//! (`visit.rs`), and is answered with a page that says what is wrong, or sends on with 303, so that nothing is
+//! sent twice. Links of letters are opened once (`links.rs`): their token goes into a cookie, and the address
+//! that is left in the browser opens nothing.
+
+mod account;
+mod authenticator;
+mod brand;
+mod forgot;
+mod links;
+mod sign_in;
+mod view;
+mod visit;
+mod words;
 
 use axum::Router;
-use axum::http::HeaderValue;
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_FRAME_OPTIONS,
-};
-use axum::response::IntoResponse;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
-/// Nothing but what is ours, and nobody frames it.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; \
-     form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-);
+use crate::api::Services;
+use crate::problem::Problem;
 
-/// The pages of links, as [`weir_identity::Identity::link`] writes them, and what they are made of.
-pub fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let page = async || part("text/html; charset=utf-8", include_str!("pages/link.html"));
-    let style = async || part("text/css; charset=utf-8", include_str!("pages/link.css"));
-    let script = async || {
-        part(
-            "text/javascript; charset=utf-8",
-            include_str!("pages/link.js"),
-        )
-    };
+/// The pages, and what they are made of. They expect what the endpoints expect, and
+/// [`keep_session`](crate::keep_session) around them.
+pub fn pages(services: Services) -> Router {
     Router::new()
-        .route("/setup", get(page))
-        .route("/accept", get(page))
-        .route("/reset", get(page))
-        .route("/verify", get(page))
-        .route("/pages/link.css", get(style))
-        .route("/pages/link.js", get(script))
+        .merge(sign_in::router())
+        .merge(forgot::router())
+        .merge(links::router())
+        .merge(account::router())
+        .merge(authenticator::router())
+        .route(
+            "/pages/style.css",
+            get(async || style(include_str!("pages/style.css").to_owned())),
+        )
+        .route("/pages/brand/{organization}", get(brand_style))
+        .with_state(services)
 }
 
-fn part(media_type: &'static str, text: &'static str) -> impl IntoResponse {
-    let fields: [(HeaderName, HeaderValue); 4] = [
-        (CONTENT_TYPE, HeaderValue::from_static(media_type)),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-        (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    ];
-    (fields, text)
+/// Whether forms are sent to this path, which are not in JSON.
+pub fn is_page(path: &str) -> bool {
+    let is_account = path == "/account" || path.starts_with("/account/");
+    is_account
+        || sign_in::PATHS.contains(&path)
+        || links::PATHS.contains(&path)
+        || path == forgot::PATH
+}
+
+async fn brand_style(
+    State(services): State<Services>,
+    Path(organization): Path<String>,
+) -> Result<Response, Problem> {
+    let identity = services.people().get()?;
+    let organization = identity.find_organization(&organization).await?;
+    let color = organization.settings.branding.primary_color;
+    let text = color.as_deref().and_then(brand::style);
+    Ok(style(text.ok_or_else(Problem::not_found)?))
+}
+
+fn style(text: String) -> Response {
+    let media_type = HeaderValue::from_static("text/css; charset=utf-8");
+    ([(CONTENT_TYPE, media_type)], text).into_response()
 }

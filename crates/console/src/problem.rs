@@ -91,6 +91,15 @@ impl Problem {
         )
     }
 
+    /// A request that another site's page may have made a browser send.
+    pub fn cross_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "The request comes from another site's page.",
+        )
+    }
+
     /// A mistake of this program.
     pub fn internal() -> Self {
         Self::new(
@@ -103,6 +112,33 @@ impl Problem {
     /// Whether it was changed since the caller read it.
     pub fn is_stale(&self) -> bool {
         self.0.reason == "stale"
+    }
+
+    /// The sentence for whoever sent the request.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// What is wrong with which part.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.0.errors
+    }
+
+    /// What it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// Its stable word.
+    pub(crate) fn reason(&self) -> &'static str {
+        self.0.reason
+    }
+
+    /// After how many seconds to ask again.
+    pub(crate) fn wait(&self) -> Option<u64> {
+        let mut fields = self.0.headers.iter();
+        let (_, value) = fields.find(|(name, _)| *name == RETRY_AFTER)?;
+        value.to_str().ok()?.parse().ok()
     }
 
     /// As it is sent, but for the request's id.

@@ -5,6 +5,7 @@ use weir_store::records::{Scope, Value, Write};
 
 use crate::Identity;
 use crate::caller::Caller;
+use crate::credential_change::{CredentialKind, note_change};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::familiar;
@@ -189,6 +190,7 @@ impl Identity {
         familiar::remember(&mut write, &user, &account.email, address).await?;
         let caller = caller.as_user(&user, &account.email);
         let entry = caller.entry("password.reset", "user", &user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         write.commit(&Scope::Platform, &entry).await?;
         Ok(user)
     }
@@ -214,6 +216,7 @@ impl Identity {
         self.set_password(&mut write, user, &account.email, hash, session)
             .await?;
         let entry = caller.entry("password.change", "user", user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 

@@ -9,6 +9,7 @@ use weir_store::records::{Changes, Row, Scope, Value, Write};
 
 use crate::Identity;
 use crate::caller::{Caller, gone, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::mail::Letter;
@@ -306,6 +307,7 @@ impl Identity {
             .await?;
         let state = members(json!({ "invitation": id, "user": user.id, "role": role }));
         let entry = caller.entry("member.add", "member", &member, made(state));
+        note_change(&mut write, CredentialKind::User, user.id.as_str()).await?;
         write.commit(&scope, &entry).await?;
         Ok((tenant, user))
     }

@@ -70,7 +70,7 @@ pub use password::{Hashing, Password};
 pub use permission::{Permission, Permissions};
 pub use proof::Proof;
 pub use role::{Assigned, BuiltIn, NewRole, Role, RoleUpdate};
-pub use session::{Authenticated, Session, SignedIn};
+pub use session::{Authenticated, Device, Session, SessionOptions, SignedIn, TokenState};
 pub use settings::{Branding, Limits, Settings};
 pub use setup::FirstOwner;
 pub use sign_in::Step;

@@ -20,6 +20,7 @@ use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::permission::{Permission, Permissions};
 use crate::reader::Reader;
 use crate::role::Assigned;
+use crate::session::make_due;
 use crate::settings::Limits;
 use crate::tables::{MEMBERSHIPS, ORGANIZATIONS, USERS};
 
@@ -139,6 +140,7 @@ impl Identity {
             ("role", Value::from(role.to_string())),
         ];
         write.insert(MEMBERSHIPS.of(tenant), &id, values).await?;
+        make_due(write, user).await?;
         Ok(id)
     }
 
@@ -201,6 +203,7 @@ impl Identity {
         let version = write
             .update(MEMBERSHIPS.of(tenant), id, expected, values)
             .await?;
+        make_due(&mut write, &before.user_id).await?;
         let after = Membership {
             role: role.clone(),
             updated_at: write.now(),
@@ -239,6 +242,7 @@ impl Identity {
         }
         write.trash(MEMBERSHIPS.of(tenant), id, expected).await?;
         revoke_of_member(&mut write, tenant, &member.user_id).await?;
+        make_due(&mut write, &member.user_id).await?;
         let state = state(&member.user_id, &member.role);
         let entry = caller.entry("member.remove", "member", id, gone(state));
         note_change(&mut write, CredentialKind::User, member.user_id.as_str()).await?;

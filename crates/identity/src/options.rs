@@ -12,7 +12,7 @@ use crate::api_key::KeyActivity;
 use crate::error::Result;
 use crate::mail::MailOptions;
 use crate::password::{Hasher, Hashing};
-use crate::session::Activity;
+use crate::session::{Activity, SessionOptions};
 
 /// How the service is set up.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Options {
     pub mail: Option<MailOptions>,
     /// What a hash of a password costs, and how many are made at once.
     pub hashing: Hashing,
+    /// How long sessions last.
+    pub sessions: SessionOptions,
     /// How long things stay in the trash.
     pub retention: Duration,
     /// How many counts of attempts are kept when upkeep comes by: those that would be forgotten first go.
@@ -41,6 +43,7 @@ impl Options {
             key,
             mail: None,
             hashing: Hashing::default(),
+            sessions: SessionOptions::default(),
             retention: Duration::from_secs(30 * 86_400),
             most_counts: 100_000,
         }
@@ -80,10 +83,10 @@ impl Identity {
         })
     }
 
-    /// An address of the console at which a token is of use. It stands behind `#`, which no browser
-    /// sends and no server logs.
+    /// An address of the pages at which a token is of use. It stands in the query, so that no script is
+    /// needed; the page takes it out of the address at once.
     pub fn link(&self, page: &str, token: &Secret<String>) -> Secret<String> {
         let base = &self.shared.options.public_url;
-        Secret::new(format!("{base}/{page}#{}", token.expose()))
+        Secret::new(format!("{base}/{page}?token={}", token.expose()))
     }
 }

@@ -9,6 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::password::Password;
 use crate::permission::{Permission, Permissions};
 use crate::role::Assigned;
+use crate::session::Device;
 
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
@@ -64,6 +65,18 @@ impl PartialSchema for Assigned {
 impl ToSchema for Assigned {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("AssignedRole")
+    }
+}
+
+impl PartialSchema for Device {
+    fn schema() -> RefOr<Schema> {
+        text().examples(["Firefox on Linux"]).into()
+    }
+}
+
+impl ToSchema for Device {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Device")
     }
 }
 

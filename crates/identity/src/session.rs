@@ -1,29 +1,55 @@
 //! Sessions: who has signed in, from where, and for how long that counts.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+mod activity;
+mod device;
+mod find;
+mod rotation;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_core::{Id, Secret, TenantId};
+use weir_core::{Id, Secret};
 use weir_store::records::{Changes, Row, Scope, Value};
 
 use crate::Identity;
 use crate::caller::Caller;
+use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
-use crate::membership::{Belonging, belongings, rights_in};
-use crate::permission::Permissions;
-use crate::tables::{SESSIONS, USERS};
+use crate::tables::SESSIONS;
 use crate::throttle::later;
 use crate::token::{self, Prefix};
-use crate::user::User;
 
-/// From its beginning, whatever happens.
-const LONGEST: Duration = Duration::from_secs(86_400);
-/// Without a request.
-const IDLE: Duration = Duration::from_secs(900);
+pub(crate) use activity::Activity;
+pub use device::Device;
+pub use find::{Authenticated, TokenState};
+pub(crate) use rotation::make_due;
+
+/// How long sessions last.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    /// Without a request.
+    pub idle: Duration,
+    /// From its beginning, whatever happens.
+    pub longest: Duration,
+    /// After this, its token is replaced.
+    pub rotate_after: Duration,
+    /// How long a token still works that was replaced: for requests that are under way.
+    pub overlap: Duration,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(15 * 60),
+            longest: Duration::from_secs(86_400),
+            rotate_after: Duration::from_secs(3_600),
+            overlap: Duration::from_secs(30),
+        }
+    }
+}
+
 const MOST_AGENT: usize = 500;
 
 /// Somebody's session.
@@ -43,6 +69,8 @@ pub struct Session {
     pub address: Option<String>,
     /// With which program.
     pub agent: Option<String>,
+    /// The same as people call it.
+    pub device: Device,
     /// Whether a second factor was shown.
     pub is_two_factor: bool,
 }
@@ -56,26 +84,9 @@ pub struct SignedIn {
     pub token: Secret<String>,
 }
 
-/// Who a session's token belongs to, and all that is needed to decide what they may do.
-#[derive(Clone, Debug)]
-pub struct Authenticated {
-    /// The session.
-    pub session: Session,
-    /// Whose it is.
-    pub user: User,
-    /// The organizations that they belong to, with what they may do there.
-    pub belongings: Vec<Belonging>,
-}
-
-impl Authenticated {
-    /// What the user may do in an organization.
-    pub fn permissions(&self, tenant: &TenantId) -> Permissions {
-        rights_in(&self.belongings, tenant)
-    }
-}
-
 impl Session {
     fn of(row: &Row) -> Result<Self> {
+        let agent = row.optional_text("agent")?;
         Ok(Self {
             id: row.id("id")?,
             user_id: row.id("user_id")?,
@@ -83,39 +94,15 @@ impl Session {
             last_seen_at: row.time("last_seen_at")?,
             expires_at: row.time("expires_at")?,
             address: row.optional_text("address")?,
-            agent: row.optional_text("agent")?,
+            device: Device::of(agent.as_deref()),
+            agent,
             is_two_factor: row.int("is_two_factor")? != 0,
         })
     }
 
-    fn is_alive(&self, now: Timestamp) -> bool {
-        let idle = now.duration_since(self.last_seen_at).unsigned_abs();
-        self.expires_at > now && (self.last_seen_at > now || idle < IDLE)
-    }
-}
-
-/// Sessions that were used since it was last written down: a request does not wait for a write.
-#[derive(Default)]
-pub(crate) struct Activity(Mutex<HashMap<Id, Timestamp>>);
-
-impl Activity {
-    /// What is known to be later stays.
-    fn note(&self, session: &Id, time: Timestamp) {
-        let mut seen = self.lock();
-        let latest = seen.entry(session.clone()).or_insert(time);
-        *latest = time.max(*latest);
-    }
-
-    fn seen(&self, session: &Id) -> Option<Timestamp> {
-        self.lock().get(session).copied()
-    }
-
-    fn take(&self) -> HashMap<Id, Timestamp> {
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Id, Timestamp>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_alive(&self, idle: Duration, now: Timestamp) -> bool {
+        let since = now.duration_since(self.last_seen_at).unsigned_abs();
+        self.expires_at > now && (self.last_seen_at > now || since < idle)
     }
 }
 
@@ -130,19 +117,21 @@ pub(crate) async fn begin(
     changes: &mut Changes,
     user: &Id,
     caller: &Caller,
+    options: &SessionOptions,
     is_two_factor: bool,
 ) -> Result<SignedIn> {
     let (token, hash) = token::generate(Prefix::Session)?;
     let now = changes.now();
-    let agent = caller.origin.agent.as_deref();
+    let agent = caller.origin.agent.as_deref().map(line);
     let session = Session {
         id: Id::new("ses"),
         user_id: user.clone(),
         created_at: now,
         last_seen_at: now,
-        expires_at: later(now, LONGEST)?,
+        expires_at: later(now, options.longest)?,
         address: caller.origin.address.clone(),
-        agent: agent.map(line),
+        device: Device::of(agent.as_deref()),
+        agent,
         is_two_factor,
     };
     let values = [
@@ -150,6 +139,7 @@ pub(crate) async fn begin(
         ("token_hash", Value::from(&hash[..])),
         ("expires_at", Value::from(session.expires_at)),
         ("last_seen_at", Value::from(now)),
+        ("rotate_at", Value::from(later(now, options.rotate_after)?)),
         ("address", Value::from(session.address.as_ref())),
         ("agent", Value::from(session.agent.as_ref())),
         ("is_two_factor", Value::from(i64::from(is_two_factor))),
@@ -159,47 +149,6 @@ pub(crate) async fn begin(
 }
 
 impl Identity {
-    /// Whether this is the form of a session's token: any other text is nobody's, without a look.
-    pub fn is_session_token(token: &str) -> bool {
-        token::shown(Prefix::Session, token).is_some()
-    }
-
-    /// Who shows this token; none if it is nobody's any more. Being asked counts as being used.
-    pub async fn authenticate(&self, token: &str) -> Result<Option<Authenticated>> {
-        let Some(hash) = token::shown(Prefix::Session, token) else {
-            return Ok(None);
-        };
-        let mut read = self.records.read().await?;
-        let select = SESSIONS
-            .rows()
-            .select()
-            .filter("token_hash = ?", [&hash[..]]);
-        let Some(row) = read.first(select).await? else {
-            return Ok(None);
-        };
-        let mut session = Session::of(&row)?;
-        if let Some(seen) = self.shared.activity.seen(&session.id) {
-            session.last_seen_at = session.last_seen_at.max(seen);
-        }
-        let now = Timestamp::now();
-        if !session.is_alive(now) {
-            return Ok(None);
-        }
-        let select = USERS.rows().select().with_id(&session.user_id);
-        let user = read.first(select).await?;
-        let user = user.as_ref().map(User::of).transpose()?;
-        let Some(user) = user.filter(|user| user.suspended_at.is_none()) else {
-            return Ok(None);
-        };
-        let belongings = belongings(self, &mut read, &user.id).await?;
-        self.shared.activity.note(&session.id, now);
-        Ok(Some(Authenticated {
-            session,
-            user,
-            belongings,
-        }))
-    }
-
     /// The sessions of somebody that are alive, the latest first.
     pub async fn sessions(&self, user: &Id) -> Result<Vec<Session>> {
         let select = SESSIONS
@@ -216,7 +165,7 @@ impl Identity {
             if let Some(seen) = self.shared.activity.seen(&session.id) {
                 session.last_seen_at = session.last_seen_at.max(seen);
             }
-            if session.is_alive(now) {
+            if session.is_alive(self.shared.options.sessions.idle, now) {
                 sessions.push(session);
             }
         }
@@ -234,6 +183,7 @@ impl Identity {
             return Err(Error::Missing("session"));
         }
         let entry = caller.entry("session.revoke", "session", id, Default::default());
+        note_change(&mut write, CredentialKind::Session, id.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
@@ -251,78 +201,35 @@ impl Identity {
         self.may_decide_on(&mut *write, caller, user).await?;
         let gone = end_others(&mut write, user, except).await?;
         let entry = caller.entry("session.revoke_all", "user", user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         write.commit(&Scope::Platform, &entry).await?;
         Ok(gone)
     }
-
-    /// Writes down which sessions were used since the last time.
-    pub async fn flush_activity(&self) -> Result<()> {
-        let seen = self.shared.activity.take();
-        if seen.is_empty() {
-            return Ok(());
-        }
-        let written = self.write_activity(&seen).await;
-        if written.is_err() {
-            for (session, time) in seen {
-                self.shared.activity.note(&session, time);
-            }
-        }
-        written
-    }
-
-    async fn write_activity(&self, seen: &HashMap<Id, Timestamp>) -> Result<()> {
-        let mut write = self.records.write_unaudited().await?;
-        // In one order on every node, so that two that have seen the same do not block each other.
-        let mut sorted: Vec<_> = seen.iter().collect();
-        sorted.sort_unstable();
-        for (session, time) in sorted {
-            let values = [Value::from(session), Value::from(*time)];
-            let set = [("last_seen_at", Value::from(*time))];
-            write
-                .update_where(SESSIONS.rows(), "id = ? AND last_seen_at < ?", values, set)
-                .await?;
-        }
-        Ok(write.commit().await?)
-    }
 }
 
+/// Ends all sessions of somebody but one, of which the token is due to be replaced.
 pub(crate) async fn end_others(
     changes: &mut Changes,
     user: &Id,
     except: Option<&Id>,
 ) -> Result<u64> {
-    let except = except.map_or("", Id::as_str);
-    let values = [user.as_str(), except];
-    Ok(changes
+    let kept = except.map_or("", Id::as_str);
+    let values = [user.as_str(), kept];
+    let gone = changes
         .remove(SESSIONS.rows(), "user_id = ? AND id <> ?", values)
-        .await?)
+        .await?;
+    if except.is_some() {
+        make_due(changes, user).await?;
+    }
+    Ok(gone)
 }
 
 /// What nobody can use any more.
-pub(crate) async fn remove_ended(changes: &mut Changes) -> Result<u64> {
+pub(crate) async fn remove_ended(changes: &mut Changes, idle: Duration) -> Result<u64> {
     let now = changes.now();
-    let idle = now.checked_sub(IDLE * 2).map_err(Error::internal)?;
+    let idle = now.checked_sub(idle * 2).map_err(Error::internal)?;
     let condition = "expires_at < ? OR last_seen_at < ?";
     Ok(changes
         .remove_idle(SESSIONS.rows(), condition, [now, idle])
         .await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_could_not_be_written_does_not_hide_what_was_seen_since() {
-        let activity = Activity::default();
-        let session = Id::new("ses");
-        let at = |second| Timestamp::from_second(second).unwrap();
-        activity.note(&session, at(1));
-        let unwritten = activity.take();
-        activity.note(&session, at(2));
-        for (session, time) in unwritten {
-            activity.note(&session, time);
-        }
-        assert_eq!(activity.seen(&session), Some(at(2)));
-    }
 }

@@ -136,7 +136,14 @@ impl Identity {
             write.commit(&Scope::Platform, &entry).await?;
             return Ok(Step::SecondFactor(token));
         }
-        let signed_in = session::begin(&mut write, user, &caller, false).await?;
+        let signed_in = session::begin(
+            &mut write,
+            user,
+            &caller,
+            &self.shared.options.sessions,
+            false,
+        )
+        .await?;
         let address = caller.origin.address.as_deref();
         forgive(&mut write, guess).await?;
         familiar::remember(&mut write, user, &account.email, address).await?;
@@ -178,7 +185,14 @@ impl Identity {
             return Err(REFUSED);
         }
         let caller = caller.as_user(&user, &email);
-        let signed_in = session::begin(&mut write, &user, &caller, true).await?;
+        let signed_in = session::begin(
+            &mut write,
+            &user,
+            &caller,
+            &self.shared.options.sessions,
+            true,
+        )
+        .await?;
         forgive(&mut write, &guess).await?;
         familiar::remember(&mut write, &user, &email, address).await?;
         write

@@ -13,6 +13,7 @@ pub(crate) const INSTALLATION: PlatformTable = PlatformTable::new("installation"
 pub(crate) const ORGANIZATIONS: PlatformTable = PlatformTable::new("organizations");
 pub(crate) const USERS: PlatformTable = PlatformTable::new("users");
 pub(crate) const SESSIONS: PlatformTable = PlatformTable::new("sessions");
+pub(crate) const FORMER_SESSION_TOKENS: PlatformTable = PlatformTable::new("former_session_tokens");
 pub(crate) const TOTP: PlatformTable = PlatformTable::new("totp");
 pub(crate) const RECOVERY_CODES: PlatformTable = PlatformTable::new("recovery_codes");
 pub(crate) const ONE_TIME_TOKENS: PlatformTable = PlatformTable::new("one_time_tokens");

@@ -25,10 +25,14 @@ impl Prefix {
 
 /// A new token, and what records keep of it.
 pub(crate) fn generate(prefix: Prefix) -> Result<(Secret<String>, [u8; 32])> {
-    let random = random::<32>()?;
+    Ok(of(prefix, &random::<32>()?))
+}
+
+/// The token of these bytes, which nobody can guess, and what records keep of it.
+pub(crate) fn of(prefix: Prefix, random: &[u8; 32]) -> (Secret<String>, [u8; 32]) {
     let text = format!("{}{}", prefix.text(), URL_SAFE_NO_PAD.encode(random));
     let hash = hash(&text);
-    Ok((Secret::new(text), hash))
+    (Secret::new(text), hash)
 }
 
 /// What records keep of a token that somebody shows; none if it is not of the form of one. So much

@@ -7,11 +7,13 @@ use weir_store::records::{Changes, Row, Scope, Value, Write};
 
 use crate::Identity;
 use crate::caller::Caller;
+use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::mail::Letter;
 use crate::one_time::{self, Kind};
 use crate::proof::Proof;
 use crate::reader::Reader;
+use crate::session::make_due;
 use crate::tables::{RECOVERY_CODES, TOTP};
 use crate::throttle::forgive;
 use crate::token;
@@ -99,7 +101,9 @@ impl Identity {
             .update(TOTP.rows(), &row.id("id")?, None, values)
             .await?;
         let codes = new_codes(&mut write, user).await?;
+        make_due(&mut write, user).await?;
         let entry = caller.entry("totp.confirm", "user", user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         write.commit(&Scope::Platform, &entry).await?;
         Ok(codes)
     }
@@ -128,7 +132,9 @@ impl Identity {
     pub async fn remove_totp(&self, caller: &Caller, user: &Id, proof: &Proof) -> Result<()> {
         let mut write = self.begin_on_totp(caller, user, proof).await?;
         self.drop_totp(&mut write, user).await?;
+        make_due(&mut write, user).await?;
         let entry = caller.entry("totp.remove", "user", user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
@@ -148,6 +154,7 @@ impl Identity {
         end_sessions(&mut write, user).await?;
         one_time::forget(&mut write, Kind::SecondFactor, user).await?;
         let entry = caller.entry("totp.remove", "user", user, Default::default());
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 

@@ -17,8 +17,8 @@ use crate::permission::Permissions;
 use crate::reader::Reader;
 use crate::role::{Assigned, Role};
 use crate::tables::{
-    API_KEYS, FAMILIAR_PLACES, INVITATIONS, MEMBERSHIPS, OF_MEMBERS, ONE_TIME_TOKENS,
-    ORGANIZATIONS, OWNED, RECOVERY_CODES, ROLES, SESSIONS, TOTP, USERS,
+    API_KEYS, FAMILIAR_PLACES, FORMER_SESSION_TOKENS, INVITATIONS, MEMBERSHIPS, OF_MEMBERS,
+    ONE_TIME_TOKENS, ORGANIZATIONS, OWNED, RECOVERY_CODES, ROLES, SESSIONS, TOTP, USERS,
 };
 use crate::throttle::later;
 use crate::user::{self, tenants_of};
@@ -335,6 +335,7 @@ impl Identity {
         }
         for table in [
             SESSIONS,
+            FORMER_SESSION_TOKENS,
             FAMILIAR_PLACES,
             TOTP,
             RECOVERY_CODES,

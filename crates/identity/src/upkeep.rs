@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::credential_change;
 use crate::error::{Error, Result};
 use crate::session::remove_ended;
-use crate::tables::{FAMILIAR_PLACES, IDEMPOTENCY_KEYS, ONE_TIME_TOKENS};
+use crate::tables::{FAMILIAR_PLACES, FORMER_SESSION_TOKENS, IDEMPOTENCY_KEYS, ONE_TIME_TOKENS};
 use crate::throttle;
 
 /// How often activity of sessions and keys is written down.
@@ -56,8 +56,13 @@ impl Identity {
     pub async fn sweep(&self) -> Result<u64> {
         let mut write = self.records.write_unaudited().await?;
         let now = write.now();
-        let mut gone = remove_ended(&mut write).await?;
-        for table in [ONE_TIME_TOKENS, FAMILIAR_PLACES, IDEMPOTENCY_KEYS] {
+        let mut gone = remove_ended(&mut write, self.shared.options.sessions.idle).await?;
+        for table in [
+            FORMER_SESSION_TOKENS,
+            ONE_TIME_TOKENS,
+            FAMILIAR_PLACES,
+            IDEMPOTENCY_KEYS,
+        ] {
             let ended = write.remove_idle(table.rows(), "expires_at < ?", [now]);
             gone += ended.await?;
         }

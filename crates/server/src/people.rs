@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use tokio::time::sleep;
 use weir_config::Config;
 use weir_config::model::{self, Mail};
-use weir_console::{Configuration, CursorKey, OperatorToken, People, Problem, Services};
+use weir_console::{Configuration, CursorKey, OperatorToken, People, Problem, Services, Site};
 use weir_core::Secret;
 use weir_identity::{Error, Identity, MailOptions, MailTls, Options};
 
@@ -32,7 +32,7 @@ pub(crate) fn services(
     };
     let options = Options {
         mail: config.mail.as_ref().map(mail),
-        ..Options::new(public_url, key.secret().clone())
+        ..Options::new(public_url.clone(), key.secret().clone())
     };
     if let Some(mail) = &options.mail {
         mail.check().context("cannot send mail")?;
@@ -40,11 +40,20 @@ pub(crate) fn services(
     let identity =
         Identity::new(keeper.records().clone(), options).context("cannot set up accounts")?;
     let cursors = CursorKey::new(&key.derive("cursors")?);
+    if !public_url.starts_with("https://") {
+        tracing::info!(
+            public_url,
+            "people sign in by browser on this machine only, with cookies that are not `Secure`: \
+             `admin.public_url` with https lets them do so from elsewhere"
+        );
+    }
+    let site = Site::new(public_url, Vec::new(), &key.derive("pages")?);
     Ok(Services::new(
         Arc::new(People::new(identity)),
         operator,
         cursors,
         configuration,
+        site,
     ))
 }
 

@@ -18,7 +18,7 @@ use crate::authenticate::Principal;
 use crate::problem::Problem;
 
 /// How long a sign-in is good for what a stolen session must not do.
-const RECENT: Duration = Duration::from_secs(15 * 60);
+pub(crate) const RECENT: Duration = Duration::from_secs(15 * 60);
 
 /// Somebody with a credential.
 pub(crate) struct Guard {

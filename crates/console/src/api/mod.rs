@@ -23,6 +23,7 @@ use utoipa::openapi::OpenApi;
 use idempotency::Idempotency;
 
 pub use audit::Lasting;
+pub(crate) use guard::RECENT;
 pub use guard::{caller, caller_as};
 pub use services::Services;
 

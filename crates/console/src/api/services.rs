@@ -10,6 +10,7 @@ use crate::configuration::Configuration;
 use crate::cursor::CursorKey;
 use crate::people::People;
 use crate::problem::Problem;
+use crate::site::{SignedIn, Site};
 use crate::under_way::OneRequest;
 
 /// What the endpoints need; clones share everything.
@@ -21,21 +22,25 @@ struct Shared {
     authenticator: Authenticator,
     cursors: CursorKey,
     configuration: Configuration,
+    site: Site,
 }
 
 impl Services {
-    /// For these people, with the operator's token of this node and a key that every node has.
+    /// For these people, with the operator's token of this node and a key that every node has; `site` says
+    /// where browsers find the pages.
     pub fn new(
         people: Arc<People>,
         operator: &OperatorToken,
         cursors: CursorKey,
         configuration: Configuration,
+        site: Site,
     ) -> Self {
         Self(Arc::new(Shared {
             people,
             authenticator: Authenticator::new(operator),
             cursors,
             configuration,
+            site,
         }))
     }
 
@@ -47,12 +52,19 @@ impl Services {
     /// Who sends this head.
     ///
     /// # Errors
-    /// 401, which is the same whatever was wrong (RFC 6750 §3); 503 if that cannot be known for now.
+    /// 401, which is the same whatever was wrong (RFC 6750 §3); 403 for a change that another site may have
+    /// made a browser ask for; 503 if that cannot be known for now.
     pub async fn principal(&self, parts: &Parts) -> Result<Principal, Problem> {
-        let authenticator = &self.0.authenticator;
-        let principal = authenticator
-            .principal(&parts.headers, address(parts).as_deref(), self.people())
-            .await?;
+        let principal = match parts.extensions.get::<SignedIn>() {
+            Some(signed_in) => Principal::User(signed_in.user(parts)?),
+            None => {
+                let authenticator = &self.0.authenticator;
+                let client = address(parts);
+                let principal =
+                    authenticator.principal(&parts.headers, client.as_deref(), self.people());
+                principal.await?
+            }
+        };
         if let Some(request) = parts.extensions.get::<OneRequest>() {
             request.begin();
         }
@@ -62,6 +74,11 @@ impl Services {
     /// The wanted configuration.
     pub fn configuration(&self) -> &Configuration {
         &self.0.configuration
+    }
+
+    /// Where browsers find the pages.
+    pub(crate) fn site(&self) -> &Site {
+        &self.0.site
     }
 
     /// What cursors are signed with.

@@ -7,8 +7,8 @@ use weir_store::records::{Scope, Write};
 
 use crate::error::Result;
 use crate::tables::{
-    API_KEYS, FAMILIAR_PLACES, INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS, ONE_TIME_TOKENS,
-    RECOVERY_CODES, SESSIONS, THROTTLES, TOTP, USERS,
+    API_KEYS, FAMILIAR_PLACES, FORMER_SESSION_TOKENS, INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS,
+    ONE_TIME_TOKENS, RECOVERY_CODES, SESSIONS, THROTTLES, TOTP, USERS,
 };
 use crate::throttle;
 use crate::user::tenants_of;
@@ -25,6 +25,7 @@ pub(super) async fn remove_account(
     let mut add = |name: &str, rows| *removed.entry(name.to_owned()).or_default() += rows;
     for (name, table) in [
         ("sessions", SESSIONS),
+        ("former_session_tokens", FORMER_SESSION_TOKENS),
         ("familiar_places", FAMILIAR_PLACES),
         ("totp", TOTP),
         ("recovery_codes", RECOVERY_CODES),

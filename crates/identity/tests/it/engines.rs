@@ -116,9 +116,9 @@ pub(crate) async fn sign_in(identity: &Identity, email: &str, password: &str) ->
     identity.sign_in(&client(), email, &password.into()).await
 }
 
-/// The token that a link has behind its `#`.
+/// The token that a link has in its query.
 pub(crate) fn token_of(link: &Secret<String>) -> Secret<String> {
-    let (_, token) = link.expose().split_once('#').unwrap();
+    let (_, token) = link.expose().split_once("?token=").unwrap();
     Secret::new(token.to_owned())
 }
 

@@ -14,6 +14,7 @@ mod organizations;
 mod own_account;
 mod passwords;
 mod roles;
+mod rotation;
 mod second_factor;
 mod sessions;
 mod setup;

@@ -26,7 +26,7 @@ async fn the_first_person_owns_the_platform(engine: &str) {
     let link = identity.link("setup", &token);
     assert!(
         link.expose()
-            .starts_with("https://weir.example/setup#weir_once_")
+            .starts_with("https://weir.example/setup?token=weir_once_")
     );
     // A password that is refused does not use the link up.
     let weak = identity

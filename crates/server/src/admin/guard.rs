@@ -18,10 +18,27 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use weir_console::Problem;
+use weir_console::{FromOwnPage, Problem};
 use weir_core::ApiKeyText;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// In what a body must be.
+#[derive(Clone, Copy)]
+struct MediaType {
+    name: &'static str,
+    /// The word for a body in something else.
+    reason: &'static str,
+}
+
+const JSON: MediaType = MediaType {
+    name: "application/json",
+    reason: "json_required",
+};
+const FORM: MediaType = MediaType {
+    name: "application/x-www-form-urlencoded",
+    reason: "form_required",
+};
 
 /// Where people reach the listener by a name: `admin.public_url`.
 #[derive(Clone, Debug)]
@@ -45,12 +62,16 @@ impl Public {
 /// Admits requests, and marks answers as not for caches and not for guessing.
 pub(super) async fn guard(
     State(public): State<Option<Public>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let is_pretty = wants_pretty(&request);
     let mut response = match admit(&request, public.as_ref()) {
-        Ok(()) => next.run(request).await,
+        Ok(Some(own)) => {
+            request.extensions_mut().insert(own);
+            next.run(request).await
+        }
+        Ok(None) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
     if is_pretty {
@@ -62,7 +83,8 @@ pub(super) async fn guard(
     response
 }
 
-fn admit(request: &Request, public: Option<&Public>) -> Result<(), Problem> {
+/// Tells whether a change comes from a page of ours, as the browser says itself.
+fn admit(request: &Request, public: Option<&Public>) -> Result<Option<FromOwnPage>, Problem> {
     let host = sole_host(request)?;
     // Clients may name the host in the request target as well (RFC 9112 §3.2.2).
     let authority = request.uri().authority().map(Authority::as_str);
@@ -74,15 +96,20 @@ fn admit(request: &Request, public: Option<&Public>) -> Result<(), Problem> {
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     ) {
-        return Ok(());
+        return Ok(None);
     }
-    check_site(request.headers(), host, public)?;
+    let own = check_site(request.headers(), host, public)?;
     // Where there is nothing to read, nothing need be said of it.
     let says_nothing = !request.headers().contains_key(CONTENT_TYPE);
     if says_nothing && request.body().is_end_stream() {
-        return Ok(());
+        return Ok(own);
     }
-    check_media_type(request.headers())
+    let expected = match weir_console::is_page(request.uri().path()) {
+        true => FORM,
+        false => JSON,
+    };
+    check_media_type(request.headers(), expected)?;
+    Ok(own)
 }
 
 /// The `Host` field; HTTP/1.0 may go without (RFC 9112 §3.2), as health checks of some balancers do.
@@ -157,7 +184,7 @@ fn check_site(
     headers: &HeaderMap,
     host: Option<&str>,
     public: Option<&Public>,
-) -> Result<(), Problem> {
+) -> Result<Option<FromOwnPage>, Problem> {
     // Whoever ends TLS in front passes on the name that the page has.
     let public = public.filter(|public| host.is_some_and(|host| public.is_host(host)));
     let is_own_origin = |origin: &HeaderValue| {
@@ -174,30 +201,28 @@ fn check_site(
     if headers.get_all(ORIGIN).iter().all(is_own_origin)
         && headers.get_all(SEC_FETCH_SITE).iter().all(is_own_site)
     {
-        return Ok(());
+        let is_said = headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE);
+        return Ok(is_said.then_some(FromOwnPage));
     }
-    Err(Problem::new(
-        StatusCode::FORBIDDEN,
-        "cross_site",
-        "The request comes from another site's page.",
-    ))
+    Err(Problem::cross_site())
 }
 
-/// Forms cannot send JSON, and scripts of other origins may not without being asked first.
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// Forms cannot send JSON, and scripts of other origins may not without being asked first. Forms of the
+/// pages have a token besides.
+fn check_media_type(headers: &HeaderMap, expected: MediaType) -> Result<(), Problem> {
     let mut fields = headers.get_all(CONTENT_TYPE).iter();
     let field = fields
         .next()
         .and_then(|field| field.to_str().ok())
         .unwrap_or_default();
     let essence = field.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") && fields.next().is_none() {
+    if essence.eq_ignore_ascii_case(expected.name) && fields.next().is_none() {
         return Ok(());
     }
     Err(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "json_required",
-        "The request needs `Content-Type: application/json`.",
+        expected.reason,
+        format!("The request needs `Content-Type: {}`.", expected.name),
     ))
 }
 
@@ -303,6 +328,34 @@ mod tests {
             assert_eq!(status(target), Some(400), "{target}");
         }
         assert_eq!(status("/v1/me?key=weir&_key_"), None);
+    }
+
+    #[test]
+    fn a_form_is_taken_by_pages_only_and_only_a_browser_says_that_it_is_ours() {
+        let sent = |path: &str, headers: &[(&'static str, &'static str)]| {
+            let mut request = Request::builder().method(Method::POST).uri(path);
+            for (name, value) in [("host", "localhost:9900")].iter().chain(headers) {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(Body::from("a=b")).expect("a request");
+            match admit(&request, None) {
+                Ok(own) => Ok(own.is_some()),
+                Err(problem) => Err(problem.into_response().status().as_u16()),
+            }
+        };
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let json = ("content-type", "application/json");
+        let own = ("origin", "http://localhost:9900");
+        for page in ["/sign-in", "/account/password", "/reset"] {
+            assert_eq!(sent(page, &[form, own]), Ok(true), "{page}");
+            assert_eq!(sent(page, &[form]), Ok(false), "{page}");
+            assert_eq!(sent(page, &[json, own]), Err(415), "{page}");
+            assert_eq!(sent(page, &[form, ("origin", "null")]), Err(403), "{page}");
+        }
+        for path in ["/v1/me/password", "/accounts", "/sign-in/", "/v1/sign-in"] {
+            assert_eq!(sent(path, &[form, own]), Err(415), "{path}");
+            assert_eq!(sent(path, &[json, own]), Ok(true), "{path}");
+        }
     }
 
     #[test]

@@ -276,6 +276,9 @@ fn router(shared: Arc<Shared>) -> Router {
     let running = shared.node.gateway.snapshot();
     let public = running.config.admin.public_url.as_deref().map(Public::new);
     let (records, _) = weir_console::api(shared.services.clone());
+    let pages = weir_console::pages(shared.services.clone());
+    let keep_session =
+        middleware::from_fn_with_state(shared.services.clone(), weir_console::keep_session);
     let behind = middleware::from_fn_with_state(Arc::clone(&shared), behind::look_behind);
     protected()
         .route_layer(middleware::from_fn_with_state(
@@ -285,7 +288,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(open())
         .with_state(shared)
         .merge(records.layer(middleware::from_fn(last)))
-        .merge(weir_console::pages())
+        .merge(pages)
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -294,6 +297,7 @@ fn router(shared: Arc<Shared>) -> Router {
             )
         })
         .fallback(async || Problem::not_found())
+        .layer(keep_session)
         .layer(middleware::from_fn(answer_anyway))
         .layer(middleware::from_fn(head::bound))
         .layer(middleware::from_fn(weir_console::finish))

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     ask: Ask,
     /// The link; `-` reads it from standard input, before the password, and without one it is asked for
     ///
-    /// As an argument it stands in quotes, since shells take `#` for a comment, and is in the list of processes, where
+    /// As an argument it stands in quotes, since shells take `?` for a pattern, and is in the list of processes, where
     /// others on this machine can read it and be faster.
     #[arg(value_name = "LINK")]
     link: Option<String>,
@@ -129,9 +129,12 @@ fn join(given: &Given<'_>, global: &Global, token: &str) -> anyhow::Result<(Valu
 
 /// The page and the token of a link.
 fn read(link: &str) -> anyhow::Result<(Page, String)> {
-    let Some((address, token)) = link.split_once('#').filter(|(_, token)| !token.is_empty()) else {
+    let Some((address, token)) = link
+        .split_once("?token=")
+        .filter(|(_, token)| !token.is_empty())
+    else {
         bail!(
-            "the link is not complete: something has to stand behind `#` in it; put it in quotes"
+            "the link is not complete: something has to stand behind `?token=` in it; put it in quotes"
         );
     };
     let page = match address.rsplit('/').next().unwrap_or_default() {
@@ -140,7 +143,7 @@ fn read(link: &str) -> anyhow::Result<(Page, String)> {
         "reset" => Page::Reset,
         "verify" => Page::Verify,
         _ => bail!(
-            "this is not a link of Weir: it would end in /setup, /accept, /reset or /verify before `#`"
+            "this is not a link of Weir: it would end in /setup, /accept, /reset or /verify before `?`"
         ),
     };
     Ok((page, token.trim().to_owned()))
@@ -194,14 +197,14 @@ mod tests {
 
     #[test]
     fn a_link_says_what_it_is_about() {
-        let (page, token) = read("https://weir.example/accept#weir_once_x").unwrap();
+        let (page, token) = read("https://weir.example/accept?token=weir_once_x").unwrap();
         assert!(matches!(page, Page::Invitation));
         assert_eq!(token, "weir_once_x");
         for bad in [
             "",
             "https://weir.example/accept",
-            "https://weir.example/accept#",
-            "https://weir.example/other#weir_once_x",
+            "https://weir.example/accept?token=",
+            "https://weir.example/other?token=weir_once_x",
             "weir_once_x",
         ] {
             assert!(read(bad).is_err(), "{bad}");

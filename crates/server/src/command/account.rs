@@ -19,7 +19,7 @@ const SESSIONS: [Column; 6] = [
     Column::moment("LAST SEEN", "/last_seen_at"),
     Column::moment("ENDS", "/expires_at"),
     Column::member("ADDRESS", "/address"),
-    Column::member("PROGRAM", "/agent"),
+    Column::member("DEVICE", "/device"),
     Column::member("ID", "/id"),
 ];
 

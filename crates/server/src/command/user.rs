@@ -29,7 +29,7 @@ const SESSIONS: [Column; 6] = [
     Column::moment("ENDS", "/expires_at"),
     Column::member("ADDRESS", "/address"),
     Column::member("TWO FACTORS", "/is_two_factor"),
-    Column::member("PROGRAM", "/agent"),
+    Column::member("DEVICE", "/device"),
 ];
 
 /// Accounts of the whole installation: list, make, suspend, delete, erase

@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     7 "0007_accounts",
     8 "0008_lookups",
     9 "0009_api_keys",
+    11 "0011_sessions",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.

@@ -51,7 +51,7 @@ struct SentInvitation {
     invitation: Invitation,
     /// For whoever invites to hand over; null if a letter has it. It is told only here.
     #[schema(
-        example = "http://127.0.0.1:9900/accept#weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        example = "http://127.0.0.1:9900/accept?token=weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
     )]
     link: Option<String>,
 }

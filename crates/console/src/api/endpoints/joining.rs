@@ -24,7 +24,7 @@ pub(super) fn router() -> OpenApiRouter<Services> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct InvitationToken {
-    /// What stands behind `#` in the link.
+    /// What stands behind `token=` in the link.
     #[schema(example = "weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
 }
@@ -33,7 +33,7 @@ struct InvitationToken {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Acceptance {
-    /// What stands behind `#` in the link.
+    /// What stands behind `token=` in the link.
     #[schema(example = "weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
     /// Of a new account.

@@ -30,7 +30,7 @@ struct Address {
     email: String,
 }
 
-/// What stands behind `#` in a link.
+/// What stands behind `token=` in a link.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LinkToken {
@@ -42,7 +42,7 @@ struct LinkToken {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Reset {
-    /// What stands behind `#` in the link.
+    /// What stands behind `token=` in the link.
     #[schema(example = "weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
     password: Password,

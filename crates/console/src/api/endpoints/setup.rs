@@ -24,7 +24,7 @@ pub(super) fn router() -> OpenApiRouter<Services> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetUp {
-    /// What stands behind `#` in the link.
+    /// What stands behind `token=` in the link.
     #[schema(example = "weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
     #[schema(example = "ada@acme.example")]
@@ -39,7 +39,7 @@ struct SetUp {
 struct SetupLink {
     /// Good for a day, and once; it is told only here.
     #[schema(
-        example = "http://127.0.0.1:9900/setup#weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        example = "http://127.0.0.1:9900/setup?token=weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
     )]
     link: String,
 }

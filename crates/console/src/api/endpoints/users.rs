@@ -7,9 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_core::Id;
-use weir_identity::{
-    Certificate, NewUser, Permission, Session, User, UserFilter, UserOrder, UserUpdate,
-};
+use weir_identity::{Certificate, NewUser, Permission, User, UserFilter, UserOrder, UserUpdate};
 
 use super::me::{Ended, Sessions};
 use super::organizations::Suspension;
@@ -258,8 +256,8 @@ async fn resume_user(
 async fn list_user_sessions(guard: Guard, Path(path): Path<OfUser>) -> Result<Response, Problem> {
     guard.platform(Permission::UserRead)?;
     let user = guard.identity().user(&path.user).await?;
-    let items: Vec<Session> = guard.identity().sessions(&user.id).await?;
-    Ok(told(&Sessions { items }))
+    let sessions = guard.identity().sessions(&user.id).await?;
+    Ok(told(&Sessions::of(sessions, None)))
 }
 
 /// End all sessions of somebody
@@ -288,7 +286,7 @@ async fn end_user_sessions(guard: Guard, Path(path): Path<OfUser>) -> Result<Res
 struct ResetLink {
     /// Sets another password, once, within an hour. It is told only here.
     #[schema(
-        example = "http://127.0.0.1:9900/reset#weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        example = "http://127.0.0.1:9900/reset?token=weir_once_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
     )]
     link: String,
 }

@@ -206,7 +206,7 @@ async fn secrets(world: &World, acme: &TenantId) -> BTreeMap<&'static str, Strin
     let user = world.person("grace@navy.example").await;
     let grace = world.signed_in(&user).await;
     let forgetful = world.person("ada@navy.example").await;
-    let behind = |link: &str| link.split_once('#').unwrap().1.to_owned();
+    let behind = |link: &str| link.split_once("?token=").unwrap().1.to_owned();
     // As whoever invites is told it where no mail is sent.
     let (system, viewer) = (Caller::system(), "viewer".parse().unwrap());
     let invited = identity.invite(&system, acme, "invited@acme.example", &viewer);

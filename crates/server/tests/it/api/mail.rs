@@ -22,14 +22,14 @@ const PUBLIC: &str = "https://weir.example";
 const ANOTHER: &str = "purple giraffe on stilts";
 
 /// A server with an account, over STARTTLS.
-struct MailServer {
+pub struct MailServer {
     process: Process,
     directory: TempDir,
     port: u16,
 }
 
 impl MailServer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let names = ["localhost".to_owned()];
         let certified = rcgen::generate_simple_self_signed(names).unwrap();
@@ -60,7 +60,7 @@ impl MailServer {
         }
     }
 
-    fn config(&self, engine: &str) -> String {
+    pub fn config(&self, engine: &str) -> String {
         let directory = self.directory.path().display();
         format!(
             "{}admin: {{ address: $ADMIN, public_url: {PUBLIC} }}\n\
@@ -81,20 +81,20 @@ impl MailServer {
     }
 
     /// The letter of this number, once it has arrived.
-    fn letter(&self, number: usize) -> Value {
+    pub fn letter(&self, number: usize) -> Value {
         wait_until("a letter arrives", || self.letters().len() > number);
         self.letters().remove(number)
     }
 }
 
-/// What stands behind `#` in the link of a letter.
+/// What stands behind `token=` in the link of a letter.
 fn token(letter: &Value, page: &str) -> String {
     let content = letter["content"].as_str().unwrap();
     let text = content
         .replace("=\r\n", "")
         .replace("=\n", "")
         .replace("=3D", "=");
-    let start = format!("{PUBLIC}/{page}#");
+    let start = format!("{PUBLIC}/{page}?token=");
     let (_, rest) = text
         .split_once(&start)
         .unwrap_or_else(|| panic!("no link: {text}"));
@@ -185,7 +185,7 @@ async fn an_address_that_is_nobodys_gets_no_letter(engine: &str) {
         server.letter(1)["content"]
             .as_str()
             .unwrap()
-            .contains("/verify#")
+            .contains("/verify?token=")
     );
 }
 

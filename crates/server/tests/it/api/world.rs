@@ -47,7 +47,7 @@ pub fn config(engine: &str) -> String {
 pub fn setup_token(weir: &Weir) -> String {
     let token = || {
         let printed = weir.stderr();
-        let (_, link) = printed.split_once("/setup#")?;
+        let (_, link) = printed.split_once("/setup?token=")?;
         Some(link.split_whitespace().next()?.to_owned())
     };
     wait_until("the set-up link is printed", || token().is_some());
@@ -126,7 +126,7 @@ impl World {
         };
         let user = identity.create_user(&system, new).await.unwrap().id;
         let link = identity.issue_reset(&system, &user).await.unwrap();
-        let token = link.expose().split_once('#').unwrap().1.to_owned();
+        let token = link.expose().split_once("?token=").unwrap().1.to_owned();
         let (token, password) = (Secret::new(token), PASSWORD.into());
         let set = identity.reset_password(&system, &token, &password);
         set.await.unwrap();
@@ -160,6 +160,26 @@ impl World {
         let set = [("blocked_until", Value::from(until))];
         let tired = write.update_where(throttles.rows(), "failures > ?", [50_i64], set);
         assert_eq!(tired.await.unwrap(), 1);
+        write.commit().await.unwrap();
+    }
+
+    /// As if the tokens of all sessions had been theirs for an hour.
+    pub async fn make_due(&self) {
+        self.move_back("sessions", "rotate_at").await;
+    }
+
+    /// As if the former tokens had been replaced a while ago.
+    pub async fn end_overlap(&self) {
+        self.move_back("former_session_tokens", "works_until").await;
+    }
+
+    async fn move_back(&self, table: &'static str, column: &'static str) {
+        let mut write = self.records.write_unaudited().await.unwrap();
+        let set = [(column, Value::from(1_i64))];
+        let nothing: [Value; 0] = [];
+        let rows = PlatformTable::new(table);
+        let moved = write.update_where(rows.rows(), "1 = 1", nothing, set);
+        assert!(moved.await.unwrap() > 0);
         write.commit().await.unwrap();
     }
 

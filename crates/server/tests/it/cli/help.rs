@@ -90,7 +90,7 @@ fn every_example_works() {
         "openapi: 3.1.0\nservers: [{ url: 'http://127.0.0.1' }]\npaths: { /a: { get: {} } }\n",
     );
     let (link, password) = (
-        "http://127.0.0.1:9900/setup#weir_once_x",
+        "http://127.0.0.1:9900/setup?token=weir_once_x",
         "correct horse battery",
     );
     workspace.write("password", &format!("{password}\n"));

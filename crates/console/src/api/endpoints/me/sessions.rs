@@ -18,13 +18,43 @@ pub(super) fn router() -> OpenApiRouter<Services> {
     OpenApiRouter::default()
         .routes(routes!(list_my_sessions, end_my_other_sessions))
         .routes(routes!(end_my_session))
+        .routes(routes!(renew_my_session))
 }
 
 /// Sessions.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Sessions {
     /// The latest first.
-    pub(crate) items: Vec<Session>,
+    items: Vec<Listed>,
+}
+
+/// A session among others.
+#[derive(Serialize, ToSchema)]
+struct Listed {
+    #[serde(flatten)]
+    session: Session,
+    /// Whether it is the one with which this is asked.
+    is_current: bool,
+}
+
+impl Sessions {
+    pub(crate) fn of(sessions: Vec<Session>, current: Option<&Id>) -> Self {
+        let listed = |session: Session| Listed {
+            is_current: current == Some(&session.id),
+            session,
+        };
+        Self {
+            items: sessions.into_iter().map(listed).collect(),
+        }
+    }
+}
+
+/// What a client shows from now on.
+#[derive(Serialize, ToSchema)]
+struct Renewed {
+    /// In the place of the one with which this was asked; it is told only here.
+    #[schema(example = "weir_session_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
+    token: String,
 }
 
 /// How many.
@@ -50,9 +80,27 @@ struct OfSession {
     responses((status = 200, description = "Those that are alive.", body = Sessions))
 )]
 async fn list_my_sessions(guard: Guard) -> Result<Response, Problem> {
-    let user = &guard.user()?.user.id;
-    let items = guard.identity().sessions(user).await?;
-    Ok(told(&Sessions { items }))
+    let who = guard.user()?;
+    let sessions = guard.identity().sessions(&who.user.id).await?;
+    Ok(told(&Sessions::of(sessions, Some(&who.session.id))))
+}
+
+/// Take another token for one's own session
+///
+/// The session stays, with its end. The former token works for 30 seconds more, for requests that are under way. A
+/// client that keeps a session for longer than an hour does so once an hour; for browsers the pages do it.
+#[utoipa::path(
+    post,
+    path = "/v1/me/session/token",
+    tag = "me",
+    responses((status = 200, description = "The token.", body = Renewed))
+)]
+async fn renew_my_session(guard: Guard) -> Result<Response, Problem> {
+    let session = &guard.user()?.session.id;
+    let token = guard.identity().renew_session(guard.caller(), session);
+    Ok(told(&Renewed {
+        token: token.await?.expose().clone(),
+    }))
 }
 
 /// End all other sessions of one's own

@@ -103,7 +103,7 @@ async fn who_lost_password_and_second_factor_is_helped() {
     let world = World::begin("sqlite").await;
     enrol(&world).await;
     let link = done(&world, &format!("user reset-link {OWNER}"));
-    let (_, token) = link.trim().split_once("/reset#").unwrap();
+    let (_, token) = link.trim().split_once("/reset?token=").unwrap();
     let ran = run_with_input(
         &world,
         "accept",

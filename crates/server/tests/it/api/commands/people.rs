@@ -28,7 +28,7 @@ async fn somebody_is_invited_promoted_removed_and_erased(engine: &str) {
         "invitation create --org acme grace@acme.example --role releaser",
     );
     let link = invited.lines().last().unwrap();
-    assert!(link.contains("/accept#weir_once_"), "{invited}");
+    assert!(link.contains("/accept?token=weir_once_"), "{invited}");
     let listed = done(&world, "invitation list --org acme");
     let row = listed.lines().nth(1).unwrap();
     assert!(row.starts_with("grace@acme.example  releaser "), "{listed}");

@@ -223,7 +223,11 @@ async fn plain_http_stays_on_this_machine() {
 #[test]
 fn a_link_need_not_be_an_argument() {
     let weir = Weir::start("routes: []\n");
-    let link = format!("http://{}/setup#{}", weir.setup().admin, setup_token(&weir));
+    let link = format!(
+        "http://{}/setup?token={}",
+        weir.setup().admin,
+        setup_token(&weir)
+    );
     let rest = [
         "-",
         "--email",

@@ -164,7 +164,7 @@ fn a_set_up_link_is_made_until_there_is_an_owner() {
     let first = setup_token(&weir);
     let link = weir.run("setup-link", &[]);
     assert_eq!(link.code, Some(0), "{}", link.stderr);
-    let (_, token) = link.stdout.trim().split_once("/setup#").unwrap();
+    let (_, token) = link.stdout.trim().split_once("/setup?token=").unwrap();
     assert_ne!(token, first);
     let client = crate::api::Client::of(&weir);
     let mut owner = serde_json::json!({

@@ -128,7 +128,7 @@ async fn a_password_is_asked_for_and_not_shown() {
 async fn a_link_is_asked_for_and_not_shown() {
     let world = World::begin("sqlite").await;
     let mut terminal = Terminal::run(&world, "accept", 80);
-    terminal.answer("link: ", "http://127.0.0.1/verify#weir_once_canary");
+    terminal.answer("link: ", "http://127.0.0.1/verify?token=weir_once_canary");
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(1), "{screen}");
     assert!(!screen.contains("canary"), "{screen}");

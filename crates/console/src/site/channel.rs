@@ -1,0 +1,110 @@
+//! Whether cookies can be kept safely where a request arrives.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+
+use super::Site;
+
+/// How a browser reaches us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// By the name of `admin.public_url`, over `https`.
+    Secure,
+    /// In plain text on this very machine, for development: cookies cannot be `Secure` there.
+    Loopback,
+}
+
+impl Channel {
+    /// None where a cookie could be read on its way, or is of a name that is not ours.
+    pub(crate) fn of(site: &Site, parts: &Parts) -> Option<Self> {
+        let host = parts.headers.get(HOST)?.to_str().ok()?;
+        let public = site.public_url().strip_prefix("https://");
+        if public.is_some_and(|public| public.eq_ignore_ascii_case(host)) {
+            return Some(Self::Secure);
+        }
+        let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+        let is_here = peer.ip().to_canonical().is_loopback() && is_loopback(host);
+        is_here.then_some(Self::Loopback)
+    }
+
+    /// What the name of a cookie begins with: `__Host-` has browsers refuse it unless it is `Secure`, of this
+    /// host alone and of all paths (RFC 6265bis §4.1.3.2).
+    pub(super) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Secure => "__Host-",
+            Self::Loopback => "",
+        }
+    }
+
+    pub(super) const fn attributes(self) -> &'static str {
+        match self {
+            Self::Secure => "; Path=/; HttpOnly; SameSite=Lax; Secure",
+            Self::Loopback => "; Path=/; HttpOnly; SameSite=Lax",
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn channel(public_url: &str, host: &str, peer: &str) -> Option<Channel> {
+        let site = Site::new(public_url, Vec::new(), &[0; 32]);
+        let (mut parts, ()) = Request::builder()
+            .header(HOST, host)
+            .body(())
+            .unwrap()
+            .into_parts();
+        let peer: SocketAddr = peer.parse().unwrap();
+        parts.extensions.insert(ConnectInfo(peer));
+        Channel::of(&site, &parts)
+    }
+
+    #[test]
+    fn cookies_are_kept_over_https_and_on_this_machine_only() {
+        let here = "127.0.0.1:4000";
+        let there = "203.0.113.7:4000";
+        let public = "https://weir.example";
+        assert_eq!(
+            channel(public, "Weir.Example", there),
+            Some(Channel::Secure)
+        );
+        assert_eq!(channel(public, "weir.example", here), Some(Channel::Secure));
+        for host in ["localhost:9900", "127.0.0.1:9900", "[::1]:9900", "[::1]"] {
+            assert_eq!(
+                channel(public, host, here),
+                Some(Channel::Loopback),
+                "{host}"
+            );
+            assert_eq!(channel(public, host, there), None, "{host}");
+        }
+        for host in [
+            "10.0.0.1:9900",
+            "weir.example:9900",
+            "evil.example",
+            "localhost.evil.example",
+            "",
+        ] {
+            assert_eq!(channel(public, host, here), None, "{host}");
+        }
+        // Stated without TLS, a name is no reason for a cookie.
+        assert_eq!(channel("http://weir.example", "weir.example", there), None);
+    }
+}

@@ -1,0 +1,269 @@
+//! What browsers are told, and what is refused of them, byte by byte.
+
+use weir_testkit::on_both_engines;
+
+use super::super::world::config;
+use super::super::{PASSWORD, World};
+use crate::harness::{Message, Wire};
+
+on_both_engines! {
+    a_form_of_another_site_is_refused,
+    cookies_are_for_this_host_and_no_script,
+    a_token_in_a_cookie_is_replaced_after_an_hour,
+}
+
+const PUBLIC: &str = "weir.example";
+const OWN: &str = "Origin: https://weir.example\r\nSec-Fetch-Site: same-origin\r\n";
+
+fn public(engine: &str) -> String {
+    format!(
+        "{}admin: {{ address: $ADMIN, public_url: https://{PUBLIC} }}\n",
+        config(engine)
+    )
+}
+
+fn get(world: &World, host: &str, path: &str, fields: &str) -> Message {
+    let mut wire = Wire::connect(world.weir.setup().admin);
+    wire.send(format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n"
+    ));
+    wire.response("GET")
+}
+
+fn post(world: &World, path: &str, body: &str, fields: &str) -> Message {
+    let mut wire = Wire::connect(world.weir.setup().admin);
+    wire.send(format!(
+        "POST {path} HTTP/1.1\r\nHost: {PUBLIC}\r\n{fields}\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    ));
+    wire.response("POST")
+}
+
+/// The value of a cookie that an answer sets.
+fn set(message: &Message, name: &str) -> Option<String> {
+    let fields = message.all("set-cookie");
+    let mut values = fields.iter().filter_map(|field| {
+        let (found, rest) = field.split_once('=')?;
+        let (value, _) = rest.split_once(';')?;
+        (found == name && !value.is_empty()).then(|| value.to_owned())
+    });
+    values.next()
+}
+
+/// What the first form of a page has, so that we know it again.
+fn form_token(page: &Message) -> String {
+    let text = page.text();
+    let (_, rest) = text.split_once("name=\"form\" value=\"").unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// A browser that has looked at the page: its cookie, and the token of the form.
+fn visit(world: &World) -> (String, String) {
+    let page = get(world, PUBLIC, "/sign-in", "");
+    assert_eq!(page.status(), 200, "{}", page.text());
+    let visit = set(&page, "__Host-weir_visit").unwrap();
+    (
+        format!("Cookie: __Host-weir_visit={visit}\r\n"),
+        form_token(&page),
+    )
+}
+
+fn credentials(form: &str, password: &str) -> String {
+    let password = password.replace(' ', "+");
+    format!("form={form}&email=owner%40weir.example&password={password}")
+}
+
+/// Somebody who has signed in: the field of their cookie.
+fn signed_in(world: &World) -> String {
+    let (cookie, form) = visit(world);
+    let fields = format!("{cookie}{OWN}");
+    let answer = post(world, "/sign-in", &credentials(&form, PASSWORD), &fields);
+    assert_eq!(answer.status(), 303, "{}", answer.text());
+    let token = set(&answer, "__Host-weir_session").unwrap();
+    format!("Cookie: __Host-weir_session={token}\r\n")
+}
+
+async fn a_form_of_another_site_is_refused(engine: &str) {
+    let world = World::begin_with(&public(engine)).await;
+    let (cookie, form) = visit(&world);
+    let body = credentials(&form, PASSWORD);
+    let refused = |fields: &str, body: &str| {
+        let answer = post(&world, "/sign-in", body, fields);
+        assert_eq!(answer.status(), 403, "{fields}{body}: {}", answer.text());
+        assert_eq!(set(&answer, "__Host-weir_session"), None);
+    };
+    for origin in [
+        "",
+        "Origin: null\r\n",
+        "Origin: https://evil.example\r\n",
+        "Origin: http://weir.example\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "Origin: https://weir.example\r\nSec-Fetch-Site: cross-site\r\n",
+    ] {
+        refused(&format!("{cookie}{origin}"), &body);
+    }
+    // Signing somebody in as somebody else (login CSRF): the form is of another browser, or of none.
+    let (other, other_form) = visit(&world);
+    refused(&format!("{other}{OWN}"), &body);
+    refused(OWN, &body);
+    refused(
+        &format!("{cookie}{OWN}"),
+        &credentials(&other_form, PASSWORD),
+    );
+    refused(&format!("{cookie}{OWN}"), &credentials("", PASSWORD));
+    let answer = post(&world, "/sign-in", &body, &format!("{cookie}{OWN}"));
+    assert_eq!(answer.status(), 303);
+
+    // And with a session: neither pages nor the API take what another site sends.
+    let session = signed_in(&world);
+    let page = get(&world, PUBLIC, "/account", &session);
+    let form = form_token(&page);
+    let body = format!("form={form}");
+    let ended = post(&world, "/account/sessions/end-others", &body, &session);
+    assert_eq!(ended.status(), 403);
+    let me = |fields: &str| {
+        let mut wire = Wire::connect(world.weir.setup().admin);
+        wire.send(format!(
+            "POST /v1/sign-out HTTP/1.1\r\nHost: {PUBLIC}\r\n{session}{fields}Content-Length: 0\r\n\
+             Connection: close\r\n\r\n"
+        ));
+        wire.response("POST").status()
+    };
+    assert_eq!(me(""), 403);
+    assert_eq!(me("Origin: https://evil.example\r\n"), 403);
+    assert_eq!(get(&world, PUBLIC, "/v1/me", &session).status(), 200);
+    // A name that suddenly leads here has no say, whatever cookie it brings.
+    assert_eq!(
+        get(&world, "evil.example", "/account", &session).status(),
+        403
+    );
+    assert_eq!(me(OWN), 204);
+    assert_eq!(get(&world, PUBLIC, "/v1/me", &session).status(), 401);
+}
+
+async fn cookies_are_for_this_host_and_no_script(engine: &str) {
+    let world = World::begin_with(&public(engine)).await;
+    let (cookie, form) = visit(&world);
+    let answer = post(
+        &world,
+        "/sign-in?return_to=//evil.example",
+        &credentials(&form, PASSWORD),
+        &format!("{cookie}{OWN}"),
+    );
+    assert_eq!(answer.get("location"), Some("/account"));
+    let fields = answer.all("set-cookie");
+    let session = fields
+        .iter()
+        .find(|field| field.starts_with("__Host-weir_session="));
+    let (_, attributes) = session.unwrap().split_once(';').unwrap();
+    assert_eq!(attributes, " Path=/; HttpOnly; SameSite=Lax; Secure");
+    // Where nothing hides what is sent, nothing is kept, and the page says what to do.
+    let admin = world.weir.setup().admin;
+    let elsewhere = get(&world, "10.1.2.3:9900", "/sign-in", "");
+    assert_eq!(elsewhere.status(), 403);
+    assert!(
+        elsewhere.text().contains("weir.example instead"),
+        "{}",
+        elsewhere.text()
+    );
+    assert!(elsewhere.all("set-cookie").is_empty());
+    // On this machine, for development, they are by another name, and not taken for the others.
+    let here = get(&world, &admin.to_string(), "/sign-in", "");
+    assert!(set(&here, "weir_visit").is_some());
+    let value = session.unwrap().split(['=', ';']).nth(1).unwrap();
+    for (host, field) in [
+        (PUBLIC, format!("Cookie: weir_session={value}\r\n")),
+        (
+            &*admin.to_string(),
+            format!("Cookie: __Host-weir_session={value}\r\n"),
+        ),
+    ] {
+        assert_eq!(get(&world, host, "/v1/me", &field).status(), 401);
+    }
+}
+
+async fn a_token_in_a_cookie_is_replaced_after_an_hour(engine: &str) {
+    let world = World::begin_with(&public(engine)).await;
+    let first = signed_in(&world);
+    let me = |cookie: &str| get(&world, PUBLIC, "/v1/me", cookie);
+    let calm = me(&first);
+    assert_eq!((calm.status(), calm.all("set-cookie").len()), (200, 0));
+    world.make_due().await;
+    // Each of many answers brings the same one, so that it does not matter which arrives.
+    let renewed: Vec<_> = (0..3)
+        .map(|_| set(&me(&first), "__Host-weir_session"))
+        .collect();
+    let token = renewed[0].clone().unwrap();
+    assert!(
+        renewed.iter().all(|one| one.as_ref() == Some(&token)),
+        "{renewed:?}"
+    );
+    let second = format!("Cookie: __Host-weir_session={token}\r\n");
+    assert_ne!(first, second);
+    let calm = me(&second);
+    assert_eq!((calm.status(), calm.all("set-cookie").len()), (200, 0));
+    world.end_overlap().await;
+    assert_eq!(me(&first).status(), 401);
+    assert_eq!(me(&second).status(), 200);
+    let audit = world.owner.get("/v1/audit?action=session.reuse").json();
+    assert_eq!(audit["items"].as_array().unwrap().len(), 1, "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_run_nothing_and_are_framed_by_nobody() {
+    let world = World::begin_with(&public("sqlite")).await;
+    for path in [
+        "/sign-in", "/forgot", "/reset", "/accept", "/verify", "/setup",
+    ] {
+        let page = get(&world, PUBLIC, path, "");
+        let policy = page.get("content-security-policy").unwrap();
+        for part in [
+            "default-src 'none'",
+            "frame-ancestors 'none'",
+            "form-action 'self'",
+        ] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        assert!(
+            !policy.contains("unsafe") && !policy.contains("script-src"),
+            "{policy}"
+        );
+        assert!(!page.text().contains("<script"), "{path}");
+        assert_eq!(page.get("cache-control"), Some("no-store"));
+        assert_eq!(page.get("x-content-type-options"), Some("nosniff"));
+    }
+    // A link's token goes into a cookie, and from no address into another's log.
+    let opened = get(&world, PUBLIC, "/reset?token=weir_once_x", "");
+    assert_eq!(
+        (opened.status(), opened.get("location")),
+        (303, Some("/reset"))
+    );
+    assert_eq!(opened.get("referrer-policy"), Some("no-referrer"));
+    assert_eq!(
+        set(&opened, "__Host-weir_link").as_deref(),
+        Some("reset.weir_once_x")
+    );
+    let hostile = get(
+        &world,
+        PUBLIC,
+        "/reset?token=x%3B%20Domain=evil%0d%0aSet-Cookie:%20a=b",
+        "",
+    );
+    assert_eq!(
+        hostile.all("set-cookie").len(),
+        1,
+        "{:?}",
+        hostile.all("set-cookie")
+    );
+    let hostile = get(
+        &world,
+        PUBLIC,
+        "/sign-in?organization=%22%3E%3Cscript%3E&said=%3Cb%3E",
+        "",
+    );
+    assert_eq!(hostile.status(), 200);
+    assert!(!hostile.text().contains("<script>"), "{}", hostile.text());
+}
