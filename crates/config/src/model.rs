@@ -135,6 +135,8 @@ pub struct Records {
     pub statement_timeout: Duration,
     /// The installation's key; `None` if it is in the data directory.
     pub key: Option<Secret<[u8; 32]>>,
+    /// Keys under which secrets may be sealed beside it.
+    pub former_keys: Vec<Secret<[u8; 32]>>,
 }
 
 /// Requests that are kept in memory for the operator to look at.

@@ -21,6 +21,8 @@ pub struct Options {
     pub public_url: String,
     /// The installation's key, with which secrets that must be read again are sealed.
     pub key: Secret<[u8; 32]>,
+    /// Keys under which secrets may be sealed as well: what is under them opens.
+    pub former_keys: Vec<Secret<[u8; 32]>>,
     /// How mail leaves; without it, whoever invites is handed the link.
     pub mail: Option<MailOptions>,
     /// What a hash of a password costs, and how many are made at once.
@@ -38,6 +40,7 @@ impl Options {
         Self {
             public_url: public_url.into(),
             key,
+            former_keys: Vec::new(),
             mail: None,
             hashing: Hashing::default(),
             retention: Duration::from_secs(30 * 86_400),
@@ -69,7 +72,7 @@ impl Identity {
             records,
             shared: Arc::new(Shared {
                 hasher: Hasher::new(&options.hashing)?,
-                sealer: Sealer::new(&options.key)?,
+                sealer: Sealer::with_former(&options.key, &options.former_keys)?,
                 activity: Activity::default(),
                 unscrubbed: AtomicBool::new(true),
                 options,

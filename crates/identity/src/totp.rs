@@ -237,7 +237,7 @@ impl Identity {
     }
 }
 
-fn purpose(user: &Id) -> String {
+pub(crate) fn purpose(user: &Id) -> String {
     format!("totp {user}")
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn services(
         None => format!("http://{}", config.admin.address),
     };
     let options = Options {
+        former_keys: key.former().to_vec(),
         mail: config.mail.as_ref().map(mail),
         ..Options::new(public_url, key.secret().clone())
     };

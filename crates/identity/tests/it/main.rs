@@ -10,6 +10,7 @@ mod mail_server;
 mod organizations;
 mod own_account;
 mod passwords;
+mod rewrap;
 mod roles;
 mod second_factor;
 mod sessions;

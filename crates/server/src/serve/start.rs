@@ -94,7 +94,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let data = loaded.config.data.clone();
     make_directory(&data)?;
     let key = InstallationKey::of(&loaded.config)?;
-    let secrets = Secrets::new(key.secret()).context("cannot set up the sealing of secrets")?;
+    let secrets = Secrets::with_former(key.secret(), key.former());
+    let secrets = secrets.context("cannot set up the sealing of secrets")?;
     let Begun {
         mut loaded,
         resources,
