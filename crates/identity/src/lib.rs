@@ -10,6 +10,7 @@
 
 mod audit;
 mod caller;
+mod credential_change;
 mod credentials;
 mod email;
 mod email_change;
@@ -46,6 +47,7 @@ mod upkeep;
 mod user;
 
 pub use caller::Caller;
+pub use credential_change::{CredentialChange, CredentialKind};
 pub use email::Email;
 pub use email_change::EmailChange;
 pub use erase::{Certificate, ErasedChain};

@@ -12,6 +12,7 @@ use weir_store::records::{Row, Scope, Select, Value};
 
 use crate::Identity;
 use crate::caller::{Caller, gone, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::organization::Organization;
 use crate::page::{Listing, Order, Page, page, prefix_bounds};
@@ -113,6 +114,7 @@ impl Identity {
         let row = write.first(Membership::select(tenant).with_id(&id)).await?;
         let member = Membership::of(&row.ok_or(Error::Missing("member"))?)?;
         let entry = caller.entry("member.add", "member", &id, made(state(user, role)));
+        note_change(&mut write, CredentialKind::User, user.as_str()).await?;
         write.commit(&Scope::of(tenant), &entry).await?;
         Ok(member)
     }
@@ -209,6 +211,7 @@ impl Identity {
             state(&before.user_id, role),
         );
         let entry = caller.entry("member.update", "member", id, change);
+        note_change(&mut write, CredentialKind::User, before.user_id.as_str()).await?;
         write.commit(&Scope::of(tenant), &entry).await?;
         Ok(after)
     }
@@ -236,6 +239,7 @@ impl Identity {
         write.trash(MEMBERSHIPS.of(tenant), id, expected).await?;
         let state = state(&member.user_id, &member.role);
         let entry = caller.entry("member.remove", "member", id, gone(state));
+        note_change(&mut write, CredentialKind::User, member.user_id.as_str()).await?;
         Ok(write.commit(&Scope::of(tenant), &entry).await?)
     }
 

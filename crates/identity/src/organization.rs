@@ -12,6 +12,7 @@ use weir_store::audit::Change;
 use weir_store::records::{Row, Scope, Select, Topic, Value, Write};
 
 use crate::caller::{Caller, gone, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::settings::Settings;
@@ -438,5 +439,6 @@ async fn told(
         write.tell(&scope, &entry).await?;
     }
     write.notify(Topic::Organizations).await?;
+    note_change(&mut write, CredentialKind::Organization, id.as_str()).await?;
     Ok(write.commit(&Scope::Platform, &entry).await?)
 }

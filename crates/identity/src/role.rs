@@ -12,6 +12,7 @@ use weir_store::audit::Change;
 use weir_store::records::{Row, Scope, Value};
 
 use crate::caller::{Caller, gone, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::membership::count;
 use crate::page::{Listing, Order, Page, page};
@@ -338,6 +339,7 @@ impl Identity {
         role.updated_at = write.now();
         let change = Change::between(before.state(), role.state());
         let entry = caller.entry("role.update", "role", id, change);
+        note_change(&mut write, CredentialKind::Organization, tenant.as_str()).await?;
         write.commit(&scope, &entry).await?;
         Ok(role)
     }

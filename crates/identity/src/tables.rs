@@ -6,6 +6,8 @@ use weir_store::records::{PlatformTable, Scope, TenantTable, Write};
 use crate::Identity;
 use crate::error::{Error, Result};
 
+pub(crate) const CREDENTIAL_CHANGES: PlatformTable = PlatformTable::new("credential_changes");
+pub(crate) const CREDENTIAL_FEED: PlatformTable = PlatformTable::new("credential_feed");
 pub(crate) const IDEMPOTENCY_KEYS: PlatformTable = PlatformTable::new("idempotency_keys");
 pub(crate) const INSTALLATION: PlatformTable = PlatformTable::new("installation");
 pub(crate) const ORGANIZATIONS: PlatformTable = PlatformTable::new("organizations");

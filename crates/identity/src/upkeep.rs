@@ -6,6 +6,7 @@ use tokio::time::sleep;
 
 use crate::Identity;
 use crate::caller::Caller;
+use crate::credential_change;
 use crate::error::{Error, Result};
 use crate::session::remove_ended;
 use crate::tables::{FAMILIAR_PLACES, IDEMPOTENCY_KEYS, ONE_TIME_TOKENS};
@@ -61,6 +62,7 @@ impl Identity {
         }
         let most = i64::from(self.shared.options.most_counts);
         gone += throttle::sweep(&mut write, most).await?;
+        gone += credential_change::prune(&mut write).await?;
         write.commit().await?;
         Ok(gone)
     }

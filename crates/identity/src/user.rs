@@ -9,6 +9,7 @@ use weir_store::audit::Change;
 use weir_store::records::{Changes, Row, Scope, Value, Write};
 
 use crate::caller::{Caller, gone, made, members};
+use crate::credential_change::{CredentialKind, note_change};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::membership::sole_owner_of;
@@ -285,6 +286,7 @@ impl Identity {
         user.updated_at = write.now();
         let change = Change::between(before.state(), user.state());
         let entry = caller.entry(action, "user", &user.id, change);
+        note_change(&mut write, CredentialKind::User, user.id.as_str()).await?;
         write.commit(&Scope::Platform, &entry).await?;
         Ok(user)
     }
@@ -307,6 +309,7 @@ impl Identity {
             tell_member(&mut write, caller, tenant, "member.remove", id).await?;
         }
         let entry = caller.entry("user.delete", "user", id, gone(user.state()));
+        note_change(&mut write, CredentialKind::User, id.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
 
@@ -331,6 +334,7 @@ impl Identity {
         let user = user_within(&mut *write, id).await?;
         self.may_decide_on(&mut *write, caller, id).await?;
         let entry = caller.entry("user.restore", "user", id, made(user.state()));
+        note_change(&mut write, CredentialKind::User, id.as_str()).await?;
         write.commit(&Scope::Platform, &entry).await?;
         Ok(user)
     }

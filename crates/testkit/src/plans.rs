@@ -16,9 +16,10 @@ pub const MEASURED: &str = "-c session_preload_libraries=auto_explain -c auto_ex
      -c auto_explain.log_analyze=on -c auto_explain.log_timing=off";
 
 /// Tables that may be read as a whole, and why.
-const WHOLE: [(&str, &str); 5] = [
+const WHOLE: [(&str, &str); 6] = [
     ("weir_migrations", "one row for each step of the schema"),
     ("installation", "one row"),
+    ("credential_feed", "one row"),
     (
         "erasures",
         "one row for each person who is being erased at the moment",

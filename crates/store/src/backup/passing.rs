@@ -3,9 +3,11 @@
 use crate::records::Statement;
 
 /// Tables, and which of their rows are to stay out. A session that was ended since must not live again, nor
-/// a link that was used, nor a key that somebody else may have; with keys made anew, no token of then is good; what is counted against guesses, letters that waited, and answers for whoever asks
-/// again, are of that time.
-const PASSING: [(&str, &str); 9] = [
+/// a link that was used, nor a key that somebody else may have: tokens are signed with new ones. What is counted against
+/// guesses, letters that waited, and answers for whoever asks again, are of that time. What nodes are told of credentials
+/// has its reader within the moment.
+const PASSING: [(&str, &str); 10] = [
+    ("credential_changes", "1 = 1"),
     ("familiar_places", "1 = 1"),
     ("idempotency_keys", "1 = 1"),
     ("mail_outbox", "1 = 1"),
@@ -18,8 +20,9 @@ const PASSING: [(&str, &str); 9] = [
 ];
 
 /// What each start makes by itself: a database with nothing else is nobody's yet.
-const BORN: [(&str, &str); 4] = [
+const BORN: [(&str, &str); 5] = [
     ("audit", "scope = 'platform'"),
+    ("credential_feed", "1 = 1"),
     ("installation", "1 = 1"),
     ("organizations", "slug = 'platform'"),
     ("scopes", "id = 'platform'"),

@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     6 "0006_kept_answers",
     7 "0007_accounts",
     8 "0008_lookups",
+    9 "0009_api_keys",
     10 "0010_tokens",
 };
 

@@ -32,15 +32,18 @@ pub enum Topic {
     Revisions,
     /// Organizations came, went, or were suspended or resumed.
     Organizations,
+    /// Credentials, or who they belong to, do not count as they did.
+    Credentials,
 }
 
 impl Topic {
-    const ALL: [Self; 2] = [Self::Revisions, Self::Organizations];
+    const ALL: [Self; 3] = [Self::Revisions, Self::Organizations, Self::Credentials];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Revisions => "revisions",
             Self::Organizations => "organizations",
+            Self::Credentials => "credentials",
         }
     }
 
