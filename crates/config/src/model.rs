@@ -27,6 +27,7 @@ mod resilience;
 mod shaping;
 mod streams;
 mod telemetry;
+mod tokens;
 mod traffic;
 mod transform;
 mod upstream;
@@ -53,6 +54,7 @@ pub use telemetry::{
     Log, LogFormat, LogLevel, LogOutput, LogRotation, Otlp, OtlpProtocol, Redaction, Share,
     Tracing, TrustedParent,
 };
+pub use tokens::{SigningAlgorithm, Tokens};
 pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
@@ -74,6 +76,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where records are kept.
     pub records: Records,
+    /// How the installation's own tokens are issued.
+    pub tokens: Tokens,
     /// How letters to people leave; without it, links are handed over by whoever asks for them.
     pub mail: Option<Mail>,
     /// Availability zone of this node.

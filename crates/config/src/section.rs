@@ -14,6 +14,7 @@ mod discovery;
 mod grpc;
 mod headers;
 mod health;
+mod identity;
 mod lending;
 mod listener;
 mod log;

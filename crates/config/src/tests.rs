@@ -20,6 +20,7 @@ mod shaping;
 mod split;
 mod streams;
 mod telemetry;
+mod tokens;
 mod transform;
 mod upstreams;
 mod validate;

@@ -44,6 +44,7 @@ mod people;
 mod precondition;
 mod problem;
 mod under_way;
+mod well_known;
 
 pub use api::{Lasting, Services, api, caller, caller_as};
 pub use authenticate::{OperatorToken, Principal, bearer};
@@ -55,3 +56,4 @@ pub use people::People;
 pub use precondition::{Expected, entity_tag, expected_version};
 pub use problem::{FieldError, NOTHING_HERE, Problem, finish};
 pub use under_way::{OneRequest, UnderWay};
+pub use well_known::well_known;

@@ -40,7 +40,10 @@ impl Identity {
     /// [`Error::WrongKey`] if these records were begun with another key than this node has.
     pub async fn prepare(&self) -> Result<()> {
         self.make_platform().await?;
-        self.check_key().await
+        self.check_key().await?;
+        self.rotate_if_due().await?;
+        self.refresh_keys().await?;
+        self.refresh_revocations().await.map(drop)
     }
 
     async fn make_platform(&self) -> Result<()> {

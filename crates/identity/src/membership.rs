@@ -18,6 +18,7 @@ use crate::organization::Organization;
 use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::permission::{Permission, Permissions};
 use crate::reader::Reader;
+use crate::refresh;
 use crate::role::Assigned;
 use crate::settings::Limits;
 use crate::tables::{MEMBERSHIPS, ORGANIZATIONS, USERS};
@@ -237,6 +238,7 @@ impl Identity {
             not_last_owner(&mut *write, tenant, &member.user_id).await?;
         }
         write.trash(MEMBERSHIPS.of(tenant), id, expected).await?;
+        refresh::end_of_member(&mut write, tenant, &member.user_id).await?;
         let state = state(&member.user_id, &member.role);
         let entry = caller.entry("member.remove", "member", id, gone(state));
         note_change(&mut write, CredentialKind::User, member.user_id.as_str()).await?;

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::tables::{
     ERASURES, IDEMPOTENCY_KEYS, INSTALLATION, MAIL_OUTBOX, REFRESH_FAMILIES, SIGNING_KEYS, TOTP,
 };
-use crate::{erase, idempotency, mail, totp};
+use crate::{erase, idempotency, mail, refresh, signing_key, totp};
 
 /// Rows to a transaction.
 const BATCH: i64 = 200;
@@ -91,13 +91,13 @@ const PLACES: [Place; 6] = [
         what: "signing_keys",
         table: SIGNING_KEYS,
         column: "sealed_key",
-        purpose: |row| Ok(format!("signing key {}", row.text("kid")?)),
+        purpose: |row| Ok(signing_key::purpose(&row.text("kid")?)),
     },
     Place {
         what: "refresh_families",
         table: REFRESH_FAMILIES,
         column: "sealed_successor",
-        purpose: |row| Ok(format!("refresh {}", row.id("id")?)),
+        purpose: |row| Ok(refresh::purpose(&row.id("id")?)),
     },
 ];
 

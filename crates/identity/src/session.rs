@@ -15,6 +15,7 @@ use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::membership::{Belonging, belongings, rights_in};
 use crate::permission::Permissions;
+use crate::refresh;
 use crate::tables::{SESSIONS, USERS};
 use crate::throttle::later;
 use crate::token::{self, Prefix};
@@ -200,6 +201,11 @@ impl Identity {
         }))
     }
 
+    /// Notes that a session was used in another way than by its token.
+    pub fn note_session_used(&self, session: &Id, at: Timestamp) {
+        self.shared.activity.note(session, at);
+    }
+
     /// The sessions of somebody that are alive, the latest first.
     pub async fn sessions(&self, user: &Id) -> Result<Vec<Session>> {
         let select = SESSIONS
@@ -233,6 +239,7 @@ impl Identity {
         if gone == 0 {
             return Err(Error::Missing("session"));
         }
+        refresh::end_of_session(&mut write, id).await?;
         let entry = caller.entry("session.revoke", "session", id, Default::default());
         Ok(write.commit(&Scope::Platform, &entry).await?)
     }
@@ -291,6 +298,7 @@ pub(crate) async fn end_others(
     user: &Id,
     except: Option<&Id>,
 ) -> Result<u64> {
+    refresh::end_others(changes, user, except).await?;
     let except = except.map_or("", Id::as_str);
     let values = [user.as_str(), except];
     Ok(changes

@@ -21,6 +21,7 @@ pub(crate) const FAMILIAR_PLACES: PlatformTable = PlatformTable::new("familiar_p
 pub(crate) const THROTTLES: PlatformTable = PlatformTable::new("throttles");
 pub(crate) const SIGNING_KEYS: PlatformTable = PlatformTable::new("signing_keys");
 pub(crate) const REFRESH_FAMILIES: PlatformTable = PlatformTable::new("refresh_families");
+pub(crate) const REVOCATIONS: PlatformTable = PlatformTable::new("revocations");
 pub(crate) const MAIL_OUTBOX: PlatformTable = PlatformTable::new("mail_outbox");
 
 pub(crate) const ROLES: TenantTable = TenantTable::new("roles");

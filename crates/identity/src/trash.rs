@@ -18,7 +18,7 @@ use crate::reader::Reader;
 use crate::role::{Assigned, Role};
 use crate::tables::{
     FAMILIAR_PLACES, INVITATIONS, MEMBERSHIPS, ONE_TIME_TOKENS, ORGANIZATIONS, OWNED,
-    RECOVERY_CODES, ROLES, SESSIONS, TOTP, USERS,
+    RECOVERY_CODES, REFRESH_FAMILIES, ROLES, SESSIONS, TOTP, USERS,
 };
 use crate::throttle::later;
 use crate::user::{self, tenants_of};
@@ -299,6 +299,10 @@ impl Identity {
         write
             .remove(tokens, "organization_id = ?", [tenant.id()])
             .await?;
+        let families = REFRESH_FAMILIES.rows();
+        write
+            .remove(families, "organization_id = ?", [tenant.id()])
+            .await?;
         for table in OWNED {
             write.remove::<Value>(table.of(tenant), "1 = 1", []).await?;
         }
@@ -326,6 +330,7 @@ impl Identity {
         }
         for table in [
             SESSIONS,
+            REFRESH_FAMILIES,
             FAMILIAR_PLACES,
             TOTP,
             RECOVERY_CODES,

@@ -7,10 +7,12 @@ use anyhow::Context;
 use axum::http::StatusCode;
 use tokio::time::sleep;
 use weir_config::Config;
-use weir_config::model::{self, Mail};
+use weir_config::model::{self, Mail, Tokens};
 use weir_console::{Configuration, CursorKey, OperatorToken, People, Problem, Services};
 use weir_core::Secret;
-use weir_identity::{Error, Identity, MailOptions, MailTls, Options};
+use weir_identity::{
+    Error, Identity, MailOptions, MailTls, Options, SigningAlgorithm, TokenOptions,
+};
 
 use crate::installation_key::InstallationKey;
 use crate::records::{Condition, Keeper};
@@ -32,6 +34,7 @@ pub(crate) fn services(
     };
     let options = Options {
         former_keys: key.former().to_vec(),
+        tokens: tokens(&config.tokens),
         mail: config.mail.as_ref().map(mail),
         ..Options::new(public_url, key.secret().clone())
     };
@@ -47,6 +50,20 @@ pub(crate) fn services(
         cursors,
         configuration,
     ))
+}
+
+fn tokens(tokens: &Tokens) -> TokenOptions {
+    TokenOptions {
+        algorithm: match tokens.algorithm {
+            model::SigningAlgorithm::Rs256 => SigningAlgorithm::Rs256,
+            model::SigningAlgorithm::Es256 => SigningAlgorithm::Es256,
+            model::SigningAlgorithm::EdDsa => SigningAlgorithm::EdDsa,
+        },
+        access_lifetime: tokens.access_lifetime,
+        refresh_lifetime: tokens.refresh_lifetime,
+        rotate_every: tokens.rotate_every,
+        ..TokenOptions::default()
+    }
 }
 
 fn mail(mail: &Mail) -> MailOptions {

@@ -6,9 +6,10 @@ use weir_core::Id;
 use weir_store::records::{Scope, Write};
 
 use crate::error::Result;
+use crate::refresh;
 use crate::tables::{
     FAMILIAR_PLACES, INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS, ONE_TIME_TOKENS, RECOVERY_CODES,
-    SESSIONS, THROTTLES, TOTP, USERS,
+    REFRESH_FAMILIES, SESSIONS, THROTTLES, TOTP, USERS,
 };
 use crate::throttle;
 use crate::user::tenants_of;
@@ -23,8 +24,10 @@ pub(super) async fn remove_account(
     removed: &mut Removed,
 ) -> Result<()> {
     let mut add = |name: &str, rows| *removed.entry(name.to_owned()).or_default() += rows;
+    refresh::end_of_user(write, id).await?;
     for (name, table) in [
         ("sessions", SESSIONS),
+        ("refresh_families", REFRESH_FAMILIES),
         ("familiar_places", FAMILIAR_PLACES),
         ("totp", TOTP),
         ("recovery_codes", RECOVERY_CODES),

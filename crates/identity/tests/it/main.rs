@@ -16,6 +16,8 @@ mod second_factor;
 mod sessions;
 mod setup;
 mod sign_in;
+mod signing_keys;
+mod tokens;
 mod trash;
 mod upkeep;
 mod users;

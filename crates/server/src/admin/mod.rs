@@ -115,6 +115,8 @@ DELETE /v1/bans/ADDRESS  serve an address again
 
 GET    /v1/openapi.json  what else there is: organizations, people, resources
 
+GET    /.well-known/jwks.json  keys that verify this installation's tokens; no credential
+
 Add ?pretty to JSON answers for indentation.
 ";
 
@@ -275,7 +277,8 @@ async fn grow_old(lasting: &Lasting) {
 fn router(shared: Arc<Shared>) -> Router {
     let running = shared.node.gateway.snapshot();
     let public = running.config.admin.public_url.as_deref().map(Public::new);
-    let (records, _) = weir_console::api(shared.services.clone());
+    let services = shared.services.clone();
+    let (records, _) = weir_console::api(services.clone());
     let behind = middleware::from_fn_with_state(Arc::clone(&shared), behind::look_behind);
     protected()
         .route_layer(middleware::from_fn_with_state(
@@ -286,6 +289,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
         .merge(records.layer(middleware::from_fn(last)))
         .merge(weir_console::pages())
+        .merge(weir_console::well_known(services))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -23,6 +23,7 @@ use super::resources::{self, Begun};
 use super::signals::Early;
 use super::standings::{self, routes_of_organizations};
 use super::supervise::{Supervisor, supervise};
+use super::tokens;
 use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
 use super::watch::Watch;
@@ -144,6 +145,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         judge,
     };
     let services = people::services(&config, &key, &keeper, &operator, configuration)?;
+    tokens::recall(services.people().unchecked(), &data);
     let (traffic_file, saved) = TrafficFile::open(&data);
     let remembered = Remembered {
         splits: saved,

@@ -26,6 +26,8 @@ pub(super) struct Tenant {
     trashed: String,
     /// Of the member.
     session: String,
+    /// The member's refresh tokens.
+    family: String,
     /// Of a list with more than one page.
     cursor: String,
 }
@@ -41,6 +43,8 @@ fn nowhere(placeholder: &str) -> String {
         "role" => Id::new("rol"),
         "invitation" => Id::new("inv"),
         "session" => Id::new("ses"),
+        "family" => Id::new("rtf"),
+        "kid" => return "nobodys".to_owned(),
         "id" => Id::new("rol"),
         other => panic!("what of another organization is {{{other}}}? say so here"),
     }
@@ -66,10 +70,14 @@ impl Tenant {
         let invited = owner.post(&format!("{base}/invitations"), &invite).json();
         let members = owner.get(&format!("{base}/members?limit=1")).json();
         let me = editor.get("/v1/me").json();
+        let wanted = json!({ "audience": "https://api.example" });
+        assert_eq!(editor.post("/v1/tokens", &wanted).status(), 200);
+        let tokens = editor.get("/v1/me/tokens").json();
         Self {
             user: me["id"].as_str().unwrap().to_owned(),
             session: me["session"]["id"].as_str().unwrap().to_owned(),
             invitation: invited["id"].as_str().unwrap().to_owned(),
+            family: tokens["items"][0]["id"].as_str().unwrap().to_owned(),
             cursor: members["next"].as_str().unwrap().to_owned(),
             id,
             slug,
@@ -87,11 +95,13 @@ impl Tenant {
             "role" => self.role.clone(),
             "invitation" => self.invitation.clone(),
             "session" => self.session.clone(),
+            "family" => self.family.clone(),
             "id" => self.trashed.clone(),
             // Of the platform.
             "section" => "routes".to_owned(),
             "name" => ROUTE.to_owned(),
             "number" => "1".to_owned(),
+            "kid" => "nobodys".to_owned(),
             other => panic!("what of an organization is {{{other}}}? say so here"),
         }
     }
@@ -150,6 +160,8 @@ impl Operation {
             "put_resource" => {
                 json!({ "match": { "path": "/taken" }, "respond": { "status": 200 } })
             }
+            "issue_token" => json!({ "audience": "https://evil.example" }),
+            "rotate_signing_key" => json!({ "now": true }),
             "roll_back" => json!({ "comment": "taken over" }),
             other => {
                 assert!(!self.has_body, "what does {other} take? say so here");

@@ -3,6 +3,7 @@
 mod email;
 mod second_factor;
 mod sessions;
+mod tokens;
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub(super) fn router() -> OpenApiRouter<Services> {
         .merge(email::router())
         .merge(second_factor::router())
         .merge(sessions::router())
+        .merge(tokens::router())
 }
 
 /// Who asks.
