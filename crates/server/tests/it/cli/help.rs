@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "run",
     "demo",
     "check",
@@ -37,6 +37,7 @@ const COMMANDS: [&str; 38] = [
     "certificate",
     "revision",
     "trash",
+    "keys",
     "migrate",
     "audit",
     "backup",
@@ -103,6 +104,7 @@ fn every_example_works() {
         "weir audit list",
         "weir certificate",
         "weir invitation",
+        "weir keys",
         "weir login",
         "weir match --running",
         "weir member",
