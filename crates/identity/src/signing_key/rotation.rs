@@ -151,18 +151,22 @@ impl Identity {
 
     /// Private keys that sign no more need not be there.
     async fn forget_retired(&self) -> Result<()> {
-        let mut write = self.records.write_unaudited().await?;
-        let now = write.now();
-        let rows = write.all(latest()).await?;
+        let now = Timestamp::now();
+        let rows = self.records.all(latest()).await?;
         for row in &rows {
             let is_retired = row.optional_time("retired_at")?.is_some_and(|at| at <= now);
-            if is_retired && row.optional_bytes("sealed_key")?.is_some() {
-                let set = [("sealed_key", Value::from(None::<&[u8]>))];
-                let id = row.id("id")?;
-                write.update(SIGNING_KEYS.rows(), &id, None, set).await?;
+            if !is_retired || row.optional_bytes("sealed_key")?.is_none() {
+                continue;
             }
+            let mut write = self.records.write_unaudited().await?;
+            let set = [("sealed_key", Value::from(None::<&[u8]>))];
+            let rows = SIGNING_KEYS.rows();
+            let condition = "id = ? AND retired_at <= ?";
+            let values = [Value::from(&row.id("id")?), Value::from(now)];
+            write.update_where(rows, condition, values, set).await?;
+            write.commit().await?;
         }
-        Ok(write.commit().await?)
+        Ok(())
     }
 
     async fn rotated(&self, mut write: Write, caller: &Caller, kid: &str) -> Result<SigningKey> {
