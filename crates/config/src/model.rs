@@ -28,6 +28,7 @@ mod resilience;
 mod shaping;
 mod streams;
 mod telemetry;
+mod tokens;
 mod traffic;
 mod transform;
 mod upstream;
@@ -58,6 +59,7 @@ pub use telemetry::{
     Log, LogFormat, LogLevel, LogOutput, LogRotation, Otlp, OtlpProtocol, Redaction, Share,
     Tracing, TrustedParent,
 };
+pub use tokens::{SigningAlgorithm, Tokens};
 pub use traffic::{
     Backend, Destination, Guard, GuardAction, Mirror, Pin, PinBy, Split, Stickiness,
 };
@@ -79,6 +81,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where records are kept.
     pub records: Records,
+    /// How the installation's own tokens are issued.
+    pub tokens: Tokens,
     /// How letters to people leave; without it, links are handed over by whoever asks for them.
     pub mail: Option<Mail>,
     /// Availability zone of this node.
@@ -140,6 +144,8 @@ pub struct Records {
     pub statement_timeout: Duration,
     /// The installation's key; `None` if it is in the data directory.
     pub key: Option<Secret<[u8; 32]>>,
+    /// Keys under which secrets may be sealed beside it.
+    pub former_keys: Vec<Secret<[u8; 32]>>,
 }
 
 /// Requests that are kept in memory for the operator to look at.

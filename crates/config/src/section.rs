@@ -15,6 +15,7 @@ mod discovery;
 mod grpc;
 mod headers;
 mod health;
+mod identity;
 mod lending;
 mod listener;
 mod log;

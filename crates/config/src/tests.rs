@@ -21,6 +21,7 @@ mod shaping;
 mod split;
 mod streams;
 mod telemetry;
+mod tokens;
 mod transform;
 mod upstreams;
 mod validate;

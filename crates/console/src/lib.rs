@@ -45,6 +45,7 @@ mod precondition;
 mod problem;
 mod site;
 mod under_way;
+mod well_known;
 
 pub use api::{Lasting, Services, api, caller, caller_as};
 pub use authenticate::{OperatorToken, Principal, bearer};
@@ -57,3 +58,4 @@ pub use precondition::{Expected, entity_tag, expected_version};
 pub use problem::{FieldError, NOTHING_HERE, Problem, finish};
 pub use site::{FromOwnPage, Site, keep_session};
 pub use under_way::{OneRequest, UnderWay};
+pub use well_known::well_known;

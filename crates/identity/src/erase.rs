@@ -5,7 +5,7 @@
 //! process ends.
 
 mod certificate;
-mod job;
+pub(crate) mod job;
 mod rows;
 
 pub use certificate::{Certificate, ErasedChain};

@@ -22,10 +22,14 @@ pub struct Remembered {
 }
 
 impl Identity {
-    /// By what a request is known again. Its body may have a password in it: without the installation's key nobody who has
-    /// the records can try which.
-    pub fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
-        self.shared.sealer.recognise("request", parts)
+    /// A request that is to take effect once, by its key and by what it says. Its body may have a password in it: without
+    /// the installation's key nobody who has the records can try which.
+    pub fn once(&self, key_hash: [u8; 32], parts: &[&[u8]]) -> Once {
+        Once {
+            key_hash,
+            fingerprint: self.shared.sealer.recognise("request", parts),
+            former_fingerprints: self.shared.sealer.recognised("request", parts),
+        }
     }
 
     /// What is known of a request with this key.
@@ -39,11 +43,15 @@ impl Identity {
             return Ok(None);
         };
         let sealed = row.optional_bytes("sealed_answer")?;
-        // It may have been sealed with a former key.
-        let answer =
-            sealed.and_then(|sealed| self.shared.sealer.open(&purpose(once), &sealed).ok());
+        // It may have been sealed with a key that is not known any more.
+        let answer = sealed.and_then(|sealed| {
+            self.shared
+                .sealer
+                .open(&purpose(&once.key_hash), &sealed)
+                .ok()
+        });
         Ok(Some(Remembered {
-            is_same: row.bytes("fingerprint")? == once.fingerprint,
+            is_same: once.is_same(&row.bytes("fingerprint")?),
             subject: row.optional_id("subject_id")?,
             answer: answer.map(|answer| answer.to_vec()),
         }))
@@ -51,7 +59,7 @@ impl Identity {
 
     /// Writes down what a request was answered, if it took effect. It is sealed: it may tell a secret.
     pub async fn keep_answer(&self, once: &Once, answer: &[u8]) -> Result<()> {
-        let sealed = self.shared.sealer.seal(&purpose(once), answer)?;
+        let sealed = self.shared.sealer.seal(&purpose(&once.key_hash), answer)?;
         let mut write = self.records.write_unaudited().await?;
         let set = [("sealed_answer", Value::from(sealed))];
         let key = [&once.key_hash[..]];
@@ -89,11 +97,7 @@ async fn forget_answers(changes: &mut Changes, most: i64) -> Result<u64> {
 }
 
 /// So that one answer cannot be put in another's place.
-fn purpose(once: &Once) -> String {
-    let hash: String = once
-        .key_hash
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+pub(crate) fn purpose(key_hash: &[u8]) -> String {
+    let hash: String = key_hash.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("answer {hash}")
 }

@@ -8,6 +8,7 @@
 //! whether the caller may make it. A surface asks [`Identity::authorize`]; here it is held that nobody
 //! gives a right that they do not have themselves, and that the last owner stays.
 
+mod access_token;
 mod api_key;
 mod audit;
 mod caller;
@@ -31,12 +32,17 @@ mod password;
 mod permission;
 mod proof;
 mod reader;
+mod refresh;
+mod revocation;
+mod rewrap;
 mod role;
 mod schema;
+mod scope;
 mod session;
 mod settings;
 mod setup;
 mod sign_in;
+mod signing_key;
 mod tables;
 mod text;
 mod throttle;
@@ -46,6 +52,7 @@ mod trash;
 mod upkeep;
 mod user;
 
+pub use access_token::{Authentication, TYPE as ACCESS_TOKEN_TYPE};
 pub use api_key::{
     ApiKey, ApiKeyFilter, ApiKeyOrder, ApiKeyUpdate, Expiry, KeyHolder, KeyOwner, KeyRefusal,
     LeakReport, MadeApiKey, NewApiKey, Rotated, Scopes,
@@ -57,10 +64,11 @@ pub use email_change::EmailChange;
 pub use erase::{Certificate, ErasedChain};
 pub use error::{Error, Result};
 pub use idempotency::Remembered;
+pub use installation::KeyState;
 pub use invitation::{Invitation, Invited, NewMember, Offer};
 pub use mail::{Delivered, MailOptions, MailTls};
 pub use membership::{Belonging, Membership};
-pub use options::{Identity, Options};
+pub use options::{Identity, Options, SigningAlgorithm, TokenOptions};
 pub use organization::{
     NewOrganization, Organization, OrganizationFilter, OrganizationOrder, OrganizationUpdate,
     standings,
@@ -69,11 +77,16 @@ pub use page::{Key, Listing, Page, Position};
 pub use password::{Hashing, Password};
 pub use permission::{Permission, Permissions};
 pub use proof::Proof;
+pub use refresh::{Family, Issued, Wanted};
+pub use revocation::{Revocation, RevocationKind, Revocations, Shown};
+pub use rewrap::Rewrapped;
 pub use role::{Assigned, BuiltIn, NewRole, Role, RoleUpdate};
+pub use scope::Scope;
 pub use session::{Authenticated, Device, Session, SessionOptions, SignedIn, TokenState};
 pub use settings::{Branding, Limits, Settings};
 pub use setup::FirstOwner;
 pub use sign_in::Step;
+pub use signing_key::{Published, Rotation, SET_LIFETIME, SigningKey, Stage};
 pub use totp::Enrolment;
 pub use trash::{Purged, Trashed};
 pub use user::{NewUser, User, UserFilter, UserOrder, UserUpdate};

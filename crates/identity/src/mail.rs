@@ -182,7 +182,7 @@ impl Identity {
     }
 }
 
-fn purpose(id: &Id) -> String {
+pub(crate) fn purpose(id: &Id) -> String {
     format!("mail {id}")
 }
 

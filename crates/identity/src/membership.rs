@@ -19,6 +19,7 @@ use crate::organization::Organization;
 use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::permission::{Permission, Permissions};
 use crate::reader::Reader;
+use crate::refresh;
 use crate::role::Assigned;
 use crate::session::make_due;
 use crate::settings::Limits;
@@ -243,6 +244,7 @@ impl Identity {
         write.trash(MEMBERSHIPS.of(tenant), id, expected).await?;
         revoke_of_member(&mut write, tenant, &member.user_id).await?;
         make_due(&mut write, &member.user_id).await?;
+        refresh::end_of_member(&mut write, tenant, &member.user_id).await?;
         let state = state(&member.user_id, &member.role);
         let entry = caller.entry("member.remove", "member", id, gone(state));
         note_change(&mut write, CredentialKind::User, member.user_id.as_str()).await?;

@@ -201,8 +201,10 @@ impl Identity {
         values.push(("slug", Value::from(&organization.slug)));
         let rows = ORGANIZATIONS.rows();
         write.insert(rows, organization.id.id(), values).await?;
-        if !organization.is_platform() {
-            write.open_scope(&organization.id).await?;
+        match organization.is_platform() {
+            // The installation signs from its beginning on.
+            true => self.insert_first_key(&mut write).await?,
+            false => write.open_scope(&organization.id).await?,
         }
         let change = made(organization.state());
         told(

@@ -85,6 +85,10 @@ permissions! {
     OrganizationCreate "organization:create",
     /// Of the platform: to suspend organizations and to resume them.
     OrganizationSuspend "organization:suspend",
+    /// Of the platform: to see the keys that sign tokens, without what is secret.
+    SigningKeyRead "signing_key:read",
+    /// Of the platform: to replace the keys that sign tokens, and to take them out.
+    SigningKeyWrite "signing_key:write",
     /// Of the platform: to see everybody's account.
     UserRead "user:read",
     /// Of the platform: to make, change, suspend and delete accounts.
@@ -100,6 +104,8 @@ impl Permission {
             self,
             Self::OrganizationCreate
                 | Self::OrganizationSuspend
+                | Self::SigningKeyRead
+                | Self::SigningKeyWrite
                 | Self::UserRead
                 | Self::UserWrite
                 | Self::UserErase

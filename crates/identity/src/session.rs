@@ -17,6 +17,7 @@ use crate::Identity;
 use crate::caller::Caller;
 use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
+use crate::refresh;
 use crate::tables::SESSIONS;
 use crate::throttle::later;
 use crate::token::{self, Prefix};
@@ -182,6 +183,7 @@ impl Identity {
         if gone == 0 {
             return Err(Error::Missing("session"));
         }
+        refresh::end_of_session(&mut write, id).await?;
         let entry = caller.entry("session.revoke", "session", id, Default::default());
         note_change(&mut write, CredentialKind::Session, id.as_str()).await?;
         Ok(write.commit(&Scope::Platform, &entry).await?)
@@ -213,6 +215,7 @@ pub(crate) async fn end_others(
     user: &Id,
     except: Option<&Id>,
 ) -> Result<u64> {
+    refresh::end_others(changes, user, except).await?;
     let kept = except.map_or("", Id::as_str);
     let values = [user.as_str(), kept];
     let gone = changes

@@ -20,6 +20,9 @@ pub(crate) const ONE_TIME_TOKENS: PlatformTable = PlatformTable::new("one_time_t
 pub(crate) const ERASURES: PlatformTable = PlatformTable::new("erasures");
 pub(crate) const FAMILIAR_PLACES: PlatformTable = PlatformTable::new("familiar_places");
 pub(crate) const THROTTLES: PlatformTable = PlatformTable::new("throttles");
+pub(crate) const SIGNING_KEYS: PlatformTable = PlatformTable::new("signing_keys");
+pub(crate) const REFRESH_FAMILIES: PlatformTable = PlatformTable::new("refresh_families");
+pub(crate) const REVOCATIONS: PlatformTable = PlatformTable::new("revocations");
 pub(crate) const MAIL_OUTBOX: PlatformTable = PlatformTable::new("mail_outbox");
 
 pub(crate) const API_KEYS: TenantTable = TenantTable::new("api_keys");

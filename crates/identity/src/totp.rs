@@ -244,7 +244,7 @@ impl Identity {
     }
 }
 
-fn purpose(user: &Id) -> String {
+pub(crate) fn purpose(user: &Id) -> String {
     format!("totp {user}")
 }
 

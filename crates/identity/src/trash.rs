@@ -18,7 +18,8 @@ use crate::reader::Reader;
 use crate::role::{Assigned, Role};
 use crate::tables::{
     API_KEYS, FAMILIAR_PLACES, FORMER_SESSION_TOKENS, INVITATIONS, MEMBERSHIPS, OF_MEMBERS,
-    ONE_TIME_TOKENS, ORGANIZATIONS, OWNED, RECOVERY_CODES, ROLES, SESSIONS, TOTP, USERS,
+    ONE_TIME_TOKENS, ORGANIZATIONS, OWNED, RECOVERY_CODES, REFRESH_FAMILIES, ROLES, SESSIONS, TOTP,
+    USERS,
 };
 use crate::throttle::later;
 use crate::user::{self, tenants_of};
@@ -304,6 +305,10 @@ impl Identity {
         write
             .remove(tokens, "organization_id = ?", [tenant.id()])
             .await?;
+        let families = REFRESH_FAMILIES.rows();
+        write
+            .remove(families, "organization_id = ?", [tenant.id()])
+            .await?;
         for table in OWNED {
             write.remove::<Value>(table.of(tenant), "1 = 1", []).await?;
         }
@@ -336,6 +341,7 @@ impl Identity {
         for table in [
             SESSIONS,
             FORMER_SESSION_TOKENS,
+            REFRESH_FAMILIES,
             FAMILIAR_PLACES,
             TOTP,
             RECOVERY_CODES,

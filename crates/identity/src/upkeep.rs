@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
+use weir_store::records::{Notice, Notices, Topic};
 
 use crate::Identity;
 use crate::caller::Caller;
 use crate::credential_change;
 use crate::error::{Error, Result};
+use crate::refresh;
 use crate::session::remove_ended;
 use crate::tables::{FAMILIAR_PLACES, FORMER_SESSION_TOKENS, IDEMPOTENCY_KEYS, ONE_TIME_TOKENS};
 use crate::throttle;
@@ -18,6 +20,10 @@ const ACTIVITY: Duration = Duration::from_secs(5);
 const MAIL: Duration = Duration::from_secs(5);
 /// How often erasures are looked for of which nobody is about.
 const ERASURES: Duration = Duration::from_secs(15);
+/// How often it is looked whether another key is to sign tokens.
+const KEYS: Duration = Duration::from_secs(60);
+/// How often it is looked what was revoked although nothing was said: a notice can be lost.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often what has run out is removed, and what has been in the trash for long enough.
 const SWEEP: Duration = Duration::from_secs(3_600);
 
@@ -35,9 +41,37 @@ impl Identity {
             again("activity of keys", ACTIVITY, || self.flush_key_activity()),
             again("mail", MAIL, || self.deliver_mail()),
             again("erasures", ERASURES, || self.resume_erasures()),
+            again("keys that sign tokens", KEYS, || self.rotate_if_due()),
+            self.follow_credentials(),
             again("what has run out", SWEEP, || self.sweep()),
             again("the trash", SWEEP, || self.purge_old()),
         );
+    }
+
+    /// Has this node know of keys and revocations what the records have, as soon as it is heard.
+    async fn follow_credentials(&self) {
+        let mut notices = self.records.notices();
+        let mut is_told = false;
+        loop {
+            match self.refresh_credentials().await {
+                Ok(()) => is_told = false,
+                Err(error) if !std::mem::replace(&mut is_told, true) => {
+                    let error = error.in_full();
+                    tracing::warn!(error, "revocations and keys stay as they were last known");
+                }
+                Err(_) => {}
+            }
+            if !is_due(&mut notices).await {
+                return;
+            }
+        }
+    }
+
+    /// Reads which keys sign and what is revoked, as this node does whenever it hears of a change.
+    pub async fn refresh_credentials(&self) -> Result<()> {
+        let keys = self.refresh_keys().await;
+        self.refresh_revocations().await?;
+        keys
     }
 
     async fn purge_old(&self) -> Result<()> {
@@ -69,8 +103,25 @@ impl Identity {
         let most = i64::from(self.shared.options.most_counts);
         gone += throttle::sweep(&mut write, most).await?;
         gone += credential_change::prune(&mut write).await?;
+        gone += refresh::remove_over(&mut write).await?;
         write.commit().await?;
         Ok(gone)
+    }
+}
+
+/// Waits until it is time to look; no when records are closed.
+async fn is_due(notices: &mut Notices) -> bool {
+    let late = sleep(LOOK);
+    tokio::pin!(late);
+    loop {
+        tokio::select! {
+            heard = notices.next() => match heard {
+                Some(Notice::Changed(Topic::Credentials) | Notice::Anything) => return true,
+                Some(Notice::Changed(_) | Notice::Lost) => {}
+                None => return false,
+            },
+            () = &mut late => return true,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::membership::sole_owner_of;
 use crate::page::{Listing, Order, Page, page, prefix_bounds};
 use crate::reader::Reader;
+use crate::refresh;
 use crate::role::Assigned;
 use crate::tables::{API_KEYS, MEMBERSHIPS, ONE_TIME_TOKENS, SESSIONS, USERS};
 use crate::{Identity, text};
@@ -429,6 +430,7 @@ pub(crate) fn tenants_of(rows: &[Row]) -> Result<Vec<TenantId>> {
 }
 
 pub(crate) async fn end_sessions(changes: &mut Changes, user: &Id) -> Result<u64> {
+    refresh::end_of_user(changes, user).await?;
     Ok(changes
         .remove(SESSIONS.rows(), "user_id = ?", [user])
         .await?)

@@ -21,6 +21,7 @@ mod history;
 mod plan;
 mod resource;
 mod revision;
+mod rewrap;
 mod sealed;
 mod secrets;
 mod trash;
@@ -33,6 +34,7 @@ pub use diff::{ChangeKind, Difference, unified};
 pub use error::{Error, Result};
 pub use resource::{Latest, Resource, Wanted};
 pub use revision::{Outcome, Revision};
+pub use rewrap::Rewrapped;
 pub use secrets::Secrets;
 pub use trash::{Discarded, PREFIX, RETENTION, Trashed};
 

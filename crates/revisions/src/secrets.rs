@@ -24,7 +24,15 @@ impl Secrets {
     /// # Errors
     /// Only if the cryptography fails.
     pub fn new(key: &Secret<[u8; 32]>) -> Result<Self> {
-        let sealer = Sealer::new(key).map_err(Error::internal)?;
+        Self::with_former(key, &[])
+    }
+
+    /// Under the installation's key. What is under former ones opens.
+    ///
+    /// # Errors
+    /// Only if the cryptography fails.
+    pub fn with_former(key: &Secret<[u8; 32]>, former: &[Secret<[u8; 32]>]) -> Result<Self> {
+        let sealer = Sealer::with_former(key, former).map_err(Error::internal)?;
         Ok(Self(Arc::new(sealer)))
     }
 
@@ -39,6 +47,48 @@ impl Secrets {
             },
         });
         Resources::new(kept.revision(), documents.collect()).with_digest(kept.digest())
+    }
+
+    /// Resources as they are kept, with what opens sealed under the present key.
+    pub fn resealed(&self, kept: &Resources) -> Resources {
+        let documents = kept.documents().iter().map(|document| Document {
+            id: document.id.clone(),
+            text: match self.reseal(&document.id, &document.text) {
+                Resealed::Anew(text) => text.into(),
+                Resealed::Already | Resealed::Unreadable => document.text.clone(),
+            },
+        });
+        Resources::new(kept.revision(), documents.collect()).with_digest(kept.digest())
+    }
+
+    /// A document as it is kept, with all its secrets under the present key.
+    pub(crate) fn reseal(&self, name: &ResourceName, text: &str) -> Resealed {
+        if !text.contains(SEALED) {
+            return Resealed::Already;
+        }
+        let Ok(document) = serde_json::from_str(text) else {
+            return Resealed::Unreadable;
+        };
+        let mut kept = Kept::of(document);
+        let mut is_changed = false;
+        for (pointer, sealed) in &mut kept.sealed {
+            let text = sealed.as_str().unwrap_or_default();
+            let Ok(bytes) = STANDARD_NO_PAD.decode(text) else {
+                return Resealed::Unreadable;
+            };
+            match self.0.reseal(&purpose(name, pointer), &bytes) {
+                Ok(None) => {}
+                Ok(Some(anew)) => {
+                    *sealed = Json::from(STANDARD_NO_PAD.encode(anew));
+                    is_changed = true;
+                }
+                Err(_) => return Resealed::Unreadable,
+            }
+        }
+        match is_changed {
+            true => Resealed::Anew(kept.into_json().to_string()),
+            false => Resealed::Already,
+        }
     }
 
     /// A document with its secrets; none if it has no sealed ones, or they do not open.
@@ -151,6 +201,16 @@ impl Secrets {
         let text = self.0.open(&purpose(name, pointer), &sealed).ok()?;
         serde_json::from_slice(&text).ok()
     }
+}
+
+/// What became of a document whose secrets were to be sealed under the present key.
+pub(crate) enum Resealed {
+    /// They are already.
+    Already,
+    /// It is kept as this from now on.
+    Anew(String),
+    /// Some do not open: they are under a key that is not known, or damaged.
+    Unreadable,
 }
 
 /// A secret opens at its place in its resource only. Kinds and names have no spaces.

@@ -7,9 +7,9 @@ use weir_config::LoadOptions;
 
 use crate::command::{
     accept, account, api_key, audit, backup, bans, certificate, check, completions, demo, doctor,
-    dry_run, explain, import, invitation, login, logout, member, migrate, organization, policy,
-    reload, requests, resource, restore, revision, role, run, schema, setup_link, top, traffic,
-    trash, upgrade, upstreams, user, version, whoami,
+    dry_run, explain, import, invitation, keys, login, logout, member, migrate, organization,
+    policy, reload, requests, resource, restore, revision, role, run, schema, setup_link, top,
+    traffic, trash, upgrade, upstreams, user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -167,6 +167,7 @@ pub(crate) enum Command {
     User(user::Arguments),
     Trash(trash::Arguments),
     Audit(audit::Arguments),
+    Keys(keys::Arguments),
     Migrate(migrate::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),

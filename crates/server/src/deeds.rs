@@ -313,6 +313,7 @@ fn once() -> Option<Once> {
     Some(Once {
         key_hash,
         fingerprint: [0; 32],
+        former_fingerprints: Vec::new(),
     })
 }
 

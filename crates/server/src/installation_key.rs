@@ -15,35 +15,47 @@ pub(crate) const FILE: &str = "installation.key";
 /// More than a key and a line break.
 const LARGEST: u64 = 256;
 
-/// The key.
-pub(crate) struct InstallationKey(Secret<[u8; 32]>);
+/// The key, and those that it has taken the place of.
+pub(crate) struct InstallationKey {
+    present: Secret<[u8; 32]>,
+    former: Vec<Secret<[u8; 32]>>,
+}
 
 impl InstallationKey {
     /// The one that the configuration refers to, or that of the data directory, made if there is none.
     pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
-        if let Some(key) = &config.records.key {
-            return Ok(Self(key.clone()));
+        let former = config.records.former_keys.clone();
+        if let Some(present) = config.records.key.clone() {
+            return Ok(Self { present, former });
         }
         let path = config.data.join(FILE);
-        if let Some(key) = load(&path)? {
-            return Ok(Self(key));
+        if let Some(present) = load(&path)? {
+            return Ok(Self { present, former });
         }
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key).map_err(|_| anyhow!("the system has no random numbers"))?;
         weir_files::replace(&path, format!("{}\n", STANDARD.encode(key)).as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self(Secret::new(key)))
+        Ok(Self {
+            present: Secret::new(key),
+            former,
+        })
     }
 
     /// The key itself.
     pub(crate) const fn secret(&self) -> &Secret<[u8; 32]> {
-        &self.0
+        &self.present
+    }
+
+    /// Those under which secrets may be sealed as well.
+    pub(crate) fn former(&self) -> &[Secret<[u8; 32]>] {
+        &self.former
     }
 
     /// A key for one purpose, which tells nothing about this one or another (HKDF, RFC 5869).
     pub(crate) fn derive(&self, purpose: &str) -> anyhow::Result<[u8; 32]> {
         let mut derived = [0; 32];
-        Prk::new_less_safe(HKDF_SHA256, self.0.expose())
+        Prk::new_less_safe(HKDF_SHA256, self.present.expose())
             .expand(&[b"weir.", purpose.as_bytes()], HKDF_SHA256)
             .and_then(|okm| okm.fill(&mut derived))
             .map_err(|_| anyhow!("cannot derive a key"))?;

@@ -87,6 +87,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::ApiKey(arguments) => command::api_key::run(&global, &arguments, output),
         Command::User(arguments) => command::user::run(&global, &arguments, output),
         Command::Trash(arguments) => command::trash::run(&global, &arguments, output),
+        Command::Keys(arguments) => command::keys::run(&global, &arguments, output),
         Command::Migrate(arguments) => command::migrate::run(&global, &arguments, output),
         Command::Audit(arguments) => command::audit::run(&global, &arguments, output),
         Command::Backup(arguments) => command::backup::run(&global, &arguments, output),

@@ -7,10 +7,12 @@ use anyhow::Context;
 use axum::http::StatusCode;
 use tokio::time::sleep;
 use weir_config::Config;
-use weir_config::model::{self, Mail};
+use weir_config::model::{self, Mail, Tokens};
 use weir_console::{Configuration, CursorKey, OperatorToken, People, Problem, Services, Site};
 use weir_core::Secret;
-use weir_identity::{Error, Identity, MailOptions, MailTls, Options};
+use weir_identity::{
+    Error, Identity, MailOptions, MailTls, Options, SigningAlgorithm, TokenOptions,
+};
 
 use crate::installation_key::InstallationKey;
 use crate::records::{Condition, Keeper};
@@ -31,6 +33,8 @@ pub(crate) fn services(
         None => format!("http://{}", config.admin.address),
     };
     let options = Options {
+        former_keys: key.former().to_vec(),
+        tokens: tokens(&config.tokens),
         mail: config.mail.as_ref().map(mail),
         ..Options::new(public_url.clone(), key.secret().clone())
     };
@@ -55,6 +59,20 @@ pub(crate) fn services(
         configuration,
         site,
     ))
+}
+
+fn tokens(tokens: &Tokens) -> TokenOptions {
+    TokenOptions {
+        algorithm: match tokens.algorithm {
+            model::SigningAlgorithm::Rs256 => SigningAlgorithm::Rs256,
+            model::SigningAlgorithm::Es256 => SigningAlgorithm::Es256,
+            model::SigningAlgorithm::EdDsa => SigningAlgorithm::EdDsa,
+        },
+        access_lifetime: tokens.access_lifetime,
+        refresh_lifetime: tokens.refresh_lifetime,
+        rotate_every: tokens.rotate_every,
+        ..TokenOptions::default()
+    }
 }
 
 fn mail(mail: &Mail) -> MailOptions {

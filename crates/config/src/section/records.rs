@@ -44,6 +44,15 @@ pub(super) static RECORDS: Record = Record {
             Shape::Text(&SECRET),
             "Key of the installation, under which secrets in the records are sealed: a reference to 32 bytes in base64 or hexadecimal, the same on every node. Default: made once, in `installation.key` of the data directory.",
         ),
+        field(
+            "former_keys",
+            Shape::List {
+                items: &Shape::Text(&SECRET),
+                least: 0,
+            },
+            "Keys under which secrets in the records may still be sealed, or will be: references as for `key`. What is under them opens; nothing is sealed under them. `weir keys rewrap` seals everything under `key`.",
+        )
+        .default("[]"),
     ],
 };
 
@@ -59,6 +68,12 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<R
         key: object
             .written("key")
             .and_then(|cursor| cursor.secret_key(context)),
+        former_keys: {
+            let listed = object.get("former_keys")?;
+            let keys = listed.items(context);
+            let keys = keys.iter().filter_map(|key| key.secret_key(context));
+            keys.collect()
+        },
     })
 }
 

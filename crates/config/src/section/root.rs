@@ -6,8 +6,8 @@ use std::path::{Path as FilePath, PathBuf};
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
 use super::{
-    beside, certificate, clash, lending, listener, log, mail, policy, records, route, settings,
-    telemetry, upstream,
+    beside, certificate, clash, identity, lending, listener, log, mail, policy, records, route,
+    settings, telemetry, upstream,
 };
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
@@ -39,6 +39,12 @@ pub(crate) static ROOT: Record = Record {
             "records",
             Shape::Record(&records::RECORDS),
             "Where organizations, people, revisions and audit are kept.",
+        )
+        .default("{}"),
+        field(
+            "identity",
+            Shape::Record(&identity::IDENTITY),
+            "How people and programs are known.",
         )
         .default("{}"),
         field(
@@ -180,6 +186,7 @@ pub(crate) fn decode(
     let workers = decode_workers(context, &object);
     let data = decode_data(context, &object, data);
     let records = records::decode(context, &object.get("records")?);
+    let tokens = identity::decode(context, &object.get("identity")?);
     let mail = mail::decode(context, &object);
     let trusted_proxies =
         settings::decode_trusted_proxies(context, &object.get("trusted_proxies")?);
@@ -233,6 +240,7 @@ pub(crate) fn decode(
         admin: admin?,
         data,
         records: records?,
+        tokens: tokens?,
         mail,
         zone,
         listeners: listeners

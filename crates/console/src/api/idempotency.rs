@@ -81,10 +81,8 @@ impl Idempotency {
         let is_batch = parts.uri.path() == BATCHES && may_change_any(principal).is_ok();
         let most = if is_batch { MOST_BATCH } else { MOST_REQUEST };
         let body = body::read(body, most).await?;
-        let once = Once {
-            key_hash: hash(&[owner(&principal.actor()).as_bytes(), key.as_bytes()]),
-            fingerprint: fingerprint(identity, &parts, &body),
-        };
+        let key_hash = hash(&[owner(&principal.actor()).as_bytes(), key.as_bytes()]);
+        let once = identity.once(key_hash, &said(&parts, &body));
         let path = parts.uri.path().to_owned();
         let again = Again {
             guard: &guard,
@@ -293,8 +291,8 @@ fn owner(actor: &Actor) -> String {
     format!("{} {}", actor.kind(), actor.id().map_or("", Id::as_str))
 }
 
-/// Of what makes it this request: what must be so for it to be made is part of that (RFC 9110 §13.1).
-fn fingerprint(identity: &Identity, parts: &Parts, body: &[u8]) -> [u8; 32] {
+/// What makes it this request: what must be so for it to be made is part of that (RFC 9110 §13.1).
+fn said<'r>(parts: &'r Parts, body: &'r [u8]) -> Vec<&'r [u8]> {
     let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
     let mut of = vec![
         parts.method.as_str().as_bytes(),
@@ -311,7 +309,7 @@ fn fingerprint(identity: &Identity, parts: &Parts, body: &[u8]) -> [u8; 32] {
         });
         of.extend(values.iter().map(HeaderValue::as_bytes));
     }
-    identity.fingerprint(&of)
+    of
 }
 
 fn hash(parts: &[&[u8]]) -> [u8; 32] {

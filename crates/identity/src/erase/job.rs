@@ -209,6 +209,6 @@ impl Identity {
     }
 }
 
-fn purpose(id: &Id) -> String {
+pub(crate) fn purpose(id: &Id) -> String {
     format!("erasure {id}")
 }

@@ -6,9 +6,10 @@ use weir_core::Id;
 use weir_store::records::{Scope, Write};
 
 use crate::error::Result;
+use crate::refresh;
 use crate::tables::{
     API_KEYS, FAMILIAR_PLACES, FORMER_SESSION_TOKENS, INVITATIONS, MAIL_OUTBOX, MEMBERSHIPS,
-    ONE_TIME_TOKENS, RECOVERY_CODES, SESSIONS, THROTTLES, TOTP, USERS,
+    ONE_TIME_TOKENS, RECOVERY_CODES, REFRESH_FAMILIES, SESSIONS, THROTTLES, TOTP, USERS,
 };
 use crate::throttle;
 use crate::user::tenants_of;
@@ -23,9 +24,11 @@ pub(super) async fn remove_account(
     removed: &mut Removed,
 ) -> Result<()> {
     let mut add = |name: &str, rows| *removed.entry(name.to_owned()).or_default() += rows;
+    refresh::end_of_user(write, id).await?;
     for (name, table) in [
         ("sessions", SESSIONS),
         ("former_session_tokens", FORMER_SESSION_TOKENS),
+        ("refresh_families", REFRESH_FAMILIES),
         ("familiar_places", FAMILIAR_PLACES),
         ("totp", TOTP),
         ("recovery_codes", RECOVERY_CODES),

@@ -24,6 +24,8 @@ pub(crate) enum Letter<'a> {
     EmailChangeAsked { at: Timestamp, url: &'a str },
     /// To the former address.
     EmailChanged { at: Timestamp, url: &'a str },
+    /// To somebody of whom a refresh token was used twice.
+    TokenReused { at: Timestamp, url: &'a str },
     /// To somebody who is asked for a password only from now on.
     SecondFactorRemoved { at: Timestamp, url: &'a str },
     /// To whose key it was, or who owns the organization.
@@ -47,6 +49,7 @@ impl Letter<'_> {
             Self::EmailTaken { .. } => "Your e-mail address was given for an account",
             Self::EmailChangeAsked { .. } => "Your e-mail address is to be changed",
             Self::EmailChanged { .. } => "Your e-mail address was changed",
+            Self::TokenReused { .. } => "An application was signed out of your account",
             Self::SecondFactorRemoved { .. } => "Your second factor was removed",
             Self::KeyLeaked { .. } => "An API key was found where it does not belong",
         }
@@ -104,6 +107,15 @@ impl Letter<'_> {
                     "Your account at {url} has had another address since {at}: one signs in with that. \
                      All other sessions were ended.\n\n\
                      If it was not you, tell whoever runs this installation at once.\n"
+                )
+            }
+            Self::TokenReused { at, url } => {
+                let at = minute(*at);
+                format!(
+                    "An application that has signed in to your account at {url} used at {at} what it had \
+                     used before. Somebody else may have got it, so it was signed out.\n\n\
+                     Sign in there again if you use it. If this happens again, end all sessions of your \
+                     account and tell whoever runs this installation.\n"
                 )
             }
             Self::SecondFactorRemoved { at, url } => {

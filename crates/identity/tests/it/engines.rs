@@ -16,6 +16,7 @@ pub(crate) use weir_testkit::on_both_engines;
 pub(crate) struct Fresh {
     pub(crate) identity: Identity,
     pub(crate) records: Records,
+    pub(crate) records_options: RecordsOptions,
     directory: Option<TempDir>,
 }
 
@@ -50,13 +51,15 @@ pub(crate) async fn fresh_with(engine: &str, options: Options) -> Fresh {
             (Address::Postgres(Secret::new(url)), None)
         }
     };
-    let records = Records::open(&RecordsOptions::new(address)).unwrap();
+    let records_options = RecordsOptions::new(address);
+    let records = Records::open(&records_options).unwrap();
     records.migrate().await.unwrap();
     let identity = Identity::new(records.clone(), options).unwrap();
     identity.prepare().await.unwrap();
     Fresh {
         identity,
         records,
+        records_options,
         directory,
     }
 }
@@ -183,7 +186,10 @@ impl Fresh {
         let rows = PlatformTable::new(table).rows();
         for row in self.records.all(rows.select()).await.unwrap() {
             let mut write = self.records.write_unaudited().await.unwrap();
-            let time = row.int(column).unwrap() + by * 1_000_000;
+            let Some(time) = row.optional_int(column).unwrap() else {
+                continue;
+            };
+            let time = time + by * 1_000_000;
             let values = [(column, Value::from(time))];
             let id = row.id("id").unwrap();
             write.update(rows, &id, None, values).await.unwrap();

@@ -18,12 +18,12 @@ on_both_engines! {
     the_code_of_a_new_one_cannot_be_guessed,
 }
 
-fn authenticator(enrolment: &Enrolment) -> Totp {
+pub(crate) fn authenticator(enrolment: &Enrolment) -> Totp {
     let secret = TotpSecret::try_from_base32(enrolment.secret.expose()).unwrap();
     Builder::new().with_secret(secret).build().unwrap()
 }
 
-fn code(totp: &Totp, steps_from_now: i64) -> String {
+pub(crate) fn code(totp: &Totp, steps_from_now: i64) -> String {
     let now = jiff::Timestamp::now().as_second() + 30 * steps_from_now;
     totp.generate(u64::try_from(now).unwrap()).to_string()
 }

@@ -18,6 +18,7 @@ on_both_engines! {
     the_same_secret_again_is_no_change,
     what_was_kept_in_the_clear_is_hidden_and_sealed_when_written_anew,
     another_key_opens_nothing_and_is_told,
+    secrets_of_present_and_past_open_after_a_rotation,
     hostile_documents_reach_no_secret,
     who_may_not_change_a_secret_does_not_have_it_sent_on,
 }
@@ -260,6 +261,50 @@ async fn another_key_opens_nothing_and_is_told(engine: &str) {
         put(policy(), document(OTHER, "a")),
     ]);
     other.apply(&ada(), proposal(what), judge).await.unwrap();
+}
+
+async fn secrets_of_present_and_past_open_after_a_rotation(engine: &str) {
+    let fresh = fresh(engine).await;
+    let gone = named(ResourceKind::Policy, "gone");
+    let first = vec![
+        put(policy(), document(SECRET, "a")),
+        put(gone.clone(), document(OTHER, "a")),
+    ];
+    fresh.change(first).await.unwrap();
+    fresh
+        .change(vec![put(policy(), document(OTHER, "a")), delete(gone)])
+        .await
+        .unwrap();
+    let before = fresh.revisions.snapshot().await.unwrap();
+    let (old, new) = (Secret::new([7; 32]), Secret::new([8; 32]));
+    let with = |secrets| Revisions::new(fresh.records.clone(), secrets);
+    let ahead = with(Secrets::with_former(&new, &[old]).unwrap());
+    let done = ahead.rewrap(|_| ()).await.unwrap();
+    // One in use, one in the trash, and five in the past.
+    assert_eq!((done.seen, done.anew), (7, 7));
+    assert_eq!((done.unreadable, done.left), (0, 0));
+    assert_eq!(ahead.rewrap(|_| ()).await.unwrap().anew, 0);
+
+    let alone = with(Secrets::new(&new).unwrap());
+    let after = alone.snapshot().await.unwrap();
+    assert_eq!(
+        (after.revision(), after.digest()),
+        (before.revision(), before.digest()),
+        "a node that has taken it up has nothing to do"
+    );
+    assert_eq!(
+        alone.secrets().open(&after),
+        fresh.revisions.secrets().open(&before)
+    );
+    // What a node keeps of its own is sealed anew as well.
+    let kept = ahead.secrets().resealed(&before);
+    assert_ne!(kept, before);
+    assert_eq!(alone.secrets().open(&kept), alone.secrets().open(&after));
+    alone.apply(&ada(), proposal(back(1)), judge).await.unwrap();
+    let both = alone.secrets().open(&alone.snapshot().await.unwrap());
+    let texts: Vec<_> = both.documents().iter().map(|one| &*one.text).collect();
+    assert!(texts.iter().any(|text| text.contains(SECRET)), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains(OTHER)), "{texts:?}");
 }
 
 async fn hostile_documents_reach_no_secret(engine: &str) {

@@ -115,6 +115,8 @@ DELETE /v1/bans/ADDRESS  serve an address again
 
 GET    /v1/openapi.json  what else there is: organizations, people, resources
 
+GET    /.well-known/jwks.json  keys that verify this installation's tokens; no credential
+
 Add ?pretty to JSON answers for indentation.
 ";
 
@@ -279,6 +281,7 @@ fn router(shared: Arc<Shared>) -> Router {
     let pages = weir_console::pages(shared.services.clone());
     let keep_session =
         middleware::from_fn_with_state(shared.services.clone(), weir_console::keep_session);
+    let well_known = weir_console::well_known(shared.services.clone());
     let behind = middleware::from_fn_with_state(Arc::clone(&shared), behind::look_behind);
     protected()
         .route_layer(middleware::from_fn_with_state(
@@ -289,6 +292,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
         .merge(records.layer(middleware::from_fn(last)))
         .merge(pages)
+        .merge(well_known)
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,

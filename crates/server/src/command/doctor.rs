@@ -4,6 +4,7 @@ mod certificates;
 mod holder;
 mod listeners;
 mod running;
+mod sealing;
 mod sources;
 mod storage;
 mod system;
@@ -99,6 +100,7 @@ pub(crate) fn run(global: &Global, output: &Output) -> anyhow::Result<ExitCode> 
         checks.extend(listeners::check(config));
         checks.extend(storage::check(&config.data));
         checks.extend(running::check(config));
+        checks.extend(sealing::check(config));
         checks.extend(certificates::check(config));
         let mut config = config.clone();
         checks.extend(sources::check(&mut config));

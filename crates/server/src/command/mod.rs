@@ -19,6 +19,7 @@ pub(crate) mod explain;
 pub(crate) mod import;
 mod interval;
 pub(crate) mod invitation;
+pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod member;

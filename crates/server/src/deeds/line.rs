@@ -62,6 +62,7 @@ pub(super) fn read(text: &[u8]) -> Option<(Entry, Timestamp)> {
         once: line.key.map(|key_hash| Once {
             key_hash,
             fingerprint: [0; 32],
+            former_fingerprints: Vec::new(),
         }),
     };
     Some((entry, line.at))
@@ -118,6 +119,7 @@ mod tests {
                 once: Some(Once {
                     key_hash: [7; 32],
                     fingerprint: [0; 32],
+                    former_fingerprints: Vec::new(),
                 }),
             };
             let text = write(&entry, at).unwrap();

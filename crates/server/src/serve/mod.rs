@@ -15,6 +15,7 @@ mod signals;
 mod standings;
 mod start;
 mod supervise;
+mod tokens;
 pub(crate) mod traffic_file;
 mod upgrade;
 mod watch;

@@ -126,6 +126,8 @@ impl Follower {
                 tracing::info!(revision = resources.revision(), "resources in effect");
                 left_out::tell(resources.revision(), &node.running().left_out);
                 // All of them: what is left out now may fit the next start.
+                // Under the present key: the file may outlive what it was sealed with in the records.
+                let resources = self.revisions.secrets().resealed(&resources);
                 keep(node, &self.directory, &resources).await;
             }
             Some(Reloaded::Rejected(_)) => {

@@ -25,6 +25,7 @@ use super::resources::{self, Begun};
 use super::signals::Early;
 use super::standings::{self, routes_of_organizations};
 use super::supervise::{Supervisor, supervise};
+use super::tokens;
 use super::traffic_file::TrafficFile;
 use super::upgrade::Launch;
 use super::watch::Watch;
@@ -96,7 +97,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let data = loaded.config.data.clone();
     make_directory(&data)?;
     let key = InstallationKey::of(&loaded.config)?;
-    let secrets = Secrets::new(key.secret()).context("cannot set up the sealing of secrets")?;
+    let secrets = Secrets::with_former(key.secret(), key.former());
+    let secrets = secrets.context("cannot set up the sealing of secrets")?;
     let Begun {
         mut loaded,
         resources,
@@ -148,6 +150,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         judge,
     };
     let services = people::services(&config, &key, &keeper, &operator, configuration)?;
+    tokens::recall(services.people().unchecked(), &data);
     let (traffic_file, saved) = TrafficFile::open(&data);
     let remembered = Remembered {
         splits: saved,

@@ -25,7 +25,7 @@ use super::signals::{Early, Signals};
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
 use super::{Beside as Wanted, Node, Order, Ready, Reloaded, Stage};
-use super::{resources, standings, traffic_file};
+use super::{resources, standings, tokens, traffic_file};
 use crate::admin;
 use crate::deeds::Deeds;
 use crate::people;
@@ -156,6 +156,11 @@ pub(super) async fn supervise(
     let read = (Arc::clone(&node), records.clone(), data.clone());
     beside.run("standings of organizations", move || {
         standings::follow(Arc::clone(&read.0), read.1.clone(), read.2.clone())
+    });
+    let identity = supervisor.services.people().unchecked().clone();
+    let kept = (Arc::clone(&node), identity, data.clone());
+    beside.run("keys and revocations", move || {
+        tokens::keep(Arc::clone(&kept.0), kept.1.clone(), kept.2.clone())
     });
     let revisions = supervisor.services.configuration().revisions.clone();
     let tidied = revisions.clone();

@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     7 "0007_accounts",
     8 "0008_lookups",
     9 "0009_api_keys",
+    10 "0010_tokens",
     11 "0011_sessions",
 };
 

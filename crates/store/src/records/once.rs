@@ -21,9 +21,17 @@ pub struct Once {
     pub key_hash: [u8; 32],
     /// Of the request: the same key with another request is a mistake.
     pub fingerprint: [u8; 32],
+    /// The same as it would have been made with each former key of the installation.
+    pub former_fingerprints: Vec<[u8; 32]>,
 }
 
 impl Once {
+    /// Whether a request that has taken effect, and was kept with this fingerprint, is this one.
+    pub fn is_same(&self, kept: &[u8]) -> bool {
+        let mut all = std::iter::once(&self.fingerprint).chain(&self.former_fingerprints);
+        all.any(|fingerprint| fingerprint == kept)
+    }
+
     /// Writes it down. Of two at once, the second waits for the first.
     ///
     /// # Errors

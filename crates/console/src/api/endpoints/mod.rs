@@ -19,6 +19,8 @@ mod revisions;
 mod roles;
 mod setup;
 mod sign_in;
+mod signing_keys;
+mod tokens;
 mod trash;
 mod users;
 
@@ -46,4 +48,6 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(audit::router())
         .merge(users::router())
         .merge(trash::router())
+        .merge(tokens::router())
+        .merge(signing_keys::router())
 }

@@ -39,7 +39,16 @@ pub(in crate::serve) fn begin(
         complaints: Vec::new(),
     };
     let mut resources = match file::read(data) {
-        Ok(resources) => Arc::new(secrets.open(&resources)),
+        Ok(resources) => {
+            // What was kept under a former key must open when that is not known any more.
+            let resealed = secrets.resealed(&resources);
+            if resealed != resources
+                && let Err(error) = file::save(data, &resealed)
+            {
+                begun.complaints.push(format!("{error:#}\n"));
+            }
+            Arc::new(secrets.open(&resealed))
+        }
         Err(error) => {
             let complaint =
                 format!("starting without resources until records are read: {error:#}\n");

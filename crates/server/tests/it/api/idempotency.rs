@@ -123,6 +123,7 @@ async fn what_took_effect_without_an_answer_is_read_again(engine: &str) {
     let once = Once {
         key_hash: [1; 32],
         fingerprint: [2; 32],
+        former_fingerprints: Vec::new(),
     };
     let caller = Caller {
         actor: Actor::Operator,

@@ -21,6 +21,7 @@ mod setup;
 mod sign_in;
 mod strangers;
 mod tenants;
+mod tokens;
 mod trash;
 mod users;
 mod world;

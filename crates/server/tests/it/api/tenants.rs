@@ -27,6 +27,8 @@ pub(super) struct Tenant {
     /// Of the member.
     session: String,
     key: String,
+    /// The member's refresh tokens.
+    family: String,
     /// Of a list with more than one page.
     cursor: String,
 }
@@ -43,6 +45,8 @@ fn nowhere(placeholder: &str) -> String {
         "invitation" => Id::new("inv"),
         "session" => Id::new("ses"),
         "api_key" => Id::new("key"),
+        "family" => Id::new("rtf"),
+        "kid" => return "nobodys".to_owned(),
         "id" => Id::new("rol"),
         other => panic!("what of another organization is {{{other}}}? say so here"),
     }
@@ -70,11 +74,15 @@ impl Tenant {
         let new = json!({ "name": "import", "permissions": ["route:read"] });
         let key = owner.post(&format!("{base}/api-keys"), &new).json();
         let me = editor.get("/v1/me").json();
+        let wanted = json!({ "audience": "https://api.example" });
+        assert_eq!(editor.post("/v1/tokens", &wanted).status(), 200);
+        let tokens = editor.get("/v1/me/tokens").json();
         Self {
             user: me["id"].as_str().unwrap().to_owned(),
             session: me["session"]["id"].as_str().unwrap().to_owned(),
             key: key["id"].as_str().unwrap().to_owned(),
             invitation: invited["id"].as_str().unwrap().to_owned(),
+            family: tokens["items"][0]["id"].as_str().unwrap().to_owned(),
             cursor: members["next"].as_str().unwrap().to_owned(),
             id,
             slug,
@@ -93,11 +101,13 @@ impl Tenant {
             "invitation" => self.invitation.clone(),
             "session" => self.session.clone(),
             "api_key" => self.key.clone(),
+            "family" => self.family.clone(),
             "id" => self.trashed.clone(),
             // Of the platform.
             "section" => "routes".to_owned(),
             "name" => ROUTE.to_owned(),
             "number" => "1".to_owned(),
+            "kid" => "nobodys".to_owned(),
             other => panic!("what of an organization is {{{other}}}? say so here"),
         }
     }
@@ -159,6 +169,8 @@ impl Operation {
             "put_resource" => {
                 json!({ "match": { "path": "/taken" }, "respond": { "status": 200 } })
             }
+            "issue_token" => json!({ "audience": "https://evil.example" }),
+            "rotate_signing_key" => json!({ "now": true }),
             "roll_back" => json!({ "comment": "taken over" }),
             other => {
                 assert!(!self.has_body, "what does {other} take? say so here");

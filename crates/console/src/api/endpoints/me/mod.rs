@@ -4,6 +4,7 @@ mod api_keys;
 mod email;
 mod second_factor;
 mod sessions;
+mod tokens;
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<Services> {
         .merge(second_factor::router())
         .merge(sessions::router())
         .merge(api_keys::router())
+        .merge(tokens::router())
 }
 
 /// Who asks.
