@@ -8,6 +8,7 @@
 //! whether the caller may make it. A surface asks [`Identity::authorize`]; here it is held that nobody
 //! gives a right that they do not have themselves, and that the last owner stays.
 
+mod access;
 mod audit;
 mod caller;
 mod credentials;
@@ -44,6 +45,7 @@ mod trash;
 mod upkeep;
 mod user;
 
+pub use access::{AccessPolicy, AccessRules, Asked, Asker, Author, PersonWithRights};
 pub use caller::Caller;
 pub use email::Email;
 pub use email_change::EmailChange;

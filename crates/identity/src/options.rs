@@ -8,6 +8,7 @@ use weir_core::Secret;
 use weir_store::Records;
 use weir_store::seal::Sealer;
 
+use crate::access::Kept;
 use crate::error::Result;
 use crate::mail::MailOptions;
 use crate::password::{Hasher, Hashing};
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) hasher: Hasher,
     pub(crate) sealer: Sealer,
     pub(crate) activity: Activity,
+    pub(crate) access: Kept,
     /// Whether the engine's log may have what was erased: by this process, or by one before it.
     pub(crate) unscrubbed: AtomicBool,
 }
@@ -71,6 +73,7 @@ impl Identity {
                 hasher: Hasher::new(&options.hashing)?,
                 sealer: Sealer::new(&options.key)?,
                 activity: Activity::default(),
+                access: Kept::default(),
                 unscrubbed: AtomicBool::new(true),
                 options,
             }),

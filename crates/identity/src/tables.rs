@@ -22,9 +22,10 @@ pub(crate) const MAIL_OUTBOX: PlatformTable = PlatformTable::new("mail_outbox");
 pub(crate) const ROLES: TenantTable = TenantTable::new("roles");
 pub(crate) const MEMBERSHIPS: TenantTable = TenantTable::new("memberships");
 pub(crate) const INVITATIONS: TenantTable = TenantTable::new("invitations");
+pub(crate) const ACCESS_POLICIES: TenantTable = TenantTable::new("access_policies");
 
 /// What an organization has, and what goes and comes back with it.
-pub(crate) const OWNED: [TenantTable; 3] = [MEMBERSHIPS, INVITATIONS, ROLES];
+pub(crate) const OWNED: [TenantTable; 4] = [MEMBERSHIPS, INVITATIONS, ROLES, ACCESS_POLICIES];
 
 impl Identity {
     /// Begins to change what an organization has.

@@ -13,12 +13,12 @@ use crate::Identity;
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
 use crate::page::{Key, Listing, Order, Page, Position, page};
-use crate::permission::Permissions;
+use crate::permission::{Permission, Permissions};
 use crate::reader::Reader;
 use crate::role::{Assigned, Role};
 use crate::tables::{
-    FAMILIAR_PLACES, INVITATIONS, MEMBERSHIPS, ONE_TIME_TOKENS, ORGANIZATIONS, OWNED,
-    RECOVERY_CODES, ROLES, SESSIONS, TOTP, USERS,
+    ACCESS_POLICIES, FAMILIAR_PLACES, INVITATIONS, MEMBERSHIPS, ONE_TIME_TOKENS, ORGANIZATIONS,
+    OWNED, RECOVERY_CODES, ROLES, SESSIONS, TOTP, USERS,
 };
 use crate::throttle::later;
 use crate::user::{self, tenants_of};
@@ -26,7 +26,7 @@ use crate::user::{self, tenants_of};
 /// Something that was deleted by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Trashed {
-    /// `role`, `member` or `invitation`; of the platform also `organization` or `user`, and `route`, `upstream`, `policy`
+    /// `role`, `member`, `invitation` or `access_policy`; of the platform also `organization` or `user`, and `route`, `upstream`, `policy`
     /// or `certificate`.
     #[schema(example = "role")]
     pub kind: &'static str,
@@ -54,7 +54,8 @@ pub struct Purged {
 }
 
 /// What an organization has, by the words that its trash uses.
-const KINDS: [(&str, TenantTable); 3] = [
+const KINDS: [(&str, TenantTable); 4] = [
+    ("access_policy", ACCESS_POLICIES),
     ("role", ROLES),
     ("member", MEMBERSHIPS),
     ("invitation", INVITATIONS),
@@ -69,7 +70,7 @@ const DELETED: Order = Order {
 /// What a list shows of rows of this kind, and by which words.
 const fn columns(kind: &str) -> &'static str {
     match kind.as_bytes() {
-        b"role" => "id, deleted_at, name AS known_as",
+        b"role" | b"access_policy" => "id, deleted_at, name AS known_as",
         b"organization" => "id, deleted_at, slug AS known_as",
         b"member" => {
             "id, deleted_at, \
@@ -242,6 +243,11 @@ impl Identity {
     ) -> Result<Option<Permissions>> {
         if kind == "role" {
             return Ok(Some(Role::of(row)?.permissions));
+        }
+        if kind == "access_policy" {
+            return Ok(Some(Permissions::from_iter([
+                Permission::AccessPolicyWrite,
+            ])));
         }
         let role: Assigned = row.text("role")?.parse().map_err(Error::internal)?;
         match self.rights_of(reader, tenant, &role).await {

@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     6 "0006_kept_answers",
     7 "0007_accounts",
     8 "0008_lookups",
+    12 "0012_access_policies",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.

@@ -4,6 +4,7 @@
     reason = "the macros that describe endpoints qualify what they name"
 )]
 
+mod access_policies;
 mod audit;
 mod invitations;
 mod joining;
@@ -39,6 +40,7 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(roles::router())
         .merge(invitations::router())
         .merge(joining::router())
+        .merge(access_policies::router())
         .merge(audit::router())
         .merge(users::router())
         .merge(trash::router())
