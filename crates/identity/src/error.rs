@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use weir_authorization::Fault;
 use weir_store::Error as StoreError;
 
 /// The result of an operation on organizations or people.
@@ -37,6 +38,9 @@ pub enum Error {
         /// What is wrong with it, without repeating it.
         why: String,
     },
+    /// An access policy has these mistakes.
+    #[error("the access policy has mistakes")]
+    InvalidPolicy(Vec<Fault>),
     /// It cannot be done in the state that things are in.
     #[error("{0}")]
     Conflict(&'static str),
@@ -83,7 +87,7 @@ impl Error {
             Self::Taken(_) | Self::TakenInTrash(_) => "taken",
             Self::Stale { .. } => "stale",
             Self::Forbidden(_) => "forbidden",
-            Self::Invalid { .. } => "invalid",
+            Self::Invalid { .. } | Self::InvalidPolicy(_) => "invalid",
             Self::Conflict(_) | Self::LastOwner(_) => "conflict",
             Self::NoMail => "no_mail",
             Self::Suspended => "suspended",
@@ -141,7 +145,8 @@ impl From<StoreError> for Error {
 }
 
 /// What a unique index holds, as its users call it.
-const TAKEN: [(&str, &str); 6] = [
+const TAKEN: [(&str, &str); 7] = [
+    ("access_policies_by_name", "name"),
     ("idempotency_keys_by_key_hash", "Idempotency-Key"),
     ("organizations_by_slug", "slug"),
     ("users_by_email", "email"),
@@ -170,6 +175,7 @@ fn thing(table: &str) -> &'static str {
     match table {
         "organizations" | "scopes" => "organization",
         "users" => "user",
+        "access_policies" => "access policy",
         "roles" => "role",
         "memberships" => "member",
         "invitations" => "invitation",

@@ -8,6 +8,7 @@
 //! whether the caller may make it. A surface asks [`Identity::authorize`]; here it is held that nobody
 //! gives a right that they do not have themselves, and that the last owner stays.
 
+mod access;
 mod access_token;
 mod api_key;
 mod audit;
@@ -52,6 +53,7 @@ mod trash;
 mod upkeep;
 mod user;
 
+pub use access::{AccessPolicy, AccessRules, Asked, Asker, Author, PersonWithRights};
 pub use access_token::{Authentication, TYPE as ACCESS_TOKEN_TYPE};
 pub use api_key::{
     ApiKey, ApiKeyFilter, ApiKeyOrder, ApiKeyUpdate, Expiry, KeyHolder, KeyOwner, KeyRefusal,

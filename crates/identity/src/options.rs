@@ -10,6 +10,7 @@ use weir_jose::Algorithm;
 use weir_store::Records;
 use weir_store::seal::Sealer;
 
+use crate::access::Kept;
 use crate::api_key::KeyActivity;
 use crate::error::Result;
 use crate::mail::MailOptions;
@@ -140,6 +141,7 @@ pub(crate) struct Shared {
     pub(crate) revoked: Revoked,
     /// Told whenever other keys are published, or something else is refused.
     pub(crate) verification: watch::Sender<()>,
+    pub(crate) access: Kept,
     /// Whether the engine's log may have what was erased: by this process, or by one before it.
     pub(crate) unscrubbed: AtomicBool,
 }
@@ -157,6 +159,7 @@ impl Identity {
                 ring: Ring::default(),
                 revoked: Revoked::default(),
                 verification: watch::Sender::new(()),
+                access: Kept::default(),
                 unscrubbed: AtomicBool::new(true),
                 options,
             }),

@@ -81,6 +81,10 @@ permissions! {
     RevisionRead "revision:read",
     /// To go back to an earlier revision.
     RevisionWrite "revision:write",
+    /// To see which access policies hold, and what they say to whom.
+    AccessPolicyRead "access_policy:read",
+    /// To change access policies.
+    AccessPolicyWrite "access_policy:write",
     /// Of the platform: to make organizations.
     OrganizationCreate "organization:create",
     /// Of the platform: to suspend organizations and to resume them.

@@ -110,9 +110,13 @@ impl BuiltIn {
     }
 }
 
-/// The audit and the trash show more than how things are.
+/// The audit and the trash show more than how things are; access policies, how to get round them.
 fn is_viewed(permission: Permission) -> bool {
-    permission.is_read() && !matches!(permission, Permission::AuditRead | Permission::TrashRead)
+    permission.is_read()
+        && !matches!(
+            permission,
+            Permission::AuditRead | Permission::TrashRead | Permission::AccessPolicyRead
+        )
 }
 
 /// The role that somebody has: the name of a built-in one, or the identifier of another.

@@ -29,12 +29,14 @@ pub(crate) const API_KEYS: TenantTable = TenantTable::new("api_keys");
 pub(crate) const ROLES: TenantTable = TenantTable::new("roles");
 pub(crate) const MEMBERSHIPS: TenantTable = TenantTable::new("memberships");
 pub(crate) const INVITATIONS: TenantTable = TenantTable::new("invitations");
+pub(crate) const ACCESS_POLICIES: TenantTable = TenantTable::new("access_policies");
 
 /// What a person has in organizations.
 pub(crate) const OF_MEMBERS: [TenantTable; 2] = [MEMBERSHIPS, API_KEYS];
 
 /// What an organization has, and what goes and comes back with it.
-pub(crate) const OWNED: [TenantTable; 4] = [MEMBERSHIPS, INVITATIONS, API_KEYS, ROLES];
+pub(crate) const OWNED: [TenantTable; 5] =
+    [MEMBERSHIPS, INVITATIONS, API_KEYS, ROLES, ACCESS_POLICIES];
 
 impl Identity {
     /// Begins to change what an organization has.

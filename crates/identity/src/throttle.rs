@@ -11,6 +11,8 @@
 //! An attempt counts as a failure before it is looked at, so that many at once are not more than one
 //! after another; success takes it back.
 
+mod risk;
+
 use std::net::IpAddr;
 use std::time::Duration;
 

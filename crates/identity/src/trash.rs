@@ -13,13 +13,13 @@ use crate::Identity;
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
 use crate::page::{Key, Listing, Order, Page, Position, page};
-use crate::permission::Permissions;
+use crate::permission::{Permission, Permissions};
 use crate::reader::Reader;
 use crate::role::{Assigned, Role};
 use crate::tables::{
-    API_KEYS, FAMILIAR_PLACES, FORMER_SESSION_TOKENS, INVITATIONS, MEMBERSHIPS, OF_MEMBERS,
-    ONE_TIME_TOKENS, ORGANIZATIONS, OWNED, RECOVERY_CODES, REFRESH_FAMILIES, ROLES, SESSIONS, TOTP,
-    USERS,
+    ACCESS_POLICIES, API_KEYS, FAMILIAR_PLACES, FORMER_SESSION_TOKENS, INVITATIONS, MEMBERSHIPS,
+    OF_MEMBERS, ONE_TIME_TOKENS, ORGANIZATIONS, OWNED, RECOVERY_CODES, REFRESH_FAMILIES, ROLES,
+    SESSIONS, TOTP, USERS,
 };
 use crate::throttle::later;
 use crate::user::{self, tenants_of};
@@ -27,7 +27,7 @@ use crate::user::{self, tenants_of};
 /// Something that was deleted by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Trashed {
-    /// `role`, `member`, `invitation` or `api_key`; of the platform also `organization` or `user`, and `route`, `upstream`, `policy`
+    /// `role`, `member`, `invitation`, `api_key` or `access_policy`; of the platform also `organization` or `user`, and `route`, `upstream`, `policy`
     /// or `certificate`.
     #[schema(example = "role")]
     pub kind: &'static str,
@@ -55,7 +55,8 @@ pub struct Purged {
 }
 
 /// What an organization has, by the words that its trash uses.
-const KINDS: [(&str, TenantTable); 4] = [
+const KINDS: [(&str, TenantTable); 5] = [
+    ("access_policy", ACCESS_POLICIES),
     ("role", ROLES),
     ("member", MEMBERSHIPS),
     ("invitation", INVITATIONS),
@@ -71,7 +72,7 @@ const DELETED: Order = Order {
 /// What a list shows of rows of this kind, and by which words.
 const fn columns(kind: &str) -> &'static str {
     match kind.as_bytes() {
-        b"role" | b"api_key" => "id, deleted_at, name AS known_as",
+        b"role" | b"api_key" | b"access_policy" => "id, deleted_at, name AS known_as",
         b"organization" => "id, deleted_at, slug AS known_as",
         b"member" => {
             "id, deleted_at, \
@@ -248,6 +249,11 @@ impl Identity {
         if kind == "api_key" {
             // It was revoked before it went there.
             return Ok(Some(Permissions::default()));
+        }
+        if kind == "access_policy" {
+            return Ok(Some(Permissions::from_iter([
+                Permission::AccessPolicyWrite,
+            ])));
         }
         let role: Assigned = row.text("role")?.parse().map_err(Error::internal)?;
         match self.rights_of(reader, tenant, &role).await {

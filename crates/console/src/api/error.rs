@@ -1,6 +1,7 @@
 //! What went wrong with people and organizations, as answers.
 
 use axum::http::StatusCode;
+use weir_authorization::Fault;
 use weir_identity::Error;
 
 use crate::problem::{FieldError, Problem};
@@ -39,6 +40,7 @@ impl From<Error> for Problem {
                 pointer: pointer(field),
                 detail: why,
             }]),
+            Error::InvalidPolicy(faults) => Self::invalid(faults.iter().map(fault).collect()),
             Error::Conflict(why) => Self::new(StatusCode::CONFLICT, "conflict", sentence(why)),
             error @ Error::LastOwner(_) => Self::new(
                 StatusCode::CONFLICT,
@@ -90,6 +92,25 @@ fn pointer(field: &str) -> String {
     match field {
         "limit" | "cursor" | "sort" => field.to_owned(),
         _ => format!("/{}", field.replace('.', "/")),
+    }
+}
+
+/// A mistake in an access policy, with its place in the text.
+fn fault(fault: &Fault) -> FieldError {
+    let Fault {
+        policy,
+        line,
+        column,
+        text,
+        help,
+    } = fault;
+    let help = help
+        .as_ref()
+        .map(|help| format!("; {help}"))
+        .unwrap_or_default();
+    FieldError {
+        pointer: "/text".to_owned(),
+        detail: format!("{policy}, line {line}, column {column}: {text}{help}"),
     }
 }
 

@@ -9,9 +9,12 @@ use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use jiff::Timestamp;
 use weir_core::{RequestId, TenantId};
-use weir_identity::{Authenticated, Caller, Identity, Organization, Permission, Permissions};
+use weir_identity::{
+    Asker, Authenticated, Caller, Identity, Organization, Permission, Permissions,
+};
 use weir_store::audit::{Actor, Origin};
 
+use super::access::Access;
 use super::asked::{Asked, Question};
 use super::services::Services;
 use crate::authenticate::Principal;
@@ -25,6 +28,7 @@ pub(crate) struct Guard {
     identity: Identity,
     principal: Principal,
     caller: Caller,
+    access: Access,
     /// What was let pass, for a request that may be sent again.
     asked: Asked,
 }
@@ -34,9 +38,12 @@ impl FromRequestParts<Services> for Guard {
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
         let principal = services.principal(parts).await?;
+        let identity = services.people().get_for(&principal)?.clone();
+        let caller = caller(parts, &principal);
         Ok(Self {
-            identity: services.people().get_for(&principal)?.clone(),
-            caller: caller(parts, &principal),
+            access: Access::of(&identity, &principal, &caller).await?,
+            identity,
+            caller,
             principal,
             asked: parts.extensions.get().cloned().unwrap_or_default(),
         })
@@ -72,16 +79,23 @@ impl Guard {
         &self.principal
     }
 
-    /// What the caller may do in an organization.
-    pub(crate) fn rights(&self, tenant: &TenantId) -> Permissions {
-        self.principal.rights(tenant)
+    /// How the person asks; `None` for the operator, whom no access policy judges.
+    pub(crate) fn asker(&self) -> Option<Asker<'_>> {
+        self.access.asker(&self.principal)
+    }
+
+    /// What the caller may do on the platform: what their roles there give, as far as access policies let
+    /// them.
+    pub(crate) fn platform_rights(&self) -> Permissions {
+        let rights = self.principal.rights(&TenantId::platform());
+        self.access.narrow(&self.principal, rights)
     }
 
     /// An organization, by its identifier or slug, if the caller may do this there. One of which the
     /// caller may know nothing is not there.
     ///
     /// # Errors
-    /// 404; 403, which names the permission; 409 for a change of an organization that is suspended,
+    /// 404; 403, which names the permission, or says that an access policy forbids it; 409 for a change of an organization that is suspended,
     /// unless the caller may do it by a role on the platform.
     pub(crate) async fn organization(
         &self,
@@ -91,9 +105,14 @@ impl Guard {
         let organization = self.identity.find_organization(id_or_slug).await?;
         self.principal.allow(&organization.id, permission)?;
         let is_frozen = organization.suspended_at.is_some() && !permission.is_read();
-        if is_frozen && !self.rights(&TenantId::platform()).has(permission) {
+        let platform_rights = self.principal.rights(&TenantId::platform());
+        if is_frozen && !platform_rights.has(permission) {
             return Err(Problem::suspended());
         }
+        let access = &self.access;
+        access
+            .in_organization(&self.identity, &self.principal, &organization, permission)
+            .await?;
         let id = organization.id.clone();
         self.asked.note(Question::Organization(id, permission));
         Ok(organization)
@@ -105,6 +124,7 @@ impl Guard {
     /// 403, which names the permission.
     pub(crate) fn platform(&self, permission: Permission) -> Result<(), Problem> {
         self.principal.allow_on_platform(permission)?;
+        self.access.on_platform(&self.principal, permission)?;
         self.asked.note(Question::Platform(permission));
         Ok(())
     }

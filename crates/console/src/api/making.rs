@@ -305,11 +305,8 @@ fn authorise(guard: &Guard, what: &What) -> Result<(), Problem> {
 /// The kinds of resources whose secrets the caller may have sent elsewhere: those that they may change.
 fn lends(guard: &Guard) -> Vec<ResourceKind> {
     let kinds = ResourceKind::ALL.into_iter();
-    let may = |kind: &ResourceKind| {
-        let principal = guard.principal();
-        principal.allow_on_platform(writing(*kind)).is_ok()
-    };
-    kinds.filter(may).collect()
+    let rights = guard.platform_rights();
+    kinds.filter(|kind| rights.has(writing(*kind))).collect()
 }
 
 /// Whether somebody may change any kind of resource: nobody else's large bodies are read.

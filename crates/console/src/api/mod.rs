@@ -1,5 +1,6 @@
 //! The endpoints over records, and what they have in common.
 
+mod access;
 mod answer;
 mod asked;
 mod audit;

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 
 use super::guard::address;
+use weir_identity::{Caller, Permission};
+
+use super::access::Access;
 use crate::authenticate::{Authenticator, OperatorToken, Principal};
 use crate::configuration::Configuration;
 use crate::cursor::CursorKey;
@@ -69,6 +72,22 @@ impl Services {
             request.begin();
         }
         Ok(principal)
+    }
+
+    /// Whether somebody may do this on the platform, by their roles and by its access policies.
+    ///
+    /// # Errors
+    /// 403; 503 if the policies cannot be read.
+    pub async fn allow_on_platform(
+        &self,
+        principal: &Principal,
+        caller: &Caller,
+        permission: Permission,
+    ) -> Result<(), Problem> {
+        principal.allow_on_platform(permission)?;
+        let identity = self.people().unchecked();
+        let access = Access::of(identity, principal, caller).await?;
+        access.on_platform(principal, permission)
     }
 
     /// The wanted configuration.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
 mod api_key_owners;
 mod api_key_plans;
 mod api_keys;

@@ -390,8 +390,12 @@ async fn admit(shared: &Shared, parts: &Parts) -> Result<Caller, Problem> {
         _ if parts.uri.path() == MATCH => Permission::RevisionRead,
         _ => Permission::RevisionWrite,
     };
-    principal.allow_on_platform(permission)?;
-    Ok(weir_console::caller(parts, &principal))
+    let caller = weir_console::caller(parts, &principal);
+    let services = &shared.services;
+    services
+        .allow_on_platform(&principal, &caller, permission)
+        .await?;
+    Ok(caller)
 }
 
 async fn ready(State(shared): SharedState) -> (StatusCode, &'static str) {

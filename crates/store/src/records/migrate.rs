@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     9 "0009_api_keys",
     10 "0010_tokens",
     11 "0011_sessions",
+    12 "0012_access_policies",
 };
 
 /// Any number that is ours alone: "weir" in ASCII.

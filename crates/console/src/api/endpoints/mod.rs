@@ -4,6 +4,7 @@
     reason = "the macros that describe endpoints qualify what they name"
 )]
 
+mod access_policies;
 mod api_keys;
 mod audit;
 mod invitations;
@@ -45,6 +46,7 @@ pub(super) fn all() -> OpenApiRouter<Services> {
         .merge(joining::router())
         .merge(api_keys::router())
         .merge(leaked_keys::router())
+        .merge(access_policies::router())
         .merge(audit::router())
         .merge(users::router())
         .merge(trash::router())

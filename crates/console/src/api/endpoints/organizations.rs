@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weir_core::TenantId;
 use weir_identity::{
     NewOrganization, Organization, OrganizationFilter, OrganizationOrder, OrganizationUpdate,
     Permission, Settings,
@@ -99,9 +98,7 @@ pub(super) struct Suspension {
     responses((status = 200, description = "A page of them.", body = Page<Organization>))
 )]
 async fn list_organizations(guard: Guard, list: List<Organizations>) -> Result<Response, Problem> {
-    let sees_all = guard
-        .rights(&TenantId::platform())
-        .has(Permission::OrganizationRead);
+    let sees_all = guard.platform_rights().has(Permission::OrganizationRead);
     let filter = OrganizationFilter {
         slug: list.filter.slug.clone(),
         name: list.filter.name.clone(),
@@ -155,7 +152,7 @@ async fn create_organization(
 fn carried(guard: &Guard, services: &Services, slug: &str) -> Option<String> {
     let running = services.configuration().running.borrow();
     let routes = running.of_organizations.get(slug)?;
-    let rights = guard.rights(&TenantId::platform());
+    let rights = guard.platform_rights();
     let which = match rights.has(Permission::RouteRead) {
         true => routes.join(", "),
         // Their names are not for everybody.

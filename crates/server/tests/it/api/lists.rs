@@ -110,6 +110,10 @@ async fn what_a_page_costs_does_not_depend_on_how_much_there_is() {
     let path = format!("/v1/config/routes/{}", tenant.own("name"));
     let made = world.owner.send("PUT", &path, Some(&route), "");
     assert_eq!(made.status(), 201, "{}", made.text());
+    let policy = format!("/v1/access-policies/{}", tenant.own("policy"));
+    let text = serde_json::json!({ "text": "// nothing" });
+    let made = world.owner.send("PUT", &policy, Some(&text), "");
+    assert_eq!(made.status(), 201, "{}", made.text());
     let fill = FILL.replace("$tenant", &format!("'{}'", tenant.id));
     tokio::task::block_in_place(|| server.psql(&url, &fill));
     let before = server.log().len();

@@ -1,5 +1,6 @@
 //! The admin API over records, as clients meet it: the real binary, on both engines.
 
+mod access;
 mod account;
 mod api_keys;
 mod audit;

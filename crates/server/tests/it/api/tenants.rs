@@ -37,7 +37,7 @@ pub(super) struct Tenant {
 fn nowhere(placeholder: &str) -> String {
     match placeholder {
         "section" => return "routes".to_owned(),
-        "name" => return "nothing".to_owned(),
+        "name" | "policy" => return "nothing".to_owned(),
         "number" => return "999".to_owned(),
         "organization" => Id::new("org"),
         "user" => Id::new("usr"),
@@ -51,6 +51,11 @@ fn nowhere(placeholder: &str) -> String {
         other => panic!("what of another organization is {{{other}}}? say so here"),
     }
     .to_string()
+}
+
+/// The name of an organization's access policy.
+fn policy(slug: &str) -> String {
+    format!("calm-{slug}")
 }
 
 impl Tenant {
@@ -67,6 +72,9 @@ impl Tenant {
         let (role, trashed) = (make("kept"), make("trashed"));
         let deleted = owner.delete(&format!("{base}/roles/{trashed}"));
         assert_eq!(deleted.status(), 204);
+        let calm = format!("{base}/access-policies/{}", policy(slug));
+        let text = json!({ "text": "// nothing" });
+        assert_eq!(owner.send("PUT", &calm, Some(&text), "").status(), 201);
         let email = format!("invited@{slug}.example");
         let invite = json!({ "email": email, "role": "viewer" });
         let invited = owner.post(&format!("{base}/invitations"), &invite).json();
@@ -106,6 +114,7 @@ impl Tenant {
             // Of the platform.
             "section" => "routes".to_owned(),
             "name" => ROUTE.to_owned(),
+            "policy" => policy(self.slug),
             "number" => "1".to_owned(),
             "kid" => "nobodys".to_owned(),
             other => panic!("what of an organization is {{{other}}}? say so here"),
@@ -166,6 +175,9 @@ impl Operation {
             "rotate_api_key" | "rotate_my_api_key" => json!({ "overlap_seconds": 0 }),
             "create_invitation" => json!({ "email": "mallory@evil.example", "role": role }),
             "update_user" => json!({ "name": "Taken Over" }),
+            "put_access_policy" | "put_platform_access_policy" => {
+                json!({ "text": "forbid (principal, action, resource);" })
+            }
             "put_resource" => {
                 json!({ "match": { "path": "/taken" }, "respond": { "status": 200 } })
             }
@@ -259,6 +271,7 @@ async fn everything(world: &World, tenants: [&Tenant; 2]) -> Vec<String> {
             "roles",
             "invitations",
             "api-keys",
+            "access-policies",
             "trash",
             "audit?format=ndjson",
         ] {
@@ -341,8 +354,9 @@ async fn what_is_of_another_organization_is_not_there(engine: &str) {
             }
         }
         replayed += 1;
-        // One's own organization, with things of another.
-        if operation.placeholders().count() > 1 {
+        // One's own organization, with things of another. What is put by a name becomes one's own.
+        let is_put = operation.method == "PUT";
+        if operation.placeholders().count() > 1 && !is_put {
             let own = |things: &dyn Fn(&str) -> String| {
                 operation.filled(|placeholder| match placeholder {
                     "organization" => globex.slug.to_owned(),

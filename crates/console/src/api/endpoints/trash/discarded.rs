@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use weir_config::ResourceKind;
-use weir_core::{Id, TenantId};
+use weir_core::Id;
 use weir_identity::{Key, Listing, Page, Position, Trashed};
 use weir_revisions::{Discarded, PREFIX, Proposal, RETENTION, What};
 use weir_store::records::Value;
@@ -24,7 +24,7 @@ pub(super) async fn page(
     services: &Services,
     listing: &Listing,
 ) -> Result<Vec<Trashed>, Problem> {
-    let rights = guard.rights(&TenantId::platform());
+    let rights = guard.platform_rights();
     let kinds = ResourceKind::ALL.into_iter();
     let wanted = Discarded {
         kinds: kinds.filter(|kind| rights.has(reading(*kind))).collect(),
