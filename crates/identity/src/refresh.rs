@@ -176,7 +176,7 @@ impl Identity {
                     return Err(REFUSED);
                 }
                 Verdict::Again => {
-                    let successor = self.successor(&kept)?;
+                    let successor = self.next_token(&kept)?;
                     return self.go_on(&kept.terms, narrower, successor, now).await;
                 }
                 Verdict::Rotate => {
@@ -296,7 +296,7 @@ impl Identity {
         Ok(won)
     }
 
-    fn successor(&self, kept: &Kept) -> Result<Secret<String>> {
+    fn next_token(&self, kept: &Kept) -> Result<Secret<String>> {
         let sealed = kept.sealed_successor.as_deref().ok_or(REFUSED)?;
         let opened = self.shared.sealer.open(&purpose(&kept.terms.id), sealed)?;
         let text = String::from_utf8(opened.to_vec()).map_err(Error::internal)?;

@@ -102,6 +102,10 @@ impl Known {
         if self.signed.as_ref().is_some_and(|signed| !signed.is_good()) {
             return false;
         }
+        // What nobody was asked about is nothing that changes are told of.
+        if self.about.is_empty() {
+            return true;
+        }
         let latest = changes.latest();
         if self.checked.get() != latest {
             if !changes.is_good(self.since, &self.about) {
@@ -173,4 +177,54 @@ fn size_of_value(value: &serde_json::Value) -> usize {
         }
     };
     size_of::<Value>() + inner
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use weir_core::principal::Method;
+
+    use super::*;
+
+    fn principal() -> Principal {
+        Principal {
+            method: Method::Key,
+            issuer: None,
+            subject: "ada".into(),
+            organization: None,
+            scopes: Vec::new(),
+            roles: Vec::new(),
+            claims: serde_json::Map::new(),
+        }
+    }
+
+    fn told(changes: &Changes) -> Rc<Known> {
+        let good = Good {
+            principal: principal(),
+            ends_at: Some(1_000),
+            fresh_for: Duration::from_secs(30),
+            about: vec![Box::from("key_1")],
+        };
+        Known::told(good, changes.latest(), 100)
+    }
+
+    #[test]
+    fn what_speaks_for_itself_outlives_changes_and_what_was_told_does_not() {
+        let changes = Changes::default();
+        let (token, key) = (Known::new(principal(), 1_000, None), told(&changes));
+        assert!(token.is_good(100, &changes) && key.is_good(100, &changes));
+        changes.note([Box::from("key_2")], Instant::now());
+        assert!(key.is_good(100, &changes), "it was about another one");
+        changes.note([Box::from("key_1")], Instant::now());
+        assert!(!key.is_good(100, &changes));
+        let key = told(&changes);
+        assert!(
+            key.is_good(129, &changes) && !key.is_good(130, &changes),
+            "to be asked for again"
+        );
+        changes.forget_all();
+        assert!(!key.is_good(100, &changes));
+        assert!(token.is_good(999, &changes) && !token.is_good(1_000, &changes));
+    }
 }

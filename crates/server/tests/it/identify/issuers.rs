@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::process::Signal;
 use serde_json::json;
 use weir_jose::Algorithm;
 
@@ -121,14 +122,21 @@ fn a_start_without_the_issuer_uses_what_was_known_and_without_that_says_so() {
     let token = issuer.token(json!({}));
     assert_eq!(bench.with_token(&token).status(), 200);
     drop(publisher);
-    bench.restart();
+    bench.restart(Signal::TERM);
     assert_eq!(
         bench.with_token(&token).status(),
         200,
         "kept in the data directory"
     );
-    std::fs::remove_dir_all(bench.weir.setup().data().join("issuers")).unwrap();
-    bench.restart_without_farewell();
+    let kept = bench.weir.setup().data().join("issuers");
+    bench.restart(Signal::KILL);
+    assert_eq!(
+        bench.with_token(&token).status(),
+        200,
+        "also after an end without farewell"
+    );
+    std::fs::remove_dir_all(kept).unwrap();
+    bench.restart(Signal::KILL);
     bench
         .with_token(&token)
         .assert_problem(503, "identity_unavailable");

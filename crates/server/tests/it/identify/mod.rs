@@ -7,6 +7,7 @@ mod tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use weir_jose::{Algorithm, SigningKey};
 
@@ -60,6 +61,8 @@ fn now() -> i64 {
 struct Bench {
     weir: Weir,
     upstream: Upstream,
+    /// Whose directory has the data.
+    former: Vec<Weir>,
 }
 
 impl Bench {
@@ -81,7 +84,25 @@ impl Bench {
             upstream.address
         );
         let weir = setup.start(&config);
-        Self { weir, upstream }
+        Self {
+            weir,
+            upstream,
+            former: Vec::new(),
+        }
+    }
+
+    /// Ends the process, as told or at once, and starts another one with its data, at the same place.
+    fn restart(&mut self, signal: Signal) {
+        self.weir.signal(signal);
+        self.weir.wait_exit();
+        let from = self.weir.directory();
+        let config = std::fs::read_to_string(from.join("weir.yaml")).unwrap();
+        let setup = Setup::new().data_directory(&from.join("data"));
+        let setup = setup.at(self.weir.setup().admin, self.weir.http());
+        setup.write("weir.yaml", config);
+        setup.write("jwks.json", std::fs::read(from.join("jwks.json")).unwrap());
+        let former = std::mem::replace(&mut self.weir, setup.launch_and_wait());
+        self.former.push(former);
     }
 
     /// With these lines in its head.
