@@ -82,9 +82,14 @@ class Issuer:
         return Credentials([bearer(token) for token in good], {name: token and bearer(token) for name, token in bad.items()})
 
 
+def published(url, damping):
+    """A key set at an address, as Weir's policy is given it: one that no issuer has, hence the permission. `damping` is in
+    seconds."""
+    return f"{{ url: '{url}', allow: [127.0.0.0/8], damping: {damping}s }}"
+
+
 def policies(key_set):
-    """The section of Weir's configuration that knows these tokens as `callers`. `key_set` is a path or an address, and what
-    goes with it."""
+    """The section of Weir's configuration that knows these tokens as `callers`. `key_set` is its `jwks`."""
     jwt = f"issuer: '{ISSUER}', audience: {AUDIENCE}, jwks: {key_set}"
     return f"policies: {{ callers: {{ jwt: {{ {jwt} }} }} }}"
 

@@ -22,6 +22,8 @@ KEYS_PATH = "/keys"
 KEYS_ROUTE = f"{{ name: keys, match: {{ path: {KEYS_PATH} }}, policies: [programs], upstream: origin }}"
 # The key that the issuer signs with from the outage on.
 LATER_KEY_ID = "second"
+# Seconds after which the issuer may be asked again for a key that it did not have.
+DAMPING = 5
 
 
 class Both:
@@ -122,7 +124,7 @@ def main():
         issuer = Issuer(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "issuer")
         url, database_server = stack.enter_context(database(database_port, load_cpus))
         issuer_server = stack.enter_context(KeySetServer(server_port, issuer.key_set))
-        key_set = issuer_server.settings if arguments.key_set == "url" else f"'file:{issuer.key_set}'"
+        key_set = issuer_server.settings(DAMPING) if arguments.key_set == "url" else f"'file:{issuer.key_set}'"
         settings = f"""
 records: {{ url: "{url}" }}
 policies:

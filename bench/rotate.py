@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from cluster import nodes, under_load
-from credentials import AUDIENCE, Issuer, bearer, key_field, status_of
+from credentials import AUDIENCE, Issuer, bearer, key_field, published, status_of
 from postgres import database
 from process import Failure
 from rig import ROOT, split_cpus, wait_until
@@ -26,8 +26,8 @@ NODES = 2
 LIMIT = 1.0
 # For whatever is never refused.
 PATIENCE = 10
-# A file is read each second; an address is asked for an unknown key once in 30 s.
-PAUSES = {"file": 3, "url": 35}
+# Seconds after which an issuer may be asked again for an unknown key: less than what lies between two rotations.
+DAMPING = 1
 TOKENS_PATH, KEYS_PATH = "/tokens", "/keys"
 ROUTES = (f"{{ name: tokens, match: {{ path: {TOKENS_PATH} }}, policies: [callers], upstream: origin }}, "
           f"{{ name: keys, match: {{ path: {KEYS_PATH} }}, policies: [programs], upstream: origin }}")
@@ -154,7 +154,7 @@ def main():
     parser.add_argument("--weir", type=Path, default=ROOT / "target/release/weir", help="default: %(default)s")
     parser.add_argument("--parts", default="rotation,keys,tokens", help="what is done; default: %(default)s")
     parser.add_argument("--rotations", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--pause", type=float, help=f"seconds between a key's publication and its use; default: {PAUSES}")
+    parser.add_argument("--pause", type=float, default=3, help="seconds between a key's publication and its use; default: %(default)s")
     parser.add_argument("--revocations", type=int, default=5, help="of each kind; default: %(default)s")
     parser.add_argument("--connections", type=int, default=8, help="per node; default: %(default)s")
     parser.add_argument("--rate", type=int, default=1000, help="requests a second and node; default: %(default)s")
@@ -165,15 +165,13 @@ def main():
     parts = arguments.parts.split(",")
     if unknown := set(parts) - {"rotation", "keys", "tokens"}:
         parser.error(f"unknown parts: {', '.join(unknown)}")
-    if arguments.pause is None:
-        arguments.pause = PAUSES[arguments.key_set]
     _, load_cpus = split_cpus()
     issuer = f"http://127.0.0.1:{arguments.base_port + 2}"
     address = f"{issuer}/.well-known/jwks.json"
     with contextlib.ExitStack() as stack:
         # What stands in the file before the first node publishes its keys.
         placeholder = Issuer(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "issuer").key_set
-        key_set = f"'file:{placeholder}'" if arguments.key_set == "file" else f"'{address}', allow: 127.0.0.0/8"
+        key_set = f"'file:{placeholder}'" if arguments.key_set == "file" else published(address, DAMPING)
         url, _server = stack.enter_context(database(arguments.base_port + 1 + 2 * NODES, load_cpus))
         settings = POLICIES.format(issuer=issuer, audience=AUDIENCE, key_set=key_set)
         all_nodes = stack.enter_context(
