@@ -66,7 +66,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="p99 is compared by their median; default: %(default)s")
     parser.add_argument("--bans", action="store_true", help="with `overload.bans`, which is off by default")
-    parser.add_argument("--key-set", choices=["file", "url"], default="file",
+    parser.add_argument("--key-set", choices=["file", "url"], default="url",
                         help="where the issuer's keys are: with `url`, who asks for them is counted; default: %(default)s")
     parser.add_argument("--damping", type=int, default=30,
                         help="least seconds between two questions for unknown keys; default: %(default)s")

@@ -113,7 +113,7 @@ def main():
     parser.add_argument("--rate", type=int, default=2000, help="requests a second of each load; default: %(default)s")
     parser.add_argument("--seconds", type=int, default=10, help="before and after; default: %(default)s")
     parser.add_argument("--away", type=int, default=60, help="seconds without both; default: %(default)s")
-    parser.add_argument("--key-set", choices=["file", "url"], default="file",
+    parser.add_argument("--key-set", choices=["file", "url"], default="url",
                         help="where the issuer's keys are: a file cannot be away; default: %(default)s")
     parser.add_argument("--base-port", type=int, default=21340, help="first of 5 ports; default: %(default)s")
     arguments = parser.parse_args()
