@@ -82,9 +82,14 @@ class Issuer:
         return Credentials([bearer(token) for token in good], {name: token and bearer(token) for name, token in bad.items()})
 
 
+def published(url, damping):
+    """A key set at an address, as Weir's policy is given it: one that no issuer has, hence the permission. `damping` is in
+    seconds."""
+    return f"{{ url: '{url}', allow: [127.0.0.0/8], damping: {damping}s }}"
+
+
 def policies(key_set):
-    """The section of Weir's configuration that knows these tokens as `callers`. `key_set` is a path or an address, and what
-    goes with it."""
+    """The section of Weir's configuration that knows these tokens as `callers`. `key_set` is its `jwks`."""
     jwt = f"issuer: '{ISSUER}', audience: {AUDIENCE}, jwks: {key_set}"
     return f"policies: {{ callers: {{ jwt: {{ {jwt} }} }} }}"
 
@@ -96,10 +101,10 @@ class Admin:
         self._port = port
         self._data = data
 
-    def ask(self, method, path, body=None):
-        """Status and document. A body is a document, or the bytes of one."""
+    def ask(self, method, path, body=None, token=None):
+        """Status and document. A body is a document, or the bytes of one; the token is the operator's unless given."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
-        token = (self._data / "operator.token").read_text().strip()
+        token = token or (self._data / "operator.token").read_text().strip()
         fields = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
             connection.request(method, path, body if body is None or isinstance(body, bytes) else json.dumps(body), fields)
@@ -108,8 +113,8 @@ class Admin:
         finally:
             connection.close()
 
-    def must(self, method, path, body=None, statuses=(200, 201, 204)):
-        status, answer = self.ask(method, path, body)
+    def must(self, method, path, body=None, statuses=(200, 201, 204), token=None):
+        status, answer = self.ask(method, path, body, token)
         if status not in statuses:
             raise Failure(f"{method} {path} was answered with {status}: {str(answer)[:500]}")
         return answer
@@ -129,6 +134,25 @@ class Admin:
         made = [self.must("POST", f"/v1/organizations/{ORGANIZATION}/api-keys", {"name": f"load {number}", "scopes": [SCOPE]})
                 for number in range(count)]
         return [(key["id"], key["secret"]) for key in made]
+
+
+    def sign_in(self):
+        """The session of an owner, who is made."""
+        self.wait()
+        once = self.must("POST", "/v1/setup/link")["link"].partition("#")[2]
+        who = {"email": "ada@bench.example", "password": secrets.token_urlsafe(24)}
+        self.must("POST", "/v1/setup", who | {"token": once, "name": "Ada"})
+        return self.must("POST", "/v1/sign-in", who)["token"]
+
+
+def status_of(port, path, field=None):
+    """What a request with this header field, as it is sent, is answered with."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request("GET", path, headers=dict([field.split(": ", 1)]) if field else {})
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def bearer(token):

@@ -19,8 +19,6 @@ from process import Failure, check_ports
 from rig import ROOT, running, split_cpus
 
 MOST_SLOWER = 2
-# Seconds, as in crates/issuers/src/settings.rs: an issuer is asked for an unknown key at most once in so long.
-DAMPING = 30
 
 
 def valid(rig, token, arguments, directory, cpus):
@@ -28,9 +26,9 @@ def valid(rig, token, arguments, directory, cpus):
     return run, {status: count for status, count in run.statuses().items() if status != 200}
 
 
-def most_asked(seconds):
+def most_asked(seconds, damping):
     """Once at the start, and then once in each interval that began."""
-    return 2 + int(seconds // DAMPING)
+    return 2 + int(seconds // damping)
 
 
 def measure(rig, issuer, arguments, directory, cpus):
@@ -68,8 +66,10 @@ def main():
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="p99 is compared by their median; default: %(default)s")
     parser.add_argument("--bans", action="store_true", help="with `overload.bans`, which is off by default")
-    parser.add_argument("--key-set", choices=["file", "url"], default="file",
+    parser.add_argument("--key-set", choices=["file", "url"], default="url",
                         help="where the issuer's keys are: with `url`, who asks for them is counted; default: %(default)s")
+    parser.add_argument("--damping", type=int, default=30,
+                        help="least seconds between two questions for unknown keys; default: %(default)s")
     parser.add_argument("--base-port", type=int, default=21320, help="first of 4 ports; default: %(default)s")
     arguments = parser.parse_args()
     arguments.kinds = arguments.kinds.split(",")
@@ -82,7 +82,7 @@ def main():
         issuer = Issuer(directory / "issuer")
         check_ports([port])
         with KeySetServer(port, issuer.key_set) as server:
-            settings = policies(server.settings if arguments.key_set == "url" else f"'file:{issuer.key_set}'")
+            settings = policies(server.settings(arguments.damping) if arguments.key_set == "url" else f"'file:{issuer.key_set}'")
             if arguments.bans:
                 settings += "\noverload: { bans: true }"
             with running(arguments.weir, settings, arguments.base_port, cpus, policies="callers") as rig:
@@ -91,7 +91,7 @@ def main():
     print(f"p99, median of {arguments.rounds} rounds: {slower:.2f} x calm (goal {MOST_SLOWER})")
     if arguments.key_set == "url":
         # Each measurement has a second to warm up.
-        most = most_asked(2 * arguments.rounds * (arguments.seconds + 1))
+        most = most_asked(2 * arguments.rounds * (arguments.seconds + 1), arguments.damping)
         print(f"the issuer was asked for its keys {server.asked} times; at most {most} wanted")
         is_good &= 1 <= server.asked <= most
     sys.exit(0 if is_good and slower <= MOST_SLOWER else "flood: missed")

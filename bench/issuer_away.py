@@ -22,6 +22,8 @@ KEYS_PATH = "/keys"
 KEYS_ROUTE = f"{{ name: keys, match: {{ path: {KEYS_PATH} }}, policies: [programs], upstream: origin }}"
 # The key that the issuer signs with from the outage on.
 LATER_KEY_ID = "second"
+# Seconds after which the issuer may be asked again for a key that it did not have.
+DAMPING = 5
 
 
 class Both:
@@ -111,7 +113,7 @@ def main():
     parser.add_argument("--rate", type=int, default=2000, help="requests a second of each load; default: %(default)s")
     parser.add_argument("--seconds", type=int, default=10, help="before and after; default: %(default)s")
     parser.add_argument("--away", type=int, default=60, help="seconds without both; default: %(default)s")
-    parser.add_argument("--key-set", choices=["file", "url"], default="file",
+    parser.add_argument("--key-set", choices=["file", "url"], default="url",
                         help="where the issuer's keys are: a file cannot be away; default: %(default)s")
     parser.add_argument("--base-port", type=int, default=21340, help="first of 5 ports; default: %(default)s")
     arguments = parser.parse_args()
@@ -122,7 +124,7 @@ def main():
         issuer = Issuer(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "issuer")
         url, database_server = stack.enter_context(database(database_port, load_cpus))
         issuer_server = stack.enter_context(KeySetServer(server_port, issuer.key_set))
-        key_set = issuer_server.settings if arguments.key_set == "url" else f"'file:{issuer.key_set}'"
+        key_set = issuer_server.settings(DAMPING) if arguments.key_set == "url" else f"'file:{issuer.key_set}'"
         settings = f"""
 records: {{ url: "{url}" }}
 policies:

@@ -25,12 +25,12 @@ def programs():
 @contextlib.contextmanager
 def database(port, cpus):
     directory = Path(tempfile.mkdtemp(prefix="weir-bench-postgres-"))
+    logs = Path(tempfile.mkdtemp(prefix="weir-bench-"))
     if account():
         shutil.chown(directory, "postgres", "postgres")
     try:
         initdb = [*account(), programs() / "initdb", "--auth=trust", "--username=weir", "--no-sync", "-D", directory / "data"]
         subprocess.run(initdb, check=True, capture_output=True, cwd="/")
-        logs = Path(tempfile.mkdtemp(prefix="weir-bench-"))
         command = [*account(), str(programs() / "postgres"), "-D", str(directory / "data"), "-p", str(port),
                    "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={directory}"]
         is_ready = [programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
@@ -38,3 +38,4 @@ def database(port, cpus):
             yield f"postgres://weir@127.0.0.1:{port}/postgres?sslmode=disable", server
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(logs, ignore_errors=True)

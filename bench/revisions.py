@@ -6,88 +6,19 @@ Times are from the moment the request is sent to the first answer of the last ro
 """
 
 import argparse
-import contextlib
-import http.client
 import json
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
-from credentials import Admin
-from h2load import h2load
-from peers.nginx import find, prepare_upstream
+from cluster import nodes, under_load
 from postgres import database
-from process import Failure, Server, answers
-from rig import PATIENCE, ROOT, UPSTREAM_CONNECTIONS, split_cpus
+from process import Failure
+from rig import PATIENCE, ROOT, split_cpus
 
 NODES = 3
 LIMIT = 1.0
-
-
-class Node:
-    """A running Weir. `port` is where it listens."""
-
-    def __init__(self, directory, port, admin_port):
-        self.directory, self.port, self.admin_port = directory, port, admin_port
-
-    def ask(self, method, path, body=None):
-        """A body is a document, or the bytes of one."""
-        return Admin(self.admin_port, self.directory / "data").ask(method, path, body)
-
-    def serves(self, path):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status == 200
-        finally:
-            connection.close()
-
-
-@contextlib.contextmanager
-def nodes(arguments, url, load_cpus):
-    port = arguments.base_port
-    with contextlib.ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-bench-")))
-        (root / "upstream").mkdir()
-        binary = find(None)
-        if not binary:
-            raise Failure("nginx is missing; run tests/install.sh")
-        command, ready = prepare_upstream(binary, port, root / "upstream", UPSTREAM_CONNECTIONS)
-        stack.enter_context(Server("upstream", command, [port], ready, root / "upstream", load_cpus))
-        started = []
-        for number in range(NODES):
-            directory = root / f"node{number}"
-            directory.mkdir()
-            node = Node(directory, port + 1 + 2 * number, port + 2 + 2 * number)
-            # One installation has one key.
-            if started:
-                (directory / "data").mkdir(mode=0o700)
-                shutil.copy(started[0].directory / "data/installation.key", directory / "data")
-            path = directory / "weir.yaml"
-            path.write_text(f"""
-workers: 1
-admin: {{ address: 127.0.0.1:{node.admin_port} }}
-records: {{ url: "{url}" }}
-log: {{ level: warn, output: "file:{directory}/weir.log" }}
-listeners: [{{ address: 127.0.0.1:{node.port} }}]
-upstreams: {{ origin: {{ targets: [127.0.0.1:{port}] }} }}
-routes: [{{ name: load, match: {{ path: / }}, upstream: origin }}]
-""")
-            # On whichever CPU is free: each would have a machine of its own.
-            command = [str(arguments.weir.resolve()), "run", "-c", str(path), "--data-dir", str(directory / "data")]
-            ready = answers(node.admin_port, "/readyz")
-            stack.enter_context(Server(f"node {number}", command, [node.port, node.admin_port], ready, directory, None))
-            started.append(node)
-        for node in started:
-            deadline = time.monotonic() + PATIENCE
-            while node.ask("GET", "/v1/revisions")[0] != 200:
-                if time.monotonic() > deadline:
-                    raise Failure("the admin API did not come")
-                time.sleep(0.1)
-        yield started
 
 
 def batch(prefix, count):
@@ -147,32 +78,6 @@ def without_records(all_nodes, server, seconds):
     return all(status == 503 for status in refused)
 
 
-def under_load(all_nodes, arguments, cpus, work):
-    """Does the work while each node is under load; how many of its requests were not answered with 200."""
-    others, is_over = [], threading.Event()
-
-    def load(node):
-        while not is_over.is_set():
-            with tempfile.TemporaryDirectory() as directory:
-                run = h2load(f"http://127.0.0.1:{node.port}", arguments.connections, 2, Path(directory), cpus, arguments.rate, warm_up=0)
-                others.append((run.count(), {status: count for status, count in run.statuses().items() if status != 200}))
-
-    loads = [threading.Thread(target=load, args=(node,)) for node in all_nodes]
-    for thread in loads:
-        thread.start()
-    try:
-        time.sleep(1)
-        result = work()
-    finally:
-        is_over.set()
-        for thread in loads:
-            thread.join()
-    count = sum(count for count, _ in others)
-    failed = sum(sum(statuses.values()) for _, statuses in others)
-    print(f"{count:,} requests meanwhile, {failed} not answered with 200", flush=True)
-    return result and count > 0 and failed == 0
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weir", type=Path, default=ROOT / "target/release/weir", help="default: %(default)s")
@@ -194,7 +99,7 @@ def main():
             measure(all_nodes, "once more", "/v1/revisions", second, "/two/last"),
         ])
 
-    with database(arguments.base_port + 1 + 2 * NODES, load_cpus) as (url, server), nodes(arguments, url, load_cpus) as all_nodes:
+    with database(arguments.base_port + 1 + 2 * NODES, load_cpus) as (url, server), nodes(arguments.weir, arguments.base_port, NODES, url, load_cpus) as all_nodes:
         is_good = under_load(all_nodes, arguments, load_cpus, lambda: work(all_nodes, server))
     sys.exit(0 if is_good else "revisions: missed")
 

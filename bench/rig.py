@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from credentials import Admin
+from credentials import Admin, status_of
 from peers.nginx import find, prepare_upstream
 from process import Failure, Server, answers
 
@@ -34,12 +34,7 @@ class Rig:
 
     def status(self, field=None, path="/small"):
         """What a request with this header field, as it is sent, is answered with."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            connection.request("GET", path, headers=dict([field.split(": ", 1)]) if field else {})
-            return connection.getresponse().status
-        finally:
-            connection.close()
+        return status_of(self.port, path, field)
 
     def ask(self, path):
         """The admin listener's answer as text, and the seconds that it took, connecting included."""

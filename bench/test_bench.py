@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import cluster
 import credentials
 import flood
 import flood_sender
@@ -21,8 +22,9 @@ import keys
 import kill
 import measure
 import report
+import rotate
 from key_set_server import KeySetServer
-from load import percentile
+from load import check_sample, percentile
 from process import Failure, Server, accepts, check_ports
 from run import Sample
 from work import OPEN, ROUTES, ROWS, route_prefixes
@@ -128,6 +130,22 @@ class Credentials(unittest.TestCase):
         self.assertEqual(credentials.with_checksum(made_up[:-6]), made_up)
 
 
+class Sampling(unittest.TestCase):
+    def test_a_peer_that_lets_anybody_in_has_no_figure(self):
+        row = next(row for row in ROWS if row.name == "jwt")
+        known = credentials.Credentials(["good"], {"no token": None, "another audience": "bad"})
+
+        def curl(statuses):
+            return lambda _row, _url, _environment, _certificate, field=None: ("1.1", statuses[field], row.body)
+
+        with mock.patch("load._curl", curl({"good": "200", "bad": "403", None: "401"})):
+            self.assertEqual(check_sample(row, "", {}, None, known), [])
+        with mock.patch("load._curl", curl({"good": "200", "bad": "200", None: "401"})):
+            self.assertEqual(check_sample(row, "", {}, None, known), ["sample: 200 for another audience"])
+        with mock.patch("load._curl", curl({"good": "401", "bad": "401", None: "401"})):
+            self.assertEqual(check_sample(row, "", {}, None, known), ["sample: HTTP/1.1 401 in place of HTTP/1.1 200"])
+
+
 class Flood(unittest.TestCase):
     def setUp(self):
         header, claims = (base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b'{"alg":"RS256","kid":"first"}', b"{}"))
@@ -159,7 +177,7 @@ class Flood(unittest.TestCase):
                 self.assertIsNone(connection.receive())
 
     def test_an_issuer_is_asked_once_at_the_start_and_once_in_each_interval(self):
-        self.assertEqual([flood.most_asked(seconds) for seconds in (1, 29, 31, 60)], [2, 2, 3, 4])
+        self.assertEqual([flood.most_asked(seconds, damping=30) for seconds in (1, 29, 31, 60)], [2, 2, 3, 4])
 
     def test_a_key_set_can_be_away_and_come_back(self):
         with tempfile.TemporaryDirectory() as directory, socket.create_server(("127.0.0.1", 0)) as listener:
@@ -228,6 +246,38 @@ class Away(unittest.TestCase):
         with mock.patch("builtins.print"):
             self.assertTrue(issuer_away.expect(rig, {("good", "/", "good"): 200, ("bad", "/", "bad"): 401}))
             self.assertFalse(issuer_away.expect(rig, {("bad", "/", "bad"): 503, ("good", "/", "good"): 200}))
+
+
+class Rotate(unittest.TestCase):
+    def test_a_node_that_never_refuses_is_noticed(self):
+        revoked = threading.Event()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                is_refused = revoked.is_set() and self.server is servers[0]
+                self.send_response(401 if is_refused else 200)
+                self.end_headers()
+
+            def log_message(self, *_arguments):
+                pass
+
+        with (http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as first,
+              http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as second,
+              mock.patch("rotate.PATIENCE", 0.3)):
+            servers = [first, second]
+            for server in servers:
+                threading.Thread(target=server.serve_forever, daemon=True).start()
+            all_nodes = [cluster.Node(Path(), server.server_port, 0) for server in servers]
+            seen = rotate.refused_after(all_nodes, "/", "x: y", revoked.set)
+            for server in servers:
+                server.shutdown()
+        self.assertLess(seen[0], 0.3)
+        self.assertIsNone(seen[1])
+        self.assertEqual(rotate.shown([0.123, None]), "0.12, never")
+
+    def test_the_key_is_named_by_the_token(self):
+        header = base64.urlsafe_b64encode(b'{"alg":"ES256","kid":"k1"}').rstrip(b"=").decode()
+        self.assertEqual(rotate.key_id(f"{header}.e30.AA"), "k1")
 
 
 class Kill(unittest.TestCase):
