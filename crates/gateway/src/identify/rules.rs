@@ -96,13 +96,10 @@ impl Rules {
     }
 
     fn decide(&self, caller: Option<&weir_core::Principal>, asked: &Asked<'_>) -> Verdict {
-        let texts = |words: &'_ [Box<str>]| words.iter().map(|word| word.to_string()).collect();
-        let (scopes, roles): (Vec<String>, Vec<String>) = match caller {
+        let (scopes, roles) = match caller {
             Some(caller) => (texts(&caller.scopes), texts(&caller.roles)),
             None => Default::default(),
         };
-        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
-        let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
         let claims = match caller {
             Some(caller) if self.compiled.uses().reads_claims() => claims(caller),
             _ => Vec::new(),
@@ -149,6 +146,10 @@ impl Rules {
         let erring = decision.errors.into_iter().find_map(|error| error.rule);
         Err(decision.determining.into_iter().next().or(erring))
     }
+}
+
+fn texts(words: &[Box<str>]) -> Vec<&str> {
+    words.iter().map(|word| &**word).collect()
 }
 
 /// Claims as text; what is no text is JSON.

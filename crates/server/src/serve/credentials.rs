@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use serde_json::{Map, json};
 use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use weir_console::Services;
 use weir_core::principal::Method;
@@ -46,6 +47,8 @@ pub(super) struct Desk {
 
 /// What records said of a key.
 struct Kept {
+    /// What finds it.
+    public: Box<str>,
     /// `None`: that there is none.
     key: Option<KnownKey>,
     /// Subjects whose change makes it worthless.
@@ -76,40 +79,49 @@ impl Desk {
 
     /// Answers for as long as there are questions.
     pub(super) async fn answer(self: Arc<Self>, lookups: Arc<Mutex<mpsc::Receiver<Lookup>>>) {
-        while let Some(lookup) = lookups.lock().await.recv().await {
-            let Question::ApiKey(text) = &lookup.question;
-            match ApiKeyText::parse(text.expose()).and_then(|key| self.known(key)) {
-                Some(kept) => {
-                    let answer = self.judge(&kept, &lookup);
-                    lookup.answer(answer);
-                }
-                None => {
-                    let desk = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        let answer = desk.look(&lookup).await;
-                        lookup.answer(answer);
-                    });
-                }
+        let mut lookups = lookups.lock().await;
+        let mut looks = JoinSet::new();
+        loop {
+            tokio::select! {
+                lookup = lookups.recv() => match lookup {
+                    Some(lookup) => self.take_up(lookup, &mut looks),
+                    None => return,
+                },
+                Some(_) = looks.join_next() => {}
             }
         }
     }
 
-    /// What is known of a key, if that is to be believed.
-    fn known(self: &Arc<Self>, key: ApiKeyText<'_>) -> Option<Arc<Kept>> {
-        let kept = self.keys.get(key.public_part())?;
-        if !self.changes.is_good(kept.since, &kept.about) {
-            return None;
-        }
+    /// Answers what is known, and asks records about the rest.
+    fn take_up(self: &Arc<Self>, lookup: Lookup, looks: &mut JoinSet<()>) {
+        let desk = Arc::clone(self);
+        let Some(kept) = self.known(&lookup) else {
+            looks.spawn(async move {
+                let answer = desk.look(&lookup).await;
+                lookup.answer(answer);
+            });
+            return;
+        };
         if kept.at.elapsed() > OLD && !kept.is_renewed.swap(true, Ordering::Relaxed) {
-            let (desk, public) = (Arc::clone(self), key.public_part().to_owned());
-            let renewed = Arc::clone(&kept);
-            tokio::spawn(async move {
+            let (public, renewed) = (kept.public.clone(), Arc::clone(&kept));
+            looks.spawn(async move {
                 if desk.read(&public).await.is_err() {
                     renewed.is_renewed.store(false, Ordering::Relaxed);
                 }
             });
         }
-        Some(kept)
+        let answer = self.judge(&kept, &lookup);
+        lookup.answer(answer);
+    }
+
+    /// What is known of a key, if that is to be believed.
+    fn known(&self, lookup: &Lookup) -> Option<Arc<Kept>> {
+        let Question::ApiKey(text) = &lookup.question;
+        let key = ApiKeyText::parse(text.expose())?;
+        let kept = self.keys.get(key.public_part())?;
+        self.changes
+            .is_good(kept.since, &kept.about)
+            .then_some(kept)
     }
 
     async fn look(&self, lookup: &Lookup) -> Answer {
@@ -158,6 +170,7 @@ impl Desk {
             None => Vec::new(),
         };
         let kept = Arc::new(Kept {
+            public: Box::from(public),
             key,
             about,
             since,

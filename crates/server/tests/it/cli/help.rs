@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 40] = [
     "run",
     "demo",
     "check",

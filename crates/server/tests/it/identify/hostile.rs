@@ -16,7 +16,7 @@ fn forged(header: &Value, signature: &[u8]) -> String {
     format!(
         "{}.{}.{}",
         part(header),
-        part(&claims(json!({}))),
+        part(&claims(&json!({}))),
         URL_SAFE_NO_PAD.encode(signature)
     )
 }
@@ -45,7 +45,7 @@ fn no_token_chooses_how_it_is_checked() {
         public.to_string().as_bytes(),
     ] {
         let header = json!({"alg": "HS256", "kid": kid, "typ": "at+jwt"});
-        let signed = format!("{}.{}", part(&header), part(&claims(json!({}))));
+        let signed = format!("{}.{}", part(&header), part(&claims(&json!({}))));
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret);
         let tag = aws_lc_rs::hmac::sign(&key, signed.as_bytes());
         let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag));
@@ -71,7 +71,7 @@ fn no_token_brings_its_own_key() {
     let kid = issuer.key.public_jwk()["kid"].clone();
     let jwk = attacker.public_jwk();
     let signed = attacker
-        .sign("at+jwt", claims(json!({})).to_string().as_bytes())
+        .sign("at+jwt", claims(&json!({})).to_string().as_bytes())
         .unwrap();
     let signature = URL_SAFE_NO_PAD
         .decode(signed.rsplit('.').next().unwrap())

@@ -37,11 +37,11 @@ impl Issuer {
 
     /// A token for the catalog, with these claims beside the usual ones, or in their place.
     fn token(&self, more: Value) -> String {
-        self.sign(&claims(more))
+        self.sign(&claims(&more))
     }
 }
 
-fn claims(more: Value) -> Value {
+fn claims(more: &Value) -> Value {
     let mut claims = json!({
         "iss": "https://issuer.test", "aud": "catalog", "sub": "ada", "client_id": "app", "jti": "1",
         "iat": now(), "exp": now() + 300,

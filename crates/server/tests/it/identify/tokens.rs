@@ -171,7 +171,7 @@ fn only_access_tokens_are_access_tokens() {
     let typed = |typ: &str, more| {
         let token = issuer
             .key
-            .sign(typ, claims(more).to_string().as_bytes())
+            .sign(typ, claims(&more).to_string().as_bytes())
             .unwrap();
         bench.with_token(&token).status()
     };
