@@ -27,7 +27,7 @@ fn no_token_chooses_how_it_is_checked() {
     let bench = Bench::new(&issuer, "", "customers");
     let public = issuer.key.public_jwk();
     let kid = &public["kid"];
-    let good = issuer.token(json!({}));
+    let good = issuer.token(&json!({}));
     let signature = URL_SAFE_NO_PAD
         .decode(good.rsplit('.').next().unwrap())
         .unwrap();
@@ -104,7 +104,7 @@ fn no_token_brings_its_own_key() {
 fn what_is_no_token_is_refused_whatever_it_is() {
     let issuer = Issuer::new(Algorithm::Es256);
     let bench = Bench::new(&issuer, "", "customers");
-    let good = issuer.token(json!({}));
+    let good = issuer.token(&json!({}));
     let twice = r#"{"iss":"https://issuer.test","aud":"catalog","sub":"ada","sub":"root","exp":4000000000}"#;
     let tokens = [
         "a.b.c".to_owned(),
@@ -134,7 +134,7 @@ fn no_client_says_who_it_is_by_a_field() {
     let policies = "  who: { identity: { claims: { x-user-email: email } } }\n";
     let routes = "routes:\n  - { name: items, policies: [customers, who], upstream: up }\n  - { name: open, match: { host: b.test }, upstream: up }\n";
     let bench = Bench::with(&issuer, policies, routes);
-    let token = issuer.token(json!({"scope": "a b", "roles": ["x", "y"]}));
+    let token = issuer.token(&json!({"scope": "a b", "roles": ["x", "y"]}));
     let forged = "X-Weir-Subject: root\r\nx_weir_subject: root\r\nX-Weir-Anything: root\r\nX-User-Email: root\r\nx_user_email: root\r\n";
     let seen = bench
         .get(&format!("Authorization: Bearer {token}\r\n{forged}"))

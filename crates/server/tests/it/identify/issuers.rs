@@ -60,17 +60,17 @@ fn a_new_key_is_asked_for_and_a_flood_of_unknown_ones_asks_once() {
     let (issuer, new) = (Issuer::new(Algorithm::Es256), Issuer::new(Algorithm::EdDsa));
     let publisher = Publisher::new(issuer.jwks());
     let bench = Bench::new(&issuer, &publisher.policy("1h"), "followed");
-    assert_eq!(bench.with_token(&issuer.token(json!({}))).status(), 200);
+    assert_eq!(bench.with_token(&issuer.token(&json!({}))).status(), 200);
     let asked = publisher.asked();
     publisher.publish(json!({"keys": [issuer.key.public_jwk(), new.key.public_jwk()]}).to_string());
     assert_eq!(
-        bench.with_token(&new.token(json!({}))).status(),
+        bench.with_token(&new.token(&json!({}))).status(),
         200,
         "the issuer was asked"
     );
     assert_eq!(publisher.asked(), asked + 1);
     for _ in 0..20 {
-        let foreign = Issuer::new(Algorithm::EdDsa).token(json!({}));
+        let foreign = Issuer::new(Algorithm::EdDsa).token(&json!({}));
         bench
             .with_token(&foreign)
             .assert_problem(401, "credential_refused");
@@ -90,12 +90,12 @@ fn while_the_issuer_is_away_known_keys_count_and_unknown_ones_are_not_said_to_be
     let bench = Bench::new(&issuer, &policy, "followed");
     assert_eq!(
         bench
-            .with_token(&issuer.token(json!({"sub": "first"})))
+            .with_token(&issuer.token(&json!({"sub": "first"})))
             .status(),
         200
     );
     drop(publisher);
-    let foreign = Issuer::new(Algorithm::EdDsa).token(json!({}));
+    let foreign = Issuer::new(Algorithm::EdDsa).token(&json!({}));
     let mut last = None;
     wait_until("the issuer is found to be away", || {
         let answer = bench.with_token(&foreign);
@@ -108,7 +108,7 @@ fn while_the_issuer_is_away_known_keys_count_and_unknown_ones_are_not_said_to_be
     assert!(answer.get("retry-after").is_some());
     assert_eq!(
         bench
-            .with_token(&issuer.token(json!({"sub": "second"})))
+            .with_token(&issuer.token(&json!({"sub": "second"})))
             .status(),
         200
     );
@@ -119,7 +119,7 @@ fn a_start_without_the_issuer_uses_what_was_known_and_without_that_says_so() {
     let issuer = Issuer::new(Algorithm::Es256);
     let publisher = Publisher::new(issuer.jwks());
     let mut bench = Bench::new(&issuer, &publisher.policy("1s"), "followed");
-    let token = issuer.token(json!({}));
+    let token = issuer.token(&json!({}));
     assert_eq!(bench.with_token(&token).status(), 200);
     drop(publisher);
     bench.restart(Signal::TERM);
@@ -149,7 +149,7 @@ fn an_issuer_in_a_network_that_was_not_allowed_is_never_asked() {
     let policy = publisher.policy("1s").replace("allow: [127.0.0.0/8], ", "");
     let bench = Bench::new(&issuer, &policy, "followed");
     bench
-        .with_token(&issuer.token(json!({})))
+        .with_token(&issuer.token(&json!({})))
         .assert_problem(503, "identity_unavailable");
     assert_eq!(publisher.asked(), 0);
 }

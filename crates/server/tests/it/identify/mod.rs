@@ -36,8 +36,8 @@ impl Issuer {
     }
 
     /// A token for the catalog, with these claims beside the usual ones, or in their place.
-    fn token(&self, more: Value) -> String {
-        self.sign(&claims(&more))
+    fn token(&self, more: &Value) -> String {
+        self.sign(&claims(more))
     }
 }
 

@@ -11,7 +11,7 @@ fn a_good_token_that_is_not_for_this_is_forbidden_and_says_what_is_missing() {
     let policies = "  readers: { require: { scopes: [catalog:read, catalog:list], roles: [editor, admin], claims: { plan: [gold, silver] } } }\n";
     let bench = Bench::new(&issuer, policies, "customers, readers");
     let good = json!({"scope": "catalog:list catalog:read", "realm_access": {"roles": ["admin"]}, "plan": "gold"});
-    assert_eq!(bench.with_token(&issuer.token(good.clone())).status(), 200);
+    assert_eq!(bench.with_token(&issuer.token(&good.clone())).status(), 200);
     let cases = [
         (
             "scope",
@@ -41,7 +41,7 @@ fn a_good_token_that_is_not_for_this_is_forbidden_and_says_what_is_missing() {
     for (claim, value, cause, sentence) in cases {
         let mut claims = good.clone();
         claims[claim] = value;
-        let answer = bench.with_token(&issuer.token(claims));
+        let answer = bench.with_token(&issuer.token(&claims));
         answer.assert_problem(403, "forbidden");
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(sentence), "{detail}");
@@ -73,8 +73,8 @@ fn one_of_several_ways_is_enough_and_all_policies_of_a_route_must_hold() {
     let routes = "routes:\n  - { name: items, policies: [either, who], upstream: up }\n  - { name: both, match: { path: /both }, policies: [customers, machines, who], upstream: up }\n";
     let bench = Bench::with(&one, &policies, routes);
     let (person, machine) = (
-        one.token(json!({})),
-        other.token(json!({"iss": "machines", "sub": "robot"})),
+        one.token(&json!({})),
+        other.token(&json!({"iss": "machines", "sub": "robot"})),
     );
     let person = format!("Authorization: Bearer {person}\r\n");
     let machine = format!("X-Machine: {machine}\r\n");
@@ -121,12 +121,12 @@ fn rules_decide_by_caller_method_route_and_context_and_a_denial_names_the_rule()
     require: { cedar: '@id("guesser") permit (principal, action, resource) when { context.risk < 30 };' }
 "#;
     let bench = Bench::new(&issuer, policies, "customers, readers, calm");
-    let good = issuer.token(json!({"scope": "read", "name": "ada"}));
+    let good = issuer.token(&json!({"scope": "read", "name": "ada"}));
     for _ in 0..3 {
         assert_eq!(bench.with_token(&good).status(), 200);
     }
     let denied = |claims, rule: serde_json::Value| {
-        let token = issuer.token(claims);
+        let token = issuer.token(&claims);
         for _ in 0..2 {
             let answer = bench.with_token(&token);
             answer.assert_problem(403, "forbidden");

@@ -11,7 +11,7 @@ fn a_good_token_of_each_algorithm_passes_and_is_known_afterwards() {
     for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
         let issuer = Issuer::new(algorithm);
         let bench = Bench::new(&issuer, "", "customers");
-        let token = issuer.token(json!({}));
+        let token = issuer.token(&json!({}));
         for _ in 0..3 {
             let answer = bench.with_token(&token);
             assert_eq!(answer.status(), 200, "{algorithm:?}: {}", answer.text());
@@ -81,7 +81,7 @@ fn what_is_wrong_with_a_token_is_said_to_its_holder_and_to_the_operator() {
         ),
     ];
     for (claims, cause, sentence) in cases {
-        let answer = bench.with_token(&issuer.token(claims));
+        let answer = bench.with_token(&issuer.token(&claims));
         answer.assert_problem(401, "credential_refused");
         assert_eq!(answer.json()["detail"], sentence);
         let challenge = answer.get("www-authenticate").unwrap();
@@ -98,7 +98,7 @@ fn a_token_is_refused_at_the_second_in_which_it_ends_though_it_is_known() {
     let issuer = Issuer::new(Algorithm::EdDsa);
     let setup = "  strict: { jwt: { issuer: https://issuer.test, audience: catalog, jwks: file:jwks.json, leeway: 0s } }\n";
     let bench = Bench::new(&issuer, setup, "strict");
-    let token = issuer.token(json!({"exp": now() + 3}));
+    let token = issuer.token(&json!({"exp": now() + 3}));
     assert_eq!(bench.with_token(&token).status(), 200);
     wait_until("it has ended", || bench.with_token(&token).status() == 401);
     assert_eq!(bench.with_token(&token).status(), 401);
@@ -108,7 +108,7 @@ fn a_token_is_refused_at_the_second_in_which_it_ends_though_it_is_known() {
 fn a_removed_key_is_refused_with_the_revision_that_removes_it() {
     let (old, new) = (Issuer::new(Algorithm::Rs256), Issuer::new(Algorithm::Rs256));
     let bench = Bench::new(&old, "", "customers");
-    let token = old.token(json!({}));
+    let token = old.token(&json!({}));
     assert_eq!(bench.with_token(&token).status(), 200);
     let revision = bench.weir.revision_number();
     bench.weir.replace_file("jwks.json", new.jwks());
@@ -117,7 +117,7 @@ fn a_removed_key_is_refused_with_the_revision_that_removes_it() {
     });
     let answer = bench.with_token(&token);
     answer.assert_problem(401, "credential_refused");
-    assert_eq!(bench.with_token(&new.token(json!({}))).status(), 200);
+    assert_eq!(bench.with_token(&new.token(&json!({}))).status(), 200);
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn tokens_of_several_issuers_are_told_apart() {
     );
     let bench = Bench::new(&one, &policy, "both");
     let get = |token: String| bench.get(&format!("Cookie: a=b; token={token}\r\n"));
-    assert_eq!(get(one.token(json!({}))).status(), 200);
-    let answer = get(other.token(json!({"iss": "https://other.test", "aud": ["x", "orders"]})));
+    assert_eq!(get(one.token(&json!({}))).status(), 200);
+    let answer = get(other.token(&json!({"iss": "https://other.test", "aud": ["x", "orders"]})));
     assert_eq!(answer.status(), 200);
     let seen = answer.text();
     assert!(
@@ -140,9 +140,9 @@ fn tokens_of_several_issuers_are_told_apart() {
     );
     // Each issuer vouches for itself only, and for its audience only.
     for claims in [json!({}), json!({"iss": "https://other.test"})] {
-        get(other.token(claims)).assert_problem(401, "credential_refused");
+        get(other.token(&claims)).assert_problem(401, "credential_refused");
     }
-    get(one.token(json!({"aud": "orders"}))).assert_problem(401, "credential_refused");
+    get(one.token(&json!({"aud": "orders"}))).assert_problem(401, "credential_refused");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_token_may_be_left_out_where_none_is_required_but_a_bad_one_is_refused() {
     let anonymous = bench.get("");
     assert_eq!(anonymous.status(), 200);
     assert!(!anonymous.text().contains("x-weir-subject"));
-    let known = bench.with_token(&issuer.token(json!({})));
+    let known = bench.with_token(&issuer.token(&json!({})));
     assert!(
         known.text().contains("x-weir-subject: ada"),
         "{}",
