@@ -7,9 +7,9 @@ use weir_config::LoadOptions;
 
 use crate::command::{
     accept, account, audit, backup, bans, certificate, check, completions, demo, doctor, dry_run,
-    explain, import, invitation, login, logout, member, migrate, organization, policy, reload,
-    requests, resource, restore, revision, role, run, schema, setup_link, top, traffic, trash,
-    upgrade, upstreams, user, version, whoami,
+    explain, import, invitation, login, logout, member, migrate, organization, password_hash,
+    policy, reload, requests, resource, restore, revision, role, run, schema, setup_link, top,
+    traffic, trash, upgrade, upstreams, user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -158,6 +158,7 @@ pub(crate) enum Command {
     Login(login::Arguments),
     Logout(logout::Arguments),
     Whoami(whoami::Arguments),
+    PasswordHash(password_hash::Arguments),
     Account(account::Arguments),
     Org(organization::Arguments),
     Member(member::Arguments),

@@ -21,6 +21,8 @@ use weir_identity::{CredentialKind, KeyHolder};
 use weir_store::Records;
 use weir_store::records::{Notice, Topic};
 
+use super::passwords::Passwords;
+
 /// How long a worker believes an answer without asking here again, which also says that the key was used.
 const FRESH: Duration = Duration::from_secs(30);
 /// After this long, an answer is looked at again.
@@ -42,6 +44,7 @@ pub(super) struct Desk {
     asking: Semaphore,
     /// The last change that was heard of; `None` before the first look.
     heard: Mutex<Option<i64>>,
+    passwords: Arc<Passwords>,
 }
 
 /// What records said of a key.
@@ -71,13 +74,20 @@ impl Desk {
             keys: Cache::new(MOST),
             asking: Semaphore::new(AT_ONCE),
             heard: Mutex::new(None),
+            passwords: Arc::new(Passwords::new()),
         })
     }
 
     /// Answers for as long as there are questions.
     pub(super) async fn answer(self: Arc<Self>, lookups: Arc<Mutex<mpsc::Receiver<Lookup>>>) {
         while let Some(lookup) = lookups.lock().await.recv().await {
-            let Question::ApiKey(text) = &lookup.question;
+            let text = match &lookup.question {
+                Question::ApiKey(text) => text,
+                Question::Password { .. } => {
+                    tokio::spawn(Arc::clone(&self.passwords).answer(lookup));
+                    continue;
+                }
+            };
             match ApiKeyText::parse(text.expose()).and_then(|key| self.known(key)) {
                 Some(kept) => {
                     let answer = self.judge(&kept, &lookup);
@@ -113,8 +123,7 @@ impl Desk {
     }
 
     async fn look(&self, lookup: &Lookup) -> Answer {
-        let Question::ApiKey(text) = &lookup.question;
-        let Some(key) = ApiKeyText::parse(text.expose()) else {
+        let Some(key) = shown(lookup) else {
             return Answer::Bad("key_malformed");
         };
         match self.read(key.public_part()).await {
@@ -172,9 +181,7 @@ impl Desk {
     }
 
     fn judge(&self, kept: &Kept, lookup: &Lookup) -> Answer {
-        let Question::ApiKey(text) = &lookup.question;
-        let shown = ApiKeyText::parse(text.expose());
-        let (Some(shown), Some(key)) = (shown, &kept.key) else {
+        let (Some(shown), Some(key)) = (shown(lookup), &kept.key) else {
             return Answer::Bad("key_unknown");
         };
         let holder = &key.holder;
@@ -254,6 +261,14 @@ impl Desk {
             *heard = Some(latest);
         }
         Ok(())
+    }
+}
+
+/// The key that is asked about.
+fn shown(lookup: &Lookup) -> Option<ApiKeyText<'_>> {
+    match &lookup.question {
+        Question::ApiKey(text) => ApiKeyText::parse(text.expose()),
+        Question::Password { .. } => None,
     }
 }
 

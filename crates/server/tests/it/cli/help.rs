@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "run",
     "demo",
     "check",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 38] = [
     "login",
     "logout",
     "whoami",
+    "password-hash",
     "setup-link",
     "org",
     "member",
@@ -107,6 +108,7 @@ fn every_example_works() {
         "weir match --running",
         "weir member",
         "weir org",
+        "weir password-hash",
         "weir policy",
         "weir revision",
         "weir role",

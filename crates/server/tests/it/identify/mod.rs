@@ -1,6 +1,8 @@
 //! Who is calling, and whether they may.
 
+mod certificates;
 mod hostile;
+mod passwords;
 mod requirements;
 mod tokens;
 
