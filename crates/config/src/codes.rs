@@ -121,6 +121,7 @@ codes! {
     BAD_CONTRACT "WR0320" "an OpenAPI document or JSON Schema that cannot be used"
     BAD_KEY_SET "WR0321" "a key set that cannot be used"
     KEY_LEFT_OUT "WR0322" "a key of a set that is left out"
+    BAD_USERS "WR0323" "a file of users that cannot be used"
 
     // What this version does not do.
     NOT_ENFORCED "WR0401" "this version cannot enforce it"

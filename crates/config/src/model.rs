@@ -36,8 +36,7 @@ mod validate;
 mod websocket;
 
 pub use access::{
-    AnyOf, ApiKey, ClaimNames, ClaimPath, ClaimRule, Credential, IdentityFact, IdentityHeaders,
-    Issuer, Jwt, KeySource, Keys, PublishedKeys, Require, TokenPlace,
+    AnyOf, ApiKey, Basic, CertificateFact, CertificateName, ClaimNames, ClaimPath, ClaimRule, Credential, IdentityFact, IdentityHeaders, Issuer, Jwt, KeySource, Keys, Mtls, PublishedKeys, Require, TokenPlace,
 };
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
@@ -291,6 +290,10 @@ pub enum PolicyKind {
     Jwt(Box<Jwt>),
     /// Takes API keys.
     ApiKey(ApiKey),
+    /// Takes names and passwords.
+    Basic(Basic),
+    /// Takes certificates.
+    Mtls(Box<Mtls>),
     /// Takes any of several ways to say who is calling.
     AnyOf(AnyOf),
     /// Lets only some of those pass who are known.
@@ -311,6 +314,8 @@ impl PolicyKind {
             Self::Transform(_) => "transform",
             Self::Jwt(_) => "jwt",
             Self::ApiKey(_) => "api_key",
+            Self::Basic(_) => "basic",
+            Self::Mtls(_) => "mtls",
             Self::AnyOf(_) => "any_of",
             Self::Require(_) => "require",
             Self::Identity(_) => "identity",

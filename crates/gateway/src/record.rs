@@ -40,7 +40,7 @@ pub(crate) type Meter = Rc<Cell<u64>>;
 
 /// Follows a request and records it when dropped, however it ends.
 pub(crate) struct Recorder {
-    client: Rc<Client>,
+    pub(crate) client: Rc<Client>,
     pub(crate) snapshot: Rc<LocalSnapshot>,
     started: Instant,
     /// When the last attempt began.

@@ -6,8 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    accept, account, api_key, audit, backup, bans, certificate, check, completions, demo, doctor,
-    dry_run, explain, import, invitation, keys, login, logout, member, migrate, organization,
+    accept, account, api_key, audit, backup, bans, certificate, check, completions, demo, doctor, dry_run, explain, import, invitation, keys, login, logout, member, migrate, organization, password_hash,
     policy, reload, requests, resource, restore, revision, role, run, schema, setup_link, top,
     traffic, trash, upgrade, upstreams, user, version, whoami,
 };
@@ -158,6 +157,7 @@ pub(crate) enum Command {
     Login(login::Arguments),
     Logout(logout::Arguments),
     Whoami(whoami::Arguments),
+    PasswordHash(password_hash::Arguments),
     Account(account::Arguments),
     Org(organization::Arguments),
     Member(member::Arguments),

@@ -68,6 +68,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Login(arguments) => command::login::run(&global, &arguments, output),
         Command::Logout(arguments) => command::logout::run(&global, &arguments, output),
         Command::Whoami(arguments) => command::whoami::run(&global, &arguments, output),
+        Command::PasswordHash(arguments) => command::password_hash::run(&arguments, output),
         Command::Account(arguments) => command::account::run(&global, &arguments, output),
         Command::Accept(arguments) => command::accept::run(&global, &arguments, output),
         Command::SetupLink(arguments) => command::setup_link::run(&global, &arguments, output),

@@ -1,5 +1,6 @@
 //! Who is calling, what they must be, and what the upstream hears of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,9 @@ use ipnet::IpNet;
 use weir_authorization::Compiled;
 use weir_jose::remote::RemoteKeys;
 use weir_jose::{Algorithm, KeySet};
+use weir_signatures::UsersFile;
+
+use super::Material;
 
 /// Verifies JSON Web Tokens (RFC 7519).
 #[derive(Clone, Debug, PartialEq)]
@@ -187,6 +191,69 @@ impl ApiKey {
         self.organizations.is_empty()
             || organization.is_some_and(|one| self.organizations.iter().any(|taken| taken == one))
     }
+}
+
+/// Takes names and passwords (RFC 7617).
+#[derive(Clone, Debug)]
+pub struct Basic {
+    /// Who they are held against.
+    pub users: Arc<UsersFile>,
+    /// What the users were read from: two files are the same if it is.
+    pub file: Material,
+    /// What holds for credentials of any kind.
+    pub credential: Credential,
+}
+
+impl PartialEq for Basic {
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file && self.credential == other.credential
+    }
+}
+
+/// Takes the certificates that clients show and listeners have verified. If nothing is listed, each of them is
+/// good; otherwise those of which one thing is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mtls {
+    /// Subjects as RFC 4514 writes them.
+    pub subjects: Vec<String>,
+    /// SHA-256 of whole certificates, in lower-case hexadecimal digits.
+    pub fingerprints: Vec<String>,
+    /// Names that certificates are for.
+    pub names: Vec<CertificateName>,
+    /// What says who it is.
+    pub subject: CertificateFact,
+    /// What holds for credentials of any kind.
+    pub credential: Credential,
+}
+
+/// A name that a certificate is for (RFC 5280 §4.2.1.6).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CertificateName {
+    /// In lower case.
+    Dns(String),
+    /// To the letter, such as a SPIFFE ID.
+    Uri(String),
+    /// To the letter.
+    Email(String),
+    /// An IP address.
+    Address(IpAddr),
+}
+
+/// What a certificate says of who shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFact {
+    /// The whole subject.
+    Subject,
+    /// The subject's common name; the last if there are several.
+    CommonName,
+    /// The first DNS name that it is for.
+    Dns,
+    /// The first URI that it is for.
+    Uri,
+    /// The first address that it is for.
+    Email,
+    /// SHA-256 of the certificate.
+    Fingerprint,
 }
 
 /// Several ways to say who is calling, of which one is enough.

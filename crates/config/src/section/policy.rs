@@ -1,6 +1,6 @@
 //! `policies`: named, of one kind each.
 
-use super::access::{self, ANY_OF, API_KEY, IDENTITY, JWT, REQUIRE};
+use super::access::{self, ANY_OF, API_KEY, BASIC, IDENTITY, JWT, MTLS, REQUIRE};
 use super::check::Declared;
 use super::compress::{self, COMPRESS};
 use super::cors::{self, CORS};
@@ -47,6 +47,16 @@ pub(super) static POLICY: Record = Record {
         field("jwt", Shape::Record(&JWT), "Verifies JSON Web Tokens."),
         field("api_key", Shape::Record(&API_KEY), "Takes API keys."),
         field(
+            "basic",
+            Shape::Record(&BASIC),
+            "Takes names and passwords of a users file.",
+        ),
+        field(
+            "mtls",
+            Shape::Record(&MTLS),
+            "Takes the certificates that clients show.",
+        ),
+        field(
             "any_of",
             Shape::Record(&ANY_OF),
             "Takes any of several ways to say who is calling.",
@@ -72,7 +82,7 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-pub(super) const KINDS: [&str; 13] = [
+pub(super) const KINDS: [&str; 15] = [
     "headers",
     "cors",
     "security_headers",
@@ -81,6 +91,8 @@ pub(super) const KINDS: [&str; 13] = [
     "validate",
     "jwt",
     "api_key",
+    "basic",
+    "mtls",
     "any_of",
     "require",
     "identity",
@@ -125,6 +137,8 @@ pub(super) fn decode(
         "validate" => PolicyKind::Validate(validate::decode(context, &settings)?),
         "jwt" => PolicyKind::Jwt(access::decode_jwt(context, &settings)?),
         "api_key" => PolicyKind::ApiKey(access::decode_api_key(context, &settings)?),
+        "basic" => PolicyKind::Basic(access::decode_basic(context, &settings)?),
+        "mtls" => PolicyKind::Mtls(Box::new(access::decode_mtls(context, &settings)?)),
         "any_of" => PolicyKind::AnyOf(access::decode_any_of(context, &settings, declared)?),
         "require" => PolicyKind::Require(access::decode_require(context, &settings)?),
         "identity" => PolicyKind::Identity(access::decode_identity(context, &settings)?),

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path as FilePath, PathBuf};
 
+use super::access;
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
 use super::{
@@ -175,6 +176,7 @@ pub(crate) fn decode(
     for (index, entry) in policy_entries.iter().enumerate() {
         policies.extend(policy::decode(context, entry, index, &mut declared));
     }
+    access::report_unasked(context, &policy_entries, &policies, &listeners);
     let routes_cursor = object.get("routes")?;
     let routes = route::decode_all(context, &routes_cursor, &mut declared);
     check::report_unused(context, &upstream_entries, &policy_entries, &declared);

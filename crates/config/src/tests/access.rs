@@ -1,7 +1,9 @@
 //! Policies that say who may call.
 
 use super::{codes_of, loaded, refused};
-use crate::model::{Action, IdentityFact, PolicyKind, TokenPlace};
+use crate::model::{
+    Action, CertificateFact, CertificateName, IdentityFact, PolicyKind, TokenPlace,
+};
 
 const EC: &str = "{kty: EC, crv: P-256, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}";
 
@@ -157,5 +159,33 @@ fn facts_have_fields_of_their_own() {
             [code],
             "{identity}"
         );
+    }
+}
+
+#[test]
+fn certificates_are_listed_by_what_they_say() {
+    let fingerprint = "AB:".repeat(31) + "CD";
+    let policies = format!(
+        "  m: {{mtls: {{fingerprints: '{fingerprint}', names: ['dns:A.test', 'uri:spiffe://a/b', 'ip:192.0.2.1'], subject: uri}}}}\n"
+    );
+    let loaded = loaded(&text(&policies, "m"));
+    let PolicyKind::Mtls(mtls) = &loaded.config.policies[0].kind else {
+        panic!("{:?}", loaded.config.policies[0]);
+    };
+    assert_eq!(mtls.fingerprints, ["ab".repeat(31) + "cd"]);
+    assert_eq!(mtls.names[0], CertificateName::Dns("a.test".to_owned()));
+    assert_eq!(mtls.subject, CertificateFact::Uri);
+    // The only listener of this file asks for none.
+    let codes: Vec<_> = loaded.warnings.iter().map(|warning| warning.code).collect();
+    assert_eq!(codes, ["WR0510"]);
+    for (mtls, code) in [
+        ("{fingerprints: abc}", "WR0121"),
+        ("{names: billing.test}", "WR0121"),
+        ("{names: 'ip:billing'}", "WR0121"),
+        ("{names: 'dns:'}", "WR0121"),
+        ("{subject: serial}", "WR0114"),
+    ] {
+        let report = refused(&text(&format!("  m: {{mtls: {mtls}}}\n"), "m"));
+        assert!(codes_of(&report).contains(&code), "{mtls}: {report}");
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::Bad;
 use super::require::Lacking;
 use super::way::Way;
+use super::{Bad, basic};
 use crate::deny::Denial;
 use crate::failure::Failure;
 
@@ -19,9 +19,7 @@ pub(super) fn missing<'a>(ways: impl Iterator<Item = &'a Arc<Way>> + Clone) -> D
     let detail = format!("This needs a credential: {}.", wanted.join(", or "));
     let denial = Denial::from(Failure::CredentialMissing).saying(detail);
     // RFC 6750 §3.1: no error code for whoever sent nothing.
-    schemes(ways).fold(denial, |denial, scheme| {
-        denial.challenge(value(scheme, &[]))
-    })
+    challenged(denial, ways)
 }
 
 /// There is one, and it is not good.
@@ -32,7 +30,10 @@ pub(super) fn refused<'a>(bad: &Bad, ways: impl Iterator<Item = &'a Arc<Way>>) -
         ("error_description", bad.sentence.as_str()),
     ];
     schemes(ways).fold(denial, |denial, scheme| {
-        let told = if scheme == "Bearer" { &told[..] } else { &[] };
+        let told = match scheme {
+            "Bearer" => &told[..],
+            _ => usual(scheme),
+        };
         denial.challenge(value(scheme, told))
     })
 }
@@ -40,13 +41,16 @@ pub(super) fn refused<'a>(bad: &Bad, ways: impl Iterator<Item = &'a Arc<Way>>) -
 /// It is good, and not enough.
 pub(super) fn lacking<'a>(
     lacking: Lacking<'_>,
-    mut ways: impl Iterator<Item = &'a Arc<Way>>,
+    mut ways: impl Iterator<Item = &'a Arc<Way>> + Clone,
 ) -> Denial {
     let failure = match lacking {
         Lacking::Identity => Failure::CredentialMissing,
         _ => Failure::Forbidden(lacking.word()),
     };
     let denial = Denial::from(failure).saying(lacking.sentence());
+    if let Lacking::Identity = lacking {
+        return challenged(denial, ways);
+    }
     let is_bearer = ways.any(|way| way.scheme() == "Bearer");
     match lacking {
         Lacking::Scope(scopes) if is_bearer => {
@@ -56,6 +60,22 @@ pub(super) fn lacking<'a>(
         }
         _ if is_bearer => denial.challenge(value("Bearer", &[])),
         _ => denial,
+    }
+}
+
+/// With a challenge for each scheme.
+fn challenged<'a>(denial: Denial, ways: impl Iterator<Item = &'a Arc<Way>>) -> Denial {
+    schemes(ways).fold(denial, |denial, scheme| {
+        denial.challenge(value(scheme, usual(scheme)))
+    })
+}
+
+/// What a scheme's challenge says beside the realm.
+fn usual(scheme: &str) -> &'static [(&'static str, &'static str)] {
+    match scheme {
+        // RFC 7617 §2.1.
+        basic::SCHEME => &[("charset", "UTF-8")],
+        _ => &[],
     }
 }
 

@@ -5,10 +5,12 @@
 //! is there. Who answers has a memory of its own, for all workers ([`super::changes`] says when it must forget).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use weir_core::{Principal, Secret};
+use weir_signatures::{Basic, UsersFile};
 
 /// Questions that wait to be taken up. More are refused: whoever answers is far behind then.
 const ROOM: usize = 4096;
@@ -16,10 +18,17 @@ const ROOM: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Question {
     /// Whose key it is, of the form of one.
     ApiKey(Secret<String>),
+    /// Whether they are a user's. That takes tens of milliseconds of work.
+    Password {
+        /// Who they are held against.
+        users: Arc<UsersFile>,
+        /// Name and password.
+        shown: Arc<Basic>,
+    },
 }
 
 /// A question on its way.
@@ -57,6 +66,11 @@ pub struct Good {
 }
 
 impl Lookup {
+    /// Whether somebody still waits for the answer.
+    pub fn is_awaited(&self) -> bool {
+        !self.answer.is_closed()
+    }
+
     /// Tells whoever waits.
     pub fn answer(self, answer: Answer) {
         // Whoever asked may have gone.

@@ -7,12 +7,14 @@
 //! A credential that is there must be good, also where none is needed; whatever cannot be decided is refused.
 
 mod api_key;
+mod basic;
 mod cache;
 mod challenge;
 mod changes;
 mod jwt;
 mod known;
 mod lookup;
+mod mtls;
 mod presented;
 mod require;
 mod risk;
@@ -40,6 +42,7 @@ use crate::deny::Denial;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::record::Recorder;
+use crate::tls::TlsFacts;
 use crate::worker::Worker;
 use require::Lacking;
 pub(crate) use risk::Risk;
@@ -222,7 +225,7 @@ impl Access {
         let now = seconds();
         let mut caller = None;
         for step in &self.steps {
-            match step.identify(worker, fields, now, told) {
+            match step.identify(worker, fields, record.client.tls.as_ref(), now, told) {
                 Ok(Some(known)) => {
                     caller.get_or_insert(known);
                 }
@@ -261,7 +264,7 @@ impl Access {
         Ok(())
     }
 
-    fn ways(&self) -> impl Iterator<Item = &Arc<Way>> {
+    fn ways(&self) -> impl Iterator<Item = &Arc<Way>> + Clone {
         self.steps.iter().flat_map(|step| &step.ways)
     }
 
@@ -330,13 +333,14 @@ impl Step {
         &self,
         worker: &Worker,
         fields: &Fields,
+        tls: Option<&TlsFacts>,
         now: u64,
         told: &Told,
     ) -> Result<Option<Rc<Known>>, Stop> {
         let mut bad = None;
         let mut unavailable = None;
         for way in &self.ways {
-            let credential = match way.presented(fields) {
+            let credential = match way.presented(fields, tls) {
                 Ok(Some(credential)) => credential,
                 Ok(None) => continue,
                 Err(rule) => return Err(Stop::Denied(Failure::Malformed(rule).into())),
@@ -350,7 +354,7 @@ impl Step {
             let answer = told.iter().find(|(id, _)| *id == way.id);
             let verdict = match answer {
                 Some((_, verdict)) => verdict.clone(),
-                None => way.verify(credential, now),
+                None => way.verify(credential, tls, now),
             };
             match verdict {
                 Verdict::Good(known) => {

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use weir_config::model::{ApiKey, Config, Credential, PolicyKind};
+use weir_config::model::{ApiKey, Basic, Config, Credential, Mtls, PolicyKind};
 use weir_jose::NotVerified;
 
 use super::jwt::{self, Jwt};
 use super::known::Known;
 use super::lookup::Answer;
-use super::{Verdict, Wanted, api_key, presented};
+use super::{Verdict, Wanted, api_key, basic, mtls, presented};
 use crate::fields::Fields;
+use crate::tls::TlsFacts;
 
 /// A policy that identifies. It outlives revisions that do not change it, and so does what workers know by it.
 pub(crate) struct Way {
@@ -23,6 +24,8 @@ pub(crate) struct Way {
 enum Kind {
     Jwt(Box<Jwt>),
     ApiKey(ApiKey),
+    Basic(Basic),
+    Mtls(Box<Mtls>),
 }
 
 impl Kind {
@@ -31,6 +34,8 @@ impl Kind {
         match policy {
             PolicyKind::Jwt(model) => Some(Self::Jwt(Box::new(Jwt::compile(model)))),
             PolicyKind::ApiKey(model) => Some(Self::ApiKey(model.clone())),
+            PolicyKind::Basic(model) => Some(Self::Basic(model.clone())),
+            PolicyKind::Mtls(model) => Some(Self::Mtls(model.clone())),
             _ => None,
         }
     }
@@ -40,6 +45,8 @@ impl Kind {
         match (self, policy) {
             (Self::Jwt(one), PolicyKind::Jwt(other)) => one.model == **other,
             (Self::ApiKey(one), PolicyKind::ApiKey(other)) => one == other,
+            (Self::Basic(one), PolicyKind::Basic(other)) => one == other,
+            (Self::Mtls(one), PolicyKind::Mtls(other)) => one == other,
             _ => false,
         }
     }
@@ -51,22 +58,27 @@ impl Way {
         match &self.kind {
             Kind::Jwt(jwt) => jwt.model.credential,
             Kind::ApiKey(key) => key.credential,
+            Kind::Basic(basic) => basic.credential,
+            Kind::Mtls(mtls) => mtls.credential,
         }
     }
 
-    /// The credential in a request, if there is one of this kind.
+    /// The credential in a request or of its connection, if there is one of this kind.
     pub(super) fn presented<'a>(
         &'a self,
         fields: &'a Fields,
+        tls: Option<&'a TlsFacts>,
     ) -> Result<Option<&'a [u8]>, &'static str> {
         match &self.kind {
             Kind::Jwt(jwt) => presented::token(fields, &jwt.model.place),
             Kind::ApiKey(key) => api_key::presented(fields, &key.header),
+            Kind::Basic(_) => basic::presented(fields),
+            Kind::Mtls(_) => Ok(mtls::presented(tls)),
         }
     }
 
     /// Whose it is, or who must be asked. `now` is in seconds since 1970.
-    pub(super) fn verify(&self, credential: &[u8], now: u64) -> Verdict {
+    pub(super) fn verify(&self, credential: &[u8], tls: Option<&TlsFacts>, now: u64) -> Verdict {
         match &self.kind {
             Kind::Jwt(jwt) => match jwt.verify(credential, now) {
                 Ok(known) => Verdict::Good(known),
@@ -74,6 +86,11 @@ impl Way {
                 Err(jwt::Refused::Ask(asking)) => Verdict::Ask(Wanted::Issuer(asking)),
             },
             Kind::ApiKey(_) => api_key::verify(credential),
+            Kind::Basic(model) => basic::verify(&model.users, credential),
+            Kind::Mtls(model) => match tls {
+                Some(facts) => mtls::verify(model, facts, now),
+                None => Verdict::Bad(mtls::bad("certificate_missing")),
+            },
         }
     }
 
@@ -87,7 +104,7 @@ impl Way {
         match told {
             Err(why) => Verdict::Unavailable(why),
             Ok(false) => Verdict::Bad(jwt::unknown(NotVerified::UnknownKey)),
-            Ok(true) => match self.verify(credential, now) {
+            Ok(true) => match self.verify(credential, None, now) {
                 // It does not know the key either: that is an answer.
                 Verdict::Ask(_) => Verdict::Bad(jwt::unknown(NotVerified::UnknownKey)),
                 verdict => verdict,
@@ -106,8 +123,10 @@ impl Way {
                 }
             }
             (Answer::Bad(word), Kind::ApiKey(_)) => Verdict::Bad(api_key::bad(word)),
-            // It never asks.
-            (_, Kind::Jwt(_)) => Verdict::Unavailable("nothing was asked"),
+            (Answer::Good(good), Kind::Basic(_)) => Verdict::Good(Known::told(*good, since, now)),
+            (Answer::Bad(word), Kind::Basic(_)) => Verdict::Bad(basic::bad(word)),
+            // They never ask.
+            (_, Kind::Jwt(_) | Kind::Mtls(_)) => Verdict::Unavailable("nothing was asked"),
         }
     }
 
@@ -116,13 +135,22 @@ impl Way {
         match &self.kind {
             Kind::Jwt(jwt) => presented::remove(fields, &jwt.model.place),
             Kind::ApiKey(key) => api_key::remove(fields, &key.header),
+            Kind::Basic(_) => basic::remove(fields),
+            // It is no part of the request.
+            Kind::Mtls(_) => {}
         }
     }
 
     /// The authentication scheme (RFC 9110 §11.1).
+    ///
+    /// None is registered for certificates, which are no part of a request, and a 401 must have a challenge
+    /// all the same (§15.5.2): the word says to people what is missing, and clients leave alone what they do not
+    /// know. `Mutual` would be wrong: that one is about passwords (RFC 8120).
     pub(super) const fn scheme(&self) -> &'static str {
         match &self.kind {
             Kind::Jwt(_) | Kind::ApiKey(_) => "Bearer",
+            Kind::Basic(_) => basic::SCHEME,
+            Kind::Mtls(_) => "Certificate",
         }
     }
 
@@ -134,6 +162,8 @@ impl Way {
                 let header = &key.header;
                 format!("send an API key as `Authorization: Bearer` or in the field `{header}`")
             }
+            Kind::Basic(_) => "send name and password as `Authorization: Basic`".to_owned(),
+            Kind::Mtls(_) => "connect with a client certificate".to_owned(),
         }
     }
 }

@@ -26,6 +26,12 @@ pub struct TlsFacts {
     /// Subject of the client's certificate as RFC 4514 writes it, without control characters. It is
     /// there exactly if the client presented a certificate, which then was verified; it may be empty.
     pub client_subject: Option<String>,
+    /// The last common name of that subject.
+    pub client_common_name: Option<String>,
+    /// Who issued the certificate, as RFC 4514 writes it, without control characters.
+    pub client_issuer: Option<String>,
+    /// Until when the certificate is valid, in seconds since 1970.
+    pub client_ends_at: u64,
     /// SHA-256 of the client's certificate (DER) in lower-case hexadecimal digits.
     pub client_fingerprint: Option<String>,
     /// The names that the client's certificate is for, in its order.
@@ -86,6 +92,9 @@ impl TlsFacts {
             protocol,
             alpn: connection.alpn_protocol().and_then(Alpn::from_wire),
             client_subject: None,
+            client_common_name: None,
+            client_issuer: None,
+            client_ends_at: 0,
             client_fingerprint: None,
             client_sans: Vec::new(),
         };
@@ -111,6 +120,12 @@ impl TlsFacts {
             .subject_alternative_name()
             .map_err(|_| FactsError::ClientCertificateUnreadable)?;
         self.client_subject = Some(distinguished_name(parsed.subject()));
+        let common_names = parsed.subject().iter_common_name();
+        let common_name = common_names.last().and_then(|name| name.as_str().ok());
+        self.client_common_name = common_name.and_then(printable).map(str::to_owned);
+        self.client_issuer = Some(distinguished_name(parsed.issuer()));
+        // The last second counts (RFC 5280 §4.1.2.5).
+        self.client_ends_at = u64::try_from(expires).unwrap_or_default().saturating_add(1);
         self.client_fingerprint = Some(sha256_hex(certificate));
         if let Some(names) = names {
             let names = names.value.general_names.iter();

@@ -25,6 +25,7 @@ pub(crate) mod logout;
 pub(crate) mod member;
 pub(crate) mod migrate;
 pub(crate) mod organization;
+pub(crate) mod password_hash;
 pub(crate) mod policy;
 pub(crate) mod reload;
 pub(crate) mod requests;

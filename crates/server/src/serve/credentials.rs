@@ -22,6 +22,8 @@ use weir_identity::{CredentialKind, KeyHolder};
 use weir_store::Records;
 use weir_store::records::{Notice, Topic};
 
+use super::passwords::Passwords;
+
 /// How long a worker believes an answer without asking here again, which also says that the key was used.
 const FRESH: Duration = Duration::from_secs(30);
 /// After this long, an answer is looked at again.
@@ -43,6 +45,7 @@ pub(super) struct Desk {
     asking: Semaphore,
     /// The last change that was heard of; `None` before the first look.
     heard: Mutex<Option<i64>>,
+    passwords: Arc<Passwords>,
 }
 
 /// What records said of a key.
@@ -74,6 +77,7 @@ impl Desk {
             keys: Cache::new(MOST),
             asking: Semaphore::new(AT_ONCE),
             heard: Mutex::new(None),
+            passwords: Arc::new(Passwords::new()),
         })
     }
 
@@ -94,6 +98,10 @@ impl Desk {
 
     /// Answers what is known, and asks records about the rest.
     fn take_up(self: &Arc<Self>, lookup: Lookup, looks: &mut JoinSet<()>) {
+        if let Question::Password { .. } = lookup.question {
+            looks.spawn(Arc::clone(&self.passwords).answer(lookup));
+            return;
+        }
         let desk = Arc::clone(self);
         let Some(kept) = self.known(&lookup) else {
             looks.spawn(async move {
@@ -116,17 +124,14 @@ impl Desk {
 
     /// What is known of a key, if that is to be believed.
     fn known(&self, lookup: &Lookup) -> Option<Arc<Kept>> {
-        let Question::ApiKey(text) = &lookup.question;
-        let key = ApiKeyText::parse(text.expose())?;
-        let kept = self.keys.get(key.public_part())?;
+        let kept = self.keys.get(shown(lookup)?.public_part())?;
         self.changes
             .is_good(kept.since, &kept.about)
             .then_some(kept)
     }
 
     async fn look(&self, lookup: &Lookup) -> Answer {
-        let Question::ApiKey(text) = &lookup.question;
-        let Some(key) = ApiKeyText::parse(text.expose()) else {
+        let Some(key) = shown(lookup) else {
             return Answer::Bad("key_malformed");
         };
         match self.read(key.public_part()).await {
@@ -185,9 +190,7 @@ impl Desk {
     }
 
     fn judge(&self, kept: &Kept, lookup: &Lookup) -> Answer {
-        let Question::ApiKey(text) = &lookup.question;
-        let shown = ApiKeyText::parse(text.expose());
-        let (Some(shown), Some(key)) = (shown, &kept.key) else {
+        let (Some(shown), Some(key)) = (shown(lookup), &kept.key) else {
             return Answer::Bad("key_unknown");
         };
         let holder = &key.holder;
@@ -267,6 +270,14 @@ impl Desk {
             *heard = Some(latest);
         }
         Ok(())
+    }
+}
+
+/// The key that is asked about.
+fn shown(lookup: &Lookup) -> Option<ApiKeyText<'_>> {
+    match &lookup.question {
+        Question::ApiKey(text) => ApiKeyText::parse(text.expose()),
+        Question::Password { .. } => None,
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod keeping;
 mod last_good;
 mod lasting;
 mod node;
+mod passwords;
 pub(crate) mod pid_file;
 mod reload;
 pub(crate) mod resources;

@@ -117,3 +117,24 @@ fn a_file_without_users_is_refused() {
         assert_eq!(mistakes(text), [(1, BadUser::Nobody)]);
     }
 }
+
+#[test]
+fn a_line_that_was_made_is_one_that_is_read() {
+    let line = UsersFile::line("ann", "correct: horse").unwrap();
+    assert!(line.starts_with("ann:$argon2id$") && !line.contains("horse"));
+    assert_ne!(
+        line,
+        UsersFile::line("ann", "correct: horse").unwrap(),
+        "salted"
+    );
+    let users = UsersFile::parse(&line).unwrap();
+    assert!(users.verify(&basic("ann", "correct: horse")));
+    assert!(!users.verify(&basic("ann", "correct: hors")));
+    for name in ["", "a:b", " ann", "#ann", "a\nb"] {
+        assert_eq!(
+            UsersFile::line(name, "password"),
+            Err(BadUser::Name),
+            "{name}"
+        );
+    }
+}

@@ -23,11 +23,16 @@ fn a_connections_facts_name_both_ends() {
     );
     let config = server_config(&tls, true, &TlsContext::new()).unwrap();
     let client = authority.trusting_client(&[&TLS13], Some(&client_leaf), &["h2"]);
+    let full = handshake(&client, &config, "example.com").unwrap();
+    let facts = full.facts().unwrap();
     let expected = TlsFacts {
         server_name: Some("example.com".to_owned()),
         protocol: TlsVersion::Tls13,
         alpn: Some(Alpn::Http2),
         client_subject: Some(r"CN=billing,O=Müller\, Söhne \+ Co,C=DE".to_owned()),
+        client_common_name: Some("billing".to_owned()),
+        client_issuer: facts.client_issuer,
+        client_ends_at: facts.client_ends_at,
         client_fingerprint: Some(crate::tls::fingerprint::sha256_hex(&client_leaf.der)),
         client_sans: vec![
             SubjectName::Dns("billing.example.com".to_owned()),
@@ -36,8 +41,9 @@ fn a_connections_facts_name_both_ends() {
             SubjectName::Address("192.0.2.9".parse().unwrap()),
         ],
     };
-    let full = handshake(&client, &config, "example.com").unwrap();
     assert_eq!(full.facts().unwrap(), expected);
+    assert!(expected.client_issuer.clone().unwrap().starts_with("CN="));
+    assert!(expected.client_ends_at > 1_700_000_000);
     let resumed = handshake(&client, &config, "example.com").unwrap();
     assert!(resumed.is_resumed());
     assert_eq!(resumed.facts().unwrap(), expected);

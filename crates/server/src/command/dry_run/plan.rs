@@ -262,7 +262,11 @@ fn own_answer(request: &Request, config: &Config, route: &Route) -> Option<Towar
 fn described(policies: &[&model::Policy]) -> Vec<Policy> {
     let rank = |policy: &&model::Policy| match policy.kind {
         PolicyKind::Cors(_) => 0,
-        PolicyKind::Jwt(_) | PolicyKind::ApiKey(_) | PolicyKind::AnyOf(_) => 1,
+        PolicyKind::Jwt(_)
+        | PolicyKind::ApiKey(_)
+        | PolicyKind::Basic(_)
+        | PolicyKind::Mtls(_)
+        | PolicyKind::AnyOf(_) => 1,
         PolicyKind::Require(_) => 2,
         PolicyKind::Validate(_) => 3,
         PolicyKind::Transform(_) => 4,

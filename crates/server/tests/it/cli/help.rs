@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 41] = [
     "run",
     "demo",
     "check",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 40] = [
     "login",
     "logout",
     "whoami",
+    "password-hash",
     "setup-link",
     "org",
     "member",
@@ -111,6 +112,7 @@ fn every_example_works() {
         "weir match --running",
         "weir member",
         "weir org",
+        "weir password-hash",
         "weir policy",
         "weir revision",
         "weir role",

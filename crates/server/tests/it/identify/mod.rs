@@ -1,7 +1,9 @@
 //! Who is calling, and whether they may.
 
+mod certificates;
 mod hostile;
 mod issuers;
+mod passwords;
 mod requirements;
 mod tokens;
 

@@ -1,0 +1,173 @@
+//! Names and passwords (RFC 7617).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::harness::{Message, Setup, Upstream, Weir, Wire, wait_until};
+
+/// Of libxcrypt: "correct horse".
+const ADA: &str = "ada:$2y$08$abcdefghijklmnopqrstuubAvJmxpQuyV3jn7x.SUSPxe.DearCPe";
+const PASSWORD: &str = "correct horse";
+
+struct Bench {
+    weir: Weir,
+    upstream: Upstream,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With more settings of the file.
+    fn with(more: &str) -> Self {
+        let upstream = Upstream::echo();
+        let setup = Setup::new();
+        setup.write("users.htpasswd", format!("# staff\n{ADA}\n"));
+        let weir = setup.start(&format!(
+            "upstreams: {{ up: {{ targets: ['{}'] }} }}\n\
+             policies:\n  \
+               operators: {{ basic: {{ users: file:users.htpasswd }} }}\n  \
+               who: {{ identity: {{}} }}\n\
+             routes: [{{ name: items, policies: [operators, who], upstream: up }}]\n\
+             log: {{ format: json }}\n{more}",
+            upstream.address
+        ));
+        Self { weir, upstream }
+    }
+
+    fn get(&self, fields: &str) -> Message {
+        let mut wire = Wire::connect(self.weir.http());
+        wire.send(format!(
+            "GET /items HTTP/1.1\r\nHost: a.test\r\n{fields}Connection: close\r\n\r\n"
+        ));
+        wire.response("GET")
+    }
+
+    fn with_password(&self, name: &str, password: &str) -> Message {
+        self.get(&field(&format!("{name}:{password}")))
+    }
+}
+
+fn field(text: &str) -> String {
+    format!("Authorization: Basic {}\r\n", STANDARD.encode(text))
+}
+
+#[test]
+fn a_users_password_lets_in_and_goes_no_further() {
+    let bench = Bench::new();
+    for _ in 0..3 {
+        let answer = bench.with_password("ada", PASSWORD);
+        assert_eq!(answer.status(), 200);
+        let seen = answer.text();
+        assert!(!seen.contains("authorization"), "{seen}");
+        assert!(seen.contains("x-weir-subject: ada"), "{seen}");
+        assert!(seen.contains("x-weir-method: password"), "{seen}");
+    }
+}
+
+#[test]
+fn who_is_no_user_hears_what_a_user_hears_with_a_wrong_password() {
+    let bench = Bench::new();
+    let challenge = "Basic realm=\"weir\", charset=\"UTF-8\"";
+    let missing = bench.get("");
+    missing.assert_problem(401, "credential_missing");
+    assert_eq!(missing.get("www-authenticate"), Some(challenge));
+    let mut heard = Vec::new();
+    for (name, password) in [
+        ("ada", "canary-wrong"),
+        ("nobody", "canary-wrong"),
+        ("nobody", PASSWORD),
+        ("ADA", PASSWORD),
+        ("ada", "correct horse "),
+        ("ada", ""),
+    ] {
+        let refused = bench.with_password(name, password);
+        refused.assert_problem(401, "credential_refused");
+        assert_eq!(refused.get("www-authenticate"), Some(challenge));
+        heard.push(refused.json()["detail"].clone());
+    }
+    heard.dedup();
+    assert_eq!(heard, ["Name and password are not good."]);
+    assert_eq!(bench.upstream.accepted(), 0);
+    // A good one is known by now, and still nobody else's.
+    assert_eq!(bench.with_password("ada", PASSWORD).status(), 200);
+    bench
+        .with_password("ada", "canary-wrong")
+        .assert_problem(401, "credential_refused");
+    let log = bench.weir.log();
+    for secret in ["canary-wrong", &STANDARD.encode("ada:canary-wrong"), "$2y$"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+}
+
+#[test]
+fn what_is_no_name_and_password_is_refused_without_hashing() {
+    let bench = Bench::new();
+    let long = field(&format!("ada:{}", "a".repeat(4096)));
+    for fields in [
+        "Authorization: Basic\r\n".to_owned(),
+        "Authorization: Basic !!!\r\n".to_owned(),
+        "Authorization: Basic YWRh\r\n".to_owned(),
+        "Authorization: Basic YWRhOgo=\r\n".to_owned(),
+        "Authorization: Basic YTqj\r\n".to_owned(),
+        long,
+    ] {
+        let refused = bench.get(&fields);
+        refused.assert_problem(401, "credential_refused");
+        assert_ne!(
+            refused.json()["detail"],
+            "Name and password are not good.",
+            "{fields}"
+        );
+    }
+    let twice = field(&format!("ada:{PASSWORD}")).repeat(2);
+    bench.get(&twice).assert_problem(400, "malformed_request");
+    bench
+        .get("Authorization: Bearer abc\r\n")
+        .assert_problem(401, "credential_missing");
+    assert_eq!(bench.upstream.accepted(), 0);
+}
+
+#[test]
+fn a_changed_users_file_counts() {
+    let bench = Bench::new();
+    assert_eq!(bench.with_password("ada", PASSWORD).status(), 200);
+    let eva = ADA.replace("ada:", "eva:");
+    bench.weir.replace_file("users.htpasswd", eva);
+    wait_until("the file is taken up", || {
+        bench.with_password("ada", PASSWORD).status() == 401
+    });
+    assert_eq!(bench.with_password("eva", PASSWORD).status(), 200);
+}
+
+#[test]
+fn who_guesses_passwords_is_banned() {
+    let bench = Bench::with("overload: { bans: { errors: 5, within: 60s, ban_for: 90s } }\n");
+    for number in 0..5 {
+        let refused = bench.with_password("ada", &format!("guess {number}"));
+        refused.assert_problem(401, "credential_refused");
+    }
+    // Whoever is banned is not even read.
+    let request = format!(
+        "GET /items HTTP/1.1\r\nHost: a.test\r\n{}Connection: close\r\n\r\n",
+        field(&format!("ada:{PASSWORD}"))
+    );
+    wait_until("the address is banned", || {
+        let mut wire = Wire::connect(bench.weir.http());
+        wire.try_send(&request).is_err() || wire.try_response("GET").is_none()
+    });
+}
+
+#[test]
+fn many_at_once_with_one_password_are_all_let_in() {
+    let bench = Bench::new();
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..100)
+            .map(|_| scope.spawn(|| bench.with_password("ada", PASSWORD).status()))
+            .collect();
+        for asked in asked {
+            assert_eq!(asked.join().unwrap(), 200);
+        }
+    });
+}
