@@ -26,6 +26,7 @@ mod overload;
 mod reach;
 mod resilience;
 mod shaping;
+mod signed;
 mod streams;
 mod telemetry;
 mod traffic;
@@ -53,6 +54,7 @@ pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, Upstrea
 pub use shaping::{
     Coding, Compress, Cors, CorsHeaders, MediaRange, Respond, SecurityHeaders, Subtype,
 };
+pub use signed::{Hmac, KeySource, Signature, SigningParty};
 pub use streams::{Grpc, Sse, Streams};
 pub use telemetry::{
     Log, LogFormat, LogLevel, LogOutput, LogRotation, Otlp, OtlpProtocol, Redaction, Share,
@@ -289,6 +291,10 @@ pub enum PolicyKind {
     Basic(Basic),
     /// Takes certificates.
     Mtls(Box<Mtls>),
+    /// Takes signed requests.
+    Signature(Box<Signature>),
+    /// Takes requests with an HMAC of their body.
+    Hmac(Box<Hmac>),
     /// Takes any of several ways to say who is calling.
     AnyOf(AnyOf),
     /// Lets only some of those pass who are known.
@@ -311,6 +317,8 @@ impl PolicyKind {
             Self::ApiKey(_) => "api_key",
             Self::Basic(_) => "basic",
             Self::Mtls(_) => "mtls",
+            Self::Signature(_) => "signature",
+            Self::Hmac(_) => "hmac",
             Self::AnyOf(_) => "any_of",
             Self::Require(_) => "require",
             Self::Identity(_) => "identity",

@@ -4,6 +4,7 @@ mod certificates;
 mod hostile;
 mod passwords;
 mod requirements;
+mod signatures;
 mod tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};
