@@ -26,6 +26,7 @@ mod overload;
 mod reach;
 mod resilience;
 mod shaping;
+mod signed;
 mod streams;
 mod telemetry;
 mod tokens;
@@ -36,7 +37,9 @@ mod validate;
 mod websocket;
 
 pub use access::{
-    AnyOf, ApiKey, Basic, CertificateFact, CertificateName, ClaimNames, ClaimPath, ClaimRule, Credential, IdentityFact, IdentityHeaders, Issuer, Jwt, KeySource, Keys, Mtls, PublishedKeys, Require, TokenPlace,
+    AnyOf, ApiKey, Basic, CertificateFact, CertificateName, ClaimNames, ClaimPath, ClaimRule,
+    Credential, IdentityFact, IdentityHeaders, Issuer, Jwt, KeySource, Keys, Mtls, PublishedKeys,
+    Require, TokenPlace,
 };
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
@@ -53,6 +56,7 @@ pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, Upstrea
 pub use shaping::{
     Coding, Compress, Cors, CorsHeaders, MediaRange, Respond, SecurityHeaders, Subtype,
 };
+pub use signed::{Hmac, KeySource, Signature, SigningParty};
 pub use streams::{Grpc, Sse, Streams};
 pub use telemetry::{
     Log, LogFormat, LogLevel, LogOutput, LogRotation, Otlp, OtlpProtocol, Redaction, Share,
@@ -294,6 +298,10 @@ pub enum PolicyKind {
     Basic(Basic),
     /// Takes certificates.
     Mtls(Box<Mtls>),
+    /// Takes signed requests.
+    Signature(Box<Signature>),
+    /// Takes requests with an HMAC of their body.
+    Hmac(Box<Hmac>),
     /// Takes any of several ways to say who is calling.
     AnyOf(AnyOf),
     /// Lets only some of those pass who are known.
@@ -316,6 +324,8 @@ impl PolicyKind {
             Self::ApiKey(_) => "api_key",
             Self::Basic(_) => "basic",
             Self::Mtls(_) => "mtls",
+            Self::Signature(_) => "signature",
+            Self::Hmac(_) => "hmac",
             Self::AnyOf(_) => "any_of",
             Self::Require(_) => "require",
             Self::Identity(_) => "identity",

@@ -19,7 +19,7 @@ use crate::grpc;
 use crate::hop;
 use crate::http1;
 use crate::http2;
-use crate::identify::Asked;
+use crate::identify::{Asked, Told};
 use crate::intake;
 use crate::message::{RequestHead, ResponseHead};
 use crate::organization;
@@ -141,7 +141,7 @@ async fn live(
     client: &Rc<Client>,
     snapshot: &Rc<LocalSnapshot>,
     head: &mut RequestHead,
-    body: Body,
+    mut body: Body,
     interim: &Interim,
     timer: &Timer,
     record: &mut Recorder,
@@ -194,6 +194,12 @@ async fn live(
 
     // 5–6. Who calls, and whether they may.
     if let Some(access) = &route.access {
+        let mut told = Told::default();
+        if access.reads_messages() {
+            // Boxed: long, and rarely asked for.
+            let read = Box::pin(access.read_message(client, head, body, timer, record));
+            (body, told) = read.await?;
+        }
         let asked = Asked {
             method: &head.method,
             host: &host,
@@ -202,13 +208,11 @@ async fn live(
             client: record.client_address,
             risk: &client.worker.shared.risk,
         };
-        let worker = &client.worker;
-        match access.admit(worker, &asked, &mut head.fields, record) {
+        let (worker, fields) = (&client.worker, &mut head.fields);
+        match access.admit(worker, &asked, fields, &told, record) {
             Some(verdict) => verdict?,
             // Boxed: long, and only for a credential that this worker does not know.
-            None => {
-                Box::pin(access.ask_and_admit(worker, &asked, &mut head.fields, record)).await?;
-            }
+            None => Box::pin(access.ask_and_admit(worker, &asked, fields, told, record)).await?,
         }
     }
     let (chosen, mirror, rewrite, host) = match &route.action {

@@ -169,7 +169,7 @@ fn is_secret_parameter(name: &str) -> bool {
 
 /// Names of headers that carry credentials.
 fn is_secret_header(name: &str) -> bool {
-    const PARTS: [&str; 9] = [
+    const PARTS: [&str; 10] = [
         "api-key",
         "apikey",
         "cookie",
@@ -178,6 +178,7 @@ fn is_secret_header(name: &str) -> bool {
         "password",
         "secret",
         "session",
+        "signature",
         "token",
     ];
     name.contains("auth") || PARTS.iter().any(|part| name.contains(part))

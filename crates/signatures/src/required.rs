@@ -10,7 +10,7 @@ use crate::message::Message;
 use crate::replay::ReplayId;
 
 /// What a signature must be like to be accepted. All times are in seconds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Required {
     /// What it covers at least.
     pub components: Vec<RequiredComponent>,

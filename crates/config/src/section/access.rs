@@ -2,31 +2,45 @@
 
 mod any_of;
 mod api_key;
-mod cedar;
 mod basic;
+mod cedar;
 mod credential;
+mod hmac;
 mod identity;
 mod jwt;
 mod key_set;
 mod mtls;
 mod require;
+mod signature;
 
 pub(super) use any_of::ANY_OF;
 pub(super) use api_key::API_KEY;
 pub(super) use basic::BASIC;
+pub(super) use hmac::HMAC;
 pub(super) use identity::IDENTITY;
 pub(super) use jwt::JWT;
 pub(super) use mtls::MTLS;
 pub(super) use require::REQUIRE;
+pub(super) use signature::SIGNATURE;
 
 pub(super) use any_of::decode as decode_any_of;
 pub(super) use api_key::decode as decode_api_key;
 pub(super) use basic::decode as decode_basic;
+pub(super) use hmac::decode as decode_hmac;
 pub(super) use identity::decode as decode_identity;
 pub(super) use jwt::decode as decode_jwt;
 pub(super) use mtls::decode as decode_mtls;
 pub(super) use mtls::report_unasked;
 pub(super) use require::decode as decode_require;
+pub(super) use signature::decode as decode_signature;
 
 /// Kinds that say who is calling.
-pub(super) const IDENTIFYING: [&str; 5] = ["jwt", "api_key", "basic", "mtls", "any_of"];
+pub(super) const IDENTIFYING: [&str; 7] = [
+    "jwt",
+    "api_key",
+    "basic",
+    "mtls",
+    "signature",
+    "hmac",
+    "any_of",
+];

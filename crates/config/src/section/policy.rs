@@ -1,6 +1,6 @@
 //! `policies`: named, of one kind each.
 
-use super::access::{self, ANY_OF, API_KEY, BASIC, IDENTITY, JWT, MTLS, REQUIRE};
+use super::access::{self, ANY_OF, API_KEY, BASIC, HMAC, IDENTITY, JWT, MTLS, REQUIRE, SIGNATURE};
 use super::check::Declared;
 use super::compress::{self, COMPRESS};
 use super::cors::{self, CORS};
@@ -57,6 +57,16 @@ pub(super) static POLICY: Record = Record {
             "Takes the certificates that clients show.",
         ),
         field(
+            "signature",
+            Shape::Record(&SIGNATURE),
+            "Takes requests that are signed (RFC 9421).",
+        ),
+        field(
+            "hmac",
+            Shape::Record(&HMAC),
+            "Takes requests with an HMAC of their body, as webhooks have one.",
+        ),
+        field(
             "any_of",
             Shape::Record(&ANY_OF),
             "Takes any of several ways to say who is calling.",
@@ -82,7 +92,7 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-pub(super) const KINDS: [&str; 15] = [
+pub(super) const KINDS: [&str; 17] = [
     "headers",
     "cors",
     "security_headers",
@@ -93,6 +103,8 @@ pub(super) const KINDS: [&str; 15] = [
     "api_key",
     "basic",
     "mtls",
+    "signature",
+    "hmac",
     "any_of",
     "require",
     "identity",
@@ -139,6 +151,13 @@ pub(super) fn decode(
         "api_key" => PolicyKind::ApiKey(access::decode_api_key(context, &settings)?),
         "basic" => PolicyKind::Basic(access::decode_basic(context, &settings)?),
         "mtls" => PolicyKind::Mtls(Box::new(access::decode_mtls(context, &settings)?)),
+        "signature" => {
+            PolicyKind::Signature(Box::new(access::decode_signature(context, &settings)?))
+        }
+        "hmac" => {
+            let hmac = access::decode_hmac(context, &settings, entry.name)?;
+            PolicyKind::Hmac(Box::new(hmac))
+        }
         "any_of" => PolicyKind::AnyOf(access::decode_any_of(context, &settings, declared)?),
         "require" => PolicyKind::Require(access::decode_require(context, &settings)?),
         "identity" => PolicyKind::Identity(access::decode_identity(context, &settings)?),

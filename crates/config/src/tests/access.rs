@@ -189,3 +189,47 @@ fn certificates_are_listed_by_what_they_say() {
         assert!(codes_of(&report).contains(&code), "{mtls}: {report}");
     }
 }
+
+#[test]
+fn mistakes_of_policies_about_messages_are_named() {
+    let key = |key: &str| format!("signature: {{keys: {{a: {{{key}}}}}}}");
+    let cases = [
+        ("signature: {keys: {}}".to_owned(), "WR0206"),
+        (key("algorithm: ed25519, secret: env:A"), "WR0205"),
+        (key("algorithm: hmac-sha256, key: file:a"), "WR0205"),
+        (
+            key("algorithm: hmac-sha256, secret: canary-in-the-file"),
+            "WR0301",
+        ),
+        (key("algorithm: ed25519"), "WR0102"),
+        (key("algorithm: none"), "WR0114"),
+        (
+            "signature: {keys: {a: {algorithm: ed25519, key: file:a}}, components: '@nothing'}"
+                .to_owned(),
+            "WR0121",
+        ),
+        ("hmac: {secrets: env:A}".to_owned(), "WR0102"),
+        (
+            "hmac: {header: x-s, secrets: canary-in-the-file}".to_owned(),
+            "WR0301",
+        ),
+        ("hmac: {header: x-s, secrets: []}".to_owned(), "WR0206"),
+        (
+            "hmac: {header: x-s, secrets: env:A, form: timed}".to_owned(),
+            "WR0102",
+        ),
+        (
+            "hmac: {header: x-s, secrets: env:A, timestamp_header: x-t}".to_owned(),
+            "WR0205",
+        ),
+        (
+            "hmac: {header: x-s, secrets: env:A, form: body, tolerance: 1m}".to_owned(),
+            "WR0205",
+        ),
+    ];
+    for (policy, code) in cases {
+        let report = refused(&text(&format!("  s: {{{policy}}}\n"), "s"));
+        assert!(codes_of(&report).contains(&code), "{policy}: {report}");
+        assert!(!report.to_string().contains("canary"), "{report}");
+    }
+}

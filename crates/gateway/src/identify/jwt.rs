@@ -202,7 +202,7 @@ pub(super) fn unknown(why: NotVerified) -> Bad {
     bad(why.word(), why)
 }
 
-fn bad(word: &'static str, why: impl Display) -> Bad {
+pub(super) fn bad(word: &'static str, why: impl Display) -> Bad {
     let text = why.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());

@@ -11,15 +11,18 @@ mod basic;
 mod cache;
 mod challenge;
 mod changes;
+mod hmac;
 mod jwt;
 mod known;
 mod lookup;
+mod message;
 mod mtls;
 mod presented;
 mod require;
 mod risk;
 mod rules;
 mod show;
+mod signature;
 mod way;
 
 use std::rc::Rc;
@@ -60,6 +63,7 @@ pub(crate) struct Access {
     shown: Option<Arc<Shown>>,
     /// For rules.
     pub(crate) facts: RouteFacts,
+    reads_messages: bool,
     /// Whose traffic the route carries: credentials of other organizations are no good there.
     organization: Option<Box<str>>,
 }
@@ -110,7 +114,19 @@ enum Wanted {
 }
 
 /// What ways were told, by their numbers.
-type Told = SmallVec<[(u64, Verdict); 1]>;
+#[derive(Default)]
+pub(crate) struct Told(SmallVec<[(u64, Verdict); 1]>);
+
+impl Told {
+    fn push(&mut self, way: u64, verdict: Verdict) {
+        self.0.push((way, verdict));
+    }
+
+    fn of(&self, way: u64) -> Option<&Verdict> {
+        let mut found = self.0.iter().filter(|(id, _)| *id == way);
+        found.next().map(|(_, verdict)| verdict)
+    }
+}
 
 /// What is wrong with a credential.
 #[derive(Clone, Debug)]
@@ -147,6 +163,8 @@ impl Access {
                 })),
             }
         }
+        let ways = steps.iter().flat_map(|step: &Step| &step.ways);
+        let reads_messages = ways.into_iter().any(|way| way.reads_messages());
         let is_any = !steps.is_empty() || !requires.is_empty() || shown.is_some();
         is_any.then(|| {
             Box::new(Self {
@@ -154,9 +172,15 @@ impl Access {
                 requires: requires.into(),
                 shown,
                 facts: RouteFacts::of(route),
+                reads_messages,
                 organization: route.organization.as_deref().map(Box::from),
             })
         })
+    }
+
+    /// Whether messages themselves may say who they are from: [`Access::read_message`] then comes first.
+    pub(crate) const fn reads_messages(&self) -> bool {
+        self.reads_messages
     }
 
     /// Finds out who calls and whether they may, notes it in the record, and takes out credentials that are not
@@ -169,9 +193,10 @@ impl Access {
         worker: &Worker,
         asked: &Asked<'_>,
         fields: &mut Fields,
+        told: &Told,
         record: &mut Recorder,
     ) -> Option<Result<(), Denial>> {
-        match self.identify(worker, fields, record, &Told::default()) {
+        match self.identify(worker, fields, record, told) {
             Ok(caller) => Some(self.let_in(caller, asked, fields, record)),
             Err(Stop::Denied(denial)) => Some(Err(failed(worker, record, denial))),
             Err(Stop::Ask(_)) => None,
@@ -187,9 +212,9 @@ impl Access {
         worker: &Worker,
         asked: &Asked<'_>,
         fields: &mut Fields,
+        mut told: Told,
         record: &mut Recorder,
     ) -> Result<(), Denial> {
-        let mut told = Told::default();
         loop {
             let (way, wanted, credential) = match self.identify(worker, fields, record, &told) {
                 Ok(caller) => return self.let_in(caller, asked, fields, record),
@@ -205,12 +230,12 @@ impl Access {
                     way.read(answer, since, seconds())
                 }
                 Wanted::Issuer(asking) => {
-                    let told = tokio::time::timeout(PATIENCE, asking.wait()).await;
-                    let told = told.unwrap_or(Err(jwt::UNREACHABLE));
-                    way.look_again(told, &credential, seconds())
+                    let heard = tokio::time::timeout(PATIENCE, asking.wait()).await;
+                    let heard = heard.unwrap_or(Err(jwt::UNREACHABLE));
+                    way.look_again(heard, &credential, seconds())
                 }
             };
-            told.push((way.id, verdict));
+            told.push(way.id, verdict);
         }
     }
 
@@ -351,14 +376,15 @@ impl Step {
             if let Some(known) = known {
                 return Ok(Some(known));
             }
-            let answer = told.iter().find(|(id, _)| *id == way.id);
-            let verdict = match answer {
-                Some((_, verdict)) => verdict.clone(),
+            let verdict = match told.of(way.id) {
+                Some(verdict) => verdict.clone(),
                 None => way.verify(credential, tls, now),
             };
             match verdict {
                 Verdict::Good(known) => {
-                    worker.verified.keep(way.id, credential, &known);
+                    if !way.reads_messages() {
+                        worker.verified.keep(way.id, credential, &known);
+                    }
                     return Ok(Some(known));
                 }
                 Verdict::Bad(why) => {

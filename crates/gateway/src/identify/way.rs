@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use weir_config::model::{ApiKey, Basic, Config, Credential, Mtls, PolicyKind};
+use http::HeaderValue;
+use weir_config::model::{ApiKey, Basic, Config, Credential, Hmac, Mtls, PolicyKind};
 use weir_jose::NotVerified;
+use weir_signatures::{Fault, Message};
 
 use super::jwt::{self, Jwt};
 use super::known::Known;
 use super::lookup::Answer;
-use super::{Verdict, Wanted, api_key, basic, mtls, presented};
+use super::message::Open;
+use super::signature::{self, Signature};
+use super::{Verdict, Wanted, api_key, basic, hmac, mtls, presented};
 use crate::fields::Fields;
 use crate::tls::TlsFacts;
 
@@ -26,16 +30,26 @@ enum Kind {
     ApiKey(ApiKey),
     Basic(Basic),
     Mtls(Box<Mtls>),
+    Signature(Signature),
+    Hmac(Box<Hmac>),
 }
 
 impl Kind {
-    /// `None` for a policy that does not identify.
-    fn of(policy: &PolicyKind) -> Option<Self> {
+    /// In place of the former one of this name. `None` for a policy that does not identify.
+    fn of(policy: &PolicyKind, former: Option<&Self>) -> Option<Self> {
         match policy {
             PolicyKind::Jwt(model) => Some(Self::Jwt(Box::new(Jwt::compile(model)))),
             PolicyKind::ApiKey(model) => Some(Self::ApiKey(model.clone())),
             PolicyKind::Basic(model) => Some(Self::Basic(model.clone())),
             PolicyKind::Mtls(model) => Some(Self::Mtls(model.clone())),
+            PolicyKind::Signature(model) => {
+                let former = match former {
+                    Some(Self::Signature(former)) => Some(former),
+                    _ => None,
+                };
+                Some(Self::Signature(Signature::compile(model, former)))
+            }
+            PolicyKind::Hmac(model) => Some(Self::Hmac(model.clone())),
             _ => None,
         }
     }
@@ -47,6 +61,8 @@ impl Kind {
             (Self::ApiKey(one), PolicyKind::ApiKey(other)) => one == other,
             (Self::Basic(one), PolicyKind::Basic(other)) => one == other,
             (Self::Mtls(one), PolicyKind::Mtls(other)) => one == other,
+            (Self::Signature(one), PolicyKind::Signature(other)) => one.model == *other,
+            (Self::Hmac(one), PolicyKind::Hmac(other)) => one == other,
             _ => false,
         }
     }
@@ -60,6 +76,8 @@ impl Way {
             Kind::ApiKey(key) => key.credential,
             Kind::Basic(basic) => basic.credential,
             Kind::Mtls(mtls) => mtls.credential,
+            Kind::Signature(signature) => signature.model.credential,
+            Kind::Hmac(hmac) => hmac.credential,
         }
     }
 
@@ -74,6 +92,8 @@ impl Way {
             Kind::ApiKey(key) => api_key::presented(fields, &key.header),
             Kind::Basic(_) => basic::presented(fields),
             Kind::Mtls(_) => Ok(mtls::presented(tls)),
+            Kind::Signature(_) => Ok(signature::presented(fields)),
+            Kind::Hmac(hmac) => Ok(fields.get(&hmac.header).map(HeaderValue::as_bytes)),
         }
     }
 
@@ -91,6 +111,8 @@ impl Way {
                 Some(facts) => mtls::verify(model, facts, now),
                 None => Verdict::Bad(mtls::bad("certificate_missing")),
             },
+            // What they say of a message is known before.
+            Kind::Signature(_) | Kind::Hmac(_) => Verdict::Unavailable("the message was not read"),
         }
     }
 
@@ -126,7 +148,57 @@ impl Way {
             (Answer::Good(good), Kind::Basic(_)) => Verdict::Good(Known::told(*good, since, now)),
             (Answer::Bad(word), Kind::Basic(_)) => Verdict::Bad(basic::bad(word)),
             // They never ask.
-            (_, Kind::Jwt(_) | Kind::Mtls(_)) => Verdict::Unavailable("nothing was asked"),
+            (_, Kind::Jwt(_) | Kind::Mtls(_) | Kind::Signature(_) | Kind::Hmac(_)) => {
+                Verdict::Unavailable("nothing was asked")
+            }
+        }
+    }
+
+    /// Whether it is about whole messages: then [`Way::open`] and [`Way::close`] come first.
+    pub(super) const fn reads_messages(&self) -> bool {
+        matches!(self.kind, Kind::Signature(_) | Kind::Hmac(_))
+    }
+
+    /// Judges the fields of a message; `None` if they say nothing of this kind.
+    pub(super) fn open<'a, F>(
+        &self,
+        message: &Message<'a, F>,
+        fields: &Fields,
+        now: u64,
+    ) -> Option<Result<Open, Fault>>
+    where
+        F: Iterator<Item = (&'a str, &'a [u8])> + Clone,
+    {
+        match &self.kind {
+            Kind::Signature(signature) => {
+                signature::presented(fields)?;
+                Some(signature.open(message, now))
+            }
+            Kind::Hmac(model) => {
+                fields.get(&model.header)?;
+                Some(hmac::open(model, message, now))
+            }
+            _ => None,
+        }
+    }
+
+    /// Longest body that is read, in bytes; `None` if none is.
+    pub(super) fn body_bytes(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Signature(signature) => Some(signature.model.body_bytes),
+            Kind::Hmac(hmac) => Some(hmac.body_bytes),
+            _ => None,
+        }
+    }
+
+    /// Whose message it is, after its body.
+    pub(super) fn close(&self, open: Open, now: u64) -> Verdict {
+        match (&self.kind, open) {
+            (Kind::Signature(signature), Open::Signature { verified, digest }) => {
+                signature.close(&verified, digest, now)
+            }
+            (Kind::Hmac(model), Open::Simple(check)) => hmac::close(model, check),
+            _ => Verdict::Unavailable("another kind of message was read"),
         }
     }
 
@@ -138,6 +210,10 @@ impl Way {
             Kind::Basic(_) => basic::remove(fields),
             // It is no part of the request.
             Kind::Mtls(_) => {}
+            Kind::Signature(_) => signature::remove(fields),
+            Kind::Hmac(hmac) => {
+                fields.remove(&hmac.header);
+            }
         }
     }
 
@@ -151,6 +227,7 @@ impl Way {
             Kind::Jwt(_) | Kind::ApiKey(_) => "Bearer",
             Kind::Basic(_) => basic::SCHEME,
             Kind::Mtls(_) => "Certificate",
+            Kind::Signature(_) | Kind::Hmac(_) => "Signature",
         }
     }
 
@@ -164,6 +241,8 @@ impl Way {
             }
             Kind::Basic(_) => "send name and password as `Authorization: Basic`".to_owned(),
             Kind::Mtls(_) => "connect with a client certificate".to_owned(),
+            Kind::Signature(_) => "sign the request by RFC 9421".to_owned(),
+            Kind::Hmac(hmac) => format!("sign the body in the field `{}`", hmac.header),
         }
     }
 }
@@ -185,7 +264,7 @@ impl Ways {
             let known = former.by_policy.get(&policy.name);
             let way = match known.filter(|way| way.kind.is(&policy.kind)) {
                 Some(known) => Some(Arc::clone(known)),
-                None => Kind::of(&policy.kind).map(|kind| {
+                None => Kind::of(&policy.kind, known.map(|way| &way.kind)).map(|kind| {
                     let id = NEXT.fetch_add(1, Ordering::Relaxed);
                     Arc::new(Way { id, kind })
                 }),

@@ -266,6 +266,8 @@ fn described(policies: &[&model::Policy]) -> Vec<Policy> {
         | PolicyKind::ApiKey(_)
         | PolicyKind::Basic(_)
         | PolicyKind::Mtls(_)
+        | PolicyKind::Signature(_)
+        | PolicyKind::Hmac(_)
         | PolicyKind::AnyOf(_) => 1,
         PolicyKind::Require(_) => 2,
         PolicyKind::Validate(_) => 3,

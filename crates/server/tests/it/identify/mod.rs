@@ -5,6 +5,7 @@ mod hostile;
 mod issuers;
 mod passwords;
 mod requirements;
+mod signatures;
 mod tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};
