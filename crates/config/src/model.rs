@@ -38,7 +38,7 @@ mod websocket;
 
 pub use access::{
     AnyOf, ApiKey, Basic, CertificateFact, CertificateName, ClaimNames, ClaimPath, ClaimRule,
-    Credential, IdentityFact, IdentityHeaders, Issuer, Jwt, KeySource, Keys, Mtls, PublishedKeys,
+    Credential, IdentityFact, IdentityHeaders, Issuer, Jwt, Keys, Mtls, PublishedAt, PublishedKeys,
     Require, TokenPlace,
 };
 pub use aggregate::{Aggregate, Part};

@@ -71,7 +71,7 @@ impl PartialEq for Keys {
 #[derive(Clone, Debug)]
 pub struct PublishedKeys {
     /// Where they are.
-    pub source: KeySource,
+    pub source: PublishedAt,
     /// Networks that may be reached beside the public internet.
     pub allow: Vec<IpNet>,
     /// PEM bundle of the authorities of its certificate; the system's without one.
@@ -101,7 +101,7 @@ impl PartialEq for PublishedKeys {
 
 impl PublishedKeys {
     /// With the settings that hold where none are written.
-    pub(crate) fn at(source: KeySource) -> Self {
+    pub(crate) fn at(source: PublishedAt) -> Self {
         Self {
             source,
             allow: Vec::new(),
@@ -117,7 +117,7 @@ impl PublishedKeys {
 
 /// Where an issuer publishes its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
+pub enum PublishedAt {
     /// At this URL.
     Url(String),
     /// Where the metadata of this issuer says.

@@ -52,7 +52,7 @@ fn any_audience_must_be_asked_for() {
 fn mistakes_of_token_policies_are_named() {
     let cases = [
         ("{issuer: a, audience: a, jwks: {keys: []}}", "WR0321"),
-        ("{issuer: a, audience: a, jwks: {}}", "WR0321"),
+        ("{issuer: a, audience: a, jwks: {}}", "WR0206"),
         ("{issuer: a, audience: a, jwks: https//a}", "WR0301"),
         (
             "{issuer: a, audience: a, jwks: $KEYS, algorithms: [RS256]}",

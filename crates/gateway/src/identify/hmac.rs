@@ -34,5 +34,9 @@ pub(super) fn close(model: &Hmac, check: SimpleCheck) -> Verdict {
         roles: Vec::new(),
         claims: Map::new(),
     };
-    Verdict::Good(Known::new(principal, verified.until.unwrap_or(u64::MAX)))
+    Verdict::Good(Known::new(
+        principal,
+        verified.until.unwrap_or(u64::MAX),
+        None,
+    ))
 }

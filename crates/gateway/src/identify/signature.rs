@@ -68,7 +68,7 @@ impl Signature {
         now: u64,
     ) -> Verdict {
         match self.admit(verified, digest, now) {
-            Ok(principal) => Verdict::Good(Known::new(principal, verified.until)),
+            Ok(principal) => Verdict::Good(Known::new(principal, verified.until, None)),
             Err(fault) => message::refused(fault),
         }
     }

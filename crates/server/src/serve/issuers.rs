@@ -1,7 +1,7 @@
 //! Issuers whose keys the configuration asks for: found in it, followed, and put into it.
 
 use weir_config::Config;
-use weir_config::model::{KeySource, Keys, PolicyKind, PublishedKeys};
+use weir_config::model::{Keys, PolicyKind, PublishedAt, PublishedKeys};
 use weir_issuers::{Issuers, Settings, Source};
 use weir_outbound::Reach;
 
@@ -37,8 +37,8 @@ pub(super) fn retain(config: &Config, issuers: &Issuers) {
 fn settings(published: &PublishedKeys) -> Settings {
     Settings {
         source: match &published.source {
-            KeySource::Url(url) => Source::Keys(url.clone()),
-            KeySource::Issuer(url) => Source::Issuer(url.clone()),
+            PublishedAt::Url(url) => Source::Keys(url.clone()),
+            PublishedAt::Issuer(url) => Source::Issuer(url.clone()),
         },
         reach: Reach::Public {
             allow: published.allow.clone(),

@@ -13,7 +13,7 @@ use crate::value::claim::{self, CLAIM};
 use crate::value::http::{self as grammar, HEADER_NAME};
 
 pub(in crate::section) static IDENTITY: Record = Record {
-    name: "identity",
+    name: "identity_fields",
     about: "Fields that tell the upstream who is calling. What clients send under these names never reaches it.",
     fields: &[
         name("subject", "The field that says who it is.").default("x-weir-subject"),

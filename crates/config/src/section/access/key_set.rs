@@ -8,7 +8,7 @@ use weir_jose::{Algorithm, KeySet};
 use crate::codes;
 use crate::contract::to_json;
 use crate::decode::{Context, Cursor, Object};
-use crate::model::{KeySource, Keys, PublishedKeys};
+use crate::model::{Keys, PublishedAt, PublishedKeys};
 use crate::reference::Reference;
 use crate::shape::{Record, Shape, Text, field};
 use crate::value::address::{self, NETWORK};
@@ -186,13 +186,13 @@ fn source(
     cursor: &Cursor<'_>,
     text: &str,
     issuer: Option<&str>,
-) -> Option<KeySource> {
+) -> Option<PublishedAt> {
     if text != "discover" {
-        return Some(KeySource::Url(text.to_owned()));
+        return Some(PublishedAt::Url(text.to_owned()));
     }
     let issuer = issuer?;
     if is_url(issuer) {
-        return Some(KeySource::Issuer(issuer.to_owned()));
+        return Some(PublishedAt::Issuer(issuer.to_owned()));
     }
     let finding = cursor.error(
         codes::CONFLICT,
