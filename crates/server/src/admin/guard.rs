@@ -78,7 +78,9 @@ pub(super) async fn guard(
         response = indented(response).await;
     }
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Public keys say themselves for how long they are.
+    let nobody = HeaderValue::from_static("no-store");
+    headers.entry(CACHE_CONTROL).or_insert(nobody);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -45,6 +45,8 @@ pub(super) struct Desk {
     asking: Semaphore,
     /// The last change that was heard of; `None` before the first look.
     heard: Mutex<Option<i64>>,
+    /// Whether there was a first look.
+    is_following: AtomicBool,
     passwords: Arc<Passwords>,
 }
 
@@ -77,6 +79,7 @@ impl Desk {
             keys: Cache::new(MOST),
             asking: Semaphore::new(AT_ONCE),
             heard: Mutex::new(None),
+            is_following: AtomicBool::new(false),
             passwords: Arc::new(Passwords::new()),
         })
     }
@@ -145,24 +148,29 @@ impl Desk {
         let Ok(identity) = self.services.people().get() else {
             return Err("records are not ready");
         };
-        // Before records are asked: a change meanwhile makes the answer worthless.
-        let since = self.changes.latest();
         let asked = async {
             let _turn = self.asking.acquire().await.ok();
+            // Whoever keeps an answer must hear of all changes since.
+            if !self.is_following.load(Ordering::Acquire) {
+                self.hear().await?;
+            }
+            // Before records are asked: a change meanwhile makes the answer worthless.
+            let since = self.changes.latest();
             let holder = identity.find_api_key(public).await?;
-            match holder {
+            let key = match holder {
                 Some(holder) => {
                     let organization = identity.organization(&holder.tenant).await?.slug;
-                    Ok(Some(KnownKey {
+                    Some(KnownKey {
                         holder,
                         organization,
-                    }))
+                    })
                 }
-                None => Ok(None),
-            }
+                None => None,
+            };
+            Ok((since, key))
         };
-        let key = match timeout(PATIENCE, asked).await {
-            Ok(Ok(key)) => key,
+        let (since, key) = match timeout(PATIENCE, asked).await {
+            Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 let error: weir_identity::Error = error;
                 tracing::debug!(%error, "records do not say whose key it is");
@@ -241,8 +249,7 @@ impl Desk {
         let mut heard = self.heard.lock().await;
         let Some(mut last) = *heard else {
             *heard = Some(identity.latest_change().await?);
-            // What was learned before the first look may have changed since.
-            self.changes.forget_all();
+            self.is_following.store(true, Ordering::Release);
             return Ok(());
         };
         loop {

@@ -7,6 +7,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
+use sqlx::Sqlite;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -101,14 +102,17 @@ impl Records {
                     .pragma("secure_delete", "ON")
                     // A log that grew while somebody read for long does not keep the room.
                     .pragma("journal_size_limit", "67108864")
+                    // Prepared anew each time: see `knowing_the_schema`.
+                    .statement_cache_capacity(0)
                     .busy_timeout(options.acquire_timeout)
                     .disable_statement_logging();
                 Pools::Sqlite {
                     file: path.clone(),
-                    writer: pool(options)
+                    writer: knowing_the_schema(options)
                         .max_connections(1)
                         .connect_lazy_with(connection.clone()),
-                    readers: pool(options).connect_lazy_with(connection.pragma("query_only", "ON")),
+                    readers: knowing_the_schema(options)
+                        .connect_lazy_with(connection.pragma("query_only", "ON")),
                     committed: broadcast::Sender::new(NOTICES),
                 }
             }
@@ -141,6 +145,23 @@ pub(super) fn make(file: &Path) -> Result<()> {
         .open(file)
         .map_err(|error| Error::Unavailable(fault::of_io(&error)))?;
     Ok(())
+}
+
+/// A pool whose connections look at the schema before they are used.
+///
+/// Another process may add a column while this one runs, as the next version does in an upgrade. A statement that was
+/// prepared before has more columns then than sqlx knows of, which ends in a panic; so does one that is prepared by a
+/// connection that has not heard of the column. Whatever reads the file makes it hear.
+fn knowing_the_schema(options: &Options) -> PoolOptions<Sqlite> {
+    pool(options).before_acquire(|connection, _| {
+        Box::pin(async move {
+            // What is wrong with the file is said by whoever asks something of it.
+            let _ = sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1")
+                .execute(connection)
+                .await;
+            Ok(true)
+        })
+    })
 }
 
 fn pool<DB: sqlx::Database>(options: &Options) -> PoolOptions<DB> {

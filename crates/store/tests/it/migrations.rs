@@ -1,9 +1,11 @@
 //! The schema grows by numbered steps, once each.
 
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use tokio::task::JoinSet;
-use weir_store::records::{Records, Scope};
+use weir_store::records::{Address, Records, Scope};
 
-use crate::engines::{empty, fresh, on_both_engines, organization};
+use crate::engines::{ORGANIZATIONS, empty, fresh, on_both_engines, organization};
 
 on_both_engines! {
     steps_are_taken_once,
@@ -52,13 +54,35 @@ async fn records_survive_their_process(engine: &str) {
     assert!(again.schema().await.unwrap().pending.is_empty());
 }
 
+/// In an upgrade, the process that is about to end still asks while the next one changes the schema.
+#[tokio::test]
+async fn a_column_that_the_next_version_adds_harms_nobody() {
+    let fresh = fresh("sqlite").await;
+    organization(&fresh.records, "acme").await.unwrap();
+    let all = || ORGANIZATIONS.rows().select().limit(10);
+    // Every connection of the pool has asked this before.
+    for _ in 0..20 {
+        assert_eq!(fresh.records.all(all()).await.unwrap().len(), 1);
+    }
+    let Address::Sqlite(path) = &fresh.options.address else {
+        panic!("not SQLite");
+    };
+    let options = SqliteConnectOptions::new().filename(path);
+    let mut other = options.connect().await.unwrap();
+    let add = "ALTER TABLE organizations ADD COLUMN novelty TEXT";
+    sqlx::raw_sql(add).execute(&mut other).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(fresh.records.all(all()).await.unwrap().len(), 1);
+    }
+}
+
 #[tokio::test]
 async fn the_file_is_nobody_elses_to_read() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let fresh = fresh("sqlite").await;
     organization(&fresh.records, "acme").await.unwrap();
-    let weir_store::records::Address::Sqlite(path) = &fresh.options.address else {
+    let Address::Sqlite(path) = &fresh.options.address else {
         panic!("not SQLite");
     };
     let mut files = 0;

@@ -23,6 +23,8 @@ const OPEN: &[&str] = &[
     "POST /v1/setup",
     "POST /v1/sign-in",
     "POST /v1/sign-in/second-factor",
+    "POST /v1/tokens/refresh",
+    "POST /v1/tokens/revoke",
 ];
 
 /// Method and path of every operation.

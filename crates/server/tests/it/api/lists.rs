@@ -59,7 +59,7 @@ fn values(name: &str, schema: &Value, tenant: &Tenant) -> Vec<String> {
     }
     let one: &str = match name {
         "suspended" | "deleted" => return ["true", "false"].map(str::to_owned).to_vec(),
-        "actor" | "subject" => &tenant.user,
+        "actor" | "subject" | "user" => &tenant.user,
         "email" => "1000",
         "slug" => "ac",
         "name" => "r1",
@@ -120,7 +120,10 @@ async fn what_a_page_costs_does_not_depend_on_how_much_there_is() {
 
     let (mut asked, mut failed) = (0, Vec::new());
     let operations = Operation::all(&world.owner);
+    // One thing of one's own is found like one of an organization, and is not the owner's who asks here.
+    let is_own = |one: &&Operation| one.path.starts_with("/v1/me/") && one.path.contains('{');
     let reads = operations.iter().filter(|one| one.method == "GET");
+    let reads = reads.filter(|one| !is_own(one));
     for operation in reads {
         let path = operation.filled(|placeholder| tenant.own(placeholder));
         for query in queries(operation, &tenant) {

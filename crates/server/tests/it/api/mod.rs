@@ -27,6 +27,6 @@ mod trash;
 mod users;
 mod world;
 
-pub use world::{Client, World, key, operator};
+pub use world::{Client, World, config, key, operator};
 
 use world::PASSWORD;

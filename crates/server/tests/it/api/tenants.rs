@@ -126,7 +126,7 @@ impl Tenant {
 pub(super) struct Operation {
     id: String,
     pub(super) method: String,
-    path: String,
+    pub(super) path: String,
     has_body: bool,
     /// Parameters of its query, each with the schema of its values.
     pub(super) query: Vec<(String, Value)>,

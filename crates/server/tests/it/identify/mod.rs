@@ -3,6 +3,7 @@
 mod certificates;
 mod hostile;
 mod issuers;
+mod keys;
 mod passwords;
 mod requirements;
 mod signatures;
@@ -100,7 +101,7 @@ impl Bench {
         self.weir.wait_exit();
         let from = self.weir.directory();
         let config = std::fs::read_to_string(from.join("weir.yaml")).unwrap();
-        let setup = Setup::new().data_directory(&from.join("data"));
+        let setup = Setup::new().data_directory(self.weir.setup().data());
         let setup = setup.at(self.weir.setup().admin, self.weir.http());
         setup.write("weir.yaml", config);
         setup.write("jwks.json", std::fs::read(from.join("jwks.json")).unwrap());
