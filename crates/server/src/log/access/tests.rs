@@ -226,6 +226,8 @@ fn the_document_lists_every_field() {
         .map(|name| name.replace("NAME", "x-tenant"))
         .collect();
     let record = AccessRecord {
+        rule: Some(Arc::from("office-hours")),
+        user: Some(Arc::from("ada")),
         query: Some(ByteString::from_static("a=1")),
         headers: vec![(
             HeaderName::from_static("x-tenant"),
