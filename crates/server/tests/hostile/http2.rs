@@ -16,7 +16,7 @@ mod malformed;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
 /// Most memory that Weir may ever hold in one of these tests, in KiB.
-const MEMORY: u64 = 96 * 1024;
+const MEMORY: u64 = 48 * 1024;
 
 struct Bench {
     upstream: Upstream,

@@ -495,5 +495,5 @@ fn a_thousand_silent_connections_do_not_keep_others_from_being_served() {
     weir.assert_serves();
     let memory = weir.peak_memory();
     println!("{memory} KiB at most");
-    assert!(memory < 128 * 1024, "{memory} KiB");
+    assert!(memory < 72 * 1024, "{memory} KiB");
 }

@@ -81,15 +81,17 @@ timeouts: {{ head: 2s, idle: 2s, body: 2s, write: 2s }}
         std::fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
     }
 
-    /// Most resident memory that the process ever had, in KiB (`VmHWM` of proc(5)).
+    /// Most resident memory that the process ever had, in KiB, but for the pages of its program, which grow with
+    /// what it can do and not with what is asked of it (`VmHWM` and `RssFile` of proc(5)).
     pub(crate) fn peak_memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmHWM:"))
-            .unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        let field = |name: &str| -> u64 {
+            let mut lines = status.lines();
+            let line = lines.find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        field("VmHWM:") - field("RssFile:")
     }
 
     /// Asserts that an ordinary client gets an ordinary answer.
