@@ -41,7 +41,7 @@ fn show(weir: &Weir, key: &str) -> Message {
 }
 
 /// A new key of the organization; its identifier and the key.
-fn make(world: &World, path: &str, scopes: Value) -> (String, String) {
+fn make(world: &World, path: &str, scopes: &Value) -> (String, String) {
     let new = json!({ "name": "import", "scopes": scopes });
     let made = world.owner.post(path, &new);
     assert_eq!(made.status(), 201, "{}", made.text());
@@ -65,8 +65,8 @@ async fn a_key_is_let_in_by_its_scopes_and_revoked_within_a_second(engine: &str)
     let upstream = Upstream::echo();
     let world = World::begin_with(&routes(engine, &upstream)).await;
     world.organization("acme");
-    let (id, key) = make(&world, KEYS, json!(["catalog:read"]));
-    let (_, writer) = make(&world, KEYS, json!(["catalog:write"]));
+    let (id, key) = make(&world, KEYS, &json!(["catalog:read"]));
+    let (_, writer) = make(&world, KEYS, &json!(["catalog:write"]));
     let weir = &world.weir;
     for fields in [
         format!("X-Api-Key: {key}\r\n"),
@@ -104,8 +104,8 @@ async fn a_key_of_another_organization_is_no_good_on_a_route_of_this_one(engine:
     let world = World::begin_with(&routes(engine, &upstream)).await;
     world.organization("acme");
     world.organization("globex");
-    let (_, own) = make(&world, KEYS, json!([]));
-    let (_, foreign) = make(&world, "/v1/organizations/globex/api-keys", json!([]));
+    let (_, own) = make(&world, KEYS, &json!([]));
+    let (_, foreign) = make(&world, "/v1/organizations/globex/api-keys", &json!([]));
     let show = |key: &str| get(&world.weir, "acme.test", &format!("X-Api-Key: {key}\r\n"));
     wait_within(Duration::from_secs(20), "the organization is known", || {
         show(&own).status() == 200
@@ -130,8 +130,8 @@ async fn a_key_that_is_revoked_at_one_node_is_refused_at_the_other_and_known_one
     std::fs::create_dir_all(setup.data()).unwrap();
     setup.write("data/installation.key", sealed);
     let other = setup.start(&text);
-    let (id, key) = make(&world, KEYS, json!(["catalog:read"]));
-    let (_, lasting) = make(&world, KEYS, json!(["catalog:read"]));
+    let (id, key) = make(&world, KEYS, &json!(["catalog:read"]));
+    let (_, lasting) = make(&world, KEYS, &json!(["catalog:read"]));
     let is_in = |weir: &Weir, key: &str| show(weir, key).status() == 200;
     wait_within(
         Duration::from_secs(20),
@@ -144,7 +144,7 @@ async fn a_key_that_is_revoked_at_one_node_is_refused_at_the_other_and_known_one
     let since = Instant::now();
     refused_in_time(&other, &key, since);
     refused_in_time(&world.weir, &key, since);
-    let (_, unknown) = make(&world, KEYS, json!(["catalog:read"]));
+    let (_, unknown) = make(&world, KEYS, &json!(["catalog:read"]));
     postgres.stop();
     for _ in 0..20 {
         for weir in [&other, &world.weir] {
