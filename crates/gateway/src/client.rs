@@ -28,6 +28,8 @@ pub(crate) struct Client {
     pub(crate) leaves: Cell<bool>,
     /// What it takes of large answers.
     pub(crate) appetite: Appetite,
+    /// Whether the last credential that it showed was not good.
+    pub(crate) is_suspect: Cell<bool>,
     /// Open streams of an HTTP/2 connection; they share its line.
     pub(crate) streams: Cell<u64>,
 }
@@ -49,6 +51,7 @@ impl Client {
             bans_seen: Cell::new(0),
             leaves: Cell::new(false),
             appetite: Appetite::default(),
+            is_suspect: Cell::new(false),
             streams: Cell::new(0),
             worker,
             peer,

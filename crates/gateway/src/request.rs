@@ -194,6 +194,11 @@ async fn live(
 
     // 5–6. Who calls, and whether they may.
     if let Some(access) = &route.access {
+        if client.is_suspect.get() {
+            record.has_waited = true;
+            // Boxed: rare.
+            Box::pin(client.worker.suspects.turn()).await;
+        }
         let mut told = Told::default();
         if access.reads_messages() {
             // Boxed: long, and rarely asked for.

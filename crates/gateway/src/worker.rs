@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::accept::{self, Backlog};
 use crate::buffers::Buffers;
 use crate::control::Notice;
-use crate::identify::{Asking, Changes, Risk, Verified};
+use crate::identify::{Asking, Changes, Risk, Suspects, Verified};
 use crate::metrics::WorkerCounters;
 use crate::overload::{Line, MemoryLevel, Overload, Shedder};
 use crate::record::AccessRecord;
@@ -110,6 +110,8 @@ pub(crate) struct Worker {
     pub(crate) held: Cell<usize>,
     /// Credentials that were found to be good.
     pub(crate) verified: Verified,
+    /// Connections whose credentials were not good.
+    pub(crate) suspects: Suspects,
 }
 
 impl Worker {
@@ -323,6 +325,7 @@ async fn serve(start: Start) {
         idle_closings: Cell::new(0),
         held: Cell::new(0),
         verified,
+        suspects: Suspects::new(),
     });
     tokio::task::spawn_local(timers.run());
     tokio::task::spawn_local(Rc::clone(&worker).keep_house());

@@ -27,9 +27,19 @@ pub struct FirstOwner {
 }
 
 impl Identity {
-    /// Makes a set-up token, good for a day, if the platform has no owner; the ones before it open
-    /// nothing any more. Makes the platform's organization first, if it is not there.
+    /// Makes a set-up token, good for a day, if the platform has no owner. Those that other nodes printed as they
+    /// started go on opening it, for nobody can tell which one a person has in front of them; one use ends them all.
+    /// Makes the platform's organization first, if it is not there.
     pub async fn begin_setup(&self) -> Result<Option<Secret<String>>> {
+        self.issue_setup(false).await
+    }
+
+    /// The same; the ones before it open nothing any more.
+    pub async fn begin_setup_anew(&self) -> Result<Option<Secret<String>>> {
+        self.issue_setup(true).await
+    }
+
+    async fn issue_setup(&self, is_anew: bool) -> Result<Option<Secret<String>>> {
         self.prepare().await?;
         if has_owner(&mut self.records.read().await?).await? {
             return Ok(None);
@@ -38,7 +48,9 @@ impl Identity {
         if has_owner(&mut *write).await? {
             return Ok(None);
         }
-        one_time::forget_all(&mut write, Kind::Setup).await?;
+        if is_anew {
+            one_time::forget_all(&mut write, Kind::Setup).await?;
+        }
         let token = one_time::issue(&mut write, Kind::Setup, &About::default()).await?;
         let platform = TenantId::platform();
         let entry = Caller::system().entry(
@@ -70,6 +82,7 @@ impl Identity {
         if has_owner(&mut *write).await? {
             return Err(Error::Conflict("the platform has an owner"));
         }
+        one_time::forget_all(&mut write, Kind::Setup).await?;
         let user = insert_user(&mut write, &email, &owner.name, Some(hash)).await?;
         let platform = TenantId::platform();
         let role = Assigned::BuiltIn(BuiltIn::Owner);

@@ -23,6 +23,7 @@ mod risk;
 mod rules;
 mod show;
 mod signature;
+mod suspects;
 mod way;
 
 use std::rc::Rc;
@@ -51,6 +52,7 @@ use require::Lacking;
 pub(crate) use risk::Risk;
 pub(crate) use rules::Asked;
 use rules::{RouteFacts, Rules};
+pub(crate) use suspects::Suspects;
 use way::Way;
 
 /// Longest wait for an issuer's keys.
@@ -279,6 +281,10 @@ impl Access {
             )),
             false => self.authorise(caller.as_deref(), asked, record),
         };
+        record
+            .client
+            .is_suspect
+            .set(record.client.is_suspect.get() && caller.is_none());
         record.known = caller;
         verdict?;
         for way in self.ways() {
@@ -414,6 +420,7 @@ fn failed(worker: &Worker, record: &Recorder, denial: Denial) -> Denial {
     if denial.is_about_a_bad_credential() {
         let now = Instant::now();
         worker.shared.risk.failed(record.client_address, now);
+        record.client.is_suspect.set(true);
     }
     denial
 }

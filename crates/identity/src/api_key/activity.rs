@@ -14,6 +14,10 @@ use crate::tables::API_KEYS;
 /// Keys that are written down together: others wait for no more.
 const BATCH: usize = 500;
 
+/// Keys of which is known that they were used, until it is written down: a few MiB. A key for which there is no room is
+/// noted when it is used again.
+const MOST: usize = 50_000;
+
 /// Keys that were used since it was last written down.
 #[derive(Default)]
 pub(crate) struct KeyActivity(Mutex<HashMap<Id, Use>>);
@@ -29,10 +33,12 @@ impl KeyActivity {
     /// What is known to be later stays.
     fn note(&self, key: &Id, used: Use) {
         let mut keys = self.lock();
+        let has_room = keys.len() < MOST;
         match keys.get_mut(key) {
             Some(latest) if latest.at > used.at => {}
             Some(latest) => *latest = used,
-            None => drop(keys.insert(key.clone(), used)),
+            None if has_room => drop(keys.insert(key.clone(), used)),
+            None => {}
         }
     }
 

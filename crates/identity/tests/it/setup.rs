@@ -7,7 +7,8 @@ use crate::engines::{PASSWORD, by, client, fresh, on_both_engines, operator};
 
 on_both_engines! {
     the_first_person_owns_the_platform,
-    only_the_latest_link_opens,
+    a_link_made_anew_ends_those_before_it,
+    each_node_s_link_opens_until_one_was_used,
     of_many_at_once_one_becomes_owner,
 }
 
@@ -63,11 +64,11 @@ async fn the_first_person_owns_the_platform(engine: &str) {
     );
 }
 
-async fn only_the_latest_link_opens(engine: &str) {
+async fn a_link_made_anew_ends_those_before_it(engine: &str) {
     let fresh = fresh(engine).await;
     let identity = &fresh.identity;
     let first = identity.begin_setup().await.unwrap().unwrap();
-    let second = identity.begin_setup().await.unwrap().unwrap();
+    let second = identity.begin_setup_anew().await.unwrap().unwrap();
     for bad in [
         first,
         Secret::new("weir_once_".to_owned()),
@@ -85,6 +86,18 @@ async fn only_the_latest_link_opens(engine: &str) {
         .set_up(&client(), &second, owner("zoe@a.example", PASSWORD))
         .await;
     assert!(matches!(late, Err(Error::Refused(_))));
+}
+
+async fn each_node_s_link_opens_until_one_was_used(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let first = identity.begin_setup().await.unwrap().unwrap();
+    let second = identity.begin_setup().await.unwrap().unwrap();
+    let ada = owner("ada@a.example", PASSWORD);
+    identity.set_up(&client(), &first, ada).await.unwrap();
+    let eve = owner("eve@a.example", PASSWORD);
+    let late = identity.set_up(&client(), &second, eve).await;
+    assert!(matches!(late, Err(Error::Refused(_))), "{late:?}");
 }
 
 async fn of_many_at_once_one_becomes_owner(engine: &str) {

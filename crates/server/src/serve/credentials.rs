@@ -5,23 +5,23 @@
 //! case a change was missed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
-use serde_json::{Map, json};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use weir_console::Services;
-use weir_core::principal::Method;
-use weir_core::{ApiKeyText, Principal};
+use weir_core::ApiKeyText;
 use weir_gateway::identify::{Answer, Changes, Good, Lookup, Question};
-use weir_identity::{CredentialKind, KeyHolder};
+use weir_identity::CredentialKind;
 use weir_store::Records;
 use weir_store::records::{Notice, Topic};
 
+use super::Node;
+use super::kept::{Bytes, Kept, KnownKey, USUAL};
 use super::passwords::Passwords;
 
 /// How long a worker believes an answer without asking here again, which also says that the key was used.
@@ -32,8 +32,6 @@ const OLD: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Questions to records at a time: made-up keys take no more of them than this.
 const AT_ONCE: usize = 32;
-/// Keys that are known here, good and bad ones.
-const MOST: usize = 100_000;
 /// How often changes are read although nothing was said: a notice can be lost.
 const SWEEP: Duration = Duration::from_millis(500);
 
@@ -41,7 +39,10 @@ const SWEEP: Duration = Duration::from_millis(500);
 pub(super) struct Desk {
     services: Services,
     changes: Arc<Changes>,
-    keys: Cache<Box<str>, Arc<Kept>>,
+    /// Good keys that are known here, by what finds them. Bounded in bytes, as what each worker knows is.
+    keys: Cache<Box<str>, Arc<Kept>, Bytes>,
+    /// For so many bytes there is room.
+    room: AtomicU64,
     asking: Semaphore,
     /// The last change that was heard of; `None` before the first look.
     heard: Mutex<Option<i64>>,
@@ -50,33 +51,15 @@ pub(super) struct Desk {
     passwords: Arc<Passwords>,
 }
 
-/// What records said of a key.
-struct Kept {
-    /// What finds it.
-    public: Box<str>,
-    /// `None`: that there is none.
-    key: Option<KnownKey>,
-    /// Subjects whose change makes it worthless.
-    about: Vec<Box<str>>,
-    /// The latest change when it was asked for.
-    since: u64,
-    at: Instant,
-    /// Whether somebody looks at it again.
-    is_renewed: AtomicBool,
-}
-
-struct KnownKey {
-    holder: KeyHolder,
-    /// The organization's slug.
-    organization: String,
-}
-
 impl Desk {
-    pub(super) fn new(services: Services, changes: Arc<Changes>) -> Arc<Self> {
+    /// Keeps about so many bytes in mind.
+    pub(super) fn new(services: Services, changes: Arc<Changes>, room: u64) -> Arc<Self> {
+        let entries = usize::try_from(room / USUAL).unwrap_or(usize::MAX);
         Arc::new(Self {
             services,
             changes,
-            keys: Cache::new(MOST),
+            keys: Cache::with_weighter(entries, room, Bytes),
+            room: AtomicU64::new(room),
             asking: Semaphore::new(AT_ONCE),
             heard: Mutex::new(None),
             is_following: AtomicBool::new(false),
@@ -178,10 +161,7 @@ impl Desk {
             }
             Err(_) => return Err("records do not answer in time"),
         };
-        let about = match &key {
-            Some(key) => about(&key.holder),
-            None => Vec::new(),
-        };
+        let about = key.as_ref().map(KnownKey::about).unwrap_or_default();
         let kept = Arc::new(Kept {
             public: Box::from(public),
             key,
@@ -213,7 +193,7 @@ impl Desk {
         let identity = self.services.people().unchecked();
         identity.note_key_used(&holder.tenant, &holder.id, Some(&client), now);
         Answer::Good(Box::new(Good {
-            principal: principal(key),
+            principal: key.principal(),
             ends_at: holder
                 .expires_at
                 .and_then(|ends| u64::try_from(ends.as_second()).ok()),
@@ -223,9 +203,10 @@ impl Desk {
     }
 
     /// Hears of changes for as long as the process lives.
-    pub(super) async fn follow(self: Arc<Self>, records: Records) {
+    pub(super) async fn follow(self: Arc<Self>, node: Arc<Node>, records: Records) {
         let mut notices = records.notices();
         loop {
+            self.resize(node.gateway.snapshot().config.limits.credential_cache);
             if let Err(error) = self.hear().await {
                 tracing::debug!(%error, "changes of credentials cannot be read");
             }
@@ -238,6 +219,12 @@ impl Desk {
                     Ok(None) => return,
                 }
             }
+        }
+    }
+
+    fn resize(&self, room: u64) {
+        if self.room.swap(room, Ordering::Relaxed) != room {
+            self.keys.set_capacity(room);
         }
     }
 
@@ -285,33 +272,5 @@ fn shown(lookup: &Lookup) -> Option<ApiKeyText<'_>> {
     match &lookup.question {
         Question::ApiKey(text) => ApiKeyText::parse(text.expose()),
         Question::Password { .. } => None,
-    }
-}
-
-/// Identifiers of the key, of its owner and of their organization.
-fn about(holder: &KeyHolder) -> Vec<Box<str>> {
-    let user = holder.user.as_ref().map(ToString::to_string);
-    let all = [holder.id.to_string(), holder.tenant.to_string()];
-    all.into_iter()
-        .chain(user)
-        .map(String::into_boxed_str)
-        .collect()
-}
-
-fn principal(key: &KnownKey) -> Principal {
-    let holder = &key.holder;
-    let mut claims = Map::new();
-    claims.insert("name".to_owned(), json!(holder.name));
-    claims.insert("key".to_owned(), json!(holder.id.to_string()));
-    // A person's key is that person; an organization's own is itself.
-    let subject = holder.user.as_ref().unwrap_or(&holder.id);
-    Principal {
-        method: Method::Key,
-        issuer: None,
-        subject: subject.to_string().into(),
-        organization: Some(key.organization.as_str().into()),
-        scopes: holder.scopes.iter().map(Box::from).collect(),
-        roles: Vec::new(),
-        claims,
     }
 }

@@ -5,6 +5,7 @@ mod descriptors;
 mod inherit;
 mod issuers;
 pub(crate) mod keeping;
+mod kept;
 mod last_good;
 mod lasting;
 mod node;

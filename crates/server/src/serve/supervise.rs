@@ -108,15 +108,16 @@ pub(super) async fn supervise(
     let desk = Desk::new(
         supervisor.services.clone(),
         Arc::clone(node.gateway.changes()),
+        node.gateway.snapshot().config.limits.credential_cache,
     );
     let lookups = Arc::clone(&supervisor.lookups);
     let asked = Arc::clone(&desk);
     beside.run("look-ups of credentials", move || {
         Arc::clone(&asked).answer(Arc::clone(&lookups))
     });
-    let heard = (desk, keeper.records().clone());
+    let heard = (desk, Arc::clone(&node), keeper.records().clone());
     beside.run("changes of credentials", move || {
-        Arc::clone(&heard.0).follow(heard.1.clone())
+        Arc::clone(&heard.0).follow(Arc::clone(&heard.1), heard.2.clone())
     });
     let told = (Arc::clone(&deeds), Arc::clone(&keeper));
     beside.run("the audit of the process", move || {

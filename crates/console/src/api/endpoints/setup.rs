@@ -86,7 +86,7 @@ async fn set_up(visitor: Visitor, Body(body): Body<SetUp>) -> Result<Response, P
 )]
 async fn make_setup_link(guard: Guard) -> Result<Response, Problem> {
     guard.operator()?;
-    match guard.identity().begin_setup().await? {
+    match guard.identity().begin_setup_anew().await? {
         Some(token) => Ok(told(&SetupLink {
             link: guard.identity().link("setup", &token).expose().clone(),
         })),
