@@ -12,6 +12,7 @@
 mod bulk;
 mod catalogue;
 mod changes;
+mod columns;
 mod engine;
 pub(crate) mod fault;
 mod list;

@@ -12,8 +12,8 @@ use crate::reader::Reader;
 use crate::role::{Assigned, BuiltIn};
 use crate::tables::{API_KEYS, ORGANIZATIONS};
 
-/// All that is to know of a key and whose it is, asked for at once: an index finds the row, and each other one by its key.
-const COLUMNS: &str = "base.*, organizations.suspended_at AS organization_suspended_at, \
+/// All that is to know of a key's owner, asked for with the key: an index finds its row, and each other one by its key.
+const OF_OWNER: &str = "organizations.suspended_at AS organization_suspended_at, \
     (SELECT users.email FROM users WHERE users.id = base.user_id \
         AND users.deleted_at IS NULL AND users.suspended_at IS NULL) AS owner_email, \
     (SELECT memberships.role FROM memberships WHERE memberships.tenant_id = base.tenant_id \
@@ -180,7 +180,7 @@ pub(crate) async fn holder_within(reader: &mut impl Reader, id: &Id) -> Result<O
 fn select() -> Select {
     API_KEYS
         .select_everywhere()
-        .columns(COLUMNS)
+        .also(OF_OWNER)
         .join(&ORGANIZATIONS, "organizations.id = base.tenant_id")
 }
 

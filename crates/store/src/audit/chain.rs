@@ -32,6 +32,10 @@ impl Default for Head {
 }
 
 impl Head {
+    /// The query for the end of a scope's chain.
+    pub(crate) const OF_SCOPE: &str =
+        "SELECT audit_sequence, audit_hash, audit_at FROM scopes WHERE id = ?";
+
     /// From a row of `scopes`.
     pub(crate) fn of(row: &Row) -> Result<Self> {
         Ok(Self {

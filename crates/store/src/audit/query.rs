@@ -140,7 +140,11 @@ async fn first_from(read: &mut Read, scope: &Scope, time: Timestamp) -> Result<O
 }
 
 fn statement(scope: &Scope, query: &Query, span: &Span, limit: i64) -> Statement {
-    let mut statement = Statement::new("SELECT * FROM audit WHERE scope = ?").with(scope.name());
+    let mut statement = Statement::new(
+        "SELECT sequence, at, actor_kind, actor_id, action, subject_kind, subject_id, request_id, \
+             origin, change, erased_by, hash FROM audit WHERE scope = ?",
+    )
+    .with(scope.name());
     for (condition, value) in [
         (" AND actor_id = ?", &query.actor),
         (" AND subject_id = ?", &query.subject),

@@ -115,14 +115,16 @@ fn compare(head: &Head, end: &Head) -> std::result::Result<Verified, Broken> {
 }
 
 async fn end(read: &mut Read, scope: &Scope) -> Result<Head> {
-    let statement = Statement::new("SELECT * FROM scopes WHERE id = ?").with(scope.name());
+    let statement = Statement::new(Head::OF_SCOPE).with(scope.name());
     let rows = read.fetch(statement).await?;
     Head::of(rows.first().ok_or(Error::Missing("scopes"))?)
 }
 
 async fn page(read: &mut Read, scope: &Scope, after: i64) -> Result<Vec<Row>> {
     let statement = Statement::new(
-        "SELECT * FROM audit WHERE scope = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+        "SELECT sequence, at, actor_kind, actor_id, action, subject_kind, subject_id, request_id, \
+             origin, origin_salt, origin_hash, change, change_salt, change_hash, erased_by, hash \
+         FROM audit WHERE scope = ? AND sequence > ? ORDER BY sequence LIMIT ?",
     )
     .with(scope.name())
     .with(after)

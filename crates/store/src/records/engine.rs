@@ -2,10 +2,12 @@
 //! in [`super::catalogue`].
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use sqlx::error::BoxDynError;
+use sqlx::error::{BoxDynError, DatabaseError};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgPool};
 use sqlx::sqlite::{SqliteArguments, SqlitePool};
 use sqlx::{
@@ -122,7 +124,7 @@ impl Pools {
         } = self
         {
             // There is one, and whoever has it is about to give it back.
-            writer.acquire().await?.close().await?;
+            acquire_first(writer).await?.close().await?;
             while let Some(idle) = readers.try_acquire() {
                 idle.close().await?;
             }
@@ -348,6 +350,31 @@ impl OnEngine {
         }
         .map_err(Error::of_commit)
     }
+}
+
+/// Between two tries for a file that others open as well.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A connection that writes. The first one to a new file has SQLite keep a log beside it; of several processes that do
+/// so at once, SQLite refuses all but one without waiting, whatever its busy timeout is. Those try again for as long
+/// as a connection may be waited for.
+async fn acquire_first(writer: &SqlitePool) -> sqlx::Result<PoolConnection<Sqlite>> {
+    let deadline = Instant::now() + writer.options().get_acquire_timeout();
+    loop {
+        match writer.acquire().await {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether another connection has locked what is asked for: `SQLITE_BUSY` in the lowest byte of the extended code.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 /// A number that changes when another connection than the pool's only one has written to the file.

@@ -17,7 +17,7 @@ pub(crate) struct Migration {
     number: i64,
     name: &'static str,
     /// SQL for both engines, in which `{bytes}` and the like stand for what they write differently.
-    text: &'static str,
+    pub(super) text: &'static str,
 }
 
 macro_rules! migrations {
@@ -30,7 +30,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: &[Migration] = migrations! {
+pub(super) const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_audit",
     2 "0002_organizations",
     3 "0003_people",

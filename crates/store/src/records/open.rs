@@ -93,7 +93,6 @@ impl Records {
                 }
                 let connection = SqliteConnectOptions::new()
                     .filename(path)
-                    .journal_mode(SqliteJournalMode::Wal)
                     // In WAL mode only this reaches the disk with every commit.
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
@@ -110,7 +109,8 @@ impl Records {
                     file: path.clone(),
                     writer: knowing_the_schema(options)
                         .max_connections(1)
-                        .connect_lazy_with(connection.clone()),
+                        // It is the file's from then on, for those who read as well.
+                        .connect_lazy_with(connection.clone().journal_mode(SqliteJournalMode::Wal)),
                     readers: knowing_the_schema(options)
                         .connect_lazy_with(connection.pragma("query_only", "ON")),
                     committed: broadcast::Sender::new(NOTICES),

@@ -2,6 +2,7 @@
 
 use weir_core::Id;
 
+use super::columns::columns;
 use super::statement::Statement;
 use super::table::{PlatformTable, Rows, TenantTable};
 use super::value::Value;
@@ -12,7 +13,7 @@ use super::value::Value;
 #[derive(Clone, Debug)]
 pub struct Select {
     table: &'static str,
-    columns: &'static str,
+    columns: Asked,
     joins: Vec<(JoinedTable, &'static str)>,
     tenant: Option<Value>,
     trash: Trash,
@@ -29,6 +30,14 @@ struct JoinedTable {
     is_tenants: bool,
 }
 
+/// Which columns are asked for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// The table's, and these expressions besides.
+    All(&'static str),
+    Only(&'static str),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trash {
     Out,
@@ -40,7 +49,7 @@ impl Select {
     pub(super) fn new(rows: &Rows<'_>) -> Self {
         Self {
             table: rows.table,
-            columns: "",
+            columns: Asked::All(""),
             joins: Vec::new(),
             tenant: rows.tenant.map(Value::from),
             trash: Trash::Out,
@@ -55,7 +64,14 @@ impl Select {
     /// Only these columns or expressions, instead of all of the table's.
     #[must_use]
     pub const fn columns(mut self, columns: &'static str) -> Self {
-        self.columns = columns;
+        self.columns = Asked::Only(columns);
+        self
+    }
+
+    /// Besides the table's columns these expressions, or columns of joined tables.
+    #[must_use]
+    pub const fn also(mut self, columns: &'static str) -> Self {
+        self.columns = Asked::All(columns);
         self
     }
 
@@ -154,7 +170,7 @@ impl Select {
     /// The same conditions, but how many rows there are, as `count`.
     #[must_use]
     pub fn count(mut self) -> Self {
-        self.columns = "COUNT(*) AS count";
+        self.columns = Asked::Only("COUNT(*) AS count");
         self.order.clear();
         self.after.clear();
         self.limit = None;
@@ -164,11 +180,16 @@ impl Select {
     pub(super) fn into_statement(self) -> Statement {
         let is_joined = !self.joins.is_empty();
         let mut statement = Statement::new("SELECT ");
-        statement.push(match (self.columns, is_joined) {
-            ("", false) => "*",
-            ("", true) => "base.*",
-            (columns, _) => columns,
-        });
+        match self.columns {
+            Asked::Only(columns) => statement.push(columns),
+            Asked::All(more) => {
+                let own = columns(self.table);
+                statement.push(if is_joined { &own.of_base } else { &own.plain });
+                statement
+                    .push(if more.is_empty() { "" } else { ", " })
+                    .push(more)
+            }
+        };
         statement.push(" FROM ").push(self.table);
         if is_joined {
             statement.push(" AS base");
@@ -242,6 +263,9 @@ mod tests {
     const USERS: PlatformTable = PlatformTable::new("users");
     const MEMBERSHIPS: TenantTable = TenantTable::new("memberships");
 
+    const OF_MEMBERSHIPS: &str =
+        "id, tenant_id, created_at, updated_at, deleted_at, deleted_with, version, user_id, role";
+
     fn text(select: Select) -> String {
         select.into_statement().into_parts().0
     }
@@ -252,11 +276,15 @@ mod tests {
         let select = MEMBERSHIPS.of(&tenant).select();
         assert_eq!(
             text(select.clone()),
-            "SELECT * FROM memberships WHERE deleted_at IS NULL AND tenant_id = $1"
+            format!(
+                "SELECT {OF_MEMBERSHIPS} FROM memberships WHERE deleted_at IS NULL AND tenant_id = $1"
+            )
         );
         assert_eq!(
             text(select.trashed().with_id(&Id::new("mbr"))),
-            "SELECT * FROM memberships WHERE deleted_at IS NOT NULL AND tenant_id = $1 AND (id = $2)"
+            format!(
+                "SELECT {OF_MEMBERSHIPS} FROM memberships WHERE deleted_at IS NOT NULL AND tenant_id = $1 AND (id = $2)"
+            )
         );
     }
 
@@ -269,7 +297,9 @@ mod tests {
             .filter("role = ? OR role = ?", ["a", "b"]);
         assert_eq!(
             text(select),
-            "SELECT * FROM memberships WHERE deleted_at IS NULL AND tenant_id = $1 AND (role = $2 OR role = $3)"
+            format!(
+                "SELECT {OF_MEMBERSHIPS} FROM memberships WHERE deleted_at IS NULL AND tenant_id = $1 AND (role = $2 OR role = $3)"
+            )
         );
     }
 
@@ -278,13 +308,14 @@ mod tests {
         let select = USERS
             .rows()
             .select()
+            .columns("id, email")
             .order(["created_at", "id"])
             .descending(true)
             .after([Value::from(5_i64), Value::from("usr_1")])
             .limit(20);
         assert_eq!(
             text(select.clone()),
-            "SELECT * FROM users WHERE deleted_at IS NULL AND (created_at, id) < ($1, $2) \
+            "SELECT id, email FROM users WHERE deleted_at IS NULL AND (created_at, id) < ($1, $2) \
              ORDER BY created_at DESC, id DESC LIMIT $3"
         );
         assert_eq!(
@@ -308,6 +339,20 @@ mod tests {
              JOIN users ON (users.id = base.user_id) AND users.deleted_at IS NULL \
              JOIN roles ON (roles.id = base.role_id) AND roles.deleted_at IS NULL AND roles.tenant_id = base.tenant_id \
              WHERE base.deleted_at IS NULL AND base.tenant_id = $1"
+        );
+    }
+
+    #[test]
+    fn a_whole_row_is_asked_for_by_name() {
+        let select = MEMBERSHIPS
+            .select_everywhere()
+            .also("users.email")
+            .join(&USERS, "users.id = base.user_id");
+        assert_eq!(
+            text(select),
+            "SELECT base.id, base.tenant_id, base.created_at, base.updated_at, base.deleted_at, base.deleted_with, \
+             base.version, base.user_id, base.role, users.email FROM memberships AS base \
+             JOIN users ON (users.id = base.user_id) AND users.deleted_at IS NULL WHERE base.deleted_at IS NULL"
         );
     }
 }

@@ -173,7 +173,7 @@ impl Write {
         if self.held.iter().any(|held| held.scope == *scope) {
             return Ok(());
         }
-        let mut statement = Statement::new("SELECT * FROM scopes WHERE id = ?");
+        let mut statement = Statement::new(Head::OF_SCOPE);
         statement.bind(scope.name());
         if self.changes.transaction.engine() == Engine::Postgres {
             statement.push(" FOR UPDATE");

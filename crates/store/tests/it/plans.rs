@@ -134,7 +134,7 @@ async fn no_query_looks_at_more_than_it_answers() {
     let members = MEMBERSHIPS
         .of(&tenant)
         .select()
-        .columns("base.*, users.email")
+        .also("users.email")
         .join(&users, "users.id = base.user_id")
         .order(["base.created_at", "base.id"])
         .limit(PAGE);

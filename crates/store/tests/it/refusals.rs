@@ -76,7 +76,7 @@ async fn records_are_not_mixed_with_those_of_a_backup(engine: &str) {
 }
 
 /// Changes a database behind Weir's back.
-async fn tamper(fresh: &Fresh, sql: &str) {
+pub(crate) async fn tamper(fresh: &Fresh, sql: &str) {
     let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
     match &fresh.options.address {
         Address::Sqlite(path) => {
