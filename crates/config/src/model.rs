@@ -25,6 +25,7 @@ mod mail;
 mod overload;
 mod reach;
 mod resilience;
+mod sessions;
 mod shaping;
 mod signed;
 mod streams;
@@ -53,6 +54,7 @@ pub use mail::{Mail, MailTls};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use reach::{Bounds, Reach};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
+pub use sessions::Sessions;
 pub use shaping::{
     Coding, Compress, Cors, CorsHeaders, MediaRange, Respond, SecurityHeaders, Subtype,
 };
@@ -86,6 +88,10 @@ pub struct Config {
     pub records: Records,
     /// How the installation's own tokens are issued.
     pub tokens: Tokens,
+    /// How long people stay signed in.
+    pub sessions: Sessions,
+    /// Origins, as browsers write them, that the sign-in pages may lead to beside their own paths.
+    pub return_origins: Vec<String>,
     /// How letters to people leave; without it, links are handed over by whoever asks for them.
     pub mail: Option<Mail>,
     /// Availability zone of this node.

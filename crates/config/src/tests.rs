@@ -17,6 +17,7 @@ mod rendering;
 mod resources;
 mod schema;
 mod secrets;
+mod sessions;
 mod shaping;
 mod split;
 mod streams;

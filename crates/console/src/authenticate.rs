@@ -211,7 +211,8 @@ pub(crate) fn forbidden(permission: Permission) -> Problem {
     .with("permission", permission.as_str())
 }
 
-fn unauthenticated() -> Problem {
+/// The same whatever was wrong (RFC 6750 §3).
+pub(crate) fn unauthenticated() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "unauthenticated",

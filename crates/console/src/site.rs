@@ -15,8 +15,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub(crate) use channel::Channel;
 pub(crate) use cookies::{Cookie, Jar};
-pub(crate) use keep::SignedIn;
 pub use keep::keep_session;
+pub(crate) use keep::{SignedIn, TokenDue};
 pub(crate) use return_to::ReturnTo;
 
 /// Put among a request's extensions by whoever serves it, if the browser itself says that a page of this

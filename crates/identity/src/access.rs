@@ -118,7 +118,8 @@ impl Identity {
         .await
     }
 
-    /// Makes an access policy, or puts another in its place; tells whether it is new.
+    /// Makes an access policy, or puts another in its place; tells whether it is new. `expected` is the version before, 0
+    /// if there must be none.
     ///
     /// # Errors
     /// [`Error::InvalidPolicy`] with every mistake; [`Error::Conflict`] if it would keep `author` from
@@ -171,7 +172,9 @@ impl Identity {
                 policy.version = write.update(own, &policy.id, expected, values).await?;
                 Change::between(before.state(), policy.state())
             }
-            None if expected.is_some() => return Err(Error::Missing("access policy")),
+            None if expected.is_some_and(|version| version > 0) => {
+                return Err(Error::Missing("access policy"));
+            }
             None => {
                 let there = count(&mut *write, own.select().count()).await?;
                 if there >= MOST {

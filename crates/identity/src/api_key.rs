@@ -172,7 +172,7 @@ impl Identity {
         ApiKey::of(&row.ok_or(Error::Missing("api key"))?)
     }
 
-    /// Gives a key another name, or less than it had. What more a key is to have takes another key: nobody who has the
+    /// Gives a key another name, less than it had, or an earlier end. What more a key is to have takes another key: nobody who has the
     /// present one should come by it.
     pub async fn update_api_key(
         &self,
@@ -196,10 +196,15 @@ impl Identity {
             narrower("scopes", before.scopes.includes(&scopes))?;
             key.scopes = scopes;
         }
+        if let Some(expiry) = update.expires_at {
+            key.expires_at = expiry.from(write.now())?;
+            no_later(before.expires_at, key.expires_at)?;
+        }
         let values = [
             ("name", Value::from(&key.name)),
             ("permissions", json(&key.permissions)?),
             ("scopes", json(&key.scopes)?),
+            ("expires_at", Value::from(key.expires_at)),
         ];
         key.version = write
             .update(API_KEYS.of(tenant), id, expected, values)
@@ -328,6 +333,21 @@ fn narrower(field: &'static str, is_narrower: bool) -> Result<()> {
         false => Err(Error::invalid(
             field,
             "has one that the key did not have: make another key",
+        )),
+    }
+}
+
+fn no_later(before: Option<Timestamp>, after: Option<Timestamp>) -> Result<()> {
+    let is_no_later = match (before, after) {
+        (None, _) => true,
+        (Some(before), Some(after)) => after <= before,
+        (Some(_), None) => false,
+    };
+    match is_no_later {
+        true => Ok(()),
+        false => Err(Error::invalid(
+            "expires_at",
+            "is later than the key was to end: replace the key, or make another one",
         )),
     }
 }

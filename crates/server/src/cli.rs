@@ -6,10 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config::LoadOptions;
 
 use crate::command::{
-    accept, account, api_key, audit, backup, bans, certificate, check, completions, demo, doctor,
-    dry_run, explain, import, invitation, keys, login, logout, member, migrate, organization,
-    password_hash, policy, reload, requests, resource, restore, revision, role, run, schema,
-    setup_link, top, traffic, trash, upgrade, upstreams, user, version, whoami,
+    accept, access_policy, account, api_key, audit, backup, bans, certificate, check, completions,
+    demo, doctor, dry_run, explain, import, invitation, keys, login, logout, member, migrate,
+    organization, password_hash, policy, reload, requests, resource, restore, revision, role, run,
+    schema, setup_link, top, traffic, trash, upgrade, upstreams, user, version, whoami,
 };
 
 /// API gateway in one binary.
@@ -165,6 +165,7 @@ pub(crate) enum Command {
     Role(role::Arguments),
     Invitation(invitation::Arguments),
     ApiKey(api_key::Arguments),
+    AccessPolicy(access_policy::Arguments),
     User(user::Arguments),
     Trash(trash::Arguments),
     Audit(audit::Arguments),

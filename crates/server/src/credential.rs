@@ -3,6 +3,8 @@
 
 mod kept;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use weir_core::Secret;
 
 pub(crate) use self::kept::{Kept, KeptSession};
@@ -10,11 +12,10 @@ pub(crate) use self::kept::{Kept, KeptSession};
 /// Variable with a credential for the admin listener; it wins over all others.
 const VARIABLE: &str = "WEIR_TOKEN";
 
-/// Proves who asks.
+/// Proves who asks; clones share the token, which another one can take the place of.
 #[derive(Clone, Debug)]
 pub(crate) struct Credential {
-    /// Goes into `Authorization: Bearer`.
-    pub(crate) token: Secret<String>,
+    token: Arc<Mutex<Secret<String>>>,
     /// From where it is.
     pub(crate) source: Source,
 }
@@ -31,13 +32,29 @@ pub(crate) enum Source {
 }
 
 impl Credential {
+    pub(crate) fn new(token: Secret<String>, source: Source) -> Self {
+        Self {
+            token: Arc::new(Mutex::new(token)),
+            source,
+        }
+    }
+
+    /// Goes into `Authorization: Bearer`.
+    pub(crate) fn token(&self) -> Secret<String> {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.clone()
+    }
+
+    /// Shows this token from now on.
+    pub(crate) fn replace(&self, token: Secret<String>) {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
     /// What the environment has.
     pub(crate) fn of_environment() -> Option<Self> {
         let token = std::env::var(VARIABLE).ok();
-        token.filter(|token| !token.is_empty()).map(|token| Self {
-            token: Secret::new(token),
-            source: Source::Variable,
-        })
+        let token = token.filter(|token| !token.is_empty())?;
+        Some(Self::new(Secret::new(token), Source::Variable))
     }
 }
 

@@ -86,6 +86,9 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Revision(arguments) => command::revision::run(&global, &arguments, output),
         Command::Invitation(arguments) => command::invitation::run(&global, &arguments, output),
         Command::ApiKey(arguments) => command::api_key::run(&global, &arguments, output),
+        Command::AccessPolicy(arguments) => {
+            command::access_policy::run(&global, &arguments, output)
+        }
         Command::User(arguments) => command::user::run(&global, &arguments, output),
         Command::Trash(arguments) => command::trash::run(&global, &arguments, output),
         Command::Keys(arguments) => command::keys::run(&global, &arguments, output),

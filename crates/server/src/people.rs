@@ -7,11 +7,11 @@ use anyhow::Context;
 use axum::http::StatusCode;
 use tokio::time::sleep;
 use weir_config::Config;
-use weir_config::model::{self, Mail, Tokens};
+use weir_config::model::{self, Mail, Sessions, Tokens};
 use weir_console::{Configuration, CursorKey, OperatorToken, People, Problem, Services, Site};
 use weir_core::Secret;
 use weir_identity::{
-    Error, Identity, MailOptions, MailTls, Options, SigningAlgorithm, TokenOptions,
+    Error, Identity, MailOptions, MailTls, Options, SessionOptions, SigningAlgorithm, TokenOptions,
 };
 
 use crate::installation_key::InstallationKey;
@@ -35,6 +35,7 @@ pub(crate) fn services(
     let options = Options {
         former_keys: key.former().to_vec(),
         tokens: tokens(&config.tokens),
+        sessions: sessions(&config.sessions),
         mail: config.mail.as_ref().map(mail),
         ..Options::new(public_url.clone(), key.secret().clone())
     };
@@ -51,7 +52,11 @@ pub(crate) fn services(
              `admin.public_url` with https lets them do so from elsewhere"
         );
     }
-    let site = Site::new(public_url, Vec::new(), &key.derive("pages")?);
+    let site = Site::new(
+        public_url,
+        config.return_origins.clone(),
+        &key.derive("pages")?,
+    );
     Ok(Services::new(
         Arc::new(People::new(identity)),
         operator,
@@ -72,6 +77,15 @@ fn tokens(tokens: &Tokens) -> TokenOptions {
         refresh_lifetime: tokens.refresh_lifetime,
         rotate_every: tokens.rotate_every,
         ..TokenOptions::default()
+    }
+}
+
+const fn sessions(sessions: &Sessions) -> SessionOptions {
+    SessionOptions {
+        idle: sessions.idle,
+        longest: sessions.absolute,
+        rotate_after: sessions.rotate_every,
+        overlap: sessions.overlap,
     }
 }
 

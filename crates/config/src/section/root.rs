@@ -188,7 +188,7 @@ pub(crate) fn decode(
     let workers = decode_workers(context, &object);
     let data = decode_data(context, &object, data);
     let records = records::decode(context, &object.get("records")?);
-    let tokens = identity::decode(context, &object.get("identity")?);
+    let identity = identity::decode(context, &object.get("identity")?);
     let mail = mail::decode(context, &object);
     let trusted_proxies =
         settings::decode_trusted_proxies(context, &object.get("trusted_proxies")?);
@@ -236,13 +236,16 @@ pub(crate) fn decode(
     telemetry::check_use(context, &object, log.as_ref(), tracing);
     let drain_timeout = object.get("drain_timeout")?.duration(context);
 
+    let identity = identity?;
     Some(Config {
         environment: environment.map(str::to_owned),
         workers,
         admin: admin?,
         data,
         records: records?,
-        tokens: tokens?,
+        tokens: identity.tokens,
+        sessions: identity.sessions,
+        return_origins: identity.return_origins,
         mail,
         zone,
         listeners: listeners

@@ -219,6 +219,19 @@ pub(crate) fn public_url(text: &str) -> Result<String, Fault> {
     origin(text).map(|_| text.trim_end_matches('/').to_owned())
 }
 
+/// An origin as browsers write it (RFC 6454 §6.2): in lower case, without the scheme's own port.
+pub(crate) fn browsers_origin(text: &str) -> Result<String, Fault> {
+    let origin = origin(text)?;
+    let usual_port = match origin.starts_with("https:") {
+        true => ":443",
+        false => ":80",
+    };
+    Ok(origin
+        .strip_suffix(usual_port)
+        .unwrap_or(&origin)
+        .to_owned())
+}
+
 pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address));

@@ -3,6 +3,7 @@
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery};
 use axum::http::StatusCode;
+use axum::http::header::IF_NONE_MATCH;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -119,6 +120,40 @@ impl IntoParams for IfMatch {
             .description(Some(
                 "The `ETag` of the version to change; with any other version, nothing is changed.",
             ))
+            .schema(Some(schema));
+        vec![parameter.build()]
+    }
+}
+
+/// Whether something is to be made only if it is not there yet: `If-None-Match: *` says so (RFC 9110 §13.1.2).
+#[derive(Clone, Copy)]
+pub(crate) struct IfNoneMatch(pub(crate) bool);
+
+impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut fields = parts.headers.get_all(IF_NONE_MATCH).iter();
+        match (fields.next(), fields.next()) {
+            (None, _) => Ok(Self(false)),
+            (Some(field), None) if field == "*" => Ok(Self(true)),
+            _ => Err(Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "stale",
+                "If-None-Match is understood as `*` alone: make it only if it is not there yet.",
+            )),
+        }
+    }
+}
+
+impl IntoParams for IfNoneMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String);
+        let parameter = ParameterBuilder::new()
+            .name("If-None-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(openapi::Required::False)
+            .description(Some("`*`: make it only if it is not there yet."))
             .schema(Some(schema));
         vec![parameter.build()]
     }

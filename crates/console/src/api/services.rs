@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 
 use super::guard::address;
-use weir_identity::{Caller, Permission};
+use weir_identity::{Caller, Permission, TokenState};
 
 use super::access::Access;
 use crate::authenticate::{Authenticator, OperatorToken, Principal};
@@ -13,7 +13,7 @@ use crate::configuration::Configuration;
 use crate::cursor::CursorKey;
 use crate::people::People;
 use crate::problem::Problem;
-use crate::site::{SignedIn, Site};
+use crate::site::{SignedIn, Site, TokenDue};
 use crate::under_way::OneRequest;
 
 /// What the endpoints need; clones share everything.
@@ -68,6 +68,11 @@ impl Services {
                 principal.await?
             }
         };
+        if let (Principal::User(who), Some(due)) = (&principal, parts.extensions.get::<TokenDue>())
+            && who.token != TokenState::Current
+        {
+            due.note();
+        }
         if let Some(request) = parts.extensions.get::<OneRequest>() {
             request.begin();
         }

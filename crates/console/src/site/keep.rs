@@ -1,7 +1,10 @@
 //! Sessions in cookies: who comes with one, and the token that takes its place.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, SET_COOKIE};
+use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -31,9 +34,27 @@ impl SignedIn {
     }
 }
 
+/// Says `due` in the answer to whoever shows a token in `Authorization` that is to be replaced: they ask for
+/// another one by `POST /v1/me/session/token`.
+const SESSION_TOKEN: HeaderName = HeaderName::from_static("weir-session-token");
+
+/// Noted by whoever finds out that a token in `Authorization` is to be replaced; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenDue(Arc<AtomicBool>);
+
+impl TokenDue {
+    pub(crate) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Finds out whose session's cookie comes with a request that has no other credential, and has the
-/// browser keep another token when it is time. Within what says whether a request comes
-/// [from our own page](FromOwnPage).
+/// browser keep another token when it is time; clients with a token in `Authorization` are told that it is. Within what
+/// says whether a request comes [from our own page](FromOwnPage).
 pub async fn keep_session(
     State(services): State<Services>,
     request: Request,
@@ -48,7 +69,14 @@ pub async fn keep_session(
         _ => None,
     };
     let Some((channel, token)) = found else {
-        return next.run(Request::from_parts(parts, body)).await;
+        let due = TokenDue::default();
+        parts.extensions.insert(due.clone());
+        let mut response = next.run(Request::from_parts(parts, body)).await;
+        if due.is_noted() {
+            let field = HeaderValue::from_static("due");
+            response.headers_mut().insert(SESSION_TOKEN, field);
+        }
+        return response;
     };
     let caller = Caller {
         once: None,

@@ -139,9 +139,11 @@ pub struct ApiKeyUpdate {
     pub permissions: Option<Permissions>,
     /// Fewer scopes.
     pub scopes: Option<Scopes>,
+    /// An earlier end.
+    pub expires_at: Option<Expiry>,
 }
 
-/// When a new key is to end.
+/// When a key is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expiry {
     /// In a year.

@@ -299,6 +299,7 @@ async fn a_key_can_only_be_made_less(engine: &str) {
     let identity = &fresh.identity;
     let acme = fresh.organization("acme").await;
     let made = service_key(identity, &acme, "import").await;
+    let end = made.key.expires_at.unwrap();
     let update = async |update: ApiKeyUpdate, expected: Option<i64>| {
         identity
             .update_api_key(&operator(), &acme, &made.key.id, expected, update)
@@ -313,6 +314,19 @@ async fn a_key_can_only_be_made_less(engine: &str) {
             scopes: Some(vec!["catalog:write".to_owned()].try_into().unwrap()),
             ..Default::default()
         },
+        ApiKeyUpdate {
+            expires_at: Some(Expiry::Never),
+            ..Default::default()
+        },
+        ApiKeyUpdate {
+            expires_at: Some(Expiry::At(end + DAY)),
+            ..Default::default()
+        },
+        // It ends now by being revoked, which is told to the audit as that.
+        ApiKeyUpdate {
+            expires_at: Some(Expiry::At(Timestamp::now() - DAY)),
+            ..Default::default()
+        },
     ] {
         assert!(matches!(
             update(more, None).await,
@@ -323,10 +337,13 @@ async fn a_key_can_only_be_made_less(engine: &str) {
         name: Some("nightly".to_owned()),
         permissions: Some(rights(&[])),
         scopes: None,
+        expires_at: Some(Expiry::At(end - DAY)),
     };
     let key = update(less.clone(), Some(1)).await.unwrap();
     assert_eq!(key.name, "nightly");
     assert_eq!(key.scopes, made.key.scopes);
+    assert_eq!(key.expires_at, Some(end - DAY));
+    assert_eq!(identity.api_key(&acme, &key.id).await.unwrap(), key);
     let holder = identity.authenticate_key(made.text.expose(), None).await;
     assert_eq!(holder.unwrap().unwrap().permissions, Permissions::default());
     assert!(matches!(

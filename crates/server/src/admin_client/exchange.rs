@@ -32,6 +32,9 @@ const MOST: usize = 16 << 20;
 /// Bytes of an answer's head.
 const HEAD_BYTES: usize = 16 * 1024;
 
+/// `due` says that it is time for another token of the session.
+const SESSION_TOKEN: HeaderName = HeaderName::from_static("weir-session-token");
+
 /// What is asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
@@ -58,6 +61,8 @@ impl Question {
 pub(crate) struct Answer {
     pub(crate) response: Response,
     pub(crate) retry_after: Option<Duration>,
+    /// Whether another token is to take the place of the session's that was shown.
+    pub(super) is_token_due: bool,
 }
 
 /// Takes a body as it comes, for as long as it likes.
@@ -65,7 +70,7 @@ pub(crate) type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> ControlFlow<()>;
 
 /// Sends a request, and waits for the answer as long as there is no longer `silence`. The body of an answer of 200 goes
 /// to the sink, if there is one; otherwise all of it comes back.
-pub(crate) async fn exchange(
+pub(super) async fn exchange_once(
     admin: &Admin,
     question: &Question,
     silence: Duration,
@@ -152,6 +157,10 @@ async fn converse(
                 body: bytes,
             },
             retry_after: retry_after(&head.headers),
+            is_token_due: head
+                .headers
+                .get(SESSION_TOKEN)
+                .is_some_and(|it| it == "due"),
         })
     };
     // The connection has to be driven until the answer is there; what it ends with is told to the answer, too.
@@ -191,7 +200,7 @@ fn request(admin: &Admin, question: &Question) -> Result<Request<Full<Bytes>>, A
         head.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     if let Some(credential) = &admin.credential {
-        let field = format!("Bearer {}", credential.token.expose());
+        let field = format!("Bearer {}", credential.token().expose());
         let field = HeaderValue::try_from(field);
         let mut field = field.map_err(|_| AdminError::Credential)?;
         field.set_sensitive(true);

@@ -3,6 +3,7 @@
 mod exchange;
 mod place;
 mod refusal;
+mod session;
 mod tls;
 
 use std::net::{SocketAddr, TcpStream};
@@ -15,9 +16,10 @@ use http::Method;
 use rustls::ClientConfig;
 use tokio::runtime::{Builder, Runtime};
 
-pub(crate) use self::exchange::{Answer, Question, exchange};
+pub(crate) use self::exchange::{Answer, Question};
 pub(crate) use self::place::Place;
 pub(crate) use self::refusal::{AdminError, Refusal};
+pub(crate) use self::session::exchange;
 use crate::credential::{Credential, Source};
 
 /// Longest silence of something that goes on: there is a heartbeat every 15 seconds.

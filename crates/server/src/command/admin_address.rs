@@ -123,9 +123,11 @@ fn without_data(who: As, place: &Place) -> anyhow::Result<Option<Credential>> {
     if who != As::Anybody {
         return Ok(None);
     }
-    let kept = Kept::load()?;
-    let session = kept.as_ref().and_then(|kept| kept.at(place));
-    Ok(session.map(KeptSession::credential))
+    let Some(kept) = Kept::find() else {
+        return Ok(None);
+    };
+    let session = kept.at(place)?;
+    Ok(session.as_ref().map(KeptSession::credential))
 }
 
 /// Where the running Weir listens: as it noted in its data directory, since a changed `admin.address`
@@ -150,9 +152,9 @@ fn listening(configured: &Configured, output: &Output) -> SocketAddr {
 /// What whoever can read the data directory may use.
 fn operators(data: &Path) -> anyhow::Result<Option<Credential>> {
     let token = operator::load(data)?;
-    Ok(token.map(|token| Credential {
-        token: Secret::new(token.expose().to_owned()),
-        source: Source::Operator,
+    Ok(token.map(|token| {
+        let token = Secret::new(token.expose().to_owned());
+        Credential::new(token, Source::Operator)
     }))
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use weir_core::Id;
 use weir_identity::Permission;
 
@@ -26,7 +26,7 @@ const COLUMNS: [Column; 7] = [
     Column::member("ID", "/id"),
 ];
 
-/// API keys of an organization: list, make, replace, revoke
+/// API keys of an organization: list, make, change, replace, revoke
 ///
 /// What a key may do is said twice: permissions count in Weir's own admin API, scopes are words of the
 /// organization's own, which its routes ask for. The key itself is shown once, when it is made.
@@ -36,6 +36,7 @@ Examples:
     weir api-key list --org acme
     weir api-key create --org acme 'nightly import' --scope catalog:read,catalog:write
     weir api-key create --org acme deploy --permission route:read,route:write --expires-in 90d
+    weir api-key update --org acme deploy --permission route:read --expires-in 30d
     weir api-key rotate --org acme 'nightly import' --overlap 7d
     weir api-key revoke --org acme deploy")]
 pub(crate) struct Arguments {
@@ -80,6 +81,17 @@ enum Action {
         #[arg(long, value_name = "DURATION", value_parser = lifetime)]
         expires_in: Option<Lifetime>,
     },
+    /// Give a key another name, less than it may, or an earlier end
+    ///
+    /// What it does not have it does not get: whoever has the key now would have it, too. Make another one for that.
+    Update {
+        #[command(flatten)]
+        organization: InOrganization,
+        /// Name or identifier
+        key: String,
+        #[command(flatten)]
+        change: Update,
+    },
     /// Have another key take one's place, and print it; the former works on for a while
     Rotate {
         #[command(flatten)]
@@ -108,6 +120,50 @@ enum Action {
         #[command(flatten)]
         confirmation: Confirmation,
     },
+}
+
+/// What of a key is to be different.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Update {
+    /// Another name
+    #[arg(long)]
+    name: Option<String>,
+    /// What of its permissions it keeps; several with commas between them, or the option again
+    #[arg(long = "permission", value_name = "PERMISSION", value_delimiter = ',', value_parser = permissions(), hide_possible_values = true)]
+    permissions: Vec<String>,
+    /// Take all its permissions
+    #[arg(long, conflicts_with = "permissions")]
+    no_permissions: bool,
+    /// What of its scopes it keeps; several with commas between them, or the option again
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
+    scopes: Vec<String>,
+    /// Take all its scopes
+    #[arg(long, conflicts_with = "scopes")]
+    no_scopes: bool,
+    /// For how long it works from now on, such as `30d`: no longer than it would
+    #[arg(long, value_name = "DURATION", value_parser = overlap)]
+    expires_in: Option<Duration>,
+}
+
+impl Update {
+    fn patch(&self) -> anyhow::Result<Value> {
+        let mut patch = Map::new();
+        let mut change = |member: &str, value: Value| patch.insert(member.to_owned(), value);
+        if let Some(name) = &self.name {
+            change("name", json!(name));
+        }
+        if self.no_permissions || !self.permissions.is_empty() {
+            change("permissions", json!(self.permissions));
+        }
+        if self.no_scopes || !self.scopes.is_empty() {
+            change("scopes", json!(self.scopes));
+        }
+        if let Some(time) = self.expires_in {
+            change("expires_at", json!(end(time)?));
+        }
+        Ok(patch.into())
+    }
 }
 
 /// For how long a key is to work.
@@ -169,13 +225,21 @@ pub(crate) fn run(
             match expires_in {
                 None => {}
                 Some(Lifetime::Never) => new["expires_at"] = Value::Null,
-                Some(Lifetime::For(time)) => {
-                    let end = Timestamp::now().checked_add(*time);
-                    new["expires_at"] = json!(end.context("that is too long")?);
-                }
+                Some(Lifetime::For(time)) => new["expires_at"] = json!(end(*time)?),
             }
             let made = api.create(&organization.path(&["api-keys"]), &new)?;
             say("created", &made, output)?;
+        }
+        Action::Update {
+            organization,
+            key,
+            change,
+        } => {
+            let address = address(api, organization, key, &[])?;
+            let changed = api.patch(&address, &change.patch()?)?;
+            let done = output.style(Style::Good, "changed");
+            let name = printable(changed["name"].as_str().unwrap_or_default());
+            tell(&changed, &format!("{done} the key {name}"), output)?;
         }
         Action::Rotate {
             organization,
@@ -212,6 +276,11 @@ pub(crate) fn run(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn end(time: Duration) -> anyhow::Result<Timestamp> {
+    let end = Timestamp::now().checked_add(time);
+    end.context("that is too long")
 }
 
 /// The key is a result, too: alone on its line, so that it can be passed on.

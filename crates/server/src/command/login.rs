@@ -54,7 +54,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<ExitCode> {
     let api = Api::as_nobody(&arguments.ask, global, output)?;
     let place = api.admin().place.clone();
-    let Some(mut kept) = Kept::load()? else {
+    let Some(kept) = Kept::find() else {
         bail!("neither XDG_CONFIG_HOME nor HOME is set: there is no place to keep a session");
     };
     let email = match &arguments.email {

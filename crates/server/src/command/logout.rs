@@ -32,10 +32,11 @@ pub(crate) fn run(
 ) -> anyhow::Result<ExitCode> {
     let nobody = Api::as_nobody(&arguments.ask, global, output)?;
     let place = nobody.admin().place.clone();
-    let kept = Kept::load()?;
-    let Some((mut kept, session)) =
-        kept.and_then(|kept| kept.at(&place).cloned().map(|session| (kept, session)))
-    else {
+    let found = match Kept::find() {
+        Some(kept) => kept.at(&place)?.map(|session| (kept, session)),
+        None => None,
+    };
+    let Some((kept, session)) = found else {
         let nothing = json!({ "signed_out": null });
         tell(&nothing, &format!("nobody is signed in at {place}"), output)?;
         return Ok(ExitCode::SUCCESS);

@@ -2,6 +2,7 @@
 //! 0 done, 1 the answer is no, 2 (by the argument parser) not understood.
 
 pub(crate) mod accept;
+pub(crate) mod access_policy;
 pub(crate) mod account;
 mod admin_address;
 mod api;

@@ -211,14 +211,24 @@ impl Reloader {
 
 fn warn_of_what_needs_a_restart(node: &Node, loaded: &Loaded) {
     let running = node.gateway.snapshot();
-    let (admin, wanted) = (&running.config.admin, &loaded.config.admin);
+    let (running, wanted) = (&running.config, &loaded.config);
+    let (admin, wanted_admin) = (&running.admin, &wanted.admin);
     let changes = [
-        ("workers", running.config.workers != loaded.config.workers),
-        ("admin.address", admin.address != wanted.address),
-        ("admin.public_url", admin.public_url != wanted.public_url),
-        ("data", running.config.data != loaded.config.data),
-        ("records", running.config.records != loaded.config.records),
-        ("mail", running.config.mail != loaded.config.mail),
+        ("workers", running.workers != wanted.workers),
+        ("admin.address", admin.address != wanted_admin.address),
+        (
+            "admin.public_url",
+            admin.public_url != wanted_admin.public_url,
+        ),
+        ("data", running.data != wanted.data),
+        ("records", running.records != wanted.records),
+        ("identity.tokens", running.tokens != wanted.tokens),
+        ("identity.sessions", running.sessions != wanted.sessions),
+        (
+            "identity.return_origins",
+            running.return_origins != wanted.return_origins,
+        ),
+        ("mail", running.mail != wanted.mail),
     ];
     for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(

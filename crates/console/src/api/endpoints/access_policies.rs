@@ -14,7 +14,7 @@ use crate::api::answer::{created, done, shown};
 use crate::api::body::Body;
 use crate::api::guard::Guard;
 use crate::api::list::{ByTime, List};
-use crate::api::parameters::{IfMatch, InOrganization, Path, Query};
+use crate::api::parameters::{IfMatch, IfNoneMatch, InOrganization, Path, Query};
 use crate::api::services::Services;
 use crate::page::Page;
 use crate::problem::Problem;
@@ -121,7 +121,7 @@ async fn show_platform_access_policy(
     put,
     path = "/v1/access-policies/{policy}",
     tag = "access policies",
-    params(OfPlatform, Putting, IfMatch),
+    params(OfPlatform, Putting, IfMatch, IfNoneMatch),
     request_body = NewAccessPolicy,
     responses(
         (status = 200, description = "The policy as it is now.", body = AccessPolicy),
@@ -134,6 +134,7 @@ async fn put_platform_access_policy(
     Path(path): Path<OfPlatform>,
     Query(putting): Query<Putting>,
     if_match: IfMatch,
+    if_none_match: IfNoneMatch,
     Body(new): Body<NewAccessPolicy>,
 ) -> Result<Response, Problem> {
     guard.platform(Permission::AccessPolicyWrite)?;
@@ -141,7 +142,8 @@ async fn put_platform_access_policy(
         tenant: &TenantId::platform(),
         path: "/v1/access-policies".to_owned(),
     };
-    put(&guard, &place, &path.policy, &putting, if_match, &new).await
+    let expected = expected(if_match, if_none_match);
+    put(&guard, &place, &path.policy, &putting, expected, &new).await
 }
 
 /// Delete an access policy of the platform
@@ -210,7 +212,7 @@ async fn show_access_policy(
     put,
     path = "/v1/organizations/{organization}/access-policies/{policy}",
     tag = "access policies",
-    params(OfOrganization, Putting, IfMatch),
+    params(OfOrganization, Putting, IfMatch, IfNoneMatch),
     request_body = NewAccessPolicy,
     responses(
         (status = 200, description = "The policy as it is now.", body = AccessPolicy),
@@ -226,6 +228,7 @@ async fn put_access_policy(
     Path(path): Path<OfOrganization>,
     Query(putting): Query<Putting>,
     if_match: IfMatch,
+    if_none_match: IfNoneMatch,
     Body(new): Body<NewAccessPolicy>,
 ) -> Result<Response, Problem> {
     let organization = guard
@@ -235,7 +238,8 @@ async fn put_access_policy(
         tenant: &organization.id,
         path: format!("/v1/organizations/{}/access-policies", organization.id),
     };
-    put(&guard, &place, &path.policy, &putting, if_match, &new).await
+    let expected = expected(if_match, if_none_match);
+    put(&guard, &place, &path.policy, &putting, expected, &new).await
 }
 
 /// Delete an access policy of an organization
@@ -283,12 +287,20 @@ async fn show(guard: &Guard, tenant: &TenantId, name: &str) -> Result<Response, 
     Ok(shown(policy.version, &policy))
 }
 
+/// The version before; 0 if there must be none.
+fn expected(if_match: IfMatch, if_none_match: IfNoneMatch) -> Option<i64> {
+    match if_none_match.0 {
+        true => Some(0),
+        false => if_match.version(),
+    }
+}
+
 async fn put(
     guard: &Guard,
     place: &Place<'_>,
     name: &str,
     putting: &Putting,
-    if_match: IfMatch,
+    expected: Option<i64>,
     new: &NewAccessPolicy,
 ) -> Result<Response, Problem> {
     let identity = guard.identity();
@@ -300,7 +312,7 @@ async fn put(
         guard.caller(),
         place.tenant,
         name,
-        if_match.version(),
+        expected,
         &new.text,
         author.as_ref(),
     );

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use axum::response::Response;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_core::Id;
 use weir_identity::{
-    ApiKey, ApiKeyFilter, ApiKeyOrder, ApiKeyUpdate, KeyOwner, MadeApiKey, NewApiKey, Permission,
-    Permissions, Rotated, Scopes,
+    ApiKey, ApiKeyFilter, ApiKeyOrder, ApiKeyUpdate, Expiry, KeyOwner, MadeApiKey, NewApiKey,
+    Permission, Permissions, Rotated, Scopes,
 };
 
 use crate::api::answer::{created, done, shown};
@@ -130,6 +131,10 @@ struct ApiKeyPatch {
     /// Fewer than it has.
     #[serde(default)]
     scopes: Scopes,
+    /// Not later than it is; null is never.
+    #[serde(default)]
+    #[schema(required = false)]
+    expires_at: Option<Timestamp>,
 }
 
 /// List keys
@@ -212,7 +217,7 @@ async fn show_api_key(guard: Guard, Path(path): Path<OfApiKey>) -> Result<Respon
     Ok(shown(key.version, &key))
 }
 
-/// Change a key: its name, or less than it may
+/// Change a key: its name, less than it may, an earlier end
 ///
 /// A merge patch (RFC 7396). What a key did not have it does not get.
 #[utoipa::path(
@@ -242,11 +247,15 @@ async fn update_api_key(
             name: before.name,
             permissions: before.permissions,
             scopes: before.scopes,
+            expires_at: before.expires_at,
         })?;
+        let has_other_end = after.expires_at != before.expires_at;
+        let end = after.expires_at.map_or(Expiry::Never, Expiry::At);
         let update = ApiKeyUpdate {
             name: Some(after.name),
             permissions: Some(after.permissions),
             scopes: Some(after.scopes),
+            expires_at: has_other_end.then_some(end),
         };
         let expected = if_match.version().or(Some(before.version));
         Ok(identity

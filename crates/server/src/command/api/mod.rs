@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use http::Method;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -129,6 +129,15 @@ impl Api {
         self.change(&Method::PUT, path, Some(body))
     }
 
+    /// Makes something what the body says, if it is of this version before; 0 if it must not be there yet.
+    pub(crate) fn put_on(&self, path: &str, version: i64, body: &Value) -> anyhow::Result<Value> {
+        let condition = match version {
+            0 => (IF_NONE_MATCH, HeaderValue::from_static("*")),
+            version => (IF_MATCH, weir_console::entity_tag(version)),
+        };
+        self.change_if(&Method::PUT, path, Some(body), &[condition])
+    }
+
     /// Deletes something.
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.change(&Method::DELETE, path, None)
@@ -156,7 +165,17 @@ impl Api {
     }
 
     fn change(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let question = question(method, path, body, &[])?;
+        self.change_if(method, path, body, &[])
+    }
+
+    fn change_if(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        conditions: &[(HeaderName, HeaderValue)],
+    ) -> anyhow::Result<Value> {
+        let question = question(method, path, body, conditions)?;
         let asked = exchange(&self.admin, &question, SILENCE, None);
         let answer = self.runtime.block_on(asked).map_err(|error| match error {
             AdminError::Io { .. } | AdminError::Timeout(_) => anyhow::Error::from(error)

@@ -30,10 +30,7 @@ fn status(config: &Config) -> Option<Value> {
     // It is there while one runs, and may be left from one that was killed.
     let address = pid_file::read_admin(&config.data)?;
     let token = operator::load(&config.data).ok()??;
-    let credential = Credential {
-        token: Secret::new(token.expose().to_owned()),
-        source: Source::Operator,
-    };
+    let credential = Credential::new(Secret::new(token.expose().to_owned()), Source::Operator);
     let admin = Admin::anonymous(address).with(Some(credential));
     let answer = admin_client::request(&admin, Method::GET, "/v1/status", ANSWER).ok()?;
     answer.json().filter(|_| answer.status == 200)

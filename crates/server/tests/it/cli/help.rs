@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Ran, Workspace};
 
-const COMMANDS: [&str; 41] = [
+const COMMANDS: [&str; 42] = [
     "run",
     "demo",
     "check",
@@ -32,6 +32,7 @@ const COMMANDS: [&str; 41] = [
     "role",
     "invitation",
     "api-key",
+    "access-policy",
     "user",
     "route",
     "upstream",
@@ -101,6 +102,7 @@ fn every_example_works() {
     // Commands that serve or talk to what serves must at least be understood, and then fail here.
     let fails = [
         "weir accept",
+        "weir access-policy",
         "weir account",
         "weir api-key",
         "weir audit export",

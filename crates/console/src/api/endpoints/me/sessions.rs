@@ -1,17 +1,19 @@
 //! One's own sessions.
 
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_core::Id;
-use weir_identity::Session;
+use weir_identity::{Session, TokenState};
 
 use crate::api::answer::{done, told};
 use crate::api::guard::Guard;
 use crate::api::parameters::Path;
 use crate::api::services::Services;
+use crate::authenticate::{bearer, unauthenticated};
 use crate::problem::Problem;
 
 pub(super) fn router() -> OpenApiRouter<Services> {
@@ -87,19 +89,28 @@ async fn list_my_sessions(guard: Guard) -> Result<Response, Problem> {
 
 /// Take another token for one's own session
 ///
-/// The session stays, with its end. The former token works for 30 seconds more, for requests that are under way. A
-/// client that keeps a session for longer than an hour does so once an hour; for browsers the pages do it.
+/// The session stays, with its end. The former token works for a moment more (`identity.sessions.overlap`), for requests that are
+/// under way. A client asks when an answer has `weir-session-token: due`, which is once an hour and when one's rights change; for browsers
+/// the pages do it. Whoever lost the answer to a token that was due asks again with the former one, and is told the same.
 #[utoipa::path(
     post,
     path = "/v1/me/session/token",
     tag = "me",
     responses((status = 200, description = "The token.", body = Renewed))
 )]
-async fn renew_my_session(guard: Guard) -> Result<Response, Problem> {
-    let session = &guard.user()?.session.id;
-    let token = guard.identity().renew_session(guard.caller(), session);
+async fn renew_my_session(guard: Guard, headers: HeaderMap) -> Result<Response, Problem> {
+    let who = guard.user()?;
+    let (identity, caller) = (guard.identity(), guard.caller());
+    let token = match bearer(&headers) {
+        // Of a token that was replaced for another reason, whoever shows it is not told the successor.
+        Some(token) if who.token != TokenState::Current => {
+            let successor = identity.rotate_session(caller, token).await?;
+            successor.ok_or_else(unauthenticated)?
+        }
+        _ => identity.renew_session(caller, &who.session.id).await?,
+    };
     Ok(told(&Renewed {
-        token: token.await?.expose().clone(),
+        token: token.expose().clone(),
     }))
 }
 

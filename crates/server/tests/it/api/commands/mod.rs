@@ -1,6 +1,8 @@
 //! The command line over the admin API: the real binary asks the real binary.
 
+mod access_policies;
 mod account;
+mod api_keys;
 mod lists;
 mod lost;
 mod organizations;

@@ -2,16 +2,19 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::json as value;
 use totp_rs::{Builder, Secret as TotpSecret};
 use weir_identity::{Caller, Proof};
 use weir_testkit::on_both_engines;
 
 use super::{PASSWORD, World, done, fails, json, run, run_with, sign_in, sign_in_as};
+use crate::api::Client;
 use crate::api::world::setup_token;
 use crate::harness::Weir;
 
 on_both_engines! {
     a_session_is_kept_until_it_is_ended,
+    a_session_goes_on_under_the_next_token,
 }
 
 const OWNER: &str = "owner@weir.example";
@@ -47,6 +50,84 @@ async fn a_session_is_kept_until_it_is_ended(engine: &str) {
     client.get("/v1/me").assert_problem(401, "unauthenticated");
     assert!(done(&world, "whoami").starts_with("the operator of this node"));
     assert!(done(&world, "logout").starts_with("nobody is signed in"));
+}
+
+/// The token that is kept, in a file that nobody else can read.
+fn kept_token(world: &World) -> String {
+    let kept = world.weir.setup().path("config/weir/credentials.json");
+    let mode = std::fs::metadata(&kept).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(&kept).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let address = world.weir.setup().admin.to_string();
+    let token = &kept["sessions"][&address]["token"];
+    token.as_str().unwrap().to_owned()
+}
+
+async fn a_session_goes_on_under_the_next_token(engine: &str) {
+    let world = World::begin(engine).await;
+    sign_in_as(&world, OWNER);
+    let first = kept_token(&world);
+    done(&world, "whoami");
+    assert_eq!(kept_token(&world), first);
+    // Of several commands at once each is told the same one, and none undoes what another wrote.
+    world.make_due().await;
+    let commands: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = world.weir.command("whoami", &["--json"]);
+            command
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for command in commands {
+        let output = command.wait_with_output().unwrap();
+        let me: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(me["email"], OWNER);
+    }
+    let second = kept_token(&world);
+    assert_ne!(second, first);
+    world.end_overlap().await;
+    assert_eq!(json(&world, "whoami")["email"], OWNER);
+    let former = world.anybody().with(&first);
+    former.get("/v1/me").assert_problem(401, "unauthenticated");
+    assert_eq!(world.anybody().with(&second).get("/v1/me").status(), 200);
+    // An answer that got lost is asked for again with the former token.
+    world.make_due().await;
+    let client = world.anybody().with(&second);
+    let took = |client: &Client| client.post("/v1/me/session/token", &value!({})).json();
+    let lost = took(&client);
+    assert_eq!(took(&client), lost);
+    done(&world, "whoami");
+    assert_eq!(lost["token"], kept_token(&world));
+    // Of a token that was replaced for another reason, whoever has the former one is told nothing.
+    let third = world.anybody().with(&kept_token(&world));
+    assert_eq!(
+        third.post("/v1/me/session/token", &value!({})).status(),
+        200
+    );
+    let told = third.post("/v1/me/session/token", &value!({}));
+    told.assert_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn whoever_shows_a_token_is_told_when_it_is_due() {
+    let world = World::begin("sqlite").await;
+    let due = |path: &str| {
+        let answer = world.owner.get(path);
+        assert_eq!(answer.status(), 200);
+        answer.get("weir-session-token").map(str::to_owned)
+    };
+    assert_eq!(due("/v1/me"), None);
+    world.make_due().await;
+    // By endpoints over records, and by those of the process.
+    assert_eq!(due("/v1/me").as_deref(), Some("due"));
+    assert_eq!(due("/v1/status").as_deref(), Some("due"));
+    assert_eq!(
+        world.operator().get("/v1/status").get("weir-session-token"),
+        None
+    );
 }
 
 #[tokio::test]
@@ -166,7 +247,7 @@ fn a_set_up_link_is_made_until_there_is_an_owner() {
     assert_eq!(link.code, Some(0), "{}", link.stderr);
     let (_, token) = link.stdout.trim().split_once("/setup?token=").unwrap();
     assert_ne!(token, first);
-    let client = crate::api::Client::of(&weir);
+    let client = Client::of(&weir);
     let mut owner = serde_json::json!({
         "token": first, "email": OWNER, "name": "Olivia", "password": PASSWORD,
     });

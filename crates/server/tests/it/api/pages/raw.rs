@@ -1,5 +1,6 @@
 //! What browsers are told, and what is refused of them, byte by byte.
 
+use jiff::Timestamp;
 use weir_testkit::on_both_engines;
 
 use super::super::world::config;
@@ -10,6 +11,7 @@ on_both_engines! {
     a_form_of_another_site_is_refused,
     cookies_are_for_this_host_and_no_script,
     a_token_in_a_cookie_is_replaced_after_an_hour,
+    sessions_and_ways_back_are_as_the_file_has_them,
 }
 
 const PUBLIC: &str = "weir.example";
@@ -210,6 +212,49 @@ async fn a_token_in_a_cookie_is_replaced_after_an_hour(engine: &str) {
     assert_eq!(me(&second).status(), 200);
     let audit = world.owner.get("/v1/audit?action=session.reuse").json();
     assert_eq!(audit["items"].as_array().unwrap().len(), 1, "{audit}");
+}
+
+async fn sessions_and_ways_back_are_as_the_file_has_them(engine: &str) {
+    let identity = "identity: { sessions: { absolute: 2h, idle: 10m, rotate_every: 30m, overlap: 5s }, \
+                    return_origins: ['https://app.example:443'] }\n";
+    let world = World::begin_with(&format!("{}{identity}", public(engine))).await;
+    let session = world.owner.get("/v1/me").json()["session"].clone();
+    let time = |member: &str| session[member].as_str().unwrap().parse::<Timestamp>();
+    let lasts = time("expires_at")
+        .unwrap()
+        .duration_since(time("created_at").unwrap());
+    assert_eq!(lasts.as_secs(), 2 * 3_600);
+    let (cookie, form) = visit(&world);
+    let go = |place: &str| {
+        let path = format!("/sign-in?return_to={place}");
+        let answer = post(
+            &world,
+            &path,
+            &credentials(&form, PASSWORD),
+            &format!("{cookie}{OWN}"),
+        );
+        assert_eq!(answer.status(), 303, "{}", answer.text());
+        answer.get("location").map(str::to_owned)
+    };
+    assert_eq!(
+        go("https%3A%2F%2Fapp.example%2Forders%3Fpage%3D2").as_deref(),
+        Some("https://app.example/orders?page=2")
+    );
+    for elsewhere in [
+        "https%3A%2F%2Fapp.example.evil.example%2F",
+        "https%3A%2F%2Fapp.example%40evil.example%2F",
+        "https%3A%2F%2Fapp.example%3A8443%2F",
+        "http%3A%2F%2Fapp.example%2F",
+    ] {
+        assert_eq!(go(elsewhere).as_deref(), Some("/account"), "{elsewhere}");
+    }
+    // Browsers hold the form to the policy of its page, wherever it is sent on to.
+    let page = get(&world, PUBLIC, "/sign-in", "");
+    let policy = page.get("content-security-policy").unwrap();
+    assert!(
+        policy.contains("form-action 'self' https://app.example;"),
+        "{policy}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

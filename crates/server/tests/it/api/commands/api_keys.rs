@@ -1,0 +1,50 @@
+//! `weir api-key update`.
+
+use weir_testkit::on_both_engines;
+
+use super::{World, fails, json, run};
+
+on_both_engines! {
+    a_key_is_made_less,
+}
+
+async fn a_key_is_made_less(engine: &str) {
+    let world = World::begin(engine).await;
+    world.organization("acme");
+    let made = json(
+        &world,
+        "api-key create --org acme import --permission role:read,member:read --scope a:read,a:write",
+    );
+    let update = "api-key update --org acme import";
+    let key = world.anybody().with(made["secret"].as_str().unwrap());
+    let members = "/v1/organizations/acme/members";
+    assert_eq!(key.get(members).status(), 200);
+    let changed = json(
+        &world,
+        &format!("{update} --name nightly --permission role:read --scope a:read --expires-in 2d"),
+    );
+    assert_eq!(changed["version"], 2);
+    assert_eq!(changed["permissions"], serde_json::json!(["role:read"]));
+    assert_eq!(changed["scopes"], serde_json::json!(["a:read"]));
+    assert!(changed["expires_at"].as_str() < made["expires_at"].as_str());
+    // Whoever has it hears of it with the next request.
+    key.get(members).assert_problem(403, "forbidden");
+    let update = "api-key update --org acme nightly";
+    for (more, said) in [
+        ("--permission role:read,member:read", "permissions: has one"),
+        ("--scope a:write", "scopes: has one"),
+        ("--expires-in 3d", "expires_at: is later than"),
+    ] {
+        let refused = fails(&world, &format!("{update} {more}"), 1);
+        assert!(refused.contains(said), "{more}: {refused}");
+    }
+    let bare = json(&world, &format!("{update} --no-permissions --no-scopes"));
+    assert_eq!(
+        (&bare["permissions"], &bare["scopes"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
+    // Nothing to change is no change.
+    assert_eq!(run(&world, update).code, Some(2));
+    let entries = json(&world, "audit list --org acme");
+    assert_eq!(entries[0]["action"], "api_key.update");
+}
