@@ -1,6 +1,7 @@
 //! Who is calling, and whether they may.
 
 mod certificates;
+mod claims;
 mod hostile;
 mod issuers;
 mod keys;
