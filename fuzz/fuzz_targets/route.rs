@@ -13,7 +13,7 @@ use weir_config::pattern::{HostPattern, PathPattern, Segment};
 use weir_config::template::Template;
 use weir_core::path::{Rules, normalise};
 use weir_gateway::Fields;
-use weir_gateway::router::{Missed, Outcome, RouteRequest, Router};
+use weir_gateway::router::{Caller, Missed, Outcome, RouteRequest, Router};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -73,7 +73,7 @@ fuzz_target!(|data: &[u8]| {
         (Err(_), None) => {}
         _ => panic!("{found:?}, expected {expected:?}: {routes:?} {request:?}"),
     }
-    let explained = router.explain(&request).outcome;
+    let explained = router.explain(&request, Caller::Unasked).outcome;
     match (&found, explained) {
         (Ok(found), Outcome::Found { index, .. }) => assert_eq!(found.route, index),
         (Err(Missed::NoRoute), Outcome::NoRoute) => {}

@@ -8,11 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, StatusCode};
 use ipnet::IpNet;
 use weir_core::Secret;
 
-use crate::pattern::{HostPattern, PathPattern};
 use crate::template::Template;
 
 mod access;
@@ -22,6 +21,7 @@ mod certificate;
 mod discovery;
 mod health;
 mod mail;
+mod matches;
 mod overload;
 mod reach;
 mod resilience;
@@ -51,6 +51,7 @@ pub use discovery::{
 };
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
 pub use mail::{Mail, MailTls};
+pub use matches::{Match, ValueMatch};
 pub use overload::{Bans, MinimumRate, Overload, Priority};
 pub use reach::{Bounds, Reach};
 pub use resilience::{Breaker, Concurrency, Hedge, Retry, RetryCondition, UpstreamTimeouts};
@@ -458,34 +459,6 @@ pub enum HostHeader {
     Target,
     /// This text.
     Literal(String),
-}
-
-/// Which requests a route takes. Everything stated must hold; what is not stated does not matter.
-#[derive(Clone, Debug, Default)]
-pub struct Match {
-    /// Any of these hosts.
-    pub hosts: Vec<HostPattern>,
-    /// Any of these paths.
-    pub paths: Vec<PathPattern>,
-    /// Any of these methods.
-    pub methods: Vec<Method>,
-    /// All of these header conditions.
-    pub headers: Vec<(HeaderName, ValueMatch)>,
-    /// All of these query conditions; names and values are compared percent-decoded.
-    pub query: Vec<(String, ValueMatch)>,
-}
-
-/// A condition on a header's or query parameter's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ValueMatch {
-    /// There, with any value.
-    Present,
-    /// Not there.
-    Absent,
-    /// Exactly this, case-sensitive.
-    Exact(String),
-    /// Begins with this, case-sensitive.
-    Prefix(String),
 }
 
 /// Deadlines towards clients.

@@ -6,6 +6,7 @@ mod aggregate;
 mod balance;
 mod beside;
 mod breaker;
+mod by_claims;
 mod certificate;
 mod check;
 mod clash;

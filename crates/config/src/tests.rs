@@ -2,6 +2,7 @@
 
 mod access;
 mod beside;
+mod by_claims;
 mod certificates;
 mod defaults;
 mod discovery;

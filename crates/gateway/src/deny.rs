@@ -63,6 +63,11 @@ impl Denial {
         matches!(self.failure, Failure::CredentialRefused(_))
     }
 
+    /// Whether nobody showed a credential.
+    pub(crate) const fn is_about_a_missing_credential(&self) -> bool {
+        matches!(self.failure, Failure::CredentialMissing)
+    }
+
     /// The same in words of its own.
     pub(crate) fn saying(mut self, detail: String) -> Self {
         self.identity.get_or_insert_default().detail = detail;
@@ -92,6 +97,7 @@ impl From<Missed> for Denial {
     fn from(missed: Missed) -> Self {
         match missed {
             Missed::NoRoute => Failure::NoRoute.into(),
+            Missed::NoCredential => Failure::CredentialMissing.into(),
             Missed::Method(methods) => Self {
                 failure: Failure::MethodNotAllowed,
                 allow: allow(&methods),

@@ -19,7 +19,7 @@ use crate::grpc;
 use crate::hop;
 use crate::http1;
 use crate::http2;
-use crate::identify::{Asked, Told};
+use crate::identify::{Asked, Choice, Told};
 use crate::intake;
 use crate::message::{RequestHead, ResponseHead};
 use crate::organization;
@@ -162,7 +162,21 @@ async fn live(
         method: &head.method,
         fields: &head.fields,
     };
-    let found = shaping::find(snapshot, &wanted)?;
+    let mut found = shaping::find(snapshot, &wanted)?;
+    let mut caller = None;
+    // Routes that differ by who is calling: that comes first then.
+    if found.has_claims && !shaping::is_preflight(&snapshot.routes[found.route], head) {
+        let choice = Choice {
+            client,
+            snapshot,
+            host: &host,
+            path: &path,
+            timer,
+        };
+        // Boxed: long, and rarely asked for.
+        let chosen = Box::pin(choice.choose(found, head, body, record)).await?;
+        (found, body, caller) = (chosen.found, chosen.body, chosen.caller);
+    }
     record.route = Some(found.route);
     let route = &snapshot.routes[found.route];
     record.sample_trace(route);
@@ -200,7 +214,7 @@ async fn live(
             Box::pin(client.worker.suspects.turn()).await;
         }
         let mut told = Told::default();
-        if access.reads_messages() {
+        if caller.is_none() && access.reads_messages() {
             // Boxed: long, and rarely asked for.
             let read = Box::pin(access.read_message(client, head, body, timer, record));
             (body, told) = read.await?;
@@ -214,7 +228,11 @@ async fn live(
             risk: &client.worker.shared.risk,
         };
         let (worker, fields) = (&client.worker, &mut head.fields);
-        match access.admit(worker, &asked, fields, &told, record) {
+        let verdict = match caller {
+            Some(_) => Some(access.let_in(caller, &asked, fields, record)),
+            None => access.admit(worker, &asked, fields, &told, record),
+        };
+        match verdict {
             Some(verdict) => verdict?,
             // Boxed: long, and only for a credential that this worker does not know.
             None => Box::pin(access.ask_and_admit(worker, &asked, fields, told, record)).await?,

@@ -10,9 +10,15 @@
 //!    longer text in front of `*` first); a route without path comes last;
 //! 3. **methods**: stated before not stated; for `HEAD`, a route that states `HEAD` before one that
 //!    takes it because it states `GET`;
-//! 4. **header and query conditions**: more before fewer; of equally many the one with more `exact`,
+//! 4. **claims**: more before fewer; of equally many the one that states more values;
+//! 5. **header and query conditions**: more before fewer; of equally many the one with more `exact`,
 //!    then with more `prefix` conditions;
-//! 5. the file's **order**.
+//! 6. the file's **order**.
+//!
+//! Claims are known once somebody found out who calls, and that is the business of the route's policies. So
+//! [`Router::find`] takes them to hold, and says whether the winner has any ([`Found::has_claims`]);
+//! [`Router::find_as`] then chooses among the routes of that host and path shape, and of no other one: what
+//! somebody may not have does not go to a route of less specific paths instead.
 //!
 //! # How it is found
 //!
@@ -21,7 +27,7 @@
 //!                │                  │                          │
 //!                └────────▶ trie of segments: literal ▸ capture ▸ tails, longest first
 //!                                   │
-//!                                   └────▶ candidates of one path shape, sorted by 3 to 5
+//!                                   └────▶ candidates of one path shape, sorted by 3 to 6
 //! ```
 //!
 //! The search visits candidates in the order of the rule, so the first whose conditions hold is the
@@ -31,6 +37,7 @@
 use http::Method;
 use smallvec::SmallVec;
 use weir_config::pattern::{PathPattern, Segment};
+use weir_core::Principal;
 
 use crate::Fields;
 
@@ -68,11 +75,24 @@ pub struct RouteRequest<'a> {
     pub fields: &'a Fields,
 }
 
+/// Who calls, for routes with claims.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller<'a> {
+    /// Nobody was asked: all claims are taken to hold.
+    Unasked,
+    /// Somebody without a credential: no claim holds.
+    Nobody,
+    /// Somebody with a good credential.
+    Known(&'a Principal),
+}
+
 /// The route of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Index into the routes that the router was compiled from.
     pub route: usize,
+    /// Whether it asks for claims.
+    pub has_claims: bool,
     /// What the path pattern captured.
     pub captures: Captures,
 }
@@ -82,6 +102,8 @@ pub struct Found {
 pub enum Missed {
     /// No route takes such a request.
     NoRoute,
+    /// Routes would take it from somebody with a credential.
+    NoCredential,
     /// Routes would take it with one of these methods, which are sorted: what `Allow` lists with an
     /// answer of 405 (RFC 9110 §15.5.6).
     Method(Vec<Method>),
@@ -107,19 +129,51 @@ pub struct PathCaptures<'a> {
 }
 
 impl Router {
-    /// The route of a request.
+    /// The route of a request, with claims taken to hold.
     pub fn find(&self, request: &RouteRequest<'_>) -> Result<Found, Missed> {
+        let (_, candidate) = self.first(request)?;
+        Ok(self.found(candidate, request.path))
+    }
+
+    /// The route of a request by this caller.
+    pub fn find_as(&self, request: &RouteRequest<'_>, caller: Caller<'_>) -> Result<Found, Missed> {
+        let (terminal, _) = self.first(request)?;
+        match self.pick_as(terminal, request, caller) {
+            Some(candidate) => Ok(self.found(candidate, request.path)),
+            None => Err(match caller {
+                Caller::Nobody => Missed::NoCredential,
+                Caller::Unasked | Caller::Known(_) => Missed::NoRoute,
+            }),
+        }
+    }
+
+    /// The path shape that takes a request, and the first candidate there.
+    fn first<'r>(
+        &'r self,
+        request: &RouteRequest<'_>,
+    ) -> Result<(&'r Terminal, &'r Candidate), Missed> {
         let mut visited = 0;
         let bits = MethodBits::of(request.method);
-        let winner = self.hosts.tries(request.host).find_map(|trie| {
+        let mut tries = self.hosts.tries(request.host);
+        let first = tries.find_map(|trie| {
             trie.visit(request.path, &mut visited, &mut |terminal| {
-                self.pick(terminal, bits, request)
+                let candidate = self.pick(terminal, bits, request, |_| true)?;
+                Some((terminal, candidate))
             })
         });
-        match winner {
-            Some(candidate) => Ok(self.found(candidate, request.path)),
-            None => Err(self.missed(request)),
-        }
+        first.ok_or_else(|| self.missed(request))
+    }
+
+    fn pick_as<'r>(
+        &'r self,
+        terminal: &'r Terminal,
+        request: &RouteRequest<'_>,
+        caller: Caller<'_>,
+    ) -> Option<&'r Candidate> {
+        let bits = MethodBits::of(request.method);
+        self.pick(terminal, bits, request, |candidate| {
+            self.takes_caller(candidate, caller)
+        })
     }
 
     /// The first candidate of one path shape whose conditions hold.
@@ -128,11 +182,13 @@ impl Router {
         terminal: &'r Terminal,
         method: MethodBits,
         request: &RouteRequest<'_>,
+        takes_caller: impl Fn(&Candidate) -> bool,
     ) -> Option<&'r Candidate> {
         let candidates = terminal.candidates();
         let holds = |candidate: &&Candidate| {
             self.takes_method(candidate, method, request.method)
                 && self.takes_rest(candidate, request)
+                && takes_caller(candidate)
         };
         if method == MethodBits::HEAD {
             let mut stated = candidates
@@ -163,6 +219,15 @@ impl Router {
                 .hold(request.fields, request.query)
     }
 
+    fn takes_caller(&self, candidate: &Candidate, caller: Caller<'_>) -> bool {
+        match caller {
+            _ if !candidate.has_claims => true,
+            Caller::Unasked => true,
+            Caller::Nobody => false,
+            Caller::Known(principal) => self.entry(candidate).conditions.claims_hold(principal),
+        }
+    }
+
     fn entry(&self, candidate: &Candidate) -> &Entry {
         &self.routes[candidate.route as usize]
     }
@@ -181,6 +246,7 @@ impl Router {
         };
         Found {
             route: candidate.route as usize,
+            has_claims: candidate.has_claims,
             captures,
         }
     }

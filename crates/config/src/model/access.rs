@@ -156,6 +156,23 @@ pub struct ClaimPath {
 }
 
 impl ClaimPath {
+    /// A JSON Pointer (RFC 6901) if it begins with a slash, and otherwise the name of a member at the top, whatever
+    /// characters it has: names of claims are often addresses. `None` for a pointer with an empty step.
+    pub fn of(text: &str) -> Option<Self> {
+        let Some(pointer) = text.strip_prefix('/') else {
+            return Some(Self::top(text));
+        };
+        let steps: Vec<String> = pointer
+            .split('/')
+            .map(|step| step.replace("~1", "/").replace("~0", "~"))
+            .collect();
+        let is_whole = steps.iter().all(|step| !step.is_empty());
+        is_whole.then(|| Self {
+            text: text.to_owned(),
+            steps,
+        })
+    }
+
     /// A member at the top.
     pub fn top(name: &str) -> Self {
         Self {

@@ -2,11 +2,12 @@
 
 use http::Method;
 
+use super::access::{self, CLAIMS};
 use super::headers::is_secret_name;
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Match, ValueMatch};
+use crate::model::{ClaimRule, Match, ValueMatch};
 use crate::pattern::{HostPattern, PathPattern, Segment};
 use crate::shape::{Record, Shape, field};
 use crate::source::Span;
@@ -52,6 +53,11 @@ pub(super) static MATCH: Record = Record {
             "All of these query parameters, each with an exact value or a condition.",
         )
         .default("{}"),
+        field(
+            "claims",
+            CLAIMS,
+            "All of these claims of a credential that a policy of the route found to be good, each with one of these values; of a claim that is a list one member is enough. `*`: any value.",
+        ),
     ],
 };
 
@@ -108,6 +114,9 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<(
         matcher
             .query
             .extend(value.map(|value| (entry.name.to_owned(), value)));
+    }
+    if let Some(cursor) = object.written("claims") {
+        matcher.claims = access::decode_claims(context, &cursor);
     }
     let identity = identity(&matcher);
     Some((matcher, identity))
@@ -178,11 +187,8 @@ fn value_text(text: &str) -> Result<String, Fault> {
 
 /// Names of captures do not decide what a path matches, and neither does the order of lists.
 fn identity(matcher: &Match) -> String {
-    let hosts = sorted(matcher.hosts.iter().map(|host| match host {
-        HostPattern::Exact(host) => host.clone(),
-        HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
-    }));
-    let mut paths = sorted(matcher.paths.iter().map(without_names));
+    let hosts = sorted(matcher.hosts.iter().map(HostPattern::to_string));
+    let mut paths = sorted(matcher.paths.iter().map(shape_of));
     if paths.is_empty() {
         paths.push("/*".into());
     }
@@ -194,7 +200,8 @@ fn identity(matcher: &Match) -> String {
             .iter()
             .map(|parameter| format!("{parameter:?}")),
     );
-    format!("{hosts:?} {paths:?} {methods:?} {headers:?} {query:?}")
+    let claims = sorted(matcher.claims.iter().map(claim_text));
+    format!("{hosts:?} {paths:?} {methods:?} {headers:?} {query:?} {claims:?}")
 }
 
 fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
@@ -204,8 +211,13 @@ fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
     texts
 }
 
+fn claim_text(rule: &ClaimRule) -> String {
+    let values = sorted(rule.values.iter().cloned());
+    format!("{:?} {values:?}", rule.claim.steps)
+}
+
 /// `/items/{id}` as `/items/{}`, literal text normalised.
-fn without_names(path: &PathPattern) -> String {
+pub(super) fn shape_of(path: &PathPattern) -> String {
     let mut text = String::new();
     for segment in &path.segments {
         text.push('/');

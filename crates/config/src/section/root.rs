@@ -7,8 +7,8 @@ use super::access;
 use super::check::{self, Declared};
 use super::overload::{self, OVERLOAD};
 use super::{
-    beside, certificate, clash, identity, lending, listener, log, mail, policy, records, route,
-    settings, telemetry, upstream,
+    beside, by_claims, certificate, clash, identity, lending, listener, log, mail, policy, records,
+    route, settings, telemetry, upstream,
 };
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object, Path};
@@ -179,6 +179,7 @@ pub(crate) fn decode(
     access::report_unasked(context, &policy_entries, &policies, &listeners);
     let routes_cursor = object.get("routes")?;
     let routes = route::decode_all(context, &routes_cursor, &mut declared);
+    by_claims::report_other_verifiers(context, &routes_cursor, &routes, &declared);
     check::report_unused(context, &upstream_entries, &policy_entries, &declared);
 
     let admin = settings::decode_admin(context, &object.get("admin")?);

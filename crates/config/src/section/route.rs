@@ -205,7 +205,10 @@ fn decode(
             report_untaken_methods(context, &object, matcher, "websocket");
         }
     }
-    report_unknown_callers(context, &object, declared, &policies);
+    let matches_by_claims = matcher
+        .as_ref()
+        .is_some_and(|matcher| !matcher.claims.is_empty());
+    report_unknown_callers(context, &object, declared, &policies, matches_by_claims);
     if object.written("aggregate").is_some() && declared.has_kind(&policies, "transform") {
         let message = "an aggregate does not go through a `transform` policy";
         let finding = Finding::error(codes::CONFLICT, message)
@@ -299,12 +302,13 @@ fn decode_policies(
     indices
 }
 
-/// Policies about who is calling, where nobody says who that is.
+/// Policies and claims about who is calling, where nobody says who that is.
 fn report_unknown_callers(
     context: &mut Context<'_>,
     object: &Object<'_>,
     declared: &Declared,
     policies: &[usize],
+    matches_by_claims: bool,
 ) {
     let kinds = || {
         policies
@@ -313,6 +317,13 @@ fn report_unknown_callers(
     };
     if declared.is_incomplete || kinds().any(|(_, kind)| IDENTIFYING.contains(&kind)) {
         return;
+    }
+    if matches_by_claims {
+        let message = "the route matches by claims, and no policy of it finds out who is calling";
+        let finding = Finding::error(codes::CONFLICT, message).help(
+            "list a policy that does, such as a `jwt` policy: claims count only of a credential that was found to be good",
+        );
+        object.report(context, object.key_span("match"), finding);
     }
     for (policy, kind) in kinds() {
         if !["require", "identity"].contains(&kind) {

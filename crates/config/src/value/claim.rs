@@ -21,24 +21,12 @@ pub(crate) static SCOPE: Text = Text {
     loose: true,
 };
 
-/// What begins with a slash is a JSON Pointer (RFC 6901); anything else is the name of a member at the top,
-/// whatever characters it has: names of claims are often addresses.
 pub(crate) fn claim(text: &str) -> Result<ClaimPath, Fault> {
     let name = super::text::free(text)?;
-    let Some(pointer) = name.strip_prefix('/') else {
-        return Ok(ClaimPath::top(&name));
-    };
-    let steps: Vec<String> = pointer
-        .split('/')
-        .map(|step| step.replace("~1", "/").replace("~0", "~"))
-        .collect();
-    if steps.iter().any(String::is_empty) {
+    ClaimPath::of(&name).ok_or_else(|| {
         let fault = Fault::new(codes::BAD_TEXT, "the JSON Pointer has an empty step");
-        return Err(
-            fault.help("write names of members behind single slashes, as in `/realm_access/roles`")
-        );
-    }
-    Ok(ClaimPath { text: name, steps })
+        fault.help("write names of members behind single slashes, as in `/realm_access/roles`")
+    })
 }
 
 pub(crate) fn scope(text: &str) -> Result<String, Fault> {

@@ -11,6 +11,7 @@ mod basic;
 mod cache;
 mod challenge;
 mod changes;
+mod choose;
 mod hmac;
 mod jwt;
 mod known;
@@ -37,8 +38,10 @@ pub use changes::Changes;
 pub use lookup::{Answer, Good, Lookup, Question};
 
 pub(crate) use cache::Verified;
+pub(crate) use choose::Choice;
 pub(crate) use known::Known;
 pub(crate) use lookup::{Asking, queue};
+pub(crate) use require::holds;
 pub(crate) use show::{Forbidden, Shown, is_own};
 pub(crate) use way::Ways;
 
@@ -214,13 +217,27 @@ impl Access {
         worker: &Worker,
         asked: &Asked<'_>,
         fields: &mut Fields,
-        mut told: Told,
+        told: Told,
         record: &mut Recorder,
     ) -> Result<(), Denial> {
+        match self.ask(worker, fields, told, record).await {
+            Ok(caller) => self.let_in(caller, asked, fields, record),
+            Err(denial) => Err(failed(worker, record, denial)),
+        }
+    }
+
+    /// Who calls, asking whoever must be asked.
+    async fn ask(
+        &self,
+        worker: &Worker,
+        fields: &Fields,
+        mut told: Told,
+        record: &mut Recorder,
+    ) -> Result<Option<Rc<Known>>, Denial> {
         loop {
             let (way, wanted, credential) = match self.identify(worker, fields, record, &told) {
-                Ok(caller) => return self.let_in(caller, asked, fields, record),
-                Err(Stop::Denied(denial)) => return Err(failed(worker, record, denial)),
+                Ok(caller) => return Ok(caller),
+                Err(Stop::Denied(denial)) => return Err(denial),
                 Err(Stop::Ask(wanted)) => *wanted,
             };
             record.has_waited = true;
@@ -267,7 +284,12 @@ impl Access {
         Ok(caller)
     }
 
-    fn let_in(
+    /// Whether somebody may, of whom it is known who they are; notes it in the record, and takes out credentials
+    /// that are not for the upstream.
+    ///
+    /// # Errors
+    /// 401 and 403, saying what is missing.
+    pub(crate) fn let_in(
         &self,
         caller: Option<Rc<Known>>,
         asked: &Asked<'_>,

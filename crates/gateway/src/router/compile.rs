@@ -78,6 +78,7 @@ impl Entry {
             pattern: None,
             methods: MethodBits::stated(&self.conditions.methods),
             has_conditions: !self.conditions.is_empty(),
+            has_claims: !self.conditions.claims.is_empty(),
             has_captures: false,
         };
         for (index, pattern) in (0..).zip(&self.paths) {
@@ -119,7 +120,7 @@ impl Hosts {
     }
 
     /// The tries that a host leads to, most specific first.
-    pub(super) fn tries<'s>(&'s self, host: &'s str) -> impl Iterator<Item = &'s Trie> {
+    pub(super) fn tries<'s>(&'s self, host: &str) -> impl Iterator<Item = &'s Trie> {
         // No pattern is longer, and each suffix of a long hostile name would be hashed.
         let host = if host.len() > HostPattern::MAX_LENGTH {
             ""

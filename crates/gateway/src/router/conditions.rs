@@ -1,9 +1,13 @@
-//! What a route asks of a request beside host and path: method, header fields, query.
+//! What a route asks of a request beside host and path: method, claims, header fields, query.
+
+use std::cmp::Reverse;
 
 use http::{HeaderName, Method};
-use weir_config::model::{Match, ValueMatch};
+use weir_config::model::{ClaimRule, Match, ValueMatch};
+use weir_core::Principal;
 
 use crate::Fields;
+use crate::identify;
 
 /// A set of methods in one word; all methods without a bit of their own share [`Self::EXTENSION`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,15 +68,18 @@ pub(super) struct Conditions {
     pub(super) methods: Box<[Method]>,
     pub(super) headers: Box<[(HeaderName, ValueMatch)]>,
     pub(super) query: Box<[(String, ValueMatch)]>,
+    pub(super) claims: Box<[ClaimRule]>,
 }
 
-/// Sorts the candidates of one path shape: less is more specific (steps 3 and 4 of the rule).
+/// Sorts the candidates of one path shape: less is more specific (steps 3 to 5 of the rule).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     methods_unstated: bool,
-    conditions: std::cmp::Reverse<usize>,
-    exact: std::cmp::Reverse<usize>,
-    prefix: std::cmp::Reverse<usize>,
+    claims: Reverse<usize>,
+    stated_claims: Reverse<usize>,
+    conditions: Reverse<usize>,
+    exact: Reverse<usize>,
+    prefix: Reverse<usize>,
 }
 
 impl Conditions {
@@ -81,10 +88,11 @@ impl Conditions {
             methods: matcher.methods.as_slice().into(),
             headers: matcher.headers.as_slice().into(),
             query: matcher.query.as_slice().into(),
+            claims: matcher.claims.as_slice().into(),
         }
     }
 
-    /// Whether there are conditions beside the method.
+    /// Whether there are header or query conditions.
     pub(super) fn is_empty(&self) -> bool {
         self.headers.is_empty() && self.query.is_empty()
     }
@@ -101,12 +109,21 @@ impl Conditions {
                 ValueMatch::Present | ValueMatch::Absent => {}
             }
         }
+        let stated = self.claims.iter().filter(|rule| !rule.values.is_empty());
         Rank {
             methods_unstated: self.methods.is_empty(),
-            conditions: std::cmp::Reverse(conditions),
-            exact: std::cmp::Reverse(exact),
-            prefix: std::cmp::Reverse(prefix),
+            claims: Reverse(self.claims.len()),
+            stated_claims: Reverse(stated.count()),
+            conditions: Reverse(conditions),
+            exact: Reverse(exact),
+            prefix: Reverse(prefix),
         }
+    }
+
+    /// Whether all claims are as they must be.
+    pub(super) fn claims_hold(&self, principal: &Principal) -> bool {
+        let mut claims = self.claims.iter();
+        claims.all(|rule| identify::holds(rule, principal))
     }
 
     /// Whether the header and query conditions hold.

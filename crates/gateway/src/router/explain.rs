@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use http::{HeaderName, Method};
 use serde::{Deserialize, Serialize};
-use weir_config::model::ValueMatch;
+use weir_config::model::{ClaimRule, ValueMatch};
 use weir_core::secret::tells_of_secret;
 
 use super::conditions::{MethodBits, header_holds, query_holds};
-use super::{Candidate, Entry, Missed, RouteRequest, Router};
+use super::{Caller, Candidate, Entry, Missed, RouteRequest, Router};
+use crate::identify;
 
 /// How a request's route is found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub enum Outcome {
     },
     /// No route takes it: 404.
     NoRoute,
+    /// Routes would take it from somebody with a credential: 401.
+    NoCredential,
     /// Routes would take it with another method: 405.
     Method {
         /// What `Allow` lists.
@@ -67,26 +70,29 @@ impl Explanation {
 }
 
 impl Router {
-    /// Finds the route of a request as [`Router::find`] does, and tells why others did not take it.
-    pub fn explain(&self, request: &RouteRequest<'_>) -> Explanation {
-        let found = self.find(request);
+    /// Finds the route of a request as [`Router::find_as`] does, and tells why others did not take it.
+    pub fn explain(&self, request: &RouteRequest<'_>, caller: Caller<'_>) -> Explanation {
+        let found = self.find_as(request, caller);
         let mut visited = 0;
         let mut considered = Vec::new();
+        let mut is_near = false;
         for trie in self.hosts.tries(request.host) {
             let reached = trie.visit(request.path, &mut visited, &mut |terminal| {
                 for candidate in terminal.candidates() {
-                    let failed = self.failed(candidate, request);
+                    let mut failed = self.failed(candidate, request);
+                    failed.extend(self.failed_claims(candidate, caller));
                     if !failed.is_empty() {
                         considered.push(self.considered(candidate, failed));
                     }
                 }
-                self.pick(terminal, MethodBits::of(request.method), request)
+                self.pick_as(terminal, request, Caller::Unasked)
             });
             if reached.is_some() {
+                is_near = true;
                 break;
             }
         }
-        if found.is_err() {
+        if !is_near {
             self.consider_other_hosts(request, &mut considered);
             self.consider_other_slash(request, &mut considered);
         }
@@ -104,6 +110,7 @@ impl Router {
         let found = match found {
             Ok(found) => found,
             Err(Missed::NoRoute) => return Outcome::NoRoute,
+            Err(Missed::NoCredential) => return Outcome::NoCredential,
             Err(Missed::Method(allowed)) => {
                 let allowed = allowed.iter().map(ToString::to_string).collect();
                 return Outcome::Method { allowed };
@@ -215,6 +222,32 @@ impl Router {
             }
         }
         failed
+    }
+
+    /// The claims that do not hold.
+    fn failed_claims(&self, candidate: &Candidate, caller: Caller<'_>) -> Vec<String> {
+        let claims = &self.entry(candidate).conditions.claims;
+        let failed = |rule: &ClaimRule| match caller {
+            Caller::Unasked => None,
+            Caller::Nobody => Some(format!("claim {} needs a credential", rule.claim.text)),
+            Caller::Known(principal) => {
+                let holds = identify::holds(rule, principal);
+                let has_any = principal.claim(&rule.claim.steps).is_some();
+                (!holds).then(|| claim_failure(rule, has_any))
+            }
+        };
+        claims.iter().filter_map(failed).collect()
+    }
+}
+
+fn claim_failure(rule: &ClaimRule, has_any: bool) -> String {
+    let name = &rule.claim.text;
+    match has_any {
+        true => format!(
+            "claim {name} is not among {}",
+            list(rule.values.iter().cloned())
+        ),
+        false => format!("claim {name} is missing"),
     }
 }
 

@@ -1,14 +1,15 @@
 use http::{HeaderName, HeaderValue, StatusCode};
-use weir_config::model::{Action, HeaderPolicy, Match, Route, ValueMatch};
+use weir_config::model::{Action, ClaimPath, ClaimRule, HeaderPolicy, Match, Route, ValueMatch};
 use weir_config::pattern::HostPattern;
 use weir_config::template::Template;
 
 use super::*;
 
+mod claims;
 mod reference;
 
 /// A route from words: `host=a.com`, `path=/x`, `method=GET`, `header=x-a:1`, `query=a:1`; a value
-/// ends in `*` for a prefix, `?` alone is present, `!` alone is absent.
+/// ends in `*` for a prefix, `?` alone is present, `!` alone is absent. `claim=a:1,2`, `claim=a:*`.
 fn route(name: &str, words: &str) -> Route {
     let mut matcher = Match::default();
     for word in words.split_whitespace() {
@@ -25,6 +26,14 @@ fn route(name: &str, words: &str) -> Route {
             "query" => {
                 let (name, value) = value.split_once(':').expect("name:value");
                 matcher.query.push((name.to_owned(), condition(value)));
+            }
+            "claim" => {
+                let (name, values) = value.split_once(':').expect("name:values");
+                let values = values.split(',').filter(|value| *value != "*");
+                matcher.claims.push(ClaimRule {
+                    claim: ClaimPath::of(name).expect("a claim"),
+                    values: values.map(str::to_owned).collect(),
+                });
             }
             _ => panic!("{key} is no condition"),
         }
@@ -390,7 +399,7 @@ fn odd_requests_find_only_routes_without_path_and_never_panic() {
             router.find(&request).ok().map(|found| found.route),
             expected
         );
-        let _ = router.explain(&request);
+        let _ = router.explain(&request, Caller::Unasked);
     }
 }
 
@@ -408,7 +417,8 @@ fn a_search_visits_as_much_among_ten_thousand_routes_as_among_ten() {
         let first = Sent::parse("GET any.test/service-0/items/7");
         let second = Sent::parse("GET h1.example.com/items/7");
         let missing = Sent::parse("GET h1.example.com/nothing/at/all");
-        [first, second, missing].map(|sent| router.explain(&sent.request()).visited)
+        [first, second, missing]
+            .map(|sent| router.explain(&sent.request(), Caller::Unasked).visited)
     };
     assert_eq!(visited(10), visited(10_000));
 }
@@ -421,7 +431,7 @@ fn an_explanation_names_the_winner_and_what_failed_before_it() {
         "path=/*",
     ]));
     let sent = Sent::parse("GET a.com/x/7?debug=1");
-    let explanation = router.explain(&sent.request());
+    let explanation = router.explain(&sent.request(), Caller::Unasked);
     let json = serde_json::to_value(&explanation).expect("JSON");
     assert_eq!(
         json,
@@ -461,7 +471,7 @@ fn an_explanation_of_a_miss_looks_at_other_hosts_and_the_last_slash() {
         "host=c.com path=/other",
     ]));
     let sent = Sent::parse("GET z.com/x");
-    let explanation = router.explain(&sent.request());
+    let explanation = router.explain(&sent.request(), Caller::Unasked);
     assert_eq!(explanation.outcome, Outcome::NoRoute);
     let considered: Vec<_> = explanation
         .considered

@@ -16,6 +16,7 @@ pub(super) struct Candidate {
     pub(super) pattern: Option<u32>,
     pub(super) methods: MethodBits,
     pub(super) has_conditions: bool,
+    pub(super) has_claims: bool,
     pub(super) has_captures: bool,
 }
 

@@ -97,6 +97,12 @@ pub(crate) fn find(snapshot: &LocalSnapshot, wanted: &RouteRequest<'_>) -> Resul
     snapshot.router.find(wanted)
 }
 
+/// Whether the route answers this request as a preflight.
+pub(crate) fn is_preflight(route: &Route, head: &RequestHead) -> bool {
+    shaping(route).is_some_and(Shaping::has_cors)
+        && cors::asked_method(&head.method, &head.fields).is_some()
+}
+
 fn shaping(route: &Route) -> Option<&Shaping> {
     route.shaping.as_deref()
 }
@@ -106,12 +112,17 @@ pub(crate) fn begin(route: &Route, head: &mut RequestHead, record: &mut Recorder
     let Some(shaping) = shaping(route) else {
         return;
     };
-    if let Some(cors) = &shaping.cors {
-        record.asked.origin = cors.allowed_origin(&head.fields);
-    }
+    note_origin(route, head, record);
     if let Some(compress) = &shaping.compress {
         record.asked.accepted = compress.negotiate(&head.fields);
         record.asked.revalidates = etag::restore(&mut head.fields);
+    }
+}
+
+/// Notes whether scripts may read answers, refusals as well.
+pub(crate) fn note_origin(route: &Route, head: &RequestHead, record: &mut Recorder) {
+    if let Some(cors) = shaping(route).and_then(|shaping| shaping.cors.as_ref()) {
+        record.asked.origin = cors.allowed_origin(&head.fields);
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) async fn show(State(shared): SharedState, body: Body) -> Result<Respo
         let problem = Problem::new(
             StatusCode::BAD_REQUEST,
             "bad_body",
-            "The request body must be a JSON object with `method` and `url`, and maybe `headers`.",
+            "The request body must be a JSON object with `method` and `url`, and maybe `headers` and `claims`.",
         );
         problem.with("message", error.to_string())
     })?;

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use weir_config::Config;
-use weir_config::model::{self, Action, Destination, Match, ValueMatch};
+use weir_config::model::{self, Action, ClaimRule, Destination, Match, ValueMatch};
 use weir_config::pattern::HostPattern;
 use weir_core::secret::tells_of_secret;
 use weir_gateway::metrics::{DURATION_BUCKETS, RouteCounters};
@@ -238,6 +238,9 @@ fn match_value(matcher: &Match) -> Value {
             value.insert(key.to_owned(), conditions.into());
         }
     }
+    if !matcher.claims.is_empty() {
+        value.insert("claims".to_owned(), claims(&matcher.claims).into());
+    }
     value.into()
 }
 
@@ -246,6 +249,17 @@ fn host_text(host: &HostPattern) -> String {
         HostPattern::Exact(host) => host.clone(),
         HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
     }
+}
+
+fn claims(rules: &[ClaimRule]) -> Map<String, Value> {
+    let values = |rule: &ClaimRule| match rule.values.as_slice() {
+        [] => json!("*"),
+        values => json!(values),
+    };
+    rules
+        .iter()
+        .map(|rule| (rule.claim.text.clone(), values(rule)))
+        .collect()
 }
 
 fn conditions<'a>(
@@ -275,6 +289,7 @@ fn condition(name: &str, value: &ValueMatch) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_config::model::ClaimPath;
     use weir_config::template::{Part, Template, Variable};
     use weir_core::Secret;
 
@@ -295,12 +310,23 @@ mod tests {
                 ("debug".into(), ValueMatch::Absent),
                 ("api_key".into(), ValueMatch::Prefix("canary".into())),
             ],
+            claims: vec![
+                ClaimRule {
+                    claim: ClaimPath::top("plan"),
+                    values: vec!["gold".into(), "silver".into()],
+                },
+                ClaimRule {
+                    claim: ClaimPath::top("tenant"),
+                    values: Vec::new(),
+                },
+            ],
         };
         let expected = json!({
             "host": ["*.example.com"],
             "methods": ["GET"],
             "headers": { "authorization": "[redacted]", "accept": { "prefix": "text/" } },
             "query": { "debug": { "present": false }, "api_key": { "prefix": "[redacted]" } },
+            "claims": { "plan": ["gold", "silver"], "tenant": "*" },
         });
         assert_eq!(match_value(&matcher), expected);
         assert_eq!(match_value(&Match::default()), json!({}));

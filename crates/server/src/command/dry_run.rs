@@ -1,6 +1,7 @@
 //! `weir match`: what would happen to a request, without sending one.
 
 mod answer;
+mod claims;
 mod plan;
 mod question;
 mod render;
@@ -14,6 +15,7 @@ use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
 
 pub(crate) use self::answer::{Answer, Owner};
+use self::claims::Claim;
 pub(crate) use self::question::Question;
 use self::question::{Asked, method};
 use self::render::Seen;
@@ -40,6 +42,7 @@ Examples:
     weir match GET http://api.example.com/items/7
     weir match GET https://api.example.com/items/7 -H 'accept: application/json'
     weir match GET /items/7 -H 'host: api.example.com' --json
+    weir match GET http://api.example.com/items/7 --claim tenant=acme --claim plan=gold
     weir match --running GET http://api.example.com/items/7")]
 pub(crate) struct Arguments {
     /// Method
@@ -51,6 +54,10 @@ pub(crate) struct Arguments {
     /// A header field of the request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// A claim of the credential with which the request comes; may be given several times, several values of one
+    /// claim as well. Without any, the request comes without a credential
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claims::parse)]
+    claims: Vec<Claim>,
     /// Ask the running Weir, not the file
     #[arg(long)]
     running: bool,
@@ -80,10 +87,14 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
+    claims::principal(&arguments.claims).map_err(|(index, why)| {
+        anyhow::anyhow!("the claim `{}` {why}", arguments.claims[index].name)
+    })?;
     let asked = Asked {
         method: arguments.method.clone(),
         url: arguments.url.parse().map_err(anyhow::Error::msg)?,
         headers: arguments.headers.clone(),
+        claims: arguments.claims.clone(),
     };
     let is_running = arguments.running || arguments.ask.is_named();
     let (answer, whole) = match is_running {

@@ -1,12 +1,13 @@
 //! `require` of a policy: what somebody who calls must be.
 
 use super::cedar::{self, RULES};
+use super::claims::{self, CLAIMS};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{ClaimRule, Require};
+use crate::model::Require;
 use crate::shape::{Record, Shape, field};
-use crate::value::claim::{self, CLAIM, SCOPE};
+use crate::value::claim::{self, SCOPE};
 use crate::value::text::{self, FREE};
 
 pub(in crate::section) static REQUIRE: Record = Record {
@@ -25,10 +26,7 @@ pub(in crate::section) static REQUIRE: Record = Record {
         ),
         field(
             "claims",
-            Shape::Map {
-                names: &CLAIM,
-                values: &Shape::OneOrMany(&Shape::Text(&FREE)),
-            },
+            CLAIMS,
             "All of these claims, each with one of these values; of a claim that is a list one member is enough. `*`: any value.",
         ),
         field(
@@ -58,19 +56,7 @@ pub(in crate::section) fn decode(
             .collect();
     }
     if let Some(cursor) = object.written("claims") {
-        for entry in cursor.entries(context) {
-            let items = entry.value.items(context).into_iter();
-            let values: Vec<String> = items
-                .filter_map(|item| item.parse(context, text::free))
-                .collect();
-            match claim::claim(entry.name) {
-                Ok(claim) => require.claims.push(ClaimRule {
-                    claim,
-                    values: any_or(values),
-                }),
-                Err(fault) => context.report(entry.fault(fault)),
-            }
-        }
+        require.claims = claims::decode(context, &cursor);
     }
     if let Some(cursor) = object.written("cedar") {
         require.cedar = Some(cedar::decode(context, &cursor)?);
@@ -81,11 +67,4 @@ pub(in crate::section) fn decode(
         object.report(context, cursor.span(), finding);
     }
     Some(require)
-}
-
-fn any_or(values: Vec<String>) -> Vec<String> {
-    match values.iter().any(|value| value == "*") {
-        true => Vec::new(),
-        false => values,
-    }
 }

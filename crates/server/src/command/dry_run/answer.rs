@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use weir_config::model::Config;
 use weir_core::path::PathError;
-use weir_gateway::router::{Explanation, Outcome, RouteRequest, Router};
+use weir_gateway::router::{Caller, Explanation, Outcome, RouteRequest, Router};
 use weir_gateway::{Failure, preflight};
 
 use super::plan::{self, Plan, Towards};
@@ -68,7 +68,7 @@ impl Answer {
         let routing = explain(&request, config);
         let plan = match &routing.outcome {
             Outcome::Found { index, .. } => Some(Plan::new(*index, &request, config)),
-            Outcome::NoRoute | Outcome::Method { .. } => None,
+            Outcome::NoRoute | Outcome::NoCredential | Outcome::Method { .. } => None,
         };
         let request = Shown {
             method: request.method.to_string(),
@@ -123,12 +123,13 @@ fn explain(request: &Request, config: &Config) -> Explanation {
             method: &method,
             ..wanted
         };
-        let explanation = router.explain(&about);
+        // It carries no credential.
+        let explanation = router.explain(&about, Caller::Unasked);
         if let Outcome::Found { index, .. } = &explanation.outcome
             && plan::cors(&config.routes[*index], config).is_some()
         {
             return explanation;
         }
     }
-    router.explain(&wanted)
+    router.explain(&wanted, request.caller())
 }

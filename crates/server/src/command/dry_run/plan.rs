@@ -122,7 +122,8 @@ impl Plan {
     /// The plan of the route at `index`, which takes the request.
     pub(super) fn new(index: usize, request: &Request, config: &Config) -> Self {
         let route = &config.routes[index];
-        let found = Router::compile(&config.routes).find(&request.route_request());
+        let found =
+            Router::compile(&config.routes).find_as(&request.route_request(), request.caller());
         let captures = found.map(|found| found.captures).unwrap_or_default();
         let context = context(request, config, route, &captures);
         let policies: Vec<&model::Policy> = route

@@ -6,10 +6,12 @@ use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 use weir_config::model::{Config, EncodedSlash};
+use weir_core::Principal;
 use weir_core::path::{PathError, Rules};
 use weir_gateway::Fields;
-use weir_gateway::router::RouteRequest;
+use weir_gateway::router::{Caller, RouteRequest};
 
+use super::claims::{self, Claim};
 use super::target::{Target, host_of};
 
 /// What is asked, as it is sent to a Weir that runs.
@@ -21,6 +23,8 @@ pub(crate) struct Question {
     url: String,
     #[serde(default)]
     headers: Vec<Header>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    claims: Vec<Claim>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +40,8 @@ pub(crate) struct Asked {
     pub(super) method: Method,
     pub(super) url: Target,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the credential says; nobody shows one if it says nothing.
+    pub(super) claims: Vec<Claim>,
 }
 
 impl Question {
@@ -48,6 +54,7 @@ impl Question {
             method: asked.method.to_string(),
             url: url.to_owned(),
             headers: headers.collect(),
+            claims: asked.claims.clone(),
         }
     }
 
@@ -67,7 +74,12 @@ impl Question {
                 value.map_err(at(&format!("/headers/{index}/value")))?,
             ))
         });
+        claims::principal(&self.claims).map_err(|(index, why)| {
+            let place = format!("/claims/{index}/name");
+            (place, why.to_owned())
+        })?;
         Ok(Asked {
+            claims: self.claims.clone(),
             method: method(&self.method).map_err(at("/method"))?,
             url: self
                 .url
@@ -108,6 +120,8 @@ pub(super) struct Request {
     pub(super) path: String,
     pub(super) query: Option<String>,
     pub(super) fields: Fields,
+    /// Who calls, if somebody shows a credential.
+    principal: Option<Principal>,
 }
 
 impl Request {
@@ -116,6 +130,7 @@ impl Request {
             method,
             url,
             headers,
+            claims,
         } = asked;
         let mut fields = Fields::with_capacity(headers.len());
         for (name, value) in headers.iter().filter(|(name, _)| name != HOST) {
@@ -137,7 +152,15 @@ impl Request {
             path,
             query,
             fields,
+            // Whoever asks was told of mistakes before.
+            principal: claims::principal(claims).unwrap_or_default(),
         })
+    }
+
+    pub(super) fn caller(&self) -> Caller<'_> {
+        self.principal
+            .as_ref()
+            .map_or(Caller::Nobody, Caller::Known)
     }
 
     pub(super) fn route_request(&self) -> RouteRequest<'_> {

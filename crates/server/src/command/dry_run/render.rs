@@ -182,6 +182,10 @@ fn miss(seen: &Seen<'_>, output: &Output) -> String {
         Outcome::Method { allowed } => {
             format!("answers 405: routes take {} here", allowed.join(", "))
         }
+        Outcome::NoCredential => {
+            "answers 401: routes take this request by claims only; say which with --claim"
+                .to_owned()
+        }
         _ => "answers 404: no route takes this request".to_owned(),
     };
     let _ = writeln!(text, "{}", output.style(Style::Bad, &head));

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod foreign;
+mod claims;
 mod hostile;
 mod issuers;
 mod keys;
