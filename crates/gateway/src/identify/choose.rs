@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::{Access, Known, Told, challenge, failed};
+use super::{Access, Asked, Known, Told, challenge};
 use crate::body::Body;
 use crate::client::Client;
 use crate::deny::Denial;
@@ -67,7 +67,22 @@ impl Choice<'_> {
                     (body, told) = read.await?;
                 }
                 let worker = &self.client.worker;
-                access.find_out(worker, &head.fields, told, record).await?
+                if self.client.is_suspect.get() {
+                    worker.suspects.turn().await;
+                }
+                let asked = Asked {
+                    method: &head.method,
+                    host: self.host,
+                    authority: &head.authority,
+                    path: self.path,
+                    query: head.query.as_deref(),
+                    is_upgrade: !head.upgrade.is_none(),
+                    route: &access.facts,
+                    client: record.client_address,
+                    risk: &worker.shared.risk,
+                };
+                let who = access.find_out(worker, &asked, &head.fields, told, record);
+                who.await?
             }
             None => Who::Nobody(challenge::missing(std::iter::empty())),
         };
@@ -112,18 +127,22 @@ impl Access {
     async fn find_out(
         &self,
         worker: &Worker,
+        asked: &Asked<'_>,
         fields: &Fields,
         told: Told,
         record: &mut Recorder,
     ) -> Result<Who, Denial> {
-        match self.ask(worker, fields, told, record).await {
+        match self.ask(worker, asked, fields, told, record).await {
             Ok(Some(known)) => Ok(Who::Known(known)),
             Ok(None) => {
                 record.decided_by = self.steps.first().map(|step| step.policy);
-                Ok(Who::Nobody(challenge::missing(self.ways())))
+                let denial = challenge::missing(self.ways());
+                Ok(Who::Nobody(self.invite(asked, fields, denial)))
             }
-            Err(denial) if denial.is_about_a_missing_credential() => Ok(Who::Nobody(denial)),
-            Err(denial) => Err(failed(worker, record, denial)),
+            Err(denial) if denial.is_about_nobody() => {
+                Ok(Who::Nobody(self.invite(asked, fields, denial)))
+            }
+            Err(denial) => Err(self.refuse(worker, asked, fields, record, denial)),
         }
     }
 

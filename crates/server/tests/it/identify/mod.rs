@@ -8,6 +8,7 @@ mod issuers;
 mod keys;
 mod passwords;
 mod requirements;
+mod sessions;
 mod signatures;
 mod tokens;
 
