@@ -13,7 +13,7 @@ use weir_config::pattern::PathPattern;
 
 use crate::aggregate::{self, Aggregation};
 use crate::header_rules::{HeaderRules, Side};
-use crate::identify::{Access, Forbidden, Ways};
+use crate::identify::{Access, Denials, Forbidden, Ways};
 use crate::metrics::{
     PartCounters, RouteCounters, TransformCounters, UpstreamCounters, ValidationCounters,
     per_worker,
@@ -55,6 +55,8 @@ pub struct Snapshot {
     pub(crate) exports: bool,
     /// Fields that tell upstreams who calls, and no client may send.
     pub(crate) forbidden: Forbidden,
+    /// Requests that policies refused.
+    pub(crate) denials: Denials,
     /// Bytes of each worker for credentials that were found to be good.
     pub(crate) credential_cache: u64,
     /// Whether a route answers preflights.
@@ -156,6 +158,7 @@ pub(crate) struct Compiler {
     pool: Pool,
     /// How callers say who they are.
     ways: Ways,
+    denials: Denials,
 }
 
 impl Drop for Compiler {
@@ -193,6 +196,7 @@ impl Compiler {
             pool: Pool::new(workers),
             checker: None,
             ways: Ways::default(),
+            denials: Denials::default(),
         }
     }
 
@@ -209,6 +213,7 @@ impl Compiler {
         }
         let upstreams = self.upstreams(compiled);
         self.ways = Ways::compile(&config, &self.ways);
+        self.denials = Denials::compile(&config, &self.denials, self.workers);
         let mut counters = HashMap::new();
         let mut routes: Vec<Route> = config
             .routes
@@ -223,6 +228,7 @@ impl Compiler {
         let snapshot = Snapshot {
             has_cors,
             forbidden: Forbidden::compile(&config),
+            denials: self.denials.clone(),
             credential_cache: config.limits.credential_cache / self.workers.max(1) as u64,
             certificates: ends(&config),
             router: Router::compile(&config.routes),
