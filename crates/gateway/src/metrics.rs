@@ -14,6 +14,12 @@ use crate::message::Version;
 use crate::overload::Refusal;
 use crate::reason::REASONS;
 
+mod identity;
+
+pub use identity::{
+    CredentialKind, DenialCounters, IdentityCounters, LookupCounters, RememberedCounters,
+};
+
 /// A number written by one thread and read by any.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -214,6 +220,8 @@ pub struct WorkerCounters {
     pub altered: [Counter; Alteration::ALL.len()],
     /// Answers compressed, by coding: gzip, br, zstd.
     pub compression: [CompressionCounters; 3],
+    /// What is counted of credentials.
+    pub identity: IdentityCounters,
     /// Answers made here or cut short, in the order of [`REASONS`].
     pub by_reason: Counters<{ REASONS.len() }>,
 }

@@ -13,7 +13,7 @@ use weir_config::pattern::PathPattern;
 
 use crate::aggregate::{self, Aggregation};
 use crate::header_rules::{HeaderRules, Side};
-use crate::identify::{self, Access, Forbidden, Ways};
+use crate::identify::{self, Access, Denials, Forbidden, Ways};
 use crate::metrics::{
     PartCounters, RouteCounters, TransformCounters, UpstreamCounters, ValidationCounters,
     per_worker,
@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub(crate) forbidden: Forbidden,
     /// Whether sessions say who calls: no upstream gets one then, unless a route lends it.
     pub(crate) hides_sessions: bool,
+    /// Requests that policies refused.
+    pub(crate) denials: Denials,
     /// Bytes of each worker for credentials that were found to be good.
     pub(crate) credential_cache: u64,
     /// Whether a route answers preflights.
@@ -158,6 +160,7 @@ pub(crate) struct Compiler {
     pool: Pool,
     /// How callers say who they are.
     ways: Ways,
+    denials: Denials,
 }
 
 impl Drop for Compiler {
@@ -195,6 +198,7 @@ impl Compiler {
             pool: Pool::new(workers),
             checker: None,
             ways: Ways::default(),
+            denials: Denials::default(),
         }
     }
 
@@ -211,6 +215,7 @@ impl Compiler {
         }
         let upstreams = self.upstreams(compiled);
         self.ways = Ways::compile(&config, &self.ways);
+        self.denials = Denials::compile(&config, &self.denials, self.workers);
         let mut counters = HashMap::new();
         let mut routes: Vec<Route> = config
             .routes
@@ -226,6 +231,7 @@ impl Compiler {
             has_cors,
             forbidden: Forbidden::compile(&config),
             hides_sessions: identify::knows_sessions(&config),
+            denials: self.denials.clone(),
             credential_cache: config.limits.credential_cache / self.workers.max(1) as u64,
             certificates: ends(&config),
             router: Router::compile(&config.routes),

@@ -303,7 +303,7 @@ async fn serve(start: Start) {
     let pools = Pools::new(index, Rc::clone(&timers), Rc::clone(&buffers));
     let generation = shared.generation.load(Ordering::Acquire);
     let first = LocalSnapshot::new(shared.snapshot.load_full(), generation, None, &pools);
-    let verified = Verified::new(first.credential_cache);
+    let verified = Verified::new(first.credential_cache, &counters);
     let worker = Rc::new(Worker {
         index,
         timers: Rc::clone(&timers),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::time::{sleep, timeout};
@@ -43,6 +43,8 @@ pub(crate) struct Tally {
     pub(crate) fetches: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) skipped: AtomicUsize,
+    /// When it is looked at next, in seconds since 1970; 0 before the first look is over.
+    pub(crate) next_at: AtomicU64,
 }
 
 /// Where an issuer's keys are, by its metadata.
@@ -80,6 +82,9 @@ impl Follower {
         loop {
             let attempt = self.publisher.begin();
             let pause = self.look(attempt).await;
+            let next = SystemTime::now() + pause;
+            let next = next.duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.tally.next_at.store(next.as_secs(), Ordering::Relaxed);
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.publisher.asked() => {}

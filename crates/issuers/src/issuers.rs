@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -61,6 +61,10 @@ pub struct Status {
     pub fetches: u64,
     /// How often that gave no set.
     pub failures: u64,
+    /// How often an unknown key was not asked about, because the issuer was asked only just now.
+    pub damped: u64,
+    /// When it is looked at next, unless somebody asks before; `None` before the first look is over.
+    pub next_at: Option<SystemTime>,
     /// When the set was last found to be the issuer's, perhaps by an earlier process.
     pub fetched_at: Option<SystemTime>,
     /// What is wrong with the issuer, if something is.
@@ -184,6 +188,11 @@ impl Issuers {
                 skipped: tally.skipped.load(Ordering::Relaxed),
                 fetches: tally.fetches.load(Ordering::Relaxed),
                 failures: tally.failures.load(Ordering::Relaxed),
+                damped: followed.keys.damped(),
+                next_at: match tally.next_at.load(Ordering::Relaxed) {
+                    0 => None,
+                    seconds => Some(UNIX_EPOCH + Duration::from_secs(seconds)),
+                },
                 fetched_at: view.fetched_at,
                 lost: view.lost.clone(),
             }

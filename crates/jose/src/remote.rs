@@ -95,6 +95,8 @@ struct Asking {
     begun: Instant,
     /// Questions that were passed on. Grows before `damped_until` does.
     passed_on: AtomicU64,
+    /// Questions that were not.
+    damped: AtomicU64,
     /// Milliseconds since `begun` before which no further question is passed on.
     damped_until: AtomicU64,
     /// Held by who passes one on.
@@ -135,6 +137,11 @@ impl RemoteKeys {
     /// How far it can be relied on.
     pub fn freshness(&self) -> Freshness {
         self.0.view.load().freshness()
+    }
+
+    /// How often an unknown key was not asked about, because the issuer was asked within the damping interval.
+    pub fn damped(&self) -> u64 {
+        self.0.asking.damped.load(Ordering::Relaxed)
     }
 
     /// Waits until a set is known or the first attempt to get one failed. It may take as long as the issuer does.
@@ -191,6 +198,7 @@ impl Asking {
             damping,
             begun: now,
             passed_on: AtomicU64::new(0),
+            damped: AtomicU64::new(0),
             damped_until: AtomicU64::new(0),
             passing: Mutex::default(),
             wake: Notify::new(),
@@ -203,10 +211,12 @@ impl Asking {
         let is_damped = || now < self.damped_until.load(Ordering::Acquire);
         // A flood goes no further.
         if is_damped() {
+            self.damped.fetch_add(1, Ordering::Relaxed);
             return self.passed_on.load(Ordering::Acquire);
         }
         let _passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
         if is_damped() {
+            self.damped.fetch_add(1, Ordering::Relaxed);
             return self.passed_on.load(Ordering::Acquire);
         }
         let question = self.passed_on.fetch_add(1, Ordering::AcqRel) + 1;

@@ -7,13 +7,15 @@
 use std::cell::RefCell;
 use std::hash::Hash;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use quick_cache::unsync::Cache;
-use quick_cache::{Equivalent, Weighter};
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
 
 use super::changes::Changes;
 use super::known::Known;
+use crate::metrics::{CredentialKind, WorkerCounters};
 
 /// Which of the configuration's ways to identify it was, and the credential itself.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -46,20 +48,40 @@ impl Weighter<Key, Rc<Known>> for Bytes {
     }
 }
 
+/// Counts those that go so that others have room.
+struct Evictions(Arc<WorkerCounters>);
+
+impl Lifecycle<Key, Rc<Known>> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, _: &mut (), _: Key, known: Rc<Known>) {
+        if let Some(kind) = CredentialKind::of(known.principal.method) {
+            let remembered = &self.0.identity.remembered;
+            remembered[kind as usize].evictions.add(1);
+        }
+    }
+}
+
+type Entries = Cache<Key, Rc<Known>, Bytes, DefaultHashBuilder, Evictions>;
+
 /// What a worker knows of credentials.
 pub(crate) struct Verified {
-    cache: RefCell<Cache<Key, Rc<Known>, Bytes>>,
+    cache: RefCell<Entries>,
+    counters: Arc<WorkerCounters>,
 }
 
 /// About how large one is, for the first table.
 const USUAL: u64 = 2048;
 
 impl Verified {
-    /// With room for so many bytes.
-    pub(crate) fn new(bytes: u64) -> Self {
+    /// With room for so many bytes; it counts for this worker.
+    pub(crate) fn new(bytes: u64, counters: &Arc<WorkerCounters>) -> Self {
         let entries = usize::try_from(bytes / USUAL).unwrap_or(usize::MAX);
+        let evictions = Evictions(Arc::clone(counters));
+        let cache = Cache::with(entries, bytes, Bytes, Default::default(), evictions);
         Self {
-            cache: RefCell::new(Cache::with_weighter(entries, bytes, Bytes)),
+            cache: RefCell::new(cache),
+            counters: Arc::clone(counters),
         }
     }
 
@@ -78,6 +100,7 @@ impl Verified {
             return Some(Rc::clone(known));
         }
         cache.remove(&asked);
+        self.count(&cache);
         None
     }
 
@@ -87,12 +110,22 @@ impl Verified {
             by,
             credential: credential.into(),
         };
-        self.cache.borrow_mut().insert(key, Rc::clone(known));
+        let mut cache = self.cache.borrow_mut();
+        cache.insert(key, Rc::clone(known));
+        self.count(&cache);
     }
 
     /// Gives it room for so many bytes; what is too much goes.
     pub(crate) fn resize(&self, bytes: u64) {
-        self.cache.borrow_mut().set_capacity(bytes);
+        let mut cache = self.cache.borrow_mut();
+        cache.set_capacity(bytes);
+        self.count(&cache);
+    }
+
+    fn count(&self, cache: &Entries) {
+        let identity = &self.counters.identity;
+        identity.entries.set(cache.len() as u64);
+        identity.bytes.set(cache.weight());
     }
 }
 
@@ -118,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_credential_is_known_until_it_ends_and_only_where_it_was_good() {
-        let cache = Verified::new(1 << 20);
+        let cache = Verified::new(1 << 20, &Arc::default());
         cache.keep(1, b"token", &known("ada", 100));
         let subject = |by, credential: &[u8], now| {
             cache
@@ -134,7 +167,8 @@ mod tests {
 
     #[test]
     fn its_memory_is_bounded_and_what_comes_again_stays() {
-        let (cache, changes) = (Verified::new(64 << 10), Changes::default());
+        let counters = Arc::<WorkerCounters>::default();
+        let (cache, changes) = (Verified::new(64 << 10, &counters), Changes::default());
         cache.keep(1, b"regular", &known("ada", 100));
         for number in 0_u32..20_000 {
             assert!(
@@ -146,5 +180,10 @@ mod tests {
         let cache = cache.cache.borrow();
         assert!(cache.weight() <= 64 << 10, "{}", cache.weight());
         assert!(cache.len() > 50, "{}", cache.len());
+        let counted = &counters.identity;
+        let of_tokens = &counted.remembered[CredentialKind::Token as usize];
+        assert_eq!(counted.entries.get(), cache.len() as u64);
+        assert_eq!(counted.bytes.get(), cache.weight());
+        assert_eq!(of_tokens.evictions.get() + counted.entries.get(), 20_001);
     }
 }

@@ -6,11 +6,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use weir_core::{Principal, Secret};
 use weir_signatures::{Basic, UsersFile};
+
+use crate::metrics::{CredentialKind, LookupCounters};
 
 /// Questions that wait to be taken up. More are refused: whoever answers is far behind then.
 const ROOM: usize = 4096;
@@ -89,6 +91,27 @@ pub struct Membership {
     pub scopes: Vec<Box<str>>,
 }
 
+impl Question {
+    /// Of which kind the credential is.
+    pub(super) const fn about(&self) -> CredentialKind {
+        match self {
+            Self::ApiKey(_) => CredentialKind::Key,
+            Self::Password { .. } => CredentialKind::Password,
+        }
+    }
+}
+
+impl Answer {
+    /// Its place among [`LookupCounters::OUTCOMES`].
+    const fn outcome(&self) -> usize {
+        match self {
+            Self::Good(_) => 0,
+            Self::Bad(_) => 1,
+            Self::Unavailable(_) => 2,
+        }
+    }
+}
+
 impl Lookup {
     /// Whether somebody still waits for the answer.
     pub fn is_awaited(&self) -> bool {
@@ -114,7 +137,20 @@ pub(crate) fn queue() -> (Asking, mpsc::Receiver<Lookup>) {
 
 impl Asking {
     /// Asks, and waits for the answer.
-    pub(super) async fn ask(&self, question: Question, client: IpAddr) -> Answer {
+    pub(super) async fn ask(
+        &self,
+        question: Question,
+        client: IpAddr,
+        counters: &LookupCounters,
+    ) -> Answer {
+        let _waiting = counters.begin();
+        let asked = Instant::now();
+        let answer = self.answer(question, client).await;
+        counters.record(answer.outcome(), asked.elapsed());
+        answer
+    }
+
+    async fn answer(&self, question: Question, client: IpAddr) -> Answer {
         let (answer, told) = oneshot::channel();
         let lookup = Lookup {
             question,

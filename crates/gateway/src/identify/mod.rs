@@ -12,6 +12,7 @@ mod cache;
 mod challenge;
 mod changes;
 mod choose;
+mod denials;
 mod hmac;
 mod jwt;
 mod known;
@@ -37,10 +38,12 @@ use smallvec::SmallVec;
 use weir_config::model::{self, Config, PolicyKind};
 
 pub use changes::Changes;
+pub use denials::DenialReport;
 pub use lookup::{Answer, Good, Lookup, Membership, Person, Question};
 
 pub(crate) use cache::Verified;
 pub(crate) use choose::Choice;
+pub(crate) use denials::Denials;
 pub(crate) use known::Known;
 pub(crate) use lookup::{Asking, queue};
 pub(crate) use require::holds;
@@ -255,8 +258,9 @@ impl Access {
             let verdict = match wanted {
                 Wanted::Lookup(question) => {
                     let since = worker.shared.changes.latest();
+                    let counters = &worker.counters.identity.lookups[question.about() as usize];
                     let asking = &worker.shared.asking;
-                    let answer = asking.ask(question, record.client_address).await;
+                    let answer = asking.ask(question, record.client_address, counters).await;
                     way.read(answer, asked, since, seconds())
                 }
                 Wanted::Issuer(asking) => {
@@ -465,6 +469,8 @@ impl Step {
             let known = worker
                 .verified
                 .get(way.id, credential, now, &worker.shared.changes);
+            let counters = &worker.counters.identity;
+            counters.looked(way.remembered(), known.is_some());
             if let Some(known) = known {
                 return Ok(Some(known));
             }

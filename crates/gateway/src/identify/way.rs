@@ -17,6 +17,7 @@ use super::rules::Asked;
 use super::signature::{self, Signature};
 use super::{Bad, Verdict, Wanted, api_key, basic, hmac, mtls, presented, session};
 use crate::fields::Fields;
+use crate::metrics::CredentialKind;
 use crate::tls::TlsFacts;
 
 /// A policy that identifies. It outlives revisions that do not change it, and so does what workers know by it.
@@ -238,6 +239,17 @@ impl Way {
             }
             (Kind::Hmac(model), Open::Simple(check)) => hmac::close(model, check),
             _ => Verdict::Unavailable("another kind of message was read"),
+        }
+    }
+
+    /// As what a good one is remembered; `None` if it is good for one request only.
+    pub(super) const fn remembered(&self) -> Option<CredentialKind> {
+        match &self.kind {
+            Kind::Jwt(_) => Some(CredentialKind::Token),
+            Kind::ApiKey(_) => Some(CredentialKind::Key),
+            Kind::Basic(_) => Some(CredentialKind::Password),
+            Kind::Mtls(_) => Some(CredentialKind::Certificate),
+            Kind::Signature(_) | Kind::Hmac(_) => None,
         }
     }
 

@@ -46,6 +46,9 @@ impl Drop for Recorder {
         if let Some(reason) = self.reason {
             worker.counters.count_reason(reason);
         }
+        if let (Some(policy), Some(reason)) = (self.decided_by, self.reason) {
+            self.snapshot.denials.count(policy, worker.index, reason);
+        }
         if !self.altered.get().is_empty() {
             worker.counters.count_altered(self.altered.get());
         }

@@ -32,9 +32,52 @@ struct Status {
     event_loop_delay_ms: f64,
     records: Records,
     resources: Resources,
+    /// Those whose keys are followed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    issuers: Vec<Issuer>,
     /// Those of which routes of this node carry no traffic.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     organizations: Vec<Refusing>,
+}
+
+/// A foreign issuer of tokens.
+#[derive(Serialize)]
+struct Issuer {
+    /// Where its keys are.
+    source: String,
+    keys: usize,
+    /// Keys of the last set that are not used.
+    skipped: usize,
+    /// When the keys were last found to be the issuer's, perhaps by an earlier process.
+    fetched_at: Option<String>,
+    /// When it is asked again, unless there is an unknown key before.
+    next_at: Option<String>,
+    /// What is wrong with it; its last keys are used then, until they are too old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<Lost>,
+}
+
+#[derive(Serialize)]
+struct Lost {
+    since: String,
+    error: String,
+}
+
+impl From<weir_issuers::Status> for Issuer {
+    fn from(status: weir_issuers::Status) -> Self {
+        let lost = status.lost.map(|lost| Lost {
+            since: rfc3339(lost.since),
+            error: lost.error,
+        });
+        Self {
+            source: status.source,
+            keys: status.keys,
+            skipped: status.skipped,
+            fetched_at: status.fetched_at.map(rfc3339),
+            next_at: status.next_at.map(rfc3339),
+            lost,
+        }
+    }
 }
 
 /// An organization whose traffic is refused here.
@@ -178,6 +221,13 @@ pub(super) async fn show(State(shared): SharedState) -> Response {
         },
         event_loop_delay_ms: delays.max().unwrap_or_default() as f64 / 1e6,
         records: Records::of(&shared.keeper),
+        issuers: shared
+            .node
+            .issuers
+            .status()
+            .into_iter()
+            .map(Issuer::from)
+            .collect(),
         organizations: Refusing::all(&shared.node.gateway, &running),
         resources: running.into(),
     })

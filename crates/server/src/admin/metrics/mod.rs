@@ -8,6 +8,7 @@ mod discovery;
 mod exposition;
 mod grpc;
 mod health;
+mod identity;
 mod overload;
 pub(super) mod process;
 mod resilience;
@@ -64,6 +65,8 @@ fn collect(shared: &Shared, format: Format) -> String {
     upstreams(&mut exposition, &snapshot);
     health::collect(&mut exposition, &snapshot);
     discovery::collect(&mut exposition, &shared.node.discoverer);
+    identity::collect(&mut exposition, gateway, &snapshot);
+    identity::issuers(&mut exposition, &shared.node.issuers);
     traffic::collect(&mut exposition, &snapshot, gateway.traffic());
     resilience::collect(&mut exposition, &snapshot);
     validation::collect(&mut exposition, &snapshot);

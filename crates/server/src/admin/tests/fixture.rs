@@ -77,6 +77,7 @@ upstreams:
 policies:
   tidy: {{ headers: {{}} }}
   valid: {{ validate: {{ schema: {{}} }} }}
+  visitors: {{ api_key: {{}} }}
 routes:
   - {{ name: items, match: {{ methods: GET }}, policies: [tidy, valid], upstream: catalog }}
   - name: canary

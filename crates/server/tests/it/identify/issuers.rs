@@ -12,14 +12,14 @@ use super::{Bench, Issuer};
 use crate::harness::{Upstream, answer, wait_until};
 
 /// An issuer's server: answers with what is published, and counts.
-struct Publisher {
+pub(super) struct Publisher {
     server: Upstream,
     asked: Arc<AtomicUsize>,
     published: Arc<Mutex<String>>,
 }
 
 impl Publisher {
-    fn new(jwks: String) -> Self {
+    pub(super) fn new(jwks: String) -> Self {
         let asked = Arc::<AtomicUsize>::default();
         let published = Arc::new(Mutex::new(jwks));
         let (counted, shown) = (Arc::clone(&asked), Arc::clone(&published));
@@ -35,7 +35,7 @@ impl Publisher {
         }
     }
 
-    fn publish(&self, jwks: String) {
+    pub(super) fn publish(&self, jwks: String) {
         *self
             .published
             .lock()
@@ -46,7 +46,11 @@ impl Publisher {
         self.asked.load(Ordering::SeqCst)
     }
 
-    fn policy(&self, damping: &str) -> String {
+    pub(super) fn address(&self) -> std::net::SocketAddr {
+        self.server.address
+    }
+
+    pub(super) fn policy(&self, damping: &str) -> String {
         format!(
             "  followed: {{ jwt: {{ issuer: https://issuer.test, audience: catalog, jwks: {{ url: 'http://{}/jwks.json', \
              allow: [127.0.0.0/8], damping: {damping}, refresh: 1h }} }} }}\n",

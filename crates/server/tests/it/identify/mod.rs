@@ -6,6 +6,7 @@ mod claims;
 mod hostile;
 mod issuers;
 mod keys;
+mod observed;
 mod passwords;
 mod requirements;
 mod sessions;

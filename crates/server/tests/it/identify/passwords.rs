@@ -54,6 +54,25 @@ fn field(text: &str) -> String {
 }
 
 #[test]
+fn questions_about_passwords_are_counted_with_how_long_they_took() {
+    let bench = Bench::new();
+    assert_eq!(bench.with_password("ada", PASSWORD).status(), 200);
+    bench
+        .with_password("ada", "guess")
+        .assert_problem(401, "credential_refused");
+    let metric = |name: &str, word: &str| bench.weir.metric(name, &["kind=\"password\"", word]);
+    let asked = |outcome| metric("weir_credential_lookups_total", outcome);
+    assert_eq!(
+        (asked("good"), asked("bad"), asked("unavailable")),
+        (1.0, 1.0, 0.0)
+    );
+    assert_eq!(metric("weir_credential_lookups_waiting", ""), 0.0);
+    let name = "weir_credential_lookup_duration_seconds";
+    assert_eq!(metric(&format!("{name}_count"), ""), 2.0);
+    assert!(metric(&format!("{name}_sum"), "") > 0.0);
+}
+
+#[test]
 fn a_users_password_lets_in_and_goes_no_further() {
     let bench = Bench::new();
     for _ in 0..3 {
