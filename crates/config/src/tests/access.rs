@@ -148,7 +148,7 @@ fn a_file_of_rules_without_its_prefix_is_taken_for_one() {
     assert_eq!(codes_of(&report), ["WR0143"]);
     let said = report.to_string();
     assert!(
-        said.contains("write") && said.contains("`file:rules/shop.cedar`"),
+        said.contains("rules of a file are written `file:rules/shop.cedar`"),
         "{said}"
     );
     let said = with_rules("permit (principal);").to_string();
