@@ -39,7 +39,7 @@ mod websocket;
 pub use access::{
     AnyOf, ApiKey, Basic, CertificateFact, CertificateName, ClaimNames, ClaimPath, ClaimRule,
     Credential, IdentityFact, IdentityHeaders, Issuer, Jwt, Keys, Mtls, PublishedAt, PublishedKeys,
-    Require, TokenPlace,
+    Require, Session, TokenPlace,
 };
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
@@ -294,6 +294,8 @@ pub enum PolicyKind {
     Jwt(Box<Jwt>),
     /// Takes API keys.
     ApiKey(ApiKey),
+    /// Takes sessions of browsers.
+    Session(Session),
     /// Takes names and passwords.
     Basic(Basic),
     /// Takes certificates.
@@ -322,6 +324,7 @@ impl PolicyKind {
             Self::Transform(_) => "transform",
             Self::Jwt(_) => "jwt",
             Self::ApiKey(_) => "api_key",
+            Self::Session(_) => "session",
             Self::Basic(_) => "basic",
             Self::Mtls(_) => "mtls",
             Self::Signature(_) => "signature",

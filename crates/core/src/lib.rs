@@ -13,6 +13,7 @@ pub mod request_id;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod secret;
+pub mod session_cookie;
 
 pub use api_key::ApiKeyText;
 pub use grpc::GrpcStatus;

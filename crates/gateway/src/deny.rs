@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Method, StatusCode};
 use weir_contract::Violation;
@@ -42,6 +43,8 @@ struct AboutIdentity {
     detail: String,
     /// How to say who one is.
     challenges: Vec<HeaderValue>,
+    /// Where a browser goes to do that.
+    sign_in: Option<HeaderValue>,
 }
 
 impl Denial {
@@ -61,6 +64,17 @@ impl Denial {
     /// Whether somebody showed a credential that is not good.
     pub(crate) const fn is_about_a_bad_credential(&self) -> bool {
         matches!(self.failure, Failure::CredentialRefused(_))
+    }
+
+    /// Whether it is nobody knows whom.
+    pub(crate) const fn is_about_nobody(&self) -> bool {
+        matches!(self.failure, Failure::CredentialMissing)
+    }
+
+    /// The same for somebody who opens a page: they are sent where people sign in.
+    pub(crate) fn sends_to(mut self, sign_in: Option<HeaderValue>) -> Self {
+        self.identity.get_or_insert_default().sign_in = sign_in;
+        self
     }
 
     /// The same in words of its own.
@@ -131,7 +145,12 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
         violations,
         identity,
     } = denial;
-    let identity = identity.map(|about| *about).unwrap_or_default();
+    let AboutIdentity {
+        detail,
+        challenges,
+        sign_in,
+    } = identity.map(|about| *about).unwrap_or_default();
+    let is_sent_on = sign_in.is_some();
     let id = record.id.to_string();
     tracing::debug!(
         weir.request_id = id,
@@ -141,13 +160,18 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
         "request answered by the gateway"
     );
     let mut fields = Fields::with_capacity(8);
-    let (status, body) = match &record.call {
-        Some(call) => {
+    let (status, body) = match (&record.call, sign_in) {
+        (Some(call), _) => {
             call.refuse(failure, &mut fields);
             (StatusCode::OK, Bytes::new())
         }
-        None => {
-            let body = problem(failure, identity.detail, &id, &violations, &mut fields);
+        (None, Some(sign_in)) => {
+            fields.append(LOCATION, sign_in);
+            fields.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            (StatusCode::SEE_OTHER, Bytes::new())
+        }
+        (None, None) => {
+            let body = problem(failure, detail, &id, &violations, &mut fields);
             (failure.status(), body)
         }
     };
@@ -160,7 +184,7 @@ pub(crate) fn deny(client: &Rc<Client>, mut record: Box<Recorder>, denial: Denia
     if let Some(allow) = allow {
         fields.append(ALLOW, allow);
     }
-    for challenge in identity.challenges {
+    for challenge in challenges.into_iter().filter(|_| !is_sent_on) {
         fields.append(WWW_AUTHENTICATE, challenge);
     }
     shaping::mark_denial(&record, &mut fields);

@@ -19,7 +19,7 @@ use crate::grpc;
 use crate::hop;
 use crate::http1;
 use crate::http2;
-use crate::identify::{Asked, Told};
+use crate::identify::{self, Asked, Told};
 use crate::intake;
 use crate::message::{RequestHead, ResponseHead};
 use crate::organization;
@@ -118,7 +118,7 @@ pub(crate) fn answer<'a>(
             timer,
             &mut record,
         );
-        match answer.await {
+        let mut response = match answer.await {
             Ok(Answer { head, body, idle }) => {
                 record.answered(head.status.as_u16());
                 Response {
@@ -133,7 +133,11 @@ pub(crate) fn answer<'a>(
                 timer.lift_end();
                 deny::deny(client, record, denial)
             }
+        };
+        if let Some(known) = &response.record.known {
+            known.hand_over(&mut response.head.fields);
         }
+        response
     }
 }
 
@@ -203,7 +207,10 @@ async fn live(
         let asked = Asked {
             method: &head.method,
             host: &host,
+            authority: &head.authority,
             path: &path,
+            query: head.query.as_deref(),
+            is_upgrade: !head.upgrade.is_none(),
             route: &access.facts,
             client: record.client_address,
             risk: &client.worker.shared.risk,
@@ -214,6 +221,14 @@ async fn live(
             // Boxed: long, and only for a credential that this worker does not know.
             None => Box::pin(access.ask_and_admit(worker, &asked, fields, told, record)).await?,
         }
+    }
+    if snapshot.hides_sessions
+        && !route
+            .access
+            .as_ref()
+            .is_some_and(|access| access.lends_sessions())
+    {
+        identify::hide_session(&mut head.fields);
     }
     let (chosen, mirror, rewrite, host) = match &route.action {
         Action::Redirect { to, status } => return Ok(matched.redirect(to, *status, head, record)?),

@@ -13,7 +13,7 @@ use weir_config::pattern::PathPattern;
 
 use crate::aggregate::{self, Aggregation};
 use crate::header_rules::{HeaderRules, Side};
-use crate::identify::{Access, Forbidden, Ways};
+use crate::identify::{self, Access, Forbidden, Ways};
 use crate::metrics::{
     PartCounters, RouteCounters, TransformCounters, UpstreamCounters, ValidationCounters,
     per_worker,
@@ -55,6 +55,8 @@ pub struct Snapshot {
     pub(crate) exports: bool,
     /// Fields that tell upstreams who calls, and no client may send.
     pub(crate) forbidden: Forbidden,
+    /// Whether sessions say who calls: no upstream gets one then, unless a route lends it.
+    pub(crate) hides_sessions: bool,
     /// Bytes of each worker for credentials that were found to be good.
     pub(crate) credential_cache: u64,
     /// Whether a route answers preflights.
@@ -223,6 +225,7 @@ impl Compiler {
         let snapshot = Snapshot {
             has_cors,
             forbidden: Forbidden::compile(&config),
+            hides_sessions: identify::knows_sessions(&config),
             credential_cache: config.limits.credential_cache / self.workers.max(1) as u64,
             certificates: ends(&config),
             router: Router::compile(&config.routes),

@@ -193,6 +193,19 @@ impl ApiKey {
     }
 }
 
+/// Takes sessions that began on the sign-in pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Where browsers are sent that show none: a path of the host that was asked, perhaps with a query. `None`: nowhere.
+    pub sign_in: Option<String>,
+    /// Slug of the only organization whose members count; what they may do is what they may do there.
+    pub organization: Option<String>,
+    /// Whether a password alone is not enough.
+    pub needs_second_factor: bool,
+    /// What holds for credentials of any kind.
+    pub credential: Credential,
+}
+
 /// Takes names and passwords (RFC 7617).
 #[derive(Clone, Debug)]
 pub struct Basic {

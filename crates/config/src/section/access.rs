@@ -11,6 +11,7 @@ mod jwt;
 mod key_set;
 mod mtls;
 mod require;
+mod session;
 mod signature;
 
 pub(super) use any_of::ANY_OF;
@@ -21,6 +22,7 @@ pub(super) use identity::IDENTITY;
 pub(super) use jwt::JWT;
 pub(super) use mtls::MTLS;
 pub(super) use require::REQUIRE;
+pub(super) use session::SESSION;
 pub(super) use signature::SIGNATURE;
 
 pub(super) use any_of::decode as decode_any_of;
@@ -32,12 +34,15 @@ pub(super) use jwt::decode as decode_jwt;
 pub(super) use mtls::decode as decode_mtls;
 pub(super) use mtls::report_unasked;
 pub(super) use require::decode as decode_require;
+pub(super) use session::decode as decode_session;
+pub(super) use session::report_lent as report_lent_sessions;
 pub(super) use signature::decode as decode_signature;
 
 /// Kinds that say who is calling.
-pub(super) const IDENTIFYING: [&str; 7] = [
+pub(super) const IDENTIFYING: [&str; 8] = [
     "jwt",
     "api_key",
+    "session",
     "basic",
     "mtls",
     "signature",

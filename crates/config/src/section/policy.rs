@@ -1,6 +1,8 @@
 //! `policies`: named, of one kind each.
 
-use super::access::{self, ANY_OF, API_KEY, BASIC, HMAC, IDENTITY, JWT, MTLS, REQUIRE, SIGNATURE};
+use super::access::{
+    self, ANY_OF, API_KEY, BASIC, HMAC, IDENTITY, JWT, MTLS, REQUIRE, SESSION, SIGNATURE,
+};
 use super::check::Declared;
 use super::compress::{self, COMPRESS};
 use super::cors::{self, CORS};
@@ -47,6 +49,11 @@ pub(super) static POLICY: Record = Record {
         field("jwt", Shape::Record(&JWT), "Verifies JSON Web Tokens."),
         field("api_key", Shape::Record(&API_KEY), "Takes API keys."),
         field(
+            "session",
+            Shape::Record(&SESSION),
+            "Takes people who signed in on the sign-in pages.",
+        ),
+        field(
             "basic",
             Shape::Record(&BASIC),
             "Takes names and passwords of a users file.",
@@ -92,7 +99,7 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-pub(super) const KINDS: [&str; 17] = [
+pub(super) const KINDS: [&str; 18] = [
     "headers",
     "cors",
     "security_headers",
@@ -101,6 +108,7 @@ pub(super) const KINDS: [&str; 17] = [
     "validate",
     "jwt",
     "api_key",
+    "session",
     "basic",
     "mtls",
     "signature",
@@ -149,6 +157,7 @@ pub(super) fn decode(
         "validate" => PolicyKind::Validate(validate::decode(context, &settings)?),
         "jwt" => PolicyKind::Jwt(access::decode_jwt(context, &settings)?),
         "api_key" => PolicyKind::ApiKey(access::decode_api_key(context, &settings)?),
+        "session" => PolicyKind::Session(access::decode_session(context, &settings)?),
         "basic" => PolicyKind::Basic(access::decode_basic(context, &settings)?),
         "mtls" => PolicyKind::Mtls(Box::new(access::decode_mtls(context, &settings)?)),
         "signature" => {

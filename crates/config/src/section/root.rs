@@ -200,6 +200,7 @@ pub(crate) fn decode(
         clash::report_refused_paths(context, &routes_cursor, &routes);
     }
     if policies.len() == policy_entries.len() {
+        access::report_lent_sessions(context, &routes_cursor, &routes, &policies);
         let policies: Vec<_> = policy_entries.iter().zip(&policies).collect();
         beside::report_secrets(
             context,

@@ -253,3 +253,38 @@ fn mistakes_of_policies_about_messages_are_named() {
         assert!(!report.to_string().contains("canary"), "{report}");
     }
 }
+
+#[test]
+fn a_session_policy_sends_to_a_path_of_the_same_host() {
+    let load = |session: &str| {
+        let policies = format!("  s: {{session: {session}}}\n");
+        let mut config = loaded(&text(&policies, "s")).config;
+        match config.policies.remove(0).kind {
+            PolicyKind::Session(session) => session,
+            other => panic!("{other:?}"),
+        }
+    };
+    let usual = load("{}");
+    assert_eq!(usual.sign_in.as_deref(), Some("/sign-in"));
+    assert!(!usual.needs_second_factor && !usual.credential.is_forwarded);
+    assert!(usual.credential.is_required && usual.organization.is_none());
+    let other = load(
+        "{sign_in: '/in?organization=acme', organization: acme, strength: second_factor, required: false, forward: true}",
+    );
+    assert_eq!(other.sign_in.as_deref(), Some("/in?organization=acme"));
+    assert!(other.needs_second_factor && other.credential.is_forwarded);
+    assert_eq!(other.organization.as_deref(), Some("acme"));
+    assert_eq!(load("{redirect: never}").sign_in, None);
+    for (session, code) in [
+        ("{sign_in: //evil.example}", "WR0116"),
+        ("{sign_in: 'https://evil.example/sign-in'}", "WR0116"),
+        ("{sign_in: '/\\evil.example'}", "WR0116"),
+        ("{redirect: always}", "WR0114"),
+        ("{strength: mfa}", "WR0114"),
+        ("{organization: 'A B'}", "WR0118"),
+    ] {
+        let policies = format!("  s: {{session: {session}}}\n");
+        let report = refused(&text(&policies, "s"));
+        assert!(codes_of(&report).contains(&code), "{session}: {report}");
+    }
+}

@@ -356,3 +356,35 @@ fn resources_do_not_ask_registries() {
         []
     );
 }
+
+#[test]
+fn sessions_go_where_the_file_says_and_nowhere_else() {
+    let file = FILE.replace(
+        "policies:\n",
+        "policies:\n  lends: {session: {forward: true}}\n  takes: {session: {}}\n  either: {any_of: {policies: [takes, lends]}}\n",
+    );
+    let file = file.replace("policies: [sign,", "policies: [either, takes, sign,");
+    let with = |policies: &str| {
+        let route = route(&format!(r#""upstream": "foreign", "policies": {policies}"#));
+        let own = resource("policy", "own", r#"{"session": {"forward": true}}"#);
+        let options = LoadOptions {
+            resources: Some(Arc::new(Resources::new(1, vec![foreign(), own, route]))),
+            variables: variables(&[("TOKEN", "t0ken")]),
+            ..options()
+        };
+        mistakes(load_text(
+            &file,
+            "weir.yaml",
+            Folder::new().path(),
+            &options,
+        ))
+    };
+    assert_eq!(with(r#"["takes"]"#), []);
+    for policies in [r#"["lends"]"#, r#"["either"]"#, r#"["own"]"#] {
+        let found = with(policies);
+        assert!(
+            found.iter().any(|(code, _)| code == "WR0314"),
+            "{policies}: {found:?}"
+        );
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName};
+use weir_core::session_cookie;
 
 use super::channel::Channel;
 
@@ -23,7 +24,7 @@ pub(crate) enum Cookie {
 impl Cookie {
     const fn name(self) -> &'static str {
         match self {
-            Self::Session => "weir_session",
+            Self::Session => session_cookie::PLAIN,
             Self::Visit => "weir_visit",
             Self::Step => "weir_step",
             Self::Link => "weir_link",
@@ -131,6 +132,11 @@ mod tests {
         assert_eq!(get("__Host-weir_session=x", Channel::Loopback), None);
     }
 
+    fn field_begins(channel: Channel, name: &str) -> bool {
+        let (_, field) = Cookie::Session.set(channel, "x");
+        field.to_str().unwrap().starts_with(&format!("{name}=x;"))
+    }
+
     #[test]
     fn a_cookie_is_for_this_host_and_for_no_script() {
         let (_, field) = Cookie::Session.set(Channel::Secure, "x");
@@ -143,6 +149,9 @@ mod tests {
             field.to_str().unwrap(),
             "weir_session=x; Path=/; HttpOnly; SameSite=Lax"
         );
+        // The gateway knows it by this name.
+        assert!(field_begins(Channel::Secure, session_cookie::SECURE));
+        assert!(field_begins(Channel::Loopback, session_cookie::PLAIN));
         let (_, field) = Cookie::Link.clear(Channel::Secure);
         assert!(field.to_str().unwrap().ends_with("; Max-Age=0"));
     }

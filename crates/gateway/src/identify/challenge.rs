@@ -38,6 +38,11 @@ pub(super) fn refused<'a>(bad: &Bad, ways: impl Iterator<Item = &'a Arc<Way>>) -
     })
 }
 
+/// It is good, and not for this request.
+pub(super) fn not_enough(why: &Bad) -> Denial {
+    Denial::from(Failure::Forbidden(why.word)).saying(why.sentence.clone())
+}
+
 /// It is good, and not enough.
 pub(super) fn lacking<'a>(
     lacking: Lacking<'_>,

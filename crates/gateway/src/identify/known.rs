@@ -13,6 +13,7 @@ use weir_jose::remote::RemoteKeys;
 use super::changes::Changes;
 use super::lookup::Good;
 use super::rules::Verdict;
+use super::session;
 use super::show::Shown;
 
 /// Decisions of rules that are remembered with a credential.
@@ -34,6 +35,10 @@ pub(crate) struct Known {
     since: u64,
     /// The latest change that is known not to be about it.
     checked: Cell<u64>,
+    /// The organizations that a person belongs to; `None` if it is no session.
+    pub(super) memberships: Option<Box<[Arc<str>]>>,
+    /// The cookie that takes the place of the one that was shown.
+    pub(super) successor: Option<HeaderValue>,
     /// What rules said of it, by their numbers and the method.
     decided: RefCell<SmallVec<[(u64, Method, Verdict); 2]>>,
     /// What upstreams hear of it, by the policy that says so: written when it was first needed.
@@ -74,6 +79,8 @@ impl Known {
             about: Vec::new(),
             since: 0,
             checked: Cell::new(0),
+            memberships: None,
+            successor: None,
             decided: RefCell::default(),
             shown: OnceCell::new(),
         })
@@ -81,7 +88,26 @@ impl Known {
 
     /// By what somebody said of it who was asked at `now`, when `since` was the latest change.
     pub(super) fn told(good: Good, since: u64, now: u64) -> Rc<Self> {
+        Rc::new(Self::of(good, since, now))
+    }
+
+    /// The same, by a session.
+    pub(super) fn person(
+        good: Good,
+        memberships: Box<[Arc<str>]>,
+        successor: Option<HeaderValue>,
+        since: u64,
+        now: u64,
+    ) -> Rc<Self> {
         Rc::new(Self {
+            memberships: Some(memberships),
+            successor,
+            ..Self::of(good, since, now)
+        })
+    }
+
+    fn of(good: Good, since: u64, now: u64) -> Self {
+        Self {
             principal: good.principal,
             ends_at: good.ends_at.unwrap_or(u64::MAX),
             fresh_until: now.saturating_add(good.fresh_for.as_secs()),
@@ -89,9 +115,11 @@ impl Known {
             about: good.about,
             since,
             checked: Cell::new(since),
+            memberships: None,
+            successor: None,
             decided: RefCell::default(),
             shown: OnceCell::new(),
-        })
+        }
     }
 
     /// Whether it is still to be believed. `now` is in seconds since 1970.
@@ -114,6 +142,13 @@ impl Known {
             self.checked.set(latest);
         }
         true
+    }
+
+    /// Tells the browser what takes the place of what it showed.
+    pub(crate) fn hand_over(&self, fields: &mut crate::fields::Fields) {
+        if let Some(cookie) = &self.successor {
+            session::hand_over(cookie, fields);
+        }
     }
 
     /// What rules said of it before.
@@ -155,13 +190,17 @@ impl Known {
             .chain(&principal.roles)
             .chain(&self.about);
         let texts: usize = texts.map(|text| text.len() + size_of::<Box<str>>()).sum();
+        let memberships = self.memberships.iter().flatten();
+        let memberships: usize = memberships
+            .map(|one| one.len() + size_of::<Arc<str>>())
+            .sum();
         let claims: usize = principal
             .claims
             .iter()
             .map(|(name, value)| name.len() + size_of::<String>() + size_of_value(value))
             .sum();
         // What is shown repeats most of it.
-        size_of::<Self>() + 2 * (principal.subject.len() + texts + claims)
+        size_of::<Self>() + memberships + 2 * (principal.subject.len() + texts + claims)
     }
 }
 
@@ -205,6 +244,7 @@ mod tests {
             ends_at: Some(1_000),
             fresh_for: Duration::from_secs(30),
             about: vec![Box::from("key_1")],
+            person: None,
         };
         Known::told(good, changes.latest(), 100)
     }

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Question {
     /// Whose key it is, of the form of one.
     ApiKey(Secret<String>),
+    /// Who has signed in, by what is said to be the token of a session.
+    Session(Secret<String>),
     /// Whether they are a user's. That takes tens of milliseconds of work.
     Password {
         /// Who they are held against.
@@ -63,6 +65,28 @@ pub struct Good {
     pub fresh_for: Duration,
     /// Subjects whose change makes the answer worthless: identifiers of the key, its owner, their organization.
     pub about: Vec<Box<str>>,
+    /// For a session: what else there is to know.
+    pub person: Option<Person>,
+}
+
+/// Somebody who has signed in.
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    /// The organizations that they belong to.
+    pub memberships: Vec<Membership>,
+    /// What takes the place of the token that they showed.
+    pub successor: Option<Secret<String>>,
+}
+
+/// What somebody is in an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Its slug.
+    pub organization: Arc<str>,
+    /// Their role there.
+    pub role: Box<str>,
+    /// What the role lets them do there.
+    pub scopes: Vec<Box<str>>,
 }
 
 impl Lookup {

@@ -21,7 +21,9 @@ mod presented;
 mod require;
 mod risk;
 mod rules;
+mod session;
 mod show;
+mod sign_in;
 mod signature;
 mod way;
 
@@ -33,11 +35,12 @@ use smallvec::SmallVec;
 use weir_config::model::{self, Config, PolicyKind};
 
 pub use changes::Changes;
-pub use lookup::{Answer, Good, Lookup, Question};
+pub use lookup::{Answer, Good, Lookup, Membership, Person, Question};
 
 pub(crate) use cache::Verified;
 pub(crate) use known::Known;
 pub(crate) use lookup::{Asking, queue};
+pub(crate) use session::remove as hide_session;
 pub(crate) use show::{Forbidden, Shown, is_own};
 pub(crate) use way::Ways;
 
@@ -98,6 +101,10 @@ enum Stop {
 enum Verdict {
     Good(Rc<Known>),
     Bad(Bad),
+    /// It is like none.
+    Nobody,
+    /// It is good, but not for this.
+    NotEnough(Bad),
     /// Nobody can say for now; the word is for logs.
     Unavailable(&'static str),
     /// Somebody must be asked.
@@ -196,9 +203,11 @@ impl Access {
         told: &Told,
         record: &mut Recorder,
     ) -> Option<Result<(), Denial>> {
-        match self.identify(worker, fields, record, told) {
+        match self.identify(worker, asked, fields, record, told) {
             Ok(caller) => Some(self.let_in(caller, asked, fields, record)),
-            Err(Stop::Denied(denial)) => Some(Err(failed(worker, record, denial))),
+            Err(Stop::Denied(denial)) => {
+                Some(Err(self.refuse(worker, asked, fields, record, denial)))
+            }
             Err(Stop::Ask(_)) => None,
         }
     }
@@ -216,18 +225,21 @@ impl Access {
         record: &mut Recorder,
     ) -> Result<(), Denial> {
         loop {
-            let (way, wanted, credential) = match self.identify(worker, fields, record, &told) {
-                Ok(caller) => return self.let_in(caller, asked, fields, record),
-                Err(Stop::Denied(denial)) => return Err(failed(worker, record, denial)),
-                Err(Stop::Ask(wanted)) => *wanted,
-            };
+            let (way, wanted, credential) =
+                match self.identify(worker, asked, fields, record, &told) {
+                    Ok(caller) => return self.let_in(caller, asked, fields, record),
+                    Err(Stop::Denied(denial)) => {
+                        return Err(self.refuse(worker, asked, fields, record, denial));
+                    }
+                    Err(Stop::Ask(wanted)) => *wanted,
+                };
             record.has_waited = true;
             let verdict = match wanted {
                 Wanted::Lookup(question) => {
                     let since = worker.shared.changes.latest();
                     let asking = &worker.shared.asking;
                     let answer = asking.ask(question, record.client_address).await;
-                    way.read(answer, since, seconds())
+                    way.read(answer, asked, since, seconds())
                 }
                 Wanted::Issuer(asking) => {
                     let heard = tokio::time::timeout(PATIENCE, asking.wait()).await;
@@ -243,6 +255,7 @@ impl Access {
     fn identify(
         &self,
         worker: &Worker,
+        asked: &Asked<'_>,
         fields: &Fields,
         record: &mut Recorder,
         told: &Told,
@@ -250,7 +263,8 @@ impl Access {
         let now = seconds();
         let mut caller = None;
         for step in &self.steps {
-            match step.identify(worker, fields, record.client.tls.as_ref(), now, told) {
+            let tls = record.client.tls.as_ref();
+            match step.identify(worker, asked, fields, tls, now, told) {
                 Ok(Some(known)) => {
                     caller.get_or_insert(known);
                 }
@@ -273,14 +287,11 @@ impl Access {
         record: &mut Recorder,
     ) -> Result<(), Denial> {
         let verdict = match self.is_foreign(caller.as_deref()) {
-            true => Err(challenge::refused(
-                &api_key::bad("other_organization"),
-                self.ways(),
-            )),
+            true => Err(self.foreign(caller.as_deref())),
             false => self.authorise(caller.as_deref(), asked, record),
         };
         record.known = caller;
-        verdict?;
+        verdict.map_err(|denial| self.invite(asked, fields, denial))?;
         for way in self.ways() {
             if !way.credential().is_forwarded {
                 way.remove(fields);
@@ -293,11 +304,58 @@ impl Access {
         self.steps.iter().flat_map(|step| &step.ways)
     }
 
+    /// Whether the upstream of this route gets sessions.
+    pub(crate) fn lends_sessions(&self) -> bool {
+        self.ways().any(|way| way.lends_sessions())
+    }
+
     fn is_foreign(&self, caller: Option<&Known>) -> bool {
-        let of_caller = caller.and_then(|known| known.principal.organization.as_deref());
-        match (&self.organization, of_caller) {
-            (Some(of_route), Some(of_caller)) => **of_route != *of_caller,
-            _ => false,
+        let (Some(of_route), Some(known)) = (&self.organization, caller) else {
+            return false;
+        };
+        match (&known.principal.organization, &known.memberships) {
+            (Some(of_caller), _) => **of_route != **of_caller,
+            (None, Some(memberships)) => !memberships.iter().any(|one| **one == **of_route),
+            (None, None) => false,
+        }
+    }
+
+    /// What somebody hears whose credential is of another organization than the route: of a key nothing but that it is not
+    /// good.
+    fn foreign(&self, caller: Option<&Known>) -> Denial {
+        const WORD: &str = "other_organization";
+        match caller.and_then(|known| known.memberships.as_ref()) {
+            Some(_) => Failure::Forbidden(WORD).into(),
+            None => challenge::refused(&api_key::bad(WORD), self.ways()),
+        }
+    }
+
+    /// Counts a credential that was not good against its address.
+    fn refuse(
+        &self,
+        worker: &Worker,
+        asked: &Asked<'_>,
+        fields: &Fields,
+        record: &Recorder,
+        denial: Denial,
+    ) -> Denial {
+        if denial.is_about_a_bad_credential() {
+            let now = Instant::now();
+            worker.shared.risk.failed(record.client_address, now);
+        }
+        self.invite(asked, fields, denial)
+    }
+
+    /// Sends whoever opens a page, and is nobody yet, where people sign in.
+    fn invite(&self, asked: &Asked<'_>, fields: &Fields, denial: Denial) -> Denial {
+        if !denial.is_about_nobody() {
+            return denial;
+        }
+        match self.ways().find_map(|way| way.sign_in()) {
+            Some(place) if sign_in::is_navigation(asked, fields) => {
+                denial.sends_to(sign_in::location(place, asked))
+            }
+            _ => denial,
         }
     }
 
@@ -357,19 +415,25 @@ impl Step {
     fn identify(
         &self,
         worker: &Worker,
+        asked: &Asked<'_>,
         fields: &Fields,
         tls: Option<&TlsFacts>,
         now: u64,
         told: &Told,
     ) -> Result<Option<Rc<Known>>, Stop> {
         let mut bad = None;
+        let mut not_enough = None;
         let mut unavailable = None;
         for way in &self.ways {
-            let credential = match way.presented(fields, tls) {
+            let credential = match way.presented(fields, tls, asked) {
                 Ok(Some(credential)) => credential,
                 Ok(None) => continue,
                 Err(rule) => return Err(Stop::Denied(Failure::Malformed(rule).into())),
             };
+            if let Some(why) = way.forbids(fields, tls, asked) {
+                not_enough.get_or_insert(why);
+                continue;
+            }
             let known = worker
                 .verified
                 .get(way.id, credential, now, &worker.shared.changes);
@@ -382,13 +446,18 @@ impl Step {
             };
             match verdict {
                 Verdict::Good(known) => {
-                    if !way.reads_messages() {
+                    // What is handed over is handed over once.
+                    if !way.reads_messages() && known.successor.is_none() {
                         worker.verified.keep(way.id, credential, &known);
                     }
                     return Ok(Some(known));
                 }
                 Verdict::Bad(why) => {
                     bad.get_or_insert(why);
+                }
+                Verdict::Nobody => {}
+                Verdict::NotEnough(why) => {
+                    not_enough.get_or_insert(why);
                 }
                 Verdict::Unavailable(why) => unavailable = Some(why),
                 Verdict::Ask(wanted) => {
@@ -398,24 +467,22 @@ impl Step {
             }
         }
         // Whoever cannot be asked might have known them: nobody is told that their credential is bad then.
-        match (unavailable, bad) {
-            (Some(why), _) => Err(Stop::Denied(Failure::IdentityUnavailable(why).into())),
-            (None, Some(bad)) => Err(Stop::Denied(challenge::refused(&bad, self.ways.iter()))),
-            (None, None) if self.is_required => {
+        match (unavailable, bad, not_enough) {
+            (Some(why), ..) => Err(Stop::Denied(Failure::IdentityUnavailable(why).into())),
+            (None, Some(bad), _) => Err(Stop::Denied(challenge::refused(&bad, self.ways.iter()))),
+            (None, None, Some(why)) => Err(Stop::Denied(challenge::not_enough(&why))),
+            (None, None, None) if self.is_required => {
                 Err(Stop::Denied(challenge::missing(self.ways.iter())))
             }
-            (None, None) => Ok(None),
+            (None, None, None) => Ok(None),
         }
     }
 }
 
-/// Counts a credential that was not good against its address.
-fn failed(worker: &Worker, record: &Recorder, denial: Denial) -> Denial {
-    if denial.is_about_a_bad_credential() {
-        let now = Instant::now();
-        worker.shared.risk.failed(record.client_address, now);
-    }
-    denial
+/// Whether a policy of the configuration takes sessions.
+pub(crate) fn knows_sessions(config: &Config) -> bool {
+    let mut kinds = config.policies.iter().map(|policy| &policy.kind);
+    kinds.any(|kind| matches!(kind, PolicyKind::Session(_)))
 }
 
 /// Now, in seconds since 1970.

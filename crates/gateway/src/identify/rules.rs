@@ -27,7 +27,13 @@ pub(super) struct Rules {
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a Method,
     pub(crate) host: &'a str,
+    /// The host as it was asked for, perhaps with a port.
+    pub(crate) authority: &'a str,
+    /// Normalised.
     pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    /// Whether another protocol is asked for.
+    pub(crate) is_upgrade: bool,
     pub(crate) route: &'a RouteFacts,
     pub(crate) client: IpAddr,
     /// What recent failures come to.
@@ -35,7 +41,7 @@ pub(crate) struct Asked<'a> {
 }
 
 /// A route, as rules know it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RouteFacts {
     name: String,
     host: Option<String>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
-use weir_config::model::{ApiKey, Basic, Config, Credential, Hmac, Mtls, PolicyKind};
+use weir_config::model::{ApiKey, Basic, Config, Credential, Hmac, Mtls, PolicyKind, Session};
 use weir_jose::NotVerified;
 use weir_signatures::{Fault, Message};
 
@@ -13,8 +13,9 @@ use super::jwt::{self, Jwt};
 use super::known::Known;
 use super::lookup::Answer;
 use super::message::Open;
+use super::rules::Asked;
 use super::signature::{self, Signature};
-use super::{Verdict, Wanted, api_key, basic, hmac, mtls, presented};
+use super::{Bad, Verdict, Wanted, api_key, basic, hmac, mtls, presented, session};
 use crate::fields::Fields;
 use crate::tls::TlsFacts;
 
@@ -28,6 +29,7 @@ pub(crate) struct Way {
 enum Kind {
     Jwt(Box<Jwt>),
     ApiKey(ApiKey),
+    Session(Session),
     Basic(Basic),
     Mtls(Box<Mtls>),
     Signature(Signature),
@@ -40,6 +42,7 @@ impl Kind {
         match policy {
             PolicyKind::Jwt(model) => Some(Self::Jwt(Box::new(Jwt::compile(model)))),
             PolicyKind::ApiKey(model) => Some(Self::ApiKey(model.clone())),
+            PolicyKind::Session(model) => Some(Self::Session(model.clone())),
             PolicyKind::Basic(model) => Some(Self::Basic(model.clone())),
             PolicyKind::Mtls(model) => Some(Self::Mtls(model.clone())),
             PolicyKind::Signature(model) => {
@@ -59,6 +62,7 @@ impl Kind {
         match (self, policy) {
             (Self::Jwt(one), PolicyKind::Jwt(other)) => one.model == **other,
             (Self::ApiKey(one), PolicyKind::ApiKey(other)) => one == other,
+            (Self::Session(one), PolicyKind::Session(other)) => one == other,
             (Self::Basic(one), PolicyKind::Basic(other)) => one == other,
             (Self::Mtls(one), PolicyKind::Mtls(other)) => one == other,
             (Self::Signature(one), PolicyKind::Signature(other)) => one.model == *other,
@@ -74,6 +78,7 @@ impl Way {
         match &self.kind {
             Kind::Jwt(jwt) => jwt.model.credential,
             Kind::ApiKey(key) => key.credential,
+            Kind::Session(session) => session.credential,
             Kind::Basic(basic) => basic.credential,
             Kind::Mtls(mtls) => mtls.credential,
             Kind::Signature(signature) => signature.model.credential,
@@ -86,15 +91,43 @@ impl Way {
         &'a self,
         fields: &'a Fields,
         tls: Option<&'a TlsFacts>,
+        asked: &Asked<'_>,
     ) -> Result<Option<&'a [u8]>, &'static str> {
         match &self.kind {
             Kind::Jwt(jwt) => presented::token(fields, &jwt.model.place),
             Kind::ApiKey(key) => api_key::presented(fields, &key.header),
+            Kind::Session(_) => Ok(session::presented(fields, asked)),
             Kind::Basic(_) => basic::presented(fields),
             Kind::Mtls(_) => Ok(mtls::presented(tls)),
             Kind::Signature(_) => Ok(signature::presented(fields)),
             Kind::Hmac(hmac) => Ok(fields.get(&hmac.header).map(HeaderValue::as_bytes)),
         }
+    }
+
+    /// Why a request may not use a credential of this kind, good as it may be.
+    pub(super) fn forbids(
+        &self,
+        fields: &Fields,
+        tls: Option<&TlsFacts>,
+        asked: &Asked<'_>,
+    ) -> Option<Bad> {
+        match &self.kind {
+            Kind::Session(_) => session::forbids(fields, asked, tls),
+            _ => None,
+        }
+    }
+
+    /// Where somebody who opens a page is sent to get such a credential.
+    pub(super) fn sign_in(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Session(session) => session.sign_in.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about sessions, and the upstream gets them.
+    pub(super) const fn lends_sessions(&self) -> bool {
+        matches!(&self.kind, Kind::Session(session) if session.credential.is_forwarded)
     }
 
     /// Whose it is, or who must be asked. `now` is in seconds since 1970.
@@ -106,6 +139,7 @@ impl Way {
                 Err(jwt::Refused::Ask(asking)) => Verdict::Ask(Wanted::Issuer(asking)),
             },
             Kind::ApiKey(_) => api_key::verify(credential),
+            Kind::Session(_) => session::verify(credential),
             Kind::Basic(model) => basic::verify(&model.users, credential),
             Kind::Mtls(model) => match tls {
                 Some(facts) => mtls::verify(model, facts, now),
@@ -135,7 +169,7 @@ impl Way {
     }
 
     /// What the answer to a question says, which was asked when `since` was the latest change.
-    pub(super) fn read(&self, answer: Answer, since: u64, now: u64) -> Verdict {
+    pub(super) fn read(&self, answer: Answer, asked: &Asked<'_>, since: u64, now: u64) -> Verdict {
         match (answer, &self.kind) {
             (Answer::Unavailable(why), _) => Verdict::Unavailable(why),
             (Answer::Good(good), Kind::ApiKey(key)) => {
@@ -145,6 +179,11 @@ impl Way {
                 }
             }
             (Answer::Bad(word), Kind::ApiKey(_)) => Verdict::Bad(api_key::bad(word)),
+            (Answer::Good(good), Kind::Session(model)) => {
+                session::read(model, *good, asked, since, now)
+            }
+            // It is over, or nobody's, and the browser sends it all the same.
+            (Answer::Bad(_), Kind::Session(_)) => Verdict::Nobody,
             (Answer::Good(good), Kind::Basic(_)) => Verdict::Good(Known::told(*good, since, now)),
             (Answer::Bad(word), Kind::Basic(_)) => Verdict::Bad(basic::bad(word)),
             // They never ask.
@@ -207,6 +246,7 @@ impl Way {
         match &self.kind {
             Kind::Jwt(jwt) => presented::remove(fields, &jwt.model.place),
             Kind::ApiKey(key) => api_key::remove(fields, &key.header),
+            Kind::Session(_) => session::remove(fields),
             Kind::Basic(_) => basic::remove(fields),
             // It is no part of the request.
             Kind::Mtls(_) => {}
@@ -219,12 +259,13 @@ impl Way {
 
     /// The authentication scheme (RFC 9110 §11.1).
     ///
-    /// None is registered for certificates, which are no part of a request, and a 401 must have a challenge
-    /// all the same (§15.5.2): the word says to people what is missing, and clients leave alone what they do not
-    /// know. `Mutual` would be wrong: that one is about passwords (RFC 8120).
+    /// None is registered for certificates, which are no part of a request, nor for cookies, and a 401 must have a
+    /// challenge all the same (§15.5.2): the word says to people what is missing, and clients leave alone what they do
+    /// not know. `Mutual` would be wrong: that one is about passwords (RFC 8120).
     pub(super) const fn scheme(&self) -> &'static str {
         match &self.kind {
             Kind::Jwt(_) | Kind::ApiKey(_) => "Bearer",
+            Kind::Session(_) => "Cookie",
             Kind::Basic(_) => basic::SCHEME,
             Kind::Mtls(_) => "Certificate",
             Kind::Signature(_) | Kind::Hmac(_) => "Signature",
@@ -239,6 +280,7 @@ impl Way {
                 let header = &key.header;
                 format!("send an API key as `Authorization: Bearer` or in the field `{header}`")
             }
+            Kind::Session(_) => "sign in".to_owned(),
             Kind::Basic(_) => "send name and password as `Authorization: Basic`".to_owned(),
             Kind::Mtls(_) => "connect with a client certificate".to_owned(),
             Kind::Signature(_) => "sign the request by RFC 9421".to_owned(),

@@ -2,7 +2,9 @@
 //!
 //! What records said is kept for all workers, so that neither a new worker nor records that are away make a known key
 //! unknown. It is believed until something that it is about changes; after a while it is looked at again beside traffic, in
-//! case a change was missed.
+//! case a change was missed. People's sessions are [`session`].
+
+mod session;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +44,7 @@ pub(super) struct Desk {
     services: Services,
     changes: Arc<Changes>,
     keys: Cache<Box<str>, Arc<Kept>>,
+    sessions: Cache<[u8; 32], Arc<session::Kept>>,
     asking: Semaphore,
     /// The last change that was heard of; `None` before the first look.
     heard: Mutex<Option<i64>>,
@@ -77,6 +80,7 @@ impl Desk {
             services,
             changes,
             keys: Cache::new(MOST),
+            sessions: Cache::new(MOST),
             asking: Semaphore::new(AT_ONCE),
             heard: Mutex::new(None),
             is_following: AtomicBool::new(false),
@@ -101,9 +105,13 @@ impl Desk {
 
     /// Answers what is known, and asks records about the rest.
     fn take_up(self: &Arc<Self>, lookup: Lookup, looks: &mut JoinSet<()>) {
-        if let Question::Password { .. } = lookup.question {
-            looks.spawn(Arc::clone(&self.passwords).answer(lookup));
-            return;
+        match &lookup.question {
+            Question::Password { .. } => {
+                looks.spawn(Arc::clone(&self.passwords).answer(lookup));
+                return;
+            }
+            Question::Session(_) => return self.take_up_session(lookup, looks),
+            Question::ApiKey(_) => {}
         }
         let desk = Arc::clone(self);
         let Some(kept) = self.known(&lookup) else {
@@ -150,12 +158,7 @@ impl Desk {
         };
         let asked = async {
             let _turn = self.asking.acquire().await.ok();
-            // Whoever keeps an answer must hear of all changes since.
-            if !self.is_following.load(Ordering::Acquire) {
-                self.hear().await?;
-            }
-            // Before records are asked: a change meanwhile makes the answer worthless.
-            let since = self.changes.latest();
+            let since = self.since().await?;
             let holder = identity.find_api_key(public).await?;
             let key = match holder {
                 Some(holder) => {
@@ -219,7 +222,17 @@ impl Desk {
                 .and_then(|ends| u64::try_from(ends.as_second()).ok()),
             fresh_for: FRESH,
             about: kept.about.clone(),
+            person: None,
         }))
+    }
+
+    /// The latest change, for whoever is about to ask records: a change meanwhile makes the answer worthless.
+    async fn since(&self) -> Result<u64, weir_identity::Error> {
+        // Whoever keeps an answer must hear of all changes since.
+        if !self.is_following.load(Ordering::Acquire) {
+            self.hear().await?;
+        }
+        Ok(self.changes.latest())
     }
 
     /// Hears of changes for as long as the process lives.
@@ -284,7 +297,7 @@ impl Desk {
 fn shown(lookup: &Lookup) -> Option<ApiKeyText<'_>> {
     match &lookup.question {
         Question::ApiKey(text) => ApiKeyText::parse(text.expose()),
-        Question::Password { .. } => None,
+        Question::Password { .. } | Question::Session(_) => None,
     }
 }
 

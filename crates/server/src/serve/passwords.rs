@@ -62,7 +62,9 @@ impl Passwords {
     pub(super) async fn answer(self: Arc<Self>, lookup: Lookup) {
         let answer = match &lookup.question {
             Question::Password { users, shown } => self.check(users, shown, &lookup).await,
-            Question::ApiKey(_) => Answer::Unavailable("this is no password"),
+            Question::ApiKey(_) | Question::Session(_) => {
+                Answer::Unavailable("this is no password")
+            }
         };
         lookup.answer(answer);
     }
@@ -146,5 +148,6 @@ fn good(name: &str) -> Answer {
         ends_at: None,
         fresh_for: FRESH,
         about: Vec::new(),
+        person: None,
     }))
 }

@@ -264,6 +264,7 @@ fn described(policies: &[&model::Policy]) -> Vec<Policy> {
         PolicyKind::Cors(_) => 0,
         PolicyKind::Jwt(_)
         | PolicyKind::ApiKey(_)
+        | PolicyKind::Session(_)
         | PolicyKind::Basic(_)
         | PolicyKind::Mtls(_)
         | PolicyKind::Signature(_)

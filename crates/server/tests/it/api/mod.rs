@@ -27,6 +27,5 @@ mod trash;
 mod users;
 mod world;
 
-pub use world::{Client, World, config, key, operator};
-
-use world::PASSWORD;
+pub use pages::{Browser, one_time_code};
+pub use world::{Client, PASSWORD, World, config, key, operator};

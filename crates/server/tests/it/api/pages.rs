@@ -6,7 +6,7 @@ mod raw;
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret as TotpSecret};
 
-use self::browser::Browser;
+pub use self::browser::Browser;
 use super::mail::MailServer;
 use super::world::{config, operator, setup_token};
 use super::{Client, PASSWORD, World};
@@ -29,7 +29,8 @@ fn sign_in(browser: &mut Browser, weir: &Weir, email: &str, password: &str) {
     browser.press("button");
 }
 
-fn code(key: &str, steps_from_now: i64) -> String {
+/// What an authenticator shows, so many steps from now.
+pub fn one_time_code(key: &str, steps_from_now: i64) -> String {
     let secret = TotpSecret::try_from_base32(key.replace(' ', "")).unwrap();
     let now = jiff::Timestamp::now().as_second() + 30 * steps_from_now;
     let totp = Builder::new().with_secret(secret).build().unwrap();
@@ -165,7 +166,7 @@ async fn a_second_factor_is_set_up_asked_for_and_replaced_by_a_recovery_code() {
     browser.press("button");
     let fault = browser.say("document.querySelector('#confirm-code-fault').textContent");
     assert_eq!(fault, "It is not the one that is shown now.");
-    browser.fill("#confirm-code", &code(&key, -1));
+    browser.fill("#confirm-code", &one_time_code(&key, -1));
     browser.press("button");
     assert_eq!(browser.say(TITLE), "Recovery codes");
     let codes =
@@ -176,7 +177,7 @@ async fn a_second_factor_is_set_up_asked_for_and_replaced_by_a_recovery_code() {
     browser.press("main .links a");
     assert_eq!(browser.say(TITLE), "Your account");
 
-    for (answer, is_right) in [("111111", false), (&*code(&key, 0), true)] {
+    for (answer, is_right) in [("111111", false), (&*one_time_code(&key, 0), true)] {
         let mut browser = Browser::without_scripts();
         sign_in(&mut browser, weir, "owner@weir.example", PASSWORD);
         assert_eq!(browser.say(TITLE), "Second step");
@@ -393,7 +394,7 @@ async fn every_page_can_be_read_and_used_by_everybody() {
     browser.press("form[action^='/account/authenticator'] button");
     check(&mut browser, "authenticator");
     let key = browser.say("document.querySelector('.key').textContent");
-    browser.fill("#confirm-code", &code(key.as_str().unwrap(), -1));
+    browser.fill("#confirm-code", &one_time_code(key.as_str().unwrap(), -1));
     browser.press("button");
     check(&mut browser, "recovery-codes");
     browser.open(&url(weir, "/account"));

@@ -6,6 +6,7 @@ mod issuers;
 mod keys;
 mod passwords;
 mod requirements;
+mod sessions;
 mod signatures;
 mod tokens;
 
