@@ -38,9 +38,8 @@ bench: tools ## measure Weir beside its peers and write BENCHMARKS.md (BENCH_ARG
 	python3 bench/run.py --weir $(TARGET_DIR)/release/weir \
 		--hyper $(TARGET_DIR)/hyper-proxy/release/hyper-proxy $(BENCH_ARGS)
 
-docs: ## run the examples in README.md and docs/, and check their links
-	cargo build --bin weir
-	python3 tests/docs.py --weir $(TARGET_DIR)/debug/weir
+docs: tools ## run the examples in README.md and docs/, and check their links
+	cargo test --package weir-server --test it docs::
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (nightly Rust)
 	tests/fuzz.sh $(FUZZ_SECONDS)

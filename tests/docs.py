@@ -2,7 +2,9 @@
 """Runs the examples in README.md and docs/**/*.md, and checks that relative links lead somewhere.
 
 With --records the configurations of the pages that --page names keep their records on a PostgreSQL server
-instead of in files: each in a database that has the name of the configuration's file.
+instead of in files: each in a database that has the names of page and configuration, `page_file`. Those that say
+themselves where their records are stay as they are: of two nodes on one server, which the environment names as
+WEIR_DATABASE.
 
 Two kinds of fenced blocks are examples; every other block is left alone:
 
@@ -75,14 +77,15 @@ def isolation():
         return []
 
 
-def on_server(name, body, records):
+def on_server(page, name, body, records):
     """A node's configuration with its records on a server."""
-    if records is None or "listeners:" not in body:
+    if records is None or "listeners:" not in body or "records:" in body:
         return body
-    return f"{body}records: {{ url: \"{records.replace('DATABASE', name.stem)}\" }}\n"
+    database = f"{page.stem}_{name.stem}".replace("-", "_")
+    return f"{body}records: {{ url: \"{records.replace('DATABASE', database)}\" }}\n"
 
 
-def run_page(text, directory, environment, records=None):
+def run_page(page, text, directory, environment, records=None):
     """Runs the page's examples and returns a list of mistakes."""
     script, expectations = ["exec 2>&1"], []
     for block in FENCE.finditer(text):
@@ -95,7 +98,7 @@ def run_page(text, directory, environment, records=None):
             if name.is_absolute() or ".." in name.parts:
                 return [f"example file outside of the scratch directory: {name}"]
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            (directory / name).write_text(on_server(name, block["body"], records))
+            (directory / name).write_text(on_server(page, name, block["body"], records))
     if not expectations:
         return []
 
@@ -169,7 +172,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="weir-docs-") as directory:
             # What examples sign in to is forgotten with their page.
             own = environment | {"XDG_CONFIG_HOME": f"{directory}/.config"}
-            mistakes = broken_links(page, text) + run_page(text, Path(directory), own, arguments.records)
+            mistakes = broken_links(page, text) + run_page(page, text, Path(directory), own, arguments.records)
         for mistake in mistakes:
             failed = True
             print(f"{page.relative_to(root)}: {mistake}", file=sys.stderr)

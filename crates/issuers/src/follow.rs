@@ -136,7 +136,11 @@ impl Follower {
         (self.trust, self.located) = (None, None);
         let view = self.publisher.view();
         if view.lost.is_none() {
-            tracing::warn!(%issuer, error = %fault, "issuer lost, its last known keys stay");
+            let comes_of_it = match view.keys {
+                Some(_) => "issuer lost, its last known keys stay",
+                None => "issuer not found yet, none of its tokens can be judged",
+            };
+            tracing::warn!(%issuer, error = %fault, "{comes_of_it}");
         }
         let age = view.fetched_at.and_then(|at| now.duration_since(at).ok());
         if view.keys.is_some() && age.is_some_and(|age| age >= self.settings.stale) {

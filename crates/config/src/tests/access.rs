@@ -139,6 +139,26 @@ fn what_is_about_the_caller_needs_somebody_who_finds_out_who_that_is() {
 }
 
 #[test]
+fn a_file_of_rules_without_its_prefix_is_taken_for_one() {
+    let with_rules = |cedar: &str| {
+        let policies = format!("{JWT}  r: {{require: {{cedar: '{cedar}'}}}}\n");
+        refused(&text(&policies, "t, r"))
+    };
+    let report = with_rules("rules/shop.cedar");
+    assert_eq!(codes_of(&report), ["WR0143"]);
+    let said = report.to_string();
+    assert!(
+        said.contains("rules of a file are written `file:rules/shop.cedar`"),
+        "{said}"
+    );
+    let said = with_rules("permit (principal);").to_string();
+    assert!(
+        said.contains("here:1:") && !said.contains("file:"),
+        "{said}"
+    );
+}
+
+#[test]
 fn facts_have_fields_of_their_own() {
     let policies =
         format!("{JWT}  who: {{identity: {{subject: x-user, claims: {{x-mail: email}}}}}}\n");

@@ -13,9 +13,14 @@ const WITHOUT_EXAMPLE: [&str; 2] = ["docs/decisions/", "docs/benchmarks.md"];
 /// Pages that only lead to others.
 const INDEX: &str = "docs/README.md";
 
-/// From an empty machine to a restored one, and the configurations on it.
-const WALK: &str = "docs/walkthrough.md";
-const WALK_NODES: [&str; 2] = ["weir", "other"];
+/// Pages that go the same way on PostgreSQL, and a database for each configuration of theirs.
+const WALKS: [(&str, &[&str]); 2] = [
+    (
+        "docs/walkthrough.md",
+        &["walkthrough_weir", "walkthrough_other"],
+    ),
+    ("docs/who-is-calling.md", &["who_is_calling_weir"]),
+];
 
 struct Page {
     /// Seen from the repository's root.
@@ -157,21 +162,26 @@ fn every_configuration_passes_the_check() {
 
 #[test]
 fn what_the_pages_show_at_the_prompt_is_what_comes_out() {
-    run_pages(&[]);
+    run_pages(&[], "all_pages");
 }
 
-/// The same page on a server: nodes of it have a database each, by the names of their configurations.
 #[test]
-fn the_walk_goes_the_same_way_on_postgresql() {
+fn the_walks_go_the_same_way_on_postgresql() {
     let server = Postgres::shared();
-    for node in WALK_NODES {
-        server.psql("postgres", &format!("CREATE DATABASE {node}"));
-    }
     let records = server.socket_url("DATABASE");
-    run_pages(&["--page", WALK, "--records", &records]);
+    for (number, (page, databases)) in WALKS.into_iter().enumerate() {
+        for database in databases {
+            server.psql("postgres", &format!("CREATE DATABASE {database}"));
+        }
+        let arguments = ["--page", page, "--records", &records];
+        run_pages(&arguments, &format!("walk_{number}"));
+    }
 }
 
-fn run_pages(arguments: &[&str]) {
+/// `shared` is the database of those nodes of a page that are on one server.
+fn run_pages(arguments: &[&str], shared: &str) {
+    let server = Postgres::shared();
+    server.psql("postgres", &format!("CREATE DATABASE {shared}"));
     let output = Command::new("python3")
         .arg(root().join("tests/docs.py"))
         .args(["--weir", env!("CARGO_BIN_EXE_weir")])
@@ -179,6 +189,7 @@ fn run_pages(arguments: &[&str]) {
         .env_remove("WEIR_CONFIG")
         .env_remove("WEIR_DATA")
         .env_remove("WEIR_ENVIRONMENT")
+        .env("WEIR_DATABASE", server.socket_url(shared))
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

@@ -8,6 +8,7 @@ use crate::codes;
 use crate::decode::{Context, Cursor};
 use crate::reference::Reference;
 use crate::shape::{Shape, Text};
+use crate::suggest::quote;
 use crate::value::text::MATERIAL;
 
 /// Rules, or where they are.
@@ -26,6 +27,15 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<A
     for item in cursor.items(context) {
         let text = item.text(context)?;
         match Reference::parse(text) {
+            None if is_bare_path(text) => {
+                let message = format!("{} is no rule", quote(text));
+                let finding = item.error(codes::BAD_CEDAR, message);
+                context.report(finding.help(format!(
+                    "rules of a file are written {}",
+                    quote(&format!("file:{text}"))
+                )));
+                return None;
+            }
             None => texts.push((item, "here".to_owned(), text.to_owned())),
             Some(_) => {
                 let material = item.with(item.node, &REFERENCE).material(context)?;
@@ -56,4 +66,9 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<A
             None
         }
     }
+}
+
+/// Whether it can only be meant as the name of a file: no rule goes without brackets.
+fn is_bare_path(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with("//") && !text.contains(['(', ' ', '\n'])
 }

@@ -139,11 +139,18 @@ fn a_start_without_the_issuer_uses_what_was_known_and_without_that_says_so() {
         200,
         "also after an end without farewell"
     );
+    let lost = "its last known keys stay";
+    wait_until("what stays is said", || bench.weir.log().contains(lost));
     std::fs::remove_dir_all(kept).unwrap();
     bench.restart(Signal::KILL);
     bench
         .with_token(&token)
         .assert_problem(503, "identity_unavailable");
+    let unknown = "none of its tokens can be judged";
+    wait_until("that nothing is known is said", || {
+        bench.weir.log().contains(unknown)
+    });
+    assert!(!bench.weir.log().contains(lost));
 }
 
 #[test]
