@@ -29,7 +29,7 @@ Examples:
     weir org list
     weir org create acme --name 'Acme Works'
     weir org update acme --settings settings.json
-    weir org brand acme --logo logo.png --color '#0b57a4' --support mailto:help@acme.example
+    weir org brand acme --logo logo.png --primary-color '#0b57a4' --support mailto:help@acme.example
     weir org suspend acme --reason 'unpaid invoices'
     weir org delete acme")]
 pub(crate) struct Arguments {

@@ -25,7 +25,7 @@ pub(super) struct Brand {
     logo: Option<PathBuf>,
     /// Colour of buttons, such as `#0b57a4`; text on it is black or white, whichever is read better
     #[arg(long, value_name = "COLOUR")]
-    color: Option<String>,
+    primary_color: Option<String>,
     /// Where there is help: `https://…` or `mailto:…`
     #[arg(long, value_name = "ADDRESS")]
     support: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Brand {
 enum Part {
     DisplayName,
     Logo,
-    Color,
+    PrimaryColor,
     Support,
 }
 
@@ -51,14 +51,14 @@ impl Brand {
             let members: &[&str] = match part {
                 Part::DisplayName => &["display_name"],
                 Part::Logo => &["logo", "logo_url"],
-                Part::Color => &["primary_color"],
+                Part::PrimaryColor => &["primary_color"],
                 Part::Support => &["support_url"],
             };
             branding.extend(members.iter().map(|it| ((*it).to_owned(), Value::Null)));
         }
         for (member, value) in [
             ("display_name", &self.display_name),
-            ("primary_color", &self.color),
+            ("primary_color", &self.primary_color),
             ("support_url", &self.support),
         ] {
             if let Some(value) = value {

@@ -47,13 +47,13 @@ async fn an_organization_lives_dies_and_comes_back(engine: &str) {
     );
     let bare = json(
         &world,
-        "org brand acme --color #000000 --remove logo,display-name,support",
+        "org brand acme --primary-color #000000 --remove logo,display-name,support",
     );
     assert_eq!(
         bare["settings"]["branding"],
         value!({ "primary_color": "#000000" })
     );
-    let said = fails(&world, "org brand acme --color red", 1);
+    let said = fails(&world, "org brand acme --primary-color red", 1);
     assert!(said.contains("settings.branding.primary_color"), "{said}");
     assert_eq!(run(&world, "org brand acme").code, Some(2));
 
