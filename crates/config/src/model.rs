@@ -3,6 +3,7 @@
 //! Values of this module are only made by the loader, so whoever reads them may rely on what each
 //! field's comment states.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,6 +94,9 @@ pub struct Config {
     pub sessions: Sessions,
     /// Origins, as browsers write them, that the sign-in pages may lead to beside their own paths.
     pub return_origins: Vec<String>,
+    /// Further names of the admin listener over https, as browsers write them, each with the slug of the
+    /// organization that its pages show.
+    pub sign_in_hosts: BTreeMap<String, String>,
     /// How letters to people leave; without it, links are handed over by whoever asks for them.
     pub mail: Option<Mail>,
     /// Availability zone of this node.

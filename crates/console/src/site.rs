@@ -9,6 +9,8 @@ mod cookies;
 mod keep;
 mod return_to;
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,6 +31,8 @@ pub struct FromOwnPage;
 pub struct Site {
     public_url: String,
     return_origins: Vec<String>,
+    /// With the slug of the organization that the pages show there.
+    hosts: BTreeMap<String, String>,
     key: hmac::Key,
 }
 
@@ -39,8 +43,22 @@ impl Site {
         Self {
             public_url: public_url.into(),
             return_origins,
+            hosts: BTreeMap::new(),
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
         }
+    }
+
+    /// The same under these names as well, over https, where its pages show themselves as an organization: hosts in lower
+    /// case, with its slug.
+    #[must_use]
+    pub fn under(self, hosts: BTreeMap<String, String>) -> Self {
+        Self { hosts, ..self }
+    }
+
+    /// As which organization the pages show themselves under this name; none for a name that has none.
+    pub(crate) fn organization_of(&self, host: &str) -> Option<&str> {
+        let host = host.to_ascii_lowercase();
+        self.hosts.get(&host).map(String::as_str)
     }
 
     /// Where people reach the pages.

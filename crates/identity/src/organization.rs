@@ -122,7 +122,7 @@ impl Organization {
         members(json!({
             "slug": self.slug,
             "name": self.name,
-            "settings": self.settings,
+            "settings": self.settings.told(),
             "suspended": self.suspended_at.is_some(),
             "suspension_reason": self.suspension_reason,
         }))

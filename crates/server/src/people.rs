@@ -57,6 +57,7 @@ pub(crate) fn services(
         config.return_origins.clone(),
         &key.derive("pages")?,
     );
+    let site = site.under(config.sign_in_hosts.clone());
     Ok(Services::new(
         Arc::new(People::new(identity)),
         operator,

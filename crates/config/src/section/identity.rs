@@ -1,12 +1,15 @@
 //! `identity`: how the installation's own tokens are issued, and how long people stay signed in.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::model::{Sessions, SigningAlgorithm, Tokens};
 use crate::shape::{Choice, Record, Shape, choice, field};
-use crate::value::address::{self, ORIGIN};
+use crate::value::Fault;
+use crate::value::address::{self, ORIGIN, PAGE_HOST};
+use crate::value::text::{self, SLUG};
 
 /// Revocations are remembered for as long as a token can be good.
 const LONGEST_ACCESS: Duration = Duration::from_secs(3_600);
@@ -45,6 +48,12 @@ pub(super) static IDENTITY: Record = Record {
             "Where `return_to` of the sign-in pages may lead beside their own paths.",
         )
         .default("[]"),
+        field(
+            "sign_in_hosts",
+            Shape::Map { names: &PAGE_HOST, values: &Shape::Text(&SLUG) },
+            "Further names of the admin listener, over https, each with the organization that its pages show.",
+        )
+        .default("{}"),
     ],
 };
 
@@ -124,6 +133,7 @@ pub(super) struct Identity {
     pub(super) tokens: Tokens,
     pub(super) sessions: Sessions,
     pub(super) return_origins: Vec<String>,
+    pub(super) sign_in_hosts: BTreeMap<String, String>,
 }
 
 pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Identity> {
@@ -136,11 +146,35 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<I
         .iter()
         .filter_map(|origin| origin.parse(context, address::browsers_origin))
         .collect();
+    let sign_in_hosts = decode_hosts(context, &object.get("sign_in_hosts")?);
     Some(Identity {
         tokens: tokens?,
         sessions: sessions?,
         return_origins,
+        sign_in_hosts,
     })
+}
+
+/// Two ways to write one host would be two organizations for one page.
+fn decode_hosts(context: &mut Context<'_>, cursor: &Cursor<'_>) -> BTreeMap<String, String> {
+    let mut hosts = BTreeMap::new();
+    for entry in cursor.entries(context) {
+        let slug = entry.value.parse(context, text::slug);
+        let host = match address::https_host(entry.name) {
+            Ok(host) => host,
+            Err(fault) => {
+                context.report(entry.fault(fault));
+                continue;
+            }
+        };
+        if hosts.contains_key(&host) {
+            let fault = Fault::new(codes::BAD_HOST, format!("{host} stands here twice"));
+            context.report(entry.fault(fault.help("name it once, in lower case")));
+            continue;
+        }
+        hosts.extend(slug.map(|slug| (host, slug)));
+    }
+    hosts
 }
 
 fn decode_tokens(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Tokens> {

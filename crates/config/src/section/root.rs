@@ -248,6 +248,7 @@ pub(crate) fn decode(
         tokens: identity.tokens,
         sessions: identity.sessions,
         return_origins: identity.return_origins,
+        sign_in_hosts: identity.sign_in_hosts,
         mail,
         zone,
         listeners: listeners

@@ -68,3 +68,34 @@ fn people_are_sent_to_origins_as_browsers_write_them() {
         assert_eq!(codes_of(&refused(&text)), ["WR0109"], "{written}");
     }
 }
+
+#[test]
+fn pages_are_found_by_hosts_as_browsers_write_them() {
+    let text = format!(
+        "{BASE}identity: {{ sign_in_hosts: {{ Login.Acme.example: acme, 'login.globex.example:8443': globex }} }}\n"
+    );
+    let hosts = loaded(&text).config.sign_in_hosts;
+    let hosts: Vec<_> = hosts
+        .iter()
+        .map(|(host, slug)| (&**host, &**slug))
+        .collect();
+    assert_eq!(
+        hosts,
+        [
+            ("login.acme.example", "acme"),
+            ("login.globex.example:8443", "globex")
+        ]
+    );
+    for (written, code) in [
+        ("'https://login.acme.example': acme", "WR0115"),
+        ("'login.acme.example/': acme", "WR0115"),
+        ("'*.acme.example': acme", "WR0115"),
+        ("'user@login.acme.example': acme", "WR0115"),
+        ("a.example: acme, A.example: globex", "WR0115"),
+        ("a.example: acme, 'a.example:443': globex", "WR0115"),
+        ("a.example: Acme", "WR0118"),
+    ] {
+        let text = format!("{BASE}identity: {{ sign_in_hosts: {{ {written} }} }}\n");
+        assert_eq!(codes_of(&refused(&text)), [code], "{written}");
+    }
+}

@@ -64,6 +64,14 @@ pub(crate) static DOMAIN: Text = Text {
     loose: false,
 };
 
+/// A host by which pages are reached.
+pub(crate) static PAGE_HOST: Text = Text {
+    what: "the name of a host",
+    pattern: Some(r"^[A-Za-z0-9._-]+(:[0-9]{1,5})?$"),
+    examples: &["login.acme.example"],
+    loose: false,
+};
+
 /// The scheme, host and port of an HTTP server.
 pub(crate) static ORIGIN: Text = Text {
     what: "`http://host:port` or `https://host:port`",
@@ -230,6 +238,21 @@ pub(crate) fn browsers_origin(text: &str) -> Result<String, Fault> {
         .strip_suffix(usual_port)
         .unwrap_or(&origin)
         .to_owned())
+}
+
+/// A host as browsers state it in `Host`: a name in lower case, with a port that is not 443.
+pub(crate) fn https_host(text: &str) -> Result<String, Fault> {
+    let is_plain = !text.contains('/');
+    let origin = browsers_origin(&format!("https://{text}")).ok();
+    let host = origin.filter(|_| is_plain);
+    host.as_deref()
+        .and_then(|origin| origin.strip_prefix("https://"))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            let message = format!("{} is not the name of a host", quote(text));
+            Fault::new(codes::BAD_HOST, message)
+                .help("write the name that stands in the address: `login.acme.example`")
+        })
 }
 
 pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {

@@ -12,6 +12,8 @@ pub(super) struct Brand {
     pub(super) logo: Option<String>,
     /// Where its colours are.
     pub(super) style: Option<String>,
+    /// Where there is help.
+    pub(super) support: Option<String>,
 }
 
 impl Default for Brand {
@@ -20,6 +22,7 @@ impl Default for Brand {
             name: words::PRODUCT.to_owned(),
             logo: None,
             style: None,
+            support: None,
         }
     }
 }
@@ -39,7 +42,8 @@ impl Brand {
         let style = branding.primary_color.is_some();
         Self {
             name: branding.display_name.unwrap_or(organization.name),
-            logo: branding.logo_url,
+            logo: branding.logo.or(branding.logo_url),
+            support: branding.support_url,
             style: style.then(|| format!("/pages/brand/{}", organization.slug)),
         }
     }

@@ -154,7 +154,7 @@ impl Said {
 impl View {
     /// As HTML.
     pub(super) fn write(self, brand: &Brand) -> Result<String, Problem> {
-        let words = context! { error => words::ERROR };
+        let words = context! { error => words::ERROR, support => words::SUPPORT };
         render(
             "page.html",
             context! { lang => words::LANGUAGE, words, brand => Serde(brand.clone()), view => Serde(self) },

@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
-    RETRY_AFTER, X_FRAME_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -86,7 +86,10 @@ impl FromRequestParts<Services> for Visit {
                 None => None,
             };
             let carried = Carried::of(site, parts.uri.query().unwrap_or_default());
-            let brand = match &carried.organization {
+            let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+            // Under an organization's own name no link makes the page another one's.
+            let slug = host.and_then(|host| site.organization_of(host));
+            let brand = match slug.or(carried.organization.as_deref()) {
                 Some(slug) => Brand::of(&identity, slug).await?,
                 None => Brand::default(),
             };

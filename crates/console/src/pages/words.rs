@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 pub(super) const LANGUAGE: &str = "en";
 pub(super) const PRODUCT: &str = "Weir";
 pub(super) const ERROR: &str = "Error";
+pub(super) const SUPPORT: &str = "Get help";
 pub(super) const CHECK: &str = "Check what is marked below, and send it again.";
 
 pub(super) const EMAIL: &str = "E-mail address";

@@ -11,7 +11,7 @@ use super::Site;
 /// How a browser reaches us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
-    /// By the name of `admin.public_url`, over `https`.
+    /// By the name of `admin.public_url`, or that of an organization's own pages, over `https`.
     Secure,
     /// In plain text on this very machine, for development: cookies cannot be `Secure` there.
     Loopback,
@@ -22,7 +22,8 @@ impl Channel {
     pub(crate) fn of(site: &Site, parts: &Parts) -> Option<Self> {
         let host = parts.headers.get(HOST)?.to_str().ok()?;
         let public = site.public_url().strip_prefix("https://");
-        if public.is_some_and(|public| public.eq_ignore_ascii_case(host)) {
+        let is_public = public.is_some_and(|public| public.eq_ignore_ascii_case(host));
+        if is_public || site.organization_of(host).is_some() {
             return Some(Self::Secure);
         }
         let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
@@ -66,7 +67,8 @@ mod tests {
     use super::*;
 
     fn channel(public_url: &str, host: &str, peer: &str) -> Option<Channel> {
-        let site = Site::new(public_url, Vec::new(), &[0; 32]);
+        let hosts = [("login.acme.example".to_owned(), "acme".to_owned())];
+        let site = Site::new(public_url, Vec::new(), &[0; 32]).under(hosts.into());
         let (mut parts, ()) = Request::builder()
             .header(HOST, host)
             .body(())
@@ -87,6 +89,10 @@ mod tests {
             Some(Channel::Secure)
         );
         assert_eq!(channel(public, "weir.example", here), Some(Channel::Secure));
+        assert_eq!(
+            channel(public, "Login.acme.example", there),
+            Some(Channel::Secure)
+        );
         for host in ["localhost:9900", "127.0.0.1:9900", "[::1]:9900", "[::1]"] {
             assert_eq!(
                 channel(public, host, here),
@@ -99,6 +105,10 @@ mod tests {
             "10.0.0.1:9900",
             "weir.example:9900",
             "evil.example",
+            "login.acme.example:9900",
+            "login.acme.example.",
+            "x.login.acme.example",
+            "login.acme.example.evil.example",
             "localhost.evil.example",
             "",
         ] {

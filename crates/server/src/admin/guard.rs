@@ -4,6 +4,7 @@
 //! leads to 127.0.0.1) it can even read the answers; then the `Host` is its name. Without rebinding
 //! it can only send: requests that change something must be such that a browser would ask first.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -40,33 +41,34 @@ const FORM: MediaType = MediaType {
     reason: "form_required",
 };
 
-/// Where people reach the listener by a name: `admin.public_url`.
+/// Where people reach the listener by a name: `admin.public_url`, and names of organizations' sign-in pages. Origins.
 #[derive(Clone, Debug)]
-pub(super) struct Public(Arc<str>);
+pub(super) struct Public(Arc<[String]>);
 
 impl Public {
-    pub(super) fn new(url: &str) -> Self {
-        Self(url.into())
+    pub(super) fn new(url: Option<&str>, hosts: impl Iterator<Item = impl fmt::Display>) -> Self {
+        let hosts = hosts.map(|host| format!("https://{host}"));
+        Self(url.map(str::to_owned).into_iter().chain(hosts).collect())
     }
 
-    fn is_origin(&self, origin: &str) -> bool {
-        self.0.eq_ignore_ascii_case(origin)
-    }
-
-    fn is_host(&self, host: &str) -> bool {
-        let own = self.0.split_once("://").map_or("", |(_, host)| host);
-        own.eq_ignore_ascii_case(host)
+    /// The origin of pages that come from this name.
+    fn origin_of(&self, host: &str) -> Option<&str> {
+        let is_of = |origin: &&String| {
+            let own = origin.split_once("://").map_or("", |(_, host)| host);
+            own.eq_ignore_ascii_case(host)
+        };
+        self.0.iter().find(is_of).map(String::as_str)
     }
 }
 
 /// Admits requests, and marks answers as not for caches and not for guessing.
 pub(super) async fn guard(
-    State(public): State<Option<Public>>,
+    State(public): State<Public>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let is_pretty = wants_pretty(&request);
-    let mut response = match admit(&request, public.as_ref()) {
+    let mut response = match admit(&request, &public) {
         Ok(Some(own)) => {
             request.extensions_mut().insert(own);
             next.run(request).await
@@ -86,7 +88,7 @@ pub(super) async fn guard(
 }
 
 /// Tells whether a change comes from a page of ours, as the browser says itself.
-fn admit(request: &Request, public: Option<&Public>) -> Result<Option<FromOwnPage>, Problem> {
+fn admit(request: &Request, public: &Public) -> Result<Option<FromOwnPage>, Problem> {
     let host = sole_host(request)?;
     // Clients may name the host in the request target as well (RFC 9112 §3.2.2).
     let authority = request.uri().authority().map(Authority::as_str);
@@ -139,15 +141,15 @@ fn sole_host(request: &Request) -> Result<Option<&str>, Problem> {
 }
 
 /// Only names that no foreign name server answers for. The configured address is an IP address
-/// always, so that it is among them. The name of `admin.public_url` is its owner's to look after.
-fn check_host(text: &str, public: Option<&Public>) -> Result<(), Problem> {
-    if is_own_host(text) || public.is_some_and(|public| public.is_host(text)) {
+/// always, so that it is among them. Names in the configuration are its owner's to look after.
+fn check_host(text: &str, public: &Public) -> Result<(), Problem> {
+    if is_own_host(text) || public.origin_of(text).is_some() {
         return Ok(());
     }
     Err(Problem::new(
         StatusCode::FORBIDDEN,
         "host_not_allowed",
-        "The admin listener answers to IP addresses, to localhost, and to the name in `admin.public_url`.",
+        "The admin listener answers to IP addresses, to localhost, and to the names in `admin.public_url` and `identity.sign_in_hosts`.",
     ))
 }
 
@@ -185,14 +187,14 @@ fn is_own_host(text: &str) -> bool {
 fn check_site(
     headers: &HeaderMap,
     host: Option<&str>,
-    public: Option<&Public>,
+    public: &Public,
 ) -> Result<Option<FromOwnPage>, Problem> {
     // Whoever ends TLS in front passes on the name that the page has.
-    let public = public.filter(|public| host.is_some_and(|host| public.is_host(host)));
+    let named = host.and_then(|host| public.origin_of(host));
     let is_own_origin = |origin: &HeaderValue| {
         let origin = origin.to_str().ok();
-        if let (Some(public), Some(origin)) = (public, origin) {
-            return public.is_origin(origin);
+        if let (Some(named), Some(origin)) = (named, origin) {
+            return named.eq_ignore_ascii_case(origin);
         }
         let authority = origin.and_then(|text| text.strip_prefix("http://"));
         authority
@@ -302,13 +304,17 @@ mod tests {
         }
     }
 
+    fn public() -> Public {
+        Public::new(Some("https://weir.example"), ["login.acme.example"].iter())
+    }
+
     fn reason(headers: &[(&'static str, &'static str)]) -> Option<u16> {
         let mut request = Request::builder().method(Method::POST).uri("/v1/reload");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        admit(&request, Some(&Public::new("https://weir.example")))
+        admit(&request, &public())
             .err()
             .map(|problem| problem.into_response().status().as_u16())
     }
@@ -318,7 +324,7 @@ mod tests {
         let status = |target: &str| {
             let request = Request::builder().uri(target).header("host", "localhost");
             let request = request.body(Body::empty()).expect("a request");
-            let refused = admit(&request, None).err();
+            let refused = admit(&request, &public()).err();
             refused.map(|problem| problem.into_response().status().as_u16())
         };
         for target in [
@@ -340,7 +346,7 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let request = request.body(Body::from("a=b")).expect("a request");
-            match admit(&request, None) {
+            match admit(&request, &public()) {
                 Ok(own) => Ok(own.is_some()),
                 Err(problem) => Err(problem.into_response().status().as_u16()),
             }
@@ -388,6 +394,26 @@ mod tests {
             );
         }
         assert_eq!(reason(&[("host", "weir.example:9900"), JSON]), Some(403));
+        // Each name has pages of its own: those of one are strangers to the other.
+        for (host, origin, status) in [
+            ("login.acme.example", "https://login.acme.example", None),
+            ("login.acme.example", "https://weir.example", Some(403)),
+            ("weir.example", "https://login.acme.example", Some(403)),
+            ("login.acme.example", "http://login.acme.example", Some(403)),
+            (
+                "login.acme.example:444",
+                "https://login.acme.example:444",
+                Some(403),
+            ),
+            (
+                "login.acme.example.",
+                "https://login.acme.example.",
+                Some(403),
+            ),
+        ] {
+            let sent = [("host", host), JSON, ("origin", origin)];
+            assert_eq!(reason(&sent), status, "{host}, {origin}");
+        }
         for origin in [
             "https://weir.example",
             "null",

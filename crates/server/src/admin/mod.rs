@@ -276,7 +276,8 @@ async fn grow_old(lasting: &Lasting) {
 
 fn router(shared: Arc<Shared>) -> Router {
     let running = shared.node.gateway.snapshot();
-    let public = running.config.admin.public_url.as_deref().map(Public::new);
+    let public_url = running.config.admin.public_url.as_deref();
+    let public = Public::new(public_url, running.config.sign_in_hosts.keys());
     let (records, _) = weir_console::api(shared.services.clone());
     let pages = weir_console::pages(shared.services.clone());
     let keep_session =

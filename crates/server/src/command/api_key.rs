@@ -124,7 +124,7 @@ enum Action {
 
 /// What of a key is to be different.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
+#[group(id = "change", required = true, multiple = true)]
 struct Update {
     /// Another name
     #[arg(long)]

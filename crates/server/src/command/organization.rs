@@ -1,11 +1,14 @@
 //! `weir org`: organizations.
 
+mod brand;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use self::brand::Brand;
 use super::api::{Api, Ask, Column, Confirmation, List, Paging, details, json_file, path, tell};
 use crate::cli::Global;
 use crate::log::printable;
@@ -19,13 +22,14 @@ const COLUMNS: [Column; 5] = [
     Column::member("ID", "/id"),
 ];
 
-/// Organizations: list, make, change, suspend, delete
+/// Organizations: list, make, change, brand, suspend, delete
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
     weir org list
     weir org create acme --name 'Acme Works'
     weir org update acme --settings settings.json
+    weir org brand acme --logo logo.png --primary-color '#0b57a4' --support mailto:help@acme.example
     weir org suspend acme --reason 'unpaid invoices'
     weir org delete acme")]
 pub(crate) struct Arguments {
@@ -78,6 +82,13 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
     },
+    /// Change how an organization shows itself on the sign-in pages
+    Brand {
+        /// Slug or identifier
+        organization: String,
+        #[command(flatten)]
+        brand: Brand,
+    },
     /// Refuse an organization's traffic, and changes by its members
     Suspend {
         /// Slug or identifier
@@ -122,10 +133,13 @@ pub(crate) fn run(
                 .print(api, paging, &COLUMNS, output);
         }
         Action::Show { organization } => {
-            let found = api.get(&path(&["organizations", organization]))?;
+            let mut found = api.get(&path(&["organizations", organization]))?;
             match output.json {
                 true => output.print_json(&found)?,
-                false => output.print(&details(&found, output))?,
+                false => {
+                    brand::shorten(&mut found);
+                    output.print(&details(&found, output))?;
+                }
             }
         }
         Action::Create {
@@ -154,6 +168,13 @@ pub(crate) fn run(
                 patch.insert("settings".to_owned(), json_file(settings)?);
             }
             let changed = api.patch(&path(&["organizations", organization]), &patch.into())?;
+            say("changed", &changed, output)?;
+        }
+        Action::Brand {
+            organization,
+            brand,
+        } => {
+            let changed = api.patch(&path(&["organizations", organization]), &brand.patch()?)?;
             say("changed", &changed, output)?;
         }
         Action::Suspend {

@@ -228,6 +228,10 @@ fn warn_of_what_needs_a_restart(node: &Node, loaded: &Loaded) {
             "identity.return_origins",
             running.return_origins != wanted.return_origins,
         ),
+        (
+            "identity.sign_in_hosts",
+            running.sign_in_hosts != wanted.sign_in_hosts,
+        ),
         ("mail", running.mail != wanted.mail),
     ];
     for (key, _) in changes.iter().filter(|(_, changed)| *changed) {

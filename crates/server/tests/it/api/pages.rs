@@ -15,6 +15,8 @@ use crate::harness::Weir;
 const TITLE: &str = "document.querySelector('h1').textContent";
 const ALERT: &str = "document.querySelector('[role=alert]').textContent";
 const NOTICE: &str = "document.querySelector('[role=status]').textContent";
+/// A PNG of one point.
+pub const POINT: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 const ANOTHER: &str = "velvet harbor quartz 14";
 
 fn url(weir: &Weir, page: &str) -> String {
@@ -345,7 +347,10 @@ async fn every_page_can_be_read_and_used_by_everybody() {
     world.organization("acme");
     let branded = world.owner.patch(
         "/v1/organizations/acme",
-        &json!({ "settings": { "branding": { "display_name": "Acme <b>Ltd</b>", "primary_color": "#ffcc00" } } }),
+        &json!({ "settings": { "branding": {
+            "display_name": "Acme <b>Ltd</b>", "primary_color": "#ffcc00", "logo": POINT,
+            "support_url": "https://acme.example/help?a=1&b=2",
+        } } }),
     );
     assert_eq!(branded.status(), 200, "{}", branded.text());
     let mut browser = Browser::with_scripts();
@@ -364,6 +369,15 @@ async fn every_page_can_be_read_and_used_by_everybody() {
     assert_eq!(
         browser.say("document.querySelector('.brand').textContent"),
         "Acme <b>Ltd</b>"
+    );
+    // The image is drawn, and the link is what was stated.
+    assert_eq!(
+        browser.say("document.querySelector('.logo').naturalWidth"),
+        1
+    );
+    assert_eq!(
+        browser.say("document.querySelector('footer a').href"),
+        "https://acme.example/help?a=1&b=2"
     );
     check(&mut browser, "branded");
     sign_in(&mut browser, weir, "owner@weir.example", "not the password");

@@ -32,6 +32,31 @@ async fn an_organization_lives_dies_and_comes_back(engine: &str) {
         "{shown}"
     );
 
+    let logo = world.weir.setup().path("logo");
+    std::fs::write(&logo, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01").unwrap();
+    let brand =
+        "org brand acme --display-name Acme-Works --support mailto:help@acme.example --logo";
+    let branded = json(&world, &format!("{brand} {}", logo.display()));
+    let branding = &branded["settings"]["branding"];
+    assert_eq!(branding["display_name"], "Acme-Works");
+    assert_eq!(branding["primary_color"], "#aa0000");
+    let shown = done(&world, "org show acme");
+    assert!(
+        shown.contains("data:image/png;base64, … (24 bytes)\n"),
+        "{shown}"
+    );
+    let bare = json(
+        &world,
+        "org brand acme --primary-color #000000 --remove logo,display-name,support",
+    );
+    assert_eq!(
+        bare["settings"]["branding"],
+        value!({ "primary_color": "#000000" })
+    );
+    let said = fails(&world, "org brand acme --primary-color red", 1);
+    assert!(said.contains("settings.branding.primary_color"), "{said}");
+    assert_eq!(run(&world, "org brand acme").code, Some(2));
+
     done(&world, "org suspend acme --reason unpaid --yes");
     assert_eq!(json(&world, "org show acme")["suspension_reason"], "unpaid");
     assert_eq!(

@@ -1,10 +1,12 @@
 //! What browsers are told, and what is refused of them, byte by byte.
 
 use jiff::Timestamp;
+use serde_json::json;
 use weir_testkit::on_both_engines;
 
 use super::super::world::config;
 use super::super::{PASSWORD, World};
+use super::POINT;
 use crate::harness::{Message, Wire};
 
 on_both_engines! {
@@ -12,6 +14,8 @@ on_both_engines! {
     cookies_are_for_this_host_and_no_script,
     a_token_in_a_cookie_is_replaced_after_an_hour,
     sessions_and_ways_back_are_as_the_file_has_them,
+    an_organization_has_pages_under_its_own_name,
+    what_no_page_could_show_safely_is_refused,
 }
 
 const PUBLIC: &str = "weir.example";
@@ -254,6 +258,124 @@ async fn sessions_and_ways_back_are_as_the_file_has_them(engine: &str) {
     assert!(
         policy.contains("form-action 'self' https://app.example;"),
         "{policy}"
+    );
+}
+
+const ACME: &str = "login.acme.example";
+
+/// Brands two organizations, one of which has a name of its own.
+async fn branded(engine: &str) -> World {
+    let hosts = format!("identity: {{ sign_in_hosts: {{ {ACME}: acme }} }}\n");
+    let world = World::begin_with(&format!("{}{hosts}", public(engine))).await;
+    for slug in ["acme", "globex"] {
+        world.organization(slug);
+        let branding = json!({
+            "display_name": format!("<script>alert('{slug}')</script>"), "logo": POINT,
+            "primary_color": "#ffcc00", "support_url": "mailto:help@acme.example",
+        });
+        let changed = world.owner.patch(
+            &format!("/v1/organizations/{slug}"),
+            &json!({ "settings": { "branding": branding } }),
+        );
+        assert_eq!(changed.status(), 200, "{}", changed.text());
+    }
+    world
+}
+
+async fn an_organization_has_pages_under_its_own_name(engine: &str) {
+    let world = branded(engine).await;
+    for page in ["/sign-in", "/sign-in?organization=globex", "/forgot"] {
+        let page = get(&world, ACME, page, "").text();
+        assert!(page.contains("alert(&#x27;acme&#x27;)"), "{page}");
+        assert!(
+            !page.contains("<script") && !page.contains("globex&#x27;"),
+            "{page}"
+        );
+        let escaped = POINT.replace('/', "&#x2f;");
+        assert!(page.contains(&format!("<img src=\"{escaped}\"")), "{page}");
+        assert!(page.contains("href=\"mailto:help@acme.example\""), "{page}");
+        assert!(
+            page.contains("/pages/brand/acme\"")
+                || page.contains("&#x2f;pages&#x2f;brand&#x2f;acme\""),
+            "{page}"
+        );
+    }
+    let plain = get(&world, PUBLIC, "/sign-in", "").text();
+    assert!(!plain.contains("acme"), "{plain}");
+    // Names that are nearly it, and what a client says of who it asked, make no pages of it.
+    for host in [
+        "login.acme.example.",
+        "login.acme.example:9900",
+        "x.login.acme.example",
+        "login.acme.example.evil.example",
+    ] {
+        assert_eq!(get(&world, host, "/sign-in", "").status(), 403, "{host}");
+    }
+    let forwarded = format!("X-Forwarded-Host: {ACME}\r\nForwarded: host={ACME}\r\n");
+    let page = get(&world, PUBLIC, "/sign-in", &forwarded).text();
+    assert!(!page.contains("acme"), "{page}");
+
+    // People sign in there, with cookies of that name, and forms of other names are those of strangers.
+    let page = get(&world, ACME, "/sign-in", "");
+    let visit = set(&page, "__Host-weir_visit").unwrap();
+    let body = credentials(&form_token(&page), PASSWORD);
+    let send = |origin: &str| {
+        let mut wire = Wire::connect(world.weir.setup().admin);
+        wire.send(format!(
+            "POST /sign-in HTTP/1.1\r\nHost: {ACME}\r\nCookie: __Host-weir_visit={visit}\r\nOrigin: {origin}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        ));
+        wire.response("POST")
+    };
+    for origin in ["https://weir.example", "http://login.acme.example", "null"] {
+        assert_eq!(send(origin).status(), 403, "{origin}");
+    }
+    let answer = send("https://login.acme.example");
+    assert_eq!(answer.status(), 303, "{}", answer.text());
+    let session = set(&answer, "__Host-weir_session").unwrap();
+    let cookie = format!("Cookie: __Host-weir_session={session}\r\n");
+    assert_eq!(get(&world, ACME, "/account", &cookie).status(), 200);
+}
+
+async fn what_no_page_could_show_safely_is_refused(engine: &str) {
+    let world = World::begin(engine).await;
+    world.organization("acme");
+    let path = "/v1/organizations/acme";
+    let svg = "data:image/svg+xml;base64,PHN2ZyBvbmxvYWQ9ImFsZXJ0KDEpIi8+";
+    let large = format!("{POINT}{}", "A".repeat(30_000));
+    for (member, value) in [
+        ("logo", svg),
+        ("logo", "data:text/html;base64,PHNjcmlwdD4="),
+        ("logo", "https://evil.example/logo.png"),
+        ("logo", "javascript:alert(1)"),
+        ("logo", &large),
+        ("support_url", "javascript:alert(1)"),
+        ("support_url", "data:text/html,x"),
+        ("support_url", "mailto:a@b.example?bcc=c@d.example"),
+        ("primary_color", "red;}*{display:none"),
+    ] {
+        let patch = json!({ "settings": { "branding": { member: value } } });
+        let refused = world.owner.patch(path, &patch);
+        refused.assert_problem(422, "invalid");
+        assert!(
+            refused
+                .text()
+                .contains(&format!("/settings/branding/{member}")),
+            "{}",
+            refused.text()
+        );
+    }
+    let patch = json!({ "settings": { "branding": { "logo": POINT } } });
+    assert_eq!(world.owner.patch(path, &patch).status(), 200);
+    // The audit has the image's digest.
+    let audit = world.owner.get("/v1/organizations/acme/audit").text();
+    let everywhere = world.owner.get("/v1/audit").text();
+    assert!(!audit.contains("iVBORw0") && !everywhere.contains("iVBORw0"));
+    assert!(
+        audit.contains("sha256:") || everywhere.contains("sha256:"),
+        "{audit}"
     );
 }
 
