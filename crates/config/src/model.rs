@@ -38,8 +38,8 @@ mod websocket;
 
 pub use access::{
     AnyOf, ApiKey, Basic, CertificateFact, CertificateName, ClaimNames, ClaimPath, ClaimRule,
-    Credential, IdentityFact, IdentityHeaders, Issuer, Jwt, Keys, Mtls, PublishedAt, PublishedKeys,
-    Require, TokenPlace,
+    ClientAuthentication, Credential, IdentityFact, IdentityHeaders, Introspection, Issuer, Jwt,
+    Keys, Mtls, PublishedAt, PublishedKeys, Require, TokenPlace,
 };
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
@@ -292,6 +292,8 @@ pub enum PolicyKind {
     Transform(Box<Transform>),
     /// Verifies tokens.
     Jwt(Box<Jwt>),
+    /// Takes opaque tokens.
+    Introspection(Arc<Introspection>),
     /// Takes API keys.
     ApiKey(ApiKey),
     /// Takes names and passwords.
@@ -321,6 +323,7 @@ impl PolicyKind {
             Self::Compress(_) => "compress",
             Self::Transform(_) => "transform",
             Self::Jwt(_) => "jwt",
+            Self::Introspection(_) => "introspection",
             Self::ApiKey(_) => "api_key",
             Self::Basic(_) => "basic",
             Self::Mtls(_) => "mtls",

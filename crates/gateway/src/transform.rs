@@ -74,6 +74,7 @@ impl<'a> Matched<'a> {
             tls_server_name: tls.and_then(|tls| tls.server_name.as_deref()),
             tls_client_subject: tls.and_then(|tls| tls.client_subject.as_deref()),
             tls_client_fingerprint: tls.and_then(|tls| tls.client_fingerprint.as_deref()),
+            principal: record.known.as_deref().map(|known| &known.principal),
         }
     }
 

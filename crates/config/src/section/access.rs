@@ -7,17 +7,20 @@ mod cedar;
 mod credential;
 mod hmac;
 mod identity;
+mod introspection;
 mod jwt;
 mod key_set;
 mod mtls;
 mod require;
 mod signature;
+mod token;
 
 pub(super) use any_of::ANY_OF;
 pub(super) use api_key::API_KEY;
 pub(super) use basic::BASIC;
 pub(super) use hmac::HMAC;
 pub(super) use identity::IDENTITY;
+pub(super) use introspection::INTROSPECTION;
 pub(super) use jwt::JWT;
 pub(super) use mtls::MTLS;
 pub(super) use require::REQUIRE;
@@ -28,6 +31,7 @@ pub(super) use api_key::decode as decode_api_key;
 pub(super) use basic::decode as decode_basic;
 pub(super) use hmac::decode as decode_hmac;
 pub(super) use identity::decode as decode_identity;
+pub(super) use introspection::decode as decode_introspection;
 pub(super) use jwt::decode as decode_jwt;
 pub(super) use mtls::decode as decode_mtls;
 pub(super) use mtls::report_unasked;
@@ -35,8 +39,9 @@ pub(super) use require::decode as decode_require;
 pub(super) use signature::decode as decode_signature;
 
 /// Kinds that say who is calling.
-pub(super) const IDENTIFYING: [&str; 7] = [
+pub(super) const IDENTIFYING: [&str; 8] = [
     "jwt",
+    "introspection",
     "api_key",
     "basic",
     "mtls",

@@ -12,6 +12,7 @@ mod cache;
 mod challenge;
 mod changes;
 mod hmac;
+mod introspection;
 mod jwt;
 mod known;
 mod lookup;
@@ -23,6 +24,7 @@ mod risk;
 mod rules;
 mod show;
 mod signature;
+mod token;
 mod way;
 
 use std::rc::Rc;
@@ -33,12 +35,12 @@ use smallvec::SmallVec;
 use weir_config::model::{self, Config, PolicyKind};
 
 pub use changes::Changes;
-pub use lookup::{Answer, Good, Lookup, Question};
+pub use lookup::{Answer, Good, Lookup, Question, Said};
 
 pub(crate) use cache::Verified;
 pub(crate) use known::Known;
 pub(crate) use lookup::{Asking, queue};
-pub(crate) use show::{Forbidden, Shown, is_own};
+pub(crate) use show::{Forbidden, Shown, field_text, is_own, told};
 pub(crate) use way::Ways;
 
 use crate::deny::Denial;

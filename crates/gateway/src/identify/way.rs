@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
-use weir_config::model::{ApiKey, Basic, Config, Credential, Hmac, Mtls, PolicyKind};
+use weir_config::model::{
+    ApiKey, Basic, Config, Credential, Hmac, Introspection, Mtls, PolicyKind,
+};
 use weir_jose::NotVerified;
 use weir_signatures::{Fault, Message};
 
@@ -14,7 +16,7 @@ use super::known::Known;
 use super::lookup::Answer;
 use super::message::Open;
 use super::signature::{self, Signature};
-use super::{Verdict, Wanted, api_key, basic, hmac, mtls, presented};
+use super::{Verdict, Wanted, api_key, basic, hmac, introspection, mtls, presented, token};
 use crate::fields::Fields;
 use crate::tls::TlsFacts;
 
@@ -27,6 +29,7 @@ pub(crate) struct Way {
 
 enum Kind {
     Jwt(Box<Jwt>),
+    Introspection(Arc<Introspection>),
     ApiKey(ApiKey),
     Basic(Basic),
     Mtls(Box<Mtls>),
@@ -39,6 +42,7 @@ impl Kind {
     fn of(policy: &PolicyKind, former: Option<&Self>) -> Option<Self> {
         match policy {
             PolicyKind::Jwt(model) => Some(Self::Jwt(Box::new(Jwt::compile(model)))),
+            PolicyKind::Introspection(model) => Some(Self::Introspection(Arc::clone(model))),
             PolicyKind::ApiKey(model) => Some(Self::ApiKey(model.clone())),
             PolicyKind::Basic(model) => Some(Self::Basic(model.clone())),
             PolicyKind::Mtls(model) => Some(Self::Mtls(model.clone())),
@@ -58,6 +62,7 @@ impl Kind {
     fn is(&self, policy: &PolicyKind) -> bool {
         match (self, policy) {
             (Self::Jwt(one), PolicyKind::Jwt(other)) => one.model == **other,
+            (Self::Introspection(one), PolicyKind::Introspection(other)) => one == other,
             (Self::ApiKey(one), PolicyKind::ApiKey(other)) => one == other,
             (Self::Basic(one), PolicyKind::Basic(other)) => one == other,
             (Self::Mtls(one), PolicyKind::Mtls(other)) => one == other,
@@ -73,6 +78,7 @@ impl Way {
     pub(super) fn credential(&self) -> Credential {
         match &self.kind {
             Kind::Jwt(jwt) => jwt.model.credential,
+            Kind::Introspection(model) => model.credential,
             Kind::ApiKey(key) => key.credential,
             Kind::Basic(basic) => basic.credential,
             Kind::Mtls(mtls) => mtls.credential,
@@ -89,6 +95,7 @@ impl Way {
     ) -> Result<Option<&'a [u8]>, &'static str> {
         match &self.kind {
             Kind::Jwt(jwt) => presented::token(fields, &jwt.model.place),
+            Kind::Introspection(model) => introspection::presented(fields, &model.place),
             Kind::ApiKey(key) => api_key::presented(fields, &key.header),
             Kind::Basic(_) => basic::presented(fields),
             Kind::Mtls(_) => Ok(mtls::presented(tls)),
@@ -105,6 +112,7 @@ impl Way {
                 Err(jwt::Refused::Bad(bad)) => Verdict::Bad(bad),
                 Err(jwt::Refused::Ask(asking)) => Verdict::Ask(Wanted::Issuer(asking)),
             },
+            Kind::Introspection(model) => introspection::verify(model, credential),
             Kind::ApiKey(_) => api_key::verify(credential),
             Kind::Basic(model) => basic::verify(&model.users, credential),
             Kind::Mtls(model) => match tls {
@@ -147,10 +155,17 @@ impl Way {
             (Answer::Bad(word), Kind::ApiKey(_)) => Verdict::Bad(api_key::bad(word)),
             (Answer::Good(good), Kind::Basic(_)) => Verdict::Good(Known::told(*good, since, now)),
             (Answer::Bad(word), Kind::Basic(_)) => Verdict::Bad(basic::bad(word)),
-            // They never ask.
-            (_, Kind::Jwt(_) | Kind::Mtls(_) | Kind::Signature(_) | Kind::Hmac(_)) => {
-                Verdict::Unavailable("nothing was asked")
+            (Answer::Said(said), Kind::Introspection(model)) => {
+                match introspection::judge(model, *said, since, now) {
+                    Ok(known) => Verdict::Good(known),
+                    Err(bad) => Verdict::Bad(bad),
+                }
             }
+            (Answer::Bad(word), Kind::Introspection(_)) => {
+                Verdict::Bad(introspection::refused(word))
+            }
+            // Others never ask, and nobody is told what another way would be.
+            _ => Verdict::Unavailable("nothing was asked"),
         }
     }
 
@@ -206,6 +221,7 @@ impl Way {
     pub(super) fn remove(&self, fields: &mut Fields) {
         match &self.kind {
             Kind::Jwt(jwt) => presented::remove(fields, &jwt.model.place),
+            Kind::Introspection(model) => introspection::remove(fields, &model.place),
             Kind::ApiKey(key) => api_key::remove(fields, &key.header),
             Kind::Basic(_) => basic::remove(fields),
             // It is no part of the request.
@@ -224,7 +240,7 @@ impl Way {
     /// know. `Mutual` would be wrong: that one is about passwords (RFC 8120).
     pub(super) const fn scheme(&self) -> &'static str {
         match &self.kind {
-            Kind::Jwt(_) | Kind::ApiKey(_) => "Bearer",
+            Kind::Jwt(_) | Kind::Introspection(_) | Kind::ApiKey(_) => "Bearer",
             Kind::Basic(_) => basic::SCHEME,
             Kind::Mtls(_) => "Certificate",
             Kind::Signature(_) | Kind::Hmac(_) => "Signature",
@@ -234,7 +250,8 @@ impl Way {
     /// What a request should have, as a part of a sentence.
     pub(super) fn wanted(&self) -> String {
         match &self.kind {
-            Kind::Jwt(jwt) => jwt::wanted(&jwt.model.place),
+            Kind::Jwt(jwt) => token::wanted(&jwt.model.place),
+            Kind::Introspection(model) => token::wanted(&model.place),
             Kind::ApiKey(key) => {
                 let header = &key.header;
                 format!("send an API key as `Authorization: Bearer` or in the field `{header}`")

@@ -19,9 +19,11 @@ use weir_core::principal::Method;
 use weir_core::{ApiKeyText, Principal};
 use weir_gateway::identify::{Answer, Changes, Good, Lookup, Question};
 use weir_identity::{CredentialKind, KeyHolder};
+use weir_issuers::Issuers;
 use weir_store::Records;
 use weir_store::records::{Notice, Topic};
 
+use super::introspections::Introspections;
 use super::passwords::Passwords;
 
 /// How long a worker believes an answer without asking here again, which also says that the key was used.
@@ -48,6 +50,7 @@ pub(super) struct Desk {
     /// Whether there was a first look.
     is_following: AtomicBool,
     passwords: Arc<Passwords>,
+    introspections: Arc<Introspections>,
 }
 
 /// What records said of a key.
@@ -72,7 +75,7 @@ struct KnownKey {
 }
 
 impl Desk {
-    pub(super) fn new(services: Services, changes: Arc<Changes>) -> Arc<Self> {
+    pub(super) fn new(services: Services, changes: Arc<Changes>, issuers: Issuers) -> Arc<Self> {
         Arc::new(Self {
             services,
             changes,
@@ -81,6 +84,7 @@ impl Desk {
             heard: Mutex::new(None),
             is_following: AtomicBool::new(false),
             passwords: Arc::new(Passwords::new()),
+            introspections: Arc::new(Introspections::new(issuers)),
         })
     }
 
@@ -101,9 +105,16 @@ impl Desk {
 
     /// Answers what is known, and asks records about the rest.
     fn take_up(self: &Arc<Self>, lookup: Lookup, looks: &mut JoinSet<()>) {
-        if let Question::Password { .. } = lookup.question {
-            looks.spawn(Arc::clone(&self.passwords).answer(lookup));
-            return;
+        match lookup.question {
+            Question::ApiKey(_) => {}
+            Question::Password { .. } => {
+                looks.spawn(Arc::clone(&self.passwords).answer(lookup));
+                return;
+            }
+            Question::Token { .. } => {
+                looks.spawn(Arc::clone(&self.introspections).answer(lookup));
+                return;
+            }
         }
         let desk = Arc::clone(self);
         let Some(kept) = self.known(&lookup) else {
@@ -284,7 +295,7 @@ impl Desk {
 fn shown(lookup: &Lookup) -> Option<ApiKeyText<'_>> {
     match &lookup.question {
         Question::ApiKey(text) => ApiKeyText::parse(text.expose()),
-        Question::Password { .. } => None,
+        Question::Password { .. } | Question::Token { .. } => None,
     }
 }
 

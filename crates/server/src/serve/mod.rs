@@ -3,6 +3,7 @@
 mod credentials;
 mod descriptors;
 mod inherit;
+mod introspections;
 mod issuers;
 pub(crate) mod keeping;
 mod last_good;

@@ -108,6 +108,7 @@ pub(super) async fn supervise(
     let desk = Desk::new(
         supervisor.services.clone(),
         Arc::clone(node.gateway.changes()),
+        node.issuers.clone(),
     );
     let lookups = Arc::clone(&supervisor.lookups);
     let asked = Arc::clone(&desk);

@@ -263,6 +263,7 @@ fn described(policies: &[&model::Policy]) -> Vec<Policy> {
     let rank = |policy: &&model::Policy| match policy.kind {
         PolicyKind::Cors(_) => 0,
         PolicyKind::Jwt(_)
+        | PolicyKind::Introspection(_)
         | PolicyKind::ApiKey(_)
         | PolicyKind::Basic(_)
         | PolicyKind::Mtls(_)
@@ -365,6 +366,7 @@ fn context<'a>(
         tls_server_name: None,
         tls_client_subject: None,
         tls_client_fingerprint: None,
+        principal: None,
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod certificates;
 mod hostile;
+mod in_templates;
+mod introspection;
 mod issuers;
 mod keys;
 mod passwords;
@@ -61,6 +63,9 @@ fn now() -> i64 {
     since.as_secs().cast_signed()
 }
 
+/// Weir's own, to a server that it asks: in the file `secret`.
+const SECRET: &str = "secret-of-weir-2d91";
+
 /// A server that tells what it got, behind the policies of a route. `$UP` is it.
 struct Bench {
     weir: Weir,
@@ -80,6 +85,7 @@ impl Bench {
         let upstream = Upstream::echo();
         let setup = Setup::new();
         setup.write("jwks.json", issuer.jwks());
+        setup.write("secret", SECRET);
         let config = format!(
             "upstreams: {{ up: {{ targets: ['{}'] }} }}\n\
              policies:\n  \
