@@ -38,8 +38,8 @@ mod websocket;
 
 pub use access::{
     AnyOf, ApiKey, Basic, CertificateFact, CertificateName, ClaimNames, ClaimPath, ClaimRule,
-    ClientAuthentication, Credential, IdentityFact, IdentityHeaders, Introspection, Issuer, Jwt,
-    Keys, Mtls, PublishedAt, PublishedKeys, Require, TokenPlace,
+    ClientAuthentication, Credential, IdentityFact, IdentityHeaders, InternalToken, Introspection,
+    Issuer, Jwt, Keys, Mtls, PublishedAt, PublishedKeys, Require, TokenPlace,
 };
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};

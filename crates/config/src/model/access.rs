@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use weir_authorization::Compiled;
 use weir_core::Secret;
 use weir_jose::remote::RemoteKeys;
-use weir_jose::{Algorithm, KeySet};
+use weir_jose::{Algorithm, KeySet, SigningKey};
 use weir_signatures::UsersFile;
 
 use super::Material;
@@ -354,7 +354,40 @@ pub struct ClaimRule {
 pub struct IdentityHeaders {
     /// Which field says what; each once.
     pub fields: Vec<(HeaderName, IdentityFact)>,
+    /// A token that says the same.
+    pub token: Option<Arc<InternalToken>>,
 }
+
+/// A short-lived token for upstreams, which only Weir can make.
+#[derive(Clone, Debug)]
+pub struct InternalToken {
+    /// The field that holds it; `authorization`: as a bearer token, in place of what the client sent.
+    pub header: HeaderName,
+    /// For whom it is; at least one.
+    pub audiences: Vec<String>,
+    /// How long it is good for.
+    pub lifetime: Duration,
+    /// Claims of whoever calls that it repeats.
+    pub claims: Vec<ClaimPath>,
+    /// Its `iss`, if `key` signs.
+    pub issuer: Option<String>,
+    /// What signs; the installation's keys without one.
+    pub key: Option<Arc<SigningKey>>,
+}
+
+impl PartialEq for InternalToken {
+    fn eq(&self, other: &Self) -> bool {
+        let key = |token: &Self| token.key.as_ref().map(|key| key.id());
+        self.header == other.header
+            && self.audiences == other.audiences
+            && self.lifetime == other.lifetime
+            && self.claims == other.claims
+            && self.issuer == other.issuer
+            && key(self) == key(other)
+    }
+}
+
+impl Eq for InternalToken {}
 
 /// What can be said of who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod cedar;
 mod credential;
 mod hmac;
 mod identity;
+mod internal_token;
 mod introspection;
 mod jwt;
 mod key_set;

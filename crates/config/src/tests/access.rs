@@ -201,6 +201,13 @@ fn facts_have_fields_of_their_own() {
         ("{subject: x-a, issuer: x-a}", "WR0211"),
         ("{subject: host}", "WR0120"),
         ("{claims: {connection: email}}", "WR0120"),
+        ("{token: {}}", "WR0102"),
+        ("{token: {audience: a, header: x-weir-subject}}", "WR0211"),
+        ("{token: {audience: a, header: host}}", "WR0120"),
+        ("{token: {audience: a, lifetime: 1h}}", "WR0105"),
+        ("{token: {audience: a, lifetime: 1s}}", "WR0105"),
+        ("{token: {audience: a, issuer: b}}", "WR0205"),
+        ("{token: {audience: a, key: in-the-file}}", "WR0301"),
     ] {
         let policies = format!("{JWT}  who: {{identity: {identity}}}\n");
         assert_eq!(

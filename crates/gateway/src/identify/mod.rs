@@ -12,6 +12,7 @@ mod cache;
 mod challenge;
 mod changes;
 mod hmac;
+mod internal;
 mod introspection;
 mod jwt;
 mod known;
@@ -35,6 +36,7 @@ use smallvec::SmallVec;
 use weir_config::model::{self, Config, PolicyKind};
 
 pub use changes::Changes;
+pub use internal::{Signer, Signing};
 pub use lookup::{Answer, Good, Lookup, Question, Said};
 
 pub(crate) use cache::Verified;
@@ -152,7 +154,10 @@ impl Access {
                     rules: model.cedar.as_ref().map(Rules::new),
                     model: model.clone(),
                 }),
-                PolicyKind::Identity(model) => shown = Some(Arc::new(Shown::compile(model))),
+                PolicyKind::Identity(model) => {
+                    let tenant = route.organization.as_deref();
+                    shown = Some(Arc::new(Shown::compile(model, tenant)));
+                }
                 PolicyKind::AnyOf(any) => steps.push(Step {
                     policy,
                     ways: any.policies.iter().filter_map(|at| ways.of(*at)).collect(),
@@ -319,12 +324,35 @@ impl Access {
     }
 
     /// Tells the upstream who calls.
-    pub(crate) fn show(&self, known: Option<&Rc<Known>>, fields: &mut Fields) {
-        if let (Some(shown), Some(known)) = (&self.shown, known) {
-            for (name, value) in known.shown(shown) {
-                fields.append(name, value);
-            }
+    ///
+    /// # Errors
+    /// 503 if there should be a token and none can be made.
+    pub(crate) fn show(
+        &self,
+        worker: &Worker,
+        known: Option<&Rc<Known>>,
+        fields: &mut Fields,
+    ) -> Result<(), Failure> {
+        let Some(shown) = &self.shown else {
+            return Ok(());
+        };
+        if let Some(minter) = &shown.minter {
+            // Also where nobody is known: what stands there is no token of Weir's.
+            fields.remove(minter.header());
         }
+        let Some(known) = known else {
+            return Ok(());
+        };
+        for (name, value) in known.shown(shown) {
+            fields.append(name, value);
+        }
+        if let Some(minter) = &shown.minter {
+            let token = known
+                .token(minter, &worker.shared.signer, seconds())
+                .map_err(Failure::IdentityUnavailable)?;
+            fields.append(minter.header().clone(), token);
+        }
+        Ok(())
     }
 }
 

@@ -6,11 +6,13 @@
 
 use std::collections::HashSet;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use weir_config::model::{Config, IdentityFact, IdentityHeaders, PolicyKind};
 use weir_core::Principal;
 
+use super::internal::Minter;
 use super::known::Fields as Rendered;
 use crate::fields::Fields;
 
@@ -21,12 +23,17 @@ const OWN: &str = "x-weir-";
 #[derive(Debug)]
 pub(crate) struct Shown {
     fields: Vec<(HeaderName, IdentityFact)>,
+    /// Makes a token as well.
+    pub(super) minter: Option<Minter>,
 }
 
 impl Shown {
-    pub(crate) fn compile(model: &IdentityHeaders) -> Self {
+    /// For a route that carries the traffic of this organization.
+    pub(crate) fn compile(model: &IdentityHeaders, tenant: Option<&str>) -> Self {
+        let token = model.token.as_ref();
         Self {
             fields: model.fields.clone(),
+            minter: token.map(|token| Minter::compile(token, tenant)),
         }
     }
 
@@ -103,6 +110,9 @@ impl Forbidden {
         for policy in &config.policies {
             if let PolicyKind::Identity(model) = &policy.kind {
                 let fields = model.fields.iter().map(|(name, _)| name.clone());
+                let token = model.token.iter().map(|token| token.header.clone());
+                // Credentials of clients stand there as well, and are for other upstreams.
+                let fields = fields.chain(token.filter(|name| *name != AUTHORIZATION));
                 names.extend(fields.filter(|name| !name.as_str().starts_with(OWN)));
             }
         }

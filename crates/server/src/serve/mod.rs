@@ -14,6 +14,7 @@ pub(crate) mod pid_file;
 mod reload;
 pub(crate) mod resources;
 mod signals;
+mod signer;
 mod standings;
 mod start;
 mod supervise;

@@ -3,6 +3,7 @@
 mod certificates;
 mod hostile;
 mod in_templates;
+mod internal;
 mod introspection;
 mod issuers;
 mod keys;
