@@ -40,8 +40,8 @@ mod websocket;
 
 pub use access::{
     AnyOf, ApiKey, Basic, CertificateFact, CertificateName, ClaimNames, ClaimPath, ClaimRule,
-    Credential, IdentityFact, IdentityHeaders, Issuer, Jwt, Keys, Mtls, PublishedAt, PublishedKeys,
-    Require, Session, TokenPlace,
+    ClientAuthentication, Credential, IdentityFact, IdentityHeaders, InternalToken, Introspection,
+    Issuer, Jwt, Keys, Mtls, PublishedAt, PublishedKeys, Require, Session, TokenPlace,
 };
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};
@@ -303,6 +303,8 @@ pub enum PolicyKind {
     Transform(Box<Transform>),
     /// Verifies tokens.
     Jwt(Box<Jwt>),
+    /// Takes opaque tokens.
+    Introspection(Arc<Introspection>),
     /// Takes API keys.
     ApiKey(ApiKey),
     /// Takes sessions of browsers.
@@ -334,6 +336,7 @@ impl PolicyKind {
             Self::Compress(_) => "compress",
             Self::Transform(_) => "transform",
             Self::Jwt(_) => "jwt",
+            Self::Introspection(_) => "introspection",
             Self::ApiKey(_) => "api_key",
             Self::Session(_) => "session",
             Self::Basic(_) => "basic",

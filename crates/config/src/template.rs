@@ -6,6 +6,9 @@ use std::fmt;
 use http::HeaderName;
 use weir_core::Secret;
 
+use crate::model::IdentityFact;
+use crate::value::claim::claim;
+
 mod target;
 
 /// A text with variables, parsed once when the configuration is loaded.
@@ -59,10 +62,12 @@ pub enum Variable {
     TlsClientSubject,
     /// `{tls.client.fingerprint}`: SHA-256 of the client certificate, hexadecimal.
     TlsClientFingerprint,
+    /// `{principal.subject}` and its like, `{claims.NAME}`: what is known of who calls; empty if there is nothing to say.
+    Principal(IdentityFact),
 }
 
 /// Variables without a part of their own choosing.
-const FIXED: [(&str, Variable); 13] = [
+const FIXED: [(&str, Variable); 19] = [
     ("client.address", Variable::ClientAddress),
     ("request.id", Variable::RequestId),
     ("request.method", Variable::RequestMethod),
@@ -76,6 +81,27 @@ const FIXED: [(&str, Variable); 13] = [
     ("tls.server_name", Variable::TlsServerName),
     ("tls.client.subject", Variable::TlsClientSubject),
     ("tls.client.fingerprint", Variable::TlsClientFingerprint),
+    (
+        "principal.subject",
+        Variable::Principal(IdentityFact::Subject),
+    ),
+    (
+        "principal.issuer",
+        Variable::Principal(IdentityFact::Issuer),
+    ),
+    (
+        "principal.organization",
+        Variable::Principal(IdentityFact::Organization),
+    ),
+    (
+        "principal.scopes",
+        Variable::Principal(IdentityFact::Scopes),
+    ),
+    ("principal.roles", Variable::Principal(IdentityFact::Roles)),
+    (
+        "principal.method",
+        Variable::Principal(IdentityFact::Method),
+    ),
 ];
 
 /// What is wrong with a template, in one line with the way out.
@@ -185,6 +211,9 @@ impl fmt::Display for Variable {
         match self {
             Self::RequestHeader(name) => write!(formatter, "request.header.{name}"),
             Self::PathCapture(name) => write!(formatter, "path.{name}"),
+            Self::Principal(IdentityFact::Claim(claim)) => {
+                write!(formatter, "claims.{}", claim.text)
+            }
             other => {
                 let name = FIXED.iter().find(|(_, variable)| variable == other);
                 formatter.write_str(name.map_or("", |(name, _)| name))
@@ -203,6 +232,15 @@ fn parse_variable(name: &str, at: usize) -> Result<Variable, TemplateError> {
             Err(_) => {
                 let message = format!("`{header}` is not a header name");
                 Err(TemplateError::new(at + "request.header.".len(), message))
+            }
+        };
+    }
+    if let Some(text) = name.strip_prefix("claims.") {
+        return match claim(text) {
+            Ok(claim) => Ok(Variable::Principal(IdentityFact::Claim(claim))),
+            Err(_) => {
+                let message = format!("`{text}` is not the name of a claim");
+                Err(TemplateError::new(at + "claims.".len(), message))
             }
         };
     }
@@ -226,10 +264,11 @@ fn unknown(name: &str) -> String {
     if name.len() > LONGEST {
         return "unknown variable".to_owned();
     }
-    let candidates = FIXED
-        .iter()
-        .map(|(fixed, _)| *fixed)
-        .chain(["request.header.NAME", "path.NAME"]);
+    let candidates = FIXED.iter().map(|(fixed, _)| *fixed).chain([
+        "request.header.NAME",
+        "path.NAME",
+        "claims.NAME",
+    ]);
     let nearest = candidates
         .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
         .min();
@@ -241,7 +280,7 @@ fn unknown(name: &str) -> String {
             let names: Vec<_> = FIXED.iter().map(|(fixed, _)| *fixed).collect();
             let names = names.join(", ");
             format!(
-                "unknown variable `{name}`; there are {names}, request.header.NAME and path.NAME"
+                "unknown variable `{name}`; there are {names}, request.header.NAME, path.NAME and claims.NAME"
             )
         }
     }

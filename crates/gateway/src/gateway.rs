@@ -14,7 +14,7 @@ use weir_config::Config;
 
 use crate::accept::Backlog;
 use crate::control::{Control, Notice};
-use crate::identify::{self, Changes, Lookup, Risk};
+use crate::identify::{self, Changes, Lookup, Risk, Signer};
 use crate::listen;
 use crate::metrics::WorkerCounters;
 use crate::organization::{Organizations, Standing, Standings};
@@ -155,6 +155,7 @@ impl Gateway {
             overload,
             asking,
             changes: Arc::default(),
+            signer: Signer::default(),
             risk: Risk::default(),
             control: control.notices(),
         });
@@ -299,6 +300,11 @@ impl Gateway {
     /// Which credentials changed: whoever hears of a change notes it there, and no worker believes what it knew.
     pub fn changes(&self) -> &Arc<Changes> {
         &self.shared.changes
+    }
+
+    /// What signs tokens for upstreams: whoever has the installation's keys tells it.
+    pub fn signer(&self) -> &Signer {
+        &self.shared.signer
     }
 
     /// The splits of routes.

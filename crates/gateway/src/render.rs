@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use http::Method;
 use weir_config::template::{Part, Template, Variable};
-use weir_core::RequestId;
+use weir_core::{Principal, RequestId};
 
 use crate::Fields;
+use crate::identify;
 use crate::router::PathCaptures;
 
 /// Everything that a template can ask of a request.
@@ -41,6 +42,8 @@ pub struct RenderContext<'a> {
     pub tls_client_subject: Option<&'a str>,
     /// SHA-256 of the client's certificate, hexadecimal.
     pub tls_client_fingerprint: Option<&'a str>,
+    /// Who calls, if that is known.
+    pub principal: Option<&'a Principal>,
 }
 
 impl RenderContext<'_> {
@@ -70,18 +73,35 @@ impl RenderContext<'_> {
             Variable::TlsServerName => self.tls_server_name.unwrap_or_default(),
             Variable::TlsClientSubject => self.tls_client_subject.unwrap_or_default(),
             Variable::TlsClientFingerprint => self.tls_client_fingerprint.unwrap_or_default(),
+            Variable::Principal(fact) => {
+                let text = self
+                    .principal
+                    .and_then(|principal| identify::told(fact, principal));
+                return take(text.as_deref().unwrap_or_default().as_bytes());
+            }
         };
         take(text.as_bytes())
     }
 }
 
-/// Appends a template's text. Nothing is escaped: whoever uses the result checks it, as header rules
-/// do; addresses are written by [`crate::rewrite`].
+/// Appends a template's text for a field. Nothing of the request is escaped: whoever uses the result checks it, as
+/// header rules do. What is known of who calls stands there as `identity` policies tell it: others wrote it, and it may
+/// have any character. Addresses are written by [`crate::rewrite`].
 pub fn render(template: &Template, context: &RenderContext<'_>, out: &mut Vec<u8>) {
     for part in &template.parts {
         match part {
             Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
             Part::Secret(text) => out.extend_from_slice(text.expose().as_bytes()),
+            Part::Variable(Variable::Principal(fact)) => {
+                let told = context
+                    .principal
+                    .and_then(|principal| identify::told(fact, principal));
+                out.extend_from_slice(
+                    told.map(identify::field_text)
+                        .unwrap_or_default()
+                        .as_bytes(),
+                );
+            }
             Part::Variable(variable) => {
                 context.with_value(variable, |value| out.extend_from_slice(value));
             }
@@ -138,6 +158,7 @@ pub(crate) mod tests {
             tls_server_name: Some("sni.example.com"),
             tls_client_subject: None,
             tls_client_fingerprint: Some("ab12"),
+            principal: None,
         }
     }
 

@@ -74,6 +74,7 @@ impl<'a> Matched<'a> {
             tls_server_name: tls.and_then(|tls| tls.server_name.as_deref()),
             tls_client_subject: tls.and_then(|tls| tls.client_subject.as_deref()),
             tls_client_fingerprint: tls.and_then(|tls| tls.client_fingerprint.as_deref()),
+            principal: record.known.as_deref().map(|known| &known.principal),
         }
     }
 
@@ -88,7 +89,8 @@ impl<'a> Matched<'a> {
             .map_err(|_| Failure::Malformed("The Connection field names too many options."))?;
         self.snapshot.forbidden.strip(&mut head.fields);
         if let Some(access) = &self.route.access {
-            access.show(record.known.as_ref(), &mut head.fields);
+            let worker = &self.client.worker;
+            access.show(worker, record.known.as_ref(), &mut head.fields)?;
         }
         hop::check_via_loop(&head.fields, MOST_PASSES).map_err(|_| Failure::Loop)?;
         hop::rebuild_forwarding(

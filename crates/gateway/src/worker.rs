@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::accept::{self, Backlog};
 use crate::buffers::Buffers;
 use crate::control::Notice;
-use crate::identify::{Asking, Changes, Risk, Suspects, Verified};
+use crate::identify::{Asking, Changes, Risk, Signer, Suspects, Verified};
 use crate::metrics::WorkerCounters;
 use crate::overload::{Line, MemoryLevel, Overload, Shedder};
 use crate::record::AccessRecord;
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) asking: Asking,
     /// Which of them changed.
     pub(crate) changes: Arc<Changes>,
+    /// What signs tokens for upstreams.
+    pub(crate) signer: Signer,
     /// What failures of addresses come to.
     pub(crate) risk: Risk,
     /// The supervisor of upstreams.

@@ -5,8 +5,10 @@ use thiserror::Error;
 use crate::claims::Claims;
 use crate::header::Header;
 
+mod answer;
 mod kind;
 
+pub use answer::ExpectedAnswer;
 pub use kind::Kind;
 
 /// What is asked of a token whose signature was verified.
@@ -122,7 +124,7 @@ impl Expected {
     ) -> Result<Judged, ClaimFault> {
         self.kind.judge(header, claims)?;
         self.judge_issuer(claims)?;
-        self.judge_audience(claims)?;
+        judge_audience(&self.audiences, claims)?;
         let expires_at = self.judge_dates(claims, now)?;
         self.kind.judge_completeness(claims)?;
         Ok(Judged { expires_at })
@@ -134,32 +136,14 @@ impl Expected {
         is_expected.then_some(()).ok_or(ClaimFault::Issuer)
     }
 
-    fn judge_audience(&self, claims: &Claims) -> Result<(), ClaimFault> {
-        if self.audiences.is_empty() {
-            return Ok(());
-        }
-        let mut audiences = claims.audiences().peekable();
-        if audiences.peek().is_none() {
-            return Err(ClaimFault::AudienceMissing);
-        }
-        let is_expected =
-            audiences.any(|one| self.audiences.iter().any(|expected| expected == one));
-        is_expected.then_some(()).ok_or(ClaimFault::Audience)
-    }
-
     fn judge_dates(&self, claims: &Claims, now: i64) -> Result<i64, ClaimFault> {
-        let expires = date(claims, "exp")?.ok_or(ClaimFault::ExpiryMissing)?;
-        let not_before = date(claims, "nbf")?;
+        if claims.get("exp").is_none() {
+            return Err(ClaimFault::ExpiryMissing);
+        }
         let issued = date(claims, "iat")?;
         let leeway = i64::from(self.leeway);
-        // Fractions are cut off: a token ends up to a second early rather than late.
-        let mut expires_at = seconds(expires.floor()).saturating_add(leeway);
-        if now >= expires_at {
-            return Err(ClaimFault::Expired);
-        }
-        if not_before.is_some_and(|begins| now.saturating_add(leeway) < seconds(begins.ceil())) {
-            return Err(ClaimFault::NotYet);
-        }
+        let mut expires_at =
+            judge_validity(claims, leeway, now)?.ok_or(ClaimFault::ExpiryMissing)?;
         let Some(max_age) = self.max_age else {
             return Ok(expires_at);
         };
@@ -176,6 +160,34 @@ impl Expected {
         expires_at = expires_at.min(too_old_at);
         Ok(expires_at)
     }
+}
+
+fn judge_audience(accepted: &[String], claims: &Claims) -> Result<(), ClaimFault> {
+    if accepted.is_empty() {
+        return Ok(());
+    }
+    let mut audiences = claims.audiences().peekable();
+    if audiences.peek().is_none() {
+        return Err(ClaimFault::AudienceMissing);
+    }
+    let is_accepted = audiences.any(|one| accepted.iter().any(|accepted| accepted == one));
+    is_accepted.then_some(()).ok_or(ClaimFault::Audience)
+}
+
+/// Whether `exp` and `nbf`, as far as they are there, let somebody in at `now`: the second from which they do not, if
+/// there is an `exp`.
+fn judge_validity(claims: &Claims, leeway: i64, now: i64) -> Result<Option<i64>, ClaimFault> {
+    let expires = date(claims, "exp")?;
+    let not_before = date(claims, "nbf")?;
+    // Fractions are cut off: a token ends up to a second early rather than late.
+    let expires_at = expires.map(|expires| seconds(expires.floor()).saturating_add(leeway));
+    if expires_at.is_some_and(|expires_at| now >= expires_at) {
+        return Err(ClaimFault::Expired);
+    }
+    if not_before.is_some_and(|begins| now.saturating_add(leeway) < seconds(begins.ceil())) {
+        return Err(ClaimFault::NotYet);
+    }
+    Ok(expires_at)
 }
 
 /// A date of the claims in Unix seconds, which may have a fraction; none if it is not there.

@@ -33,7 +33,7 @@ mod token;
 
 pub use algorithm::Algorithm;
 pub use claims::Claims;
-pub use expected::{ClaimFault, Expected, Judged, Kind};
+pub use expected::{ClaimFault, Expected, ExpectedAnswer, Judged, Kind};
 pub use header::Header;
 pub use key::{Key, KeyFault};
 pub use set::{KeySet, LONGEST_SET, MOST_KEYS, SetError, Skipped};

@@ -1,4 +1,4 @@
-//! Public keys in PEM files.
+//! Keys in PEM files.
 
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use x509_parser::certificate::X509Certificate;
@@ -24,6 +24,12 @@ pub(crate) fn parts(pem: &[u8]) -> Result<Parts, KeyFault> {
         }
         _ => Err(KeyFault::Pem),
     }
+}
+
+/// The private key in the first section, if that is one in PKCS#8 (RFC 7468 §10).
+pub(crate) fn pkcs8(pem: &[u8]) -> Option<Vec<u8>> {
+    let (kind, der) = <(SectionKind, Vec<u8>)>::from_pem_slice(pem).ok()?;
+    (kind == SectionKind::PrivateKey).then_some(der)
 }
 
 /// The numbers in a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7).

@@ -109,6 +109,20 @@ impl SigningKey {
         })
     }
 
+    /// The private key in the first section of a PEM file, which is PKCS#8 (RFC 5958): Ed25519 signs by EdDSA, P-256 by
+    /// ES256, RSA by RS256.
+    ///
+    /// # Errors
+    /// If it is none of them.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, SigningError> {
+        let pkcs8 = Zeroizing::new(pem::pkcs8(pem).ok_or(SigningError::Rejected)?);
+        let algorithms = [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256];
+        let mut keys = algorithms
+            .into_iter()
+            .filter_map(|algorithm| Self::from_pkcs8(algorithm, &pkcs8).ok());
+        keys.next().ok_or(SigningError::Rejected)
+    }
+
     /// The private key, to be sealed and kept.
     ///
     /// # Errors

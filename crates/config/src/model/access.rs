@@ -7,8 +7,9 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 use weir_authorization::Compiled;
+use weir_core::Secret;
 use weir_jose::remote::RemoteKeys;
-use weir_jose::{Algorithm, KeySet};
+use weir_jose::{Algorithm, KeySet, SigningKey};
 use weir_signatures::UsersFile;
 
 use super::Material;
@@ -191,6 +192,52 @@ pub struct Credential {
     pub is_forwarded: bool,
 }
 
+/// Takes tokens that only the server understands that issued them, and asks it (RFC 7662).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Introspection {
+    /// URL of the server's introspection endpoint.
+    pub endpoint: String,
+    /// As whom it is asked.
+    pub client_id: String,
+    /// The secret of that client.
+    pub client_secret: Secret<String>,
+    /// How both are sent.
+    pub authentication: ClientAuthentication,
+    /// What `iss` of an answer must say; `None` if it is not looked at.
+    pub issuer: Option<String>,
+    /// One of which must be in `aud`; `None` if it is not looked at.
+    pub audiences: Option<Vec<String>>,
+    /// Networks that may be reached beside the public internet.
+    pub allow: Vec<IpNet>,
+    /// PEM bundle of the authorities of its certificate; the system's without one.
+    pub authorities: Option<Arc<[u8]>>,
+    /// Longest time for one question.
+    pub timeout: Duration,
+    /// Most questions under way at once.
+    pub at_once: usize,
+    /// How long an answer is believed.
+    pub cache: Duration,
+    /// How much longer it is believed while the server cannot be asked.
+    pub stale: Duration,
+    /// Where tokens are in a request.
+    pub place: TokenPlace,
+    /// How far clocks may be apart.
+    pub leeway: Duration,
+    /// Claims that say what the caller may do.
+    pub claims: ClaimNames,
+    /// What holds for credentials of any kind.
+    pub credential: Credential,
+}
+
+/// How a client shows who it is to the server that it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// In `Authorization: Basic`.
+    Basic,
+    /// In the form.
+    Post,
+}
+
 /// Takes API keys of organizations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
@@ -337,7 +384,40 @@ pub struct ClaimRule {
 pub struct IdentityHeaders {
     /// Which field says what; each once.
     pub fields: Vec<(HeaderName, IdentityFact)>,
+    /// A token that says the same.
+    pub token: Option<Arc<InternalToken>>,
 }
+
+/// A short-lived token for upstreams, which only Weir can make.
+#[derive(Clone, Debug)]
+pub struct InternalToken {
+    /// The field that holds it; `authorization`: as a bearer token, in place of what the client sent.
+    pub header: HeaderName,
+    /// For whom it is; at least one.
+    pub audiences: Vec<String>,
+    /// How long it is good for.
+    pub lifetime: Duration,
+    /// Claims of whoever calls that it repeats.
+    pub claims: Vec<ClaimPath>,
+    /// Its `iss`, if `key` signs.
+    pub issuer: Option<String>,
+    /// What signs; the installation's keys without one.
+    pub key: Option<Arc<SigningKey>>,
+}
+
+impl PartialEq for InternalToken {
+    fn eq(&self, other: &Self) -> bool {
+        let key = |token: &Self| token.key.as_ref().map(|key| key.id());
+        self.header == other.header
+            && self.audiences == other.audiences
+            && self.lifetime == other.lifetime
+            && self.claims == other.claims
+            && self.issuer == other.issuer
+            && key(self) == key(other)
+    }
+}
+
+impl Eq for InternalToken {}
 
 /// What can be said of who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]

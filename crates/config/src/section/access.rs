@@ -8,12 +8,15 @@ mod claims;
 mod credential;
 mod hmac;
 mod identity;
+mod internal_token;
+mod introspection;
 mod jwt;
 mod key_set;
 mod mtls;
 mod require;
 mod session;
 mod signature;
+mod token;
 
 pub(super) use any_of::ANY_OF;
 pub(super) use api_key::API_KEY;
@@ -21,6 +24,7 @@ pub(super) use basic::BASIC;
 pub(super) use claims::CLAIMS;
 pub(super) use hmac::HMAC;
 pub(super) use identity::IDENTITY;
+pub(super) use introspection::INTROSPECTION;
 pub(super) use jwt::JWT;
 pub(super) use mtls::MTLS;
 pub(super) use require::REQUIRE;
@@ -33,6 +37,7 @@ pub(super) use basic::decode as decode_basic;
 pub(super) use claims::decode as decode_claims;
 pub(super) use hmac::decode as decode_hmac;
 pub(super) use identity::decode as decode_identity;
+pub(super) use introspection::decode as decode_introspection;
 pub(super) use jwt::decode as decode_jwt;
 pub(super) use mtls::decode as decode_mtls;
 pub(super) use mtls::report_unasked;
@@ -42,8 +47,9 @@ pub(super) use session::report_lent as report_lent_sessions;
 pub(super) use signature::decode as decode_signature;
 
 /// Kinds that say who is calling.
-pub(super) const IDENTIFYING: [&str; 8] = [
+pub(super) const IDENTIFYING: [&str; 9] = [
     "jwt",
+    "introspection",
     "api_key",
     "session",
     "basic",

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::check::{self, Declared};
-use super::headers::{CaptureUse, note_captures};
+use super::headers::{VariableUse, note_variables};
 use super::{aggregate, mirror, respond, split};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
@@ -52,7 +52,7 @@ pub(super) fn decode(
     context: &mut Context<'_>,
     object: &Object<'_>,
     declared: &mut Declared,
-    uses: &mut Vec<CaptureUse>,
+    uses: &mut Vec<VariableUse>,
 ) -> Option<Action> {
     let chosen = object.one_of(
         context,
@@ -119,13 +119,13 @@ pub(super) fn decode(
 fn decode_redirect(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
-    uses: &mut Vec<CaptureUse>,
+    uses: &mut Vec<VariableUse>,
 ) -> Option<(Template, StatusCode)> {
     let object = Object::open(context, cursor)?;
     let status = decode_status(context, &object.get("status")?);
     let to_cursor = object.written("to")?;
     let to = to_cursor.parse(context, grammar::location_template)?;
-    note_captures(&to_cursor, &to, uses);
+    note_variables(&to_cursor, &to, uses);
     Some((to, status?))
 }
 
@@ -148,7 +148,7 @@ fn decode_status(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Statu
 fn decode_rewrite(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
-    uses: &mut Vec<CaptureUse>,
+    uses: &mut Vec<VariableUse>,
 ) -> Option<Rewrite> {
     let object = Object::open(context, cursor)?;
     let Some(kind) = object.one_of(context, &["prefix", "path"]) else {
@@ -166,7 +166,7 @@ fn decode_rewrite(
             .map(Rewrite::Prefix);
     }
     let template = value.parse(context, grammar::path_template)?;
-    note_captures(&value, &template, uses);
+    note_variables(&value, &template, uses);
     Some(Rewrite::Path(template))
 }
 

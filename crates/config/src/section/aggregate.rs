@@ -2,7 +2,7 @@
 
 use super::action::decode_host;
 use super::check::{self, Declared};
-use super::headers::{CaptureUse, note_captures, report_twice};
+use super::headers::{VariableUse, note_variables, report_twice};
 use super::respond;
 use super::transform::{self, JQ, LIMITS};
 use crate::codes;
@@ -109,7 +109,7 @@ pub(super) fn decode(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
     declared: &mut Declared,
-    uses: &mut Vec<CaptureUse>,
+    uses: &mut Vec<VariableUse>,
 ) -> Option<Aggregate> {
     let object = Object::open(context, cursor)?;
     let mut parts = Vec::new();
@@ -159,7 +159,7 @@ fn decode_part(
     context: &mut Context<'_>,
     entry: &Named<'_>,
     declared: &mut Declared,
-    uses: &mut Vec<CaptureUse>,
+    uses: &mut Vec<VariableUse>,
 ) -> Option<Part> {
     let object = Object::open(context, &entry.value)?;
     if entry.name == ERRORS {
@@ -174,7 +174,7 @@ fn decode_part(
         .and_then(|cursor| check::decode_upstream(context, &cursor, declared));
     let path = object.written("path").and_then(|cursor| {
         let template = cursor.parse(context, grammar::path_template)?;
-        note_captures(&cursor, &template, uses);
+        note_variables(&cursor, &template, uses);
         Some(Rewrite::Path(template))
     });
     let mut headers = Vec::new();

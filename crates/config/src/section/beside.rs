@@ -180,10 +180,15 @@ pub(super) fn report_secrets(
     }
 }
 
-/// Fields of requests that a policy sets to a secret.
+/// Fields of requests that a policy sets to a secret. Who has a token about somebody can show it to whom it is for.
 fn secrets(policy: &Policy) -> Vec<&HeaderName> {
-    let PolicyKind::Headers(headers) = &policy.kind else {
-        return Vec::new();
+    let headers = match &policy.kind {
+        PolicyKind::Headers(headers) => headers,
+        PolicyKind::Identity(identity) => {
+            let token = identity.token.iter();
+            return token.map(|token| &token.header).collect();
+        }
+        _ => return Vec::new(),
     };
     let is_secret = |(name, value): &&(HeaderName, Template)| {
         let is_literal = value.variables().next().is_none();

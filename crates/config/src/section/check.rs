@@ -1,6 +1,6 @@
 //! What only the whole shows: names that are used or not.
 
-use super::headers::CaptureUse;
+use super::headers::VariableUse;
 use super::policy::KINDS;
 use crate::codes;
 use crate::decode::{Context, Cursor, Named};
@@ -15,8 +15,8 @@ pub(super) struct Declared {
     policies: Vec<(String, bool)>,
     /// Upstreams that are spoken to over HTTP/1.1 and nothing else.
     without_http2: Vec<String>,
-    /// What each policy's templates ask of a route's path.
-    pub(super) policy_captures: Vec<Vec<CaptureUse>>,
+    /// What each policy's templates ask of a route that not every one has.
+    pub(super) policy_variables: Vec<Vec<VariableUse>>,
     /// Of each policy, the kind, as far as that is known.
     pub(super) policy_kinds: Vec<Option<&'static str>>,
     /// Whether routes have mistakes: what they meant to use then looks unused.
@@ -31,7 +31,7 @@ impl Declared {
             upstreams: upstreams.iter().map(unused).collect(),
             policies: policies.iter().map(unused).collect(),
             without_http2: Vec::new(),
-            policy_captures: policies.iter().map(|_| Vec::new()).collect(),
+            policy_variables: policies.iter().map(|_| Vec::new()).collect(),
             policy_kinds: policies.iter().map(kind).collect(),
             is_incomplete: false,
         }

@@ -62,36 +62,56 @@ static RULES: Record = Record {
     ],
 };
 
-/// What a template asks of the path.
+/// A variable that not every route has.
 #[derive(Debug)]
-pub(super) struct CaptureUse {
-    /// `None`: the trailing `*`.
-    pub(super) name: Option<String>,
+pub(super) struct VariableUse {
+    variable: Variable,
     pub(super) span: Span,
     pub(super) path: String,
 }
 
-impl CaptureUse {
+impl VariableUse {
     /// As it is written in the template.
     pub(super) fn variable(&self) -> String {
-        format!("{{path.{}}}", self.name.as_deref().unwrap_or("*"))
+        format!("{{{}}}", self.variable)
+    }
+
+    /// The capture of the path that it is, if it is one; `Some(None)`: the trailing `*`.
+    #[expect(
+        clippy::option_option,
+        reason = "no capture and the one without a name are different"
+    )]
+    pub(super) fn capture(&self) -> Option<Option<&str>> {
+        match &self.variable {
+            Variable::PathCapture(name) => Some(Some(name)),
+            Variable::PathTail => Some(None),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about who calls.
+    pub(super) const fn is_about_caller(&self) -> bool {
+        matches!(self.variable, Variable::Principal(_))
     }
 }
 
-/// Remembers what a template asks of the path.
-pub(super) fn note_captures(cursor: &Cursor<'_>, template: &Template, uses: &mut Vec<CaptureUse>) {
-    for variable in template.variables() {
-        let name = match variable {
-            Variable::PathCapture(name) => Some(name.clone()),
-            Variable::PathTail => None,
-            _ => continue,
-        };
-        uses.push(CaptureUse {
-            name,
-            span: cursor.span(),
-            path: cursor.path.to_string(),
-        });
-    }
+/// Remembers what a template asks of the path and of who calls.
+pub(super) fn note_variables(
+    cursor: &Cursor<'_>,
+    template: &Template,
+    uses: &mut Vec<VariableUse>,
+) {
+    let asked = template.variables().filter(|variable| {
+        matches!(
+            variable,
+            Variable::PathCapture(_) | Variable::PathTail | Variable::Principal(_)
+        )
+    });
+    uses.extend(asked.map(|variable| VariableUse {
+        variable: variable.clone(),
+        span: cursor.span(),
+        path: cursor.path.to_string(),
+    }));
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,7 +134,7 @@ impl Direction {
 pub(super) fn decode(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
-    uses: &mut Vec<CaptureUse>,
+    uses: &mut Vec<VariableUse>,
 ) -> Option<HeaderPolicy> {
     let object = Object::open(context, cursor)?;
     let request = decode_rules(context, &object.get("request")?, Direction::Request, uses);
@@ -129,7 +149,7 @@ fn decode_rules(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
     direction: Direction,
-    uses: &mut Vec<CaptureUse>,
+    uses: &mut Vec<VariableUse>,
 ) -> Option<HeaderRules> {
     let object = Object::open(context, cursor)?;
     let mut rules = HeaderRules::default();
@@ -190,7 +210,7 @@ fn decode_value(
     cursor: &Cursor<'_>,
     name: &str,
     direction: Direction,
-    uses: &mut Vec<CaptureUse>,
+    uses: &mut Vec<VariableUse>,
 ) -> Option<Template> {
     let text = cursor.text(context)?;
     match Reference::parse(text) {
@@ -222,7 +242,7 @@ fn decode_value(
             }
             match template {
                 Ok(template) => {
-                    note_captures(cursor, &template, uses);
+                    note_variables(cursor, &template, uses);
                     Some(template)
                 }
                 Err(mut fault) => {

@@ -1,7 +1,8 @@
 //! `policies`: named, of one kind each.
 
 use super::access::{
-    self, ANY_OF, API_KEY, BASIC, HMAC, IDENTITY, JWT, MTLS, REQUIRE, SESSION, SIGNATURE,
+    self, ANY_OF, API_KEY, BASIC, HMAC, IDENTITY, INTROSPECTION, JWT, MTLS, REQUIRE, SESSION,
+    SIGNATURE,
 };
 use super::check::Declared;
 use super::compress::{self, COMPRESS};
@@ -47,6 +48,11 @@ pub(super) static POLICY: Record = Record {
             "Changes bodies that are JSON.",
         ),
         field("jwt", Shape::Record(&JWT), "Verifies JSON Web Tokens."),
+        field(
+            "introspection",
+            Shape::Record(&INTROSPECTION),
+            "Takes opaque tokens, and asks the server that issued them.",
+        ),
         field("api_key", Shape::Record(&API_KEY), "Takes API keys."),
         field(
             "session",
@@ -99,7 +105,7 @@ pub(super) static POLICY: Record = Record {
 };
 
 /// Every kind, known to this version or not.
-pub(super) const KINDS: [&str; 18] = [
+pub(super) const KINDS: [&str; 19] = [
     "headers",
     "cors",
     "security_headers",
@@ -107,6 +113,7 @@ pub(super) const KINDS: [&str; 18] = [
     "transform",
     "validate",
     "jwt",
+    "introspection",
     "api_key",
     "session",
     "basic",
@@ -147,7 +154,7 @@ pub(super) fn decode(
     let settings = object.written(chosen?)?;
     let kind = match chosen? {
         "headers" => {
-            let uses = &mut declared.policy_captures[index];
+            let uses = &mut declared.policy_variables[index];
             PolicyKind::Headers(headers::decode(context, &settings, uses)?)
         }
         "cors" => PolicyKind::Cors(Box::new(cors::decode(context, &settings)?)),
@@ -156,6 +163,9 @@ pub(super) fn decode(
         "transform" => PolicyKind::Transform(Box::new(transform::decode(context, &settings)?)),
         "validate" => PolicyKind::Validate(validate::decode(context, &settings)?),
         "jwt" => PolicyKind::Jwt(access::decode_jwt(context, &settings)?),
+        "introspection" => {
+            PolicyKind::Introspection(access::decode_introspection(context, &settings)?)
+        }
         "api_key" => PolicyKind::ApiKey(access::decode_api_key(context, &settings)?),
         "session" => PolicyKind::Session(access::decode_session(context, &settings)?),
         "basic" => PolicyKind::Basic(access::decode_basic(context, &settings)?),

@@ -9,7 +9,7 @@ use super::action::{self, REDIRECT, REWRITE};
 use super::aggregate::AGGREGATE;
 use super::check::Declared;
 use super::grpc::{self, GRPC, SSE};
-use super::headers::{self, CaptureUse, HEADERS};
+use super::headers::{self, HEADERS, VariableUse};
 use super::log::{self, ROUTE_LOG};
 use super::matcher::{self, MATCH};
 use super::mirror::MIRROR;
@@ -208,7 +208,13 @@ fn decode(
     let matches_by_claims = matcher
         .as_ref()
         .is_some_and(|matcher| !matcher.claims.is_empty());
-    report_unknown_callers(context, &object, declared, &policies, matches_by_claims);
+    report_unknown_callers(
+        context,
+        &object,
+        declared,
+        &policies,
+        (matches_by_claims, &uses),
+    );
     if object.written("aggregate").is_some() && declared.has_kind(&policies, "transform") {
         let message = "an aggregate does not go through a `transform` policy";
         let finding = Finding::error(codes::CONFLICT, message)
@@ -284,7 +290,7 @@ fn decode_policies(
         }
         places.push((index, item.span()));
         indices.push(index);
-        for used in &declared.policy_captures[index] {
+        for used in &declared.policy_variables[index] {
             if let Some(path) = matcher.and_then(|matcher| lacking(matcher, used)) {
                 let variable = used.variable();
                 let message = format!("the policy uses {}, which {path}", quote(&variable));
@@ -308,7 +314,7 @@ fn report_unknown_callers(
     object: &Object<'_>,
     declared: &Declared,
     policies: &[usize],
-    matches_by_claims: bool,
+    (matches_by_claims, uses): (bool, &[VariableUse]),
 ) {
     let kinds = || {
         policies
@@ -325,8 +331,22 @@ fn report_unknown_callers(
         );
         object.report(context, object.key_span("match"), finding);
     }
+    for used in uses.iter().filter(|used| used.is_about_caller()) {
+        let variable = quote(&used.variable());
+        let message = format!(
+            "{variable} is about who is calling, and no policy of the route finds that out"
+        );
+        let finding = Finding::error(codes::CONFLICT, message)
+            .at(used.span)
+            .path(used.path.clone())
+            .help("list a policy that does, such as a `jwt` policy, or write another variable");
+        context.report(finding);
+    }
     for (policy, kind) in kinds() {
-        if !["require", "identity"].contains(&kind) {
+        let asks = declared.policy_variables[policy]
+            .iter()
+            .any(VariableUse::is_about_caller);
+        if !asks && !["require", "identity"].contains(&kind) {
             continue;
         }
         let name = quote(declared.policy_name(policy));
@@ -380,7 +400,7 @@ fn report_untaken_methods(
     object.report(context, object.key_span(key), finding);
 }
 
-fn report_unknown_captures(context: &mut Context<'_>, matcher: &Match, uses: &[CaptureUse]) {
+fn report_unknown_captures(context: &mut Context<'_>, matcher: &Match, uses: &[VariableUse]) {
     for used in uses {
         let Some(path) = lacking(matcher, used) else {
             continue;
@@ -406,11 +426,12 @@ fn report_unknown_captures(context: &mut Context<'_>, matcher: &Match, uses: &[C
 }
 
 /// Why a request that the route takes may not have the capture: ``the path `/a` lacks``.
-fn lacking(matcher: &Match, used: &CaptureUse) -> Option<String> {
+fn lacking(matcher: &Match, used: &VariableUse) -> Option<String> {
+    let capture = used.capture()?;
     if matcher.paths.is_empty() {
         return Some("no path pattern of this route captures".into());
     }
-    let lacks = matcher.paths.iter().find(|path| match &used.name {
+    let lacks = matcher.paths.iter().find(|path| match capture {
         Some(name) => path.captures().all(|capture| capture != name),
         None => path.tail.is_none(),
     });

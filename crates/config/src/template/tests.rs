@@ -34,7 +34,14 @@ fn every_variable_is_printed_as_it_is_read() {
         assert_eq!(template(&text).parts, [Part::Variable(variable)]);
         assert_eq!(template(&text).to_string(), text);
     }
-    for text in ["{request.header.x-a}", "{path.id_2}", "{{a}}{path.*}{{}}"] {
+    for text in [
+        "{request.header.x-a}",
+        "{path.id_2}",
+        "{{a}}{path.*}{{}}",
+        "{claims.email}",
+        "{claims./realm_access/roles}",
+        "{claims.https://example.com/plan}",
+    ] {
         assert_eq!(template(text).to_string(), text);
     }
     let upper = template("{request.header.X-Api-Key}");
@@ -54,6 +61,9 @@ fn wrong_templates_say_where_and_what_to_do() {
         ("{request.host_name}", 1, "there are client.address"),
         ("{request.hosts}", 1, "did you mean `request.host`?"),
         ("{banana}", 1, "there are client.address"),
+        ("{claims.}", 8, "not the name of a claim"),
+        ("{claims./a//b}", 8, "not the name of a claim"),
+        ("{principal.name}", 1, "unknown variable"),
         ("{path.Id}", 1, "unknown variable"),
         ("{path.}", 1, "unknown variable"),
         ("{request.header.}", 16, "not a header name"),

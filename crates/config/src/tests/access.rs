@@ -94,6 +94,33 @@ fn mistakes_of_token_policies_are_named() {
     }
 }
 
+/// What is asked where, by whom and for whom.
+const ASKED: &str = "endpoint: https://a.test/introspect, client_id: weir, audience: one, client_secret: env:SECRET";
+
+#[test]
+fn mistakes_of_introspection_policies_are_named() {
+    for (introspection, code) in [
+        (ASKED.replace("https:", "http:"), "WR0109"),
+        (ASKED.replace("a.test", "a.test@b.test"), "WR0109"),
+        (ASKED.replace("introspect,", "introspect#a,"), "WR0109"),
+        (ASKED.replace("https://", "ftp://"), "WR0109"),
+        (ASKED.replace("env:SECRET", "in-the-file"), "WR0301"),
+        (ASKED.replace("audience: one, ", ""), "WR0102"),
+        (format!("{ASKED}, header: x-t, cookie: t"), "WR0205"),
+        (format!("{ASKED}, timeout: 1m"), "WR0105"),
+        (format!("{ASKED}, cache: 2h"), "WR0105"),
+        (format!("{ASKED}, stale: 2d"), "WR0105"),
+        (format!("{ASKED}, at_once: 0"), "WR0107"),
+    ] {
+        let policies = format!("  t: {{introspection: {{{introspection}}}}}\n");
+        let report = refused(&text(&policies, "t"));
+        assert!(
+            codes_of(&report).contains(&code),
+            "{introspection}: {report}"
+        );
+    }
+}
+
 #[test]
 fn several_ways_are_ways_to_say_who_one_is() {
     let policies = format!(
@@ -159,6 +186,28 @@ fn a_file_of_rules_without_its_prefix_is_taken_for_one() {
 }
 
 #[test]
+fn templates_about_the_caller_need_somebody_who_finds_out_who_that_is() {
+    let rules = "{request: {set: {x-user: \"{principal.subject}\", x-plan: \"{claims./a/plan}\"}}}";
+    let policies = format!("{JWT}  about: {{headers: {rules}}}\n");
+    loaded(&text(&policies, "t, about"));
+    assert_eq!(
+        codes_of(&refused(&text(&policies, "about"))),
+        ["WR0505", "WR0205"]
+    );
+    let own = |listed: &str| {
+        let of_route = format!("respond: {{status: 200}}, headers: {rules}");
+        text(JWT, listed).replace("respond: {status: 200}", &of_route)
+    };
+    loaded(&own("t"));
+    let report = refused(&own(""));
+    assert_eq!(codes_of(&report), ["WR0505", "WR0205", "WR0205"]);
+    assert!(
+        report.to_string().contains("`{claims./a/plan}`"),
+        "{report}"
+    );
+}
+
+#[test]
 fn facts_have_fields_of_their_own() {
     let policies =
         format!("{JWT}  who: {{identity: {{subject: x-user, claims: {{x-mail: email}}}}}}\n");
@@ -172,6 +221,13 @@ fn facts_have_fields_of_their_own() {
         ("{subject: x-a, issuer: x-a}", "WR0211"),
         ("{subject: host}", "WR0120"),
         ("{claims: {connection: email}}", "WR0120"),
+        ("{token: {}}", "WR0102"),
+        ("{token: {audience: a, header: x-weir-subject}}", "WR0211"),
+        ("{token: {audience: a, header: host}}", "WR0120"),
+        ("{token: {audience: a, lifetime: 1h}}", "WR0105"),
+        ("{token: {audience: a, lifetime: 1s}}", "WR0105"),
+        ("{token: {audience: a, issuer: b}}", "WR0205"),
+        ("{token: {audience: a, key: in-the-file}}", "WR0301"),
     ] {
         let policies = format!("{JWT}  who: {{identity: {identity}}}\n");
         assert_eq!(

@@ -85,6 +85,24 @@ fn secrets_of_the_file_go_to_upstreams_of_the_file() {
 }
 
 #[test]
+fn tokens_about_callers_go_to_upstreams_of_the_file_only() {
+    const POLICIES: &str = "
+  customers: {jwt: {issuer: https://a.test, audience: a, jwks: {keys: [{kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}]}}}
+  who: {identity: {token: {audience: billing}}}";
+    let file = FILE.replacen("policies:", &format!("policies:{POLICIES}"), 1);
+    let file = file.replace("[sign, literal", "[customers, who, sign, literal");
+    for (upstream, is_right) in [("billing", true), ("foreign", false)] {
+        let text = format!(r#""upstream": "{upstream}", "policies": ["customers", "who"]"#);
+        let found = mistakes(load(&file, vec![route(&text), foreign()]));
+        let expected = ("WR0313".to_owned(), "policies".to_owned());
+        match is_right {
+            true => assert_eq!(found, [], "{upstream}"),
+            false => assert_eq!(found, [expected], "{upstream}"),
+        }
+    }
+}
+
+#[test]
 fn secrets_of_the_file_are_not_shown_by_routes_of_resources() {
     for (route_text, is_right) in [
         (

@@ -1,3 +1,6 @@
+use weir_core::Principal;
+use weir_core::principal::Method;
+
 use super::*;
 use crate::render::tests::context;
 
@@ -140,6 +143,51 @@ fn a_value_that_would_split_the_head_is_dropped_and_counted() {
         assert_eq!(rendered.apply(&mut message), 2, "{hostile:?}");
         // The forged value goes as well.
         assert_eq!(listed(&message), [("x-fine", "sni.example.com")]);
+    }
+}
+
+#[test]
+fn what_claims_say_does_not_break_out_of_a_field_and_is_not_lost() {
+    let rules = rules(
+        &[],
+        &[
+            ("x-user", "<{principal.subject}>"),
+            ("x-name", "{claims.name}"),
+            ("x-none", "{claims.none}"),
+        ],
+        &[],
+    );
+    let compiled = HeaderRules::compile(&rules, Side::Request);
+    for (hostile, sent) in [
+        ("a\r\nx-admin: 1", "a%0D%0Ax-admin:%201"),
+        ("a\0b", "a%00b"),
+        ("a\tb", "a%09b"),
+        ("\u{e9}", "%C3%A9"),
+        (" a", "%20a"),
+        ("a%0Ab", "a%0Ab"),
+    ] {
+        let principal = Principal {
+            method: Method::Token,
+            issuer: None,
+            subject: hostile.into(),
+            organization: None,
+            scopes: Vec::new(),
+            roles: Vec::new(),
+            claims: serde_json::json!({"name": hostile})
+                .as_object()
+                .cloned()
+                .unwrap(),
+        };
+        let mut message = fields(&[("x-user", "forged"), ("x-none", "forged")]);
+        let original = message.clone();
+        let context = RenderContext {
+            principal: Some(&principal),
+            ..context(&original)
+        };
+        let rendered = compiled.render(&context, &mut Vec::new());
+        assert_eq!(rendered.apply(&mut message), 0, "{hostile:?}");
+        let user = format!("<{sent}>");
+        assert_eq!(listed(&message), [("x-user", &*user), ("x-name", sent)]);
     }
 }
 

@@ -15,7 +15,7 @@ use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
 
 use super::changes::Changes;
 use super::known::Known;
-use crate::metrics::{CredentialKind, WorkerCounters};
+use crate::metrics::WorkerCounters;
 
 /// Which of the configuration's ways to identify it was, and the credential itself.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ impl Lifecycle<Key, Rc<Known>> for Evictions {
     type RequestState = ();
 
     fn on_evict(&self, _: &mut (), _: Key, known: Rc<Known>) {
-        if let Some(kind) = CredentialKind::of(known.principal.method) {
+        if let Some(kind) = known.kind() {
             let remembered = &self.0.identity.remembered;
             remembered[kind as usize].evictions.add(1);
         }

@@ -1,20 +1,17 @@
 //! JSON Web Tokens (RFC 7519), checked by the advice of RFC 8725.
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::{Map, Value};
-use weir_config::model::{self, ClaimPath, Issuer, Keys, TokenPlace};
-use weir_core::Principal;
-use weir_core::principal::{self, Method};
+use weir_config::model::{self, Issuer, Keys};
 use weir_jose::remote::{Asked, RemoteKeys};
 use weir_jose::{Expected, Kind, LONGEST_TOKEN, NotVerified, Token};
 
 use super::Bad;
 use super::known::{Known, Signed};
+use super::token::{self, bad};
 
 /// A `jwt` policy.
 pub(super) struct Jwt {
@@ -154,35 +151,14 @@ impl Jwt {
         let judged = expected
             .judge(verified.header(), &claims, now.cast_signed())
             .map_err(|why| Fault::Bad(bad(why.word(), why)))?;
-        let principal = self.principal(&issuer.issuer, claims.into_map());
+        let vouching = Arc::from(issuer.issuer.as_str());
+        let principal = token::principal(&self.model.claims, vouching, claims.into_map());
         let principal = principal.map_err(Fault::Bad)?;
         Ok(Known::new(
             principal,
             judged.expires_at.cast_unsigned(),
             signed,
         ))
-    }
-
-    fn principal(&self, issuer: &str, claims: Map<String, Value>) -> Result<Principal, Bad> {
-        let names = &self.model.claims;
-        let subject = match principal::find(&claims, &names.subject.steps) {
-            Some(Value::String(subject)) if !subject.is_empty() => subject.as_str().into(),
-            _ => {
-                return Err(bad(
-                    "subject_missing",
-                    "the token does not say who it is about",
-                ));
-            }
-        };
-        Ok(Principal {
-            method: Method::Token,
-            issuer: Some(Arc::from(issuer)),
-            subject,
-            organization: None,
-            scopes: words(&claims, &names.scopes),
-            roles: words(&claims, &names.roles),
-            claims,
-        })
     }
 }
 
@@ -200,41 +176,4 @@ fn unknown_to(keys: &RemoteKeys, seen: Option<u64>) -> Fault {
 /// No issuer's key signed it, as far as is known.
 pub(super) fn unknown(why: NotVerified) -> Bad {
     bad(why.word(), why)
-}
-
-pub(super) fn bad(word: &'static str, why: impl Display) -> Bad {
-    let text = why.to_string();
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_ascii_uppercase());
-    Bad {
-        word,
-        sentence: first.into_iter().chain(letters).chain(['.']).collect(),
-    }
-}
-
-/// The words of the first claim that is there: a list of texts, or one text with spaces.
-fn words(claims: &Map<String, Value>, places: &[ClaimPath]) -> Vec<Box<str>> {
-    let mut found = places
-        .iter()
-        .filter_map(|place| principal::find(claims, &place.steps));
-    match found.next() {
-        Some(Value::String(text)) => text.split_ascii_whitespace().map(Box::from).collect(),
-        Some(Value::Array(items)) => {
-            let texts = items.iter().filter_map(Value::as_str);
-            texts
-                .filter(|text| !text.is_empty())
-                .map(Box::from)
-                .collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Where the token should be, as a part of a sentence.
-pub(super) fn wanted(place: &TokenPlace) -> String {
-    match place {
-        TokenPlace::Bearer => "send a token as `Authorization: Bearer`".to_owned(),
-        TokenPlace::Header(name) => format!("send a token in the field `{name}`"),
-        TokenPlace::Cookie(name) => format!("send a token in the cookie `{name}`"),
-    }
 }

@@ -11,13 +11,17 @@ use weir_jose::KeyId;
 use weir_jose::remote::RemoteKeys;
 
 use super::changes::Changes;
+use super::internal::{Minted, Minter, Signer};
 use super::lookup::Good;
 use super::rules::Verdict;
 use super::session;
 use super::show::Shown;
+use crate::metrics::CredentialKind;
 
 /// Decisions of rules that are remembered with a credential.
 const MOST_DECISIONS: usize = 16;
+/// Tokens that are kept with a credential: those of former revisions go with the others.
+const MOST_TOKENS: usize = 16;
 
 /// Who showed it. One for all requests of a worker that show it again.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub(crate) struct Known {
     decided: RefCell<SmallVec<[(u64, Method, Verdict); 2]>>,
     /// What upstreams hear of it, by the policy that says so: written when it was first needed.
     shown: OnceCell<(Arc<Shown>, Fields)>,
+    /// Tokens that upstreams get, one for each kind that was needed.
+    tokens: RefCell<SmallVec<[Minted; 1]>>,
 }
 
 /// The key that signed a token.
@@ -83,6 +89,7 @@ impl Known {
             successor: None,
             decided: RefCell::default(),
             shown: OnceCell::new(),
+            tokens: RefCell::default(),
         })
     }
 
@@ -119,6 +126,15 @@ impl Known {
             successor: None,
             decided: RefCell::default(),
             shown: OnceCell::new(),
+            tokens: RefCell::default(),
+        }
+    }
+
+    /// What kind of credential it is.
+    pub(super) fn kind(&self) -> Option<CredentialKind> {
+        match &self.memberships {
+            Some(_) => Some(CredentialKind::Session),
+            None => CredentialKind::of(self.principal.method),
         }
     }
 
@@ -181,6 +197,38 @@ impl Known {
         }
     }
 
+    /// The token that the upstream gets. `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// If there is none and none can be made: the word for logs.
+    pub(super) fn token(
+        &self,
+        minter: &Minter,
+        signer: &Signer,
+        now: u64,
+    ) -> Result<HeaderValue, &'static str> {
+        let signing = minter.signing(signer)?;
+        let mut tokens = self.tokens.borrow_mut();
+        let mut same = tokens.iter().filter(|token| token.is_of(minter));
+        if let Some(token) = same.next().filter(|token| token.is_good(&signing, now)) {
+            return Ok(token.value());
+        }
+        tokens.retain(|token| !token.is_of(minter));
+        if tokens.len() >= MOST_TOKENS {
+            tokens.clear();
+        }
+        let token = minter.mint(&signing, &self.principal, self.ends_at, now)?;
+        let value = token.value();
+        tokens.push(token);
+        Ok(value)
+    }
+
+    /// How many tokens are kept.
+    #[cfg(test)]
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens.borrow().len()
+    }
+
     /// About how much memory it takes, in bytes.
     pub(crate) fn size(&self) -> usize {
         let principal = &self.principal;
@@ -199,8 +247,8 @@ impl Known {
             .iter()
             .map(|(name, value)| name.len() + size_of::<String>() + size_of_value(value))
             .sum();
-        // What is shown repeats most of it.
-        size_of::<Self>() + memberships + 2 * (principal.subject.len() + texts + claims)
+        // What is shown repeats most of it, and a token does once more.
+        size_of::<Self>() + memberships + 3 * (principal.subject.len() + texts + claims)
     }
 }
 

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
+use weir_config::model::Introspection;
 use weir_core::{Principal, Secret};
+use weir_jose::Claims;
 use weir_signatures::{Basic, UsersFile};
 
 use crate::metrics::{CredentialKind, LookupCounters};
 
 /// Questions that wait to be taken up. More are refused: whoever answers is far behind then.
 const ROOM: usize = 4096;
-/// Longest wait for an answer.
+/// Longest wait for an answer from this machine or from records.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is asked.
@@ -32,6 +34,13 @@ pub enum Question {
         users: Arc<UsersFile>,
         /// Name and password.
         shown: Arc<Basic>,
+    },
+    /// What a token is worth to the server that issued it.
+    Token {
+        /// Who is asked, and how.
+        by: Arc<Introspection>,
+        /// Of the form of a bearer token.
+        token: Secret<String>,
     },
 }
 
@@ -50,6 +59,8 @@ pub struct Lookup {
 pub enum Answer {
     /// It is good.
     Good(Box<Good>),
+    /// The server vouches for the token; whether it is for this one is not judged yet.
+    Said(Box<Said>),
     /// It is not, or not any more; the word is for logs, and nothing that whoever sent it hears.
     Bad(&'static str),
     /// Nobody can say for now.
@@ -96,6 +107,8 @@ impl Question {
     pub(super) const fn about(&self) -> CredentialKind {
         match self {
             Self::ApiKey(_) => CredentialKind::Key,
+            Self::Session(_) => CredentialKind::Session,
+            Self::Token { .. } => CredentialKind::Token,
             Self::Password { .. } => CredentialKind::Password,
         }
     }
@@ -105,9 +118,29 @@ impl Answer {
     /// Its place among [`LookupCounters::OUTCOMES`].
     const fn outcome(&self) -> usize {
         match self {
-            Self::Good(_) => 0,
+            Self::Good(_) | Self::Said(_) => 0,
             Self::Bad(_) => 1,
             Self::Unavailable(_) => 2,
+        }
+    }
+}
+
+/// What a server says of a token that is active.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// All of its answer.
+    pub claims: Claims,
+    /// How long a worker need not ask again.
+    pub fresh_for: Duration,
+}
+
+impl Question {
+    /// Longest wait for an answer.
+    fn patience(&self) -> Duration {
+        match self {
+            Self::ApiKey(_) | Self::Session(_) | Self::Password { .. } => PATIENCE,
+            // Whoever answers gives up first, and knows why.
+            Self::Token { by, .. } => by.timeout + PATIENCE,
         }
     }
 }
@@ -152,6 +185,7 @@ impl Asking {
 
     async fn answer(&self, question: Question, client: IpAddr) -> Answer {
         let (answer, told) = oneshot::channel();
+        let patience = question.patience();
         let lookup = Lookup {
             question,
             client,
@@ -160,7 +194,7 @@ impl Asking {
         if self.0.try_send(lookup).is_err() {
             return Answer::Unavailable("too many look-ups wait");
         }
-        match tokio::time::timeout(PATIENCE, told).await {
+        match tokio::time::timeout(patience, told).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Answer::Unavailable("the look-up was given up"),
             Err(_) => Answer::Unavailable("the look-up took too long"),

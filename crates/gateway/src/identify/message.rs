@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use weir_signatures::{DigestChecker, Fault, Message, SimpleCheck, Verified};
 
-use super::{Access, Told, Verdict, jwt, seconds};
+use super::{Access, Told, Verdict, seconds, token};
 use crate::body::Body;
 use crate::client::Client;
 use crate::deny::Denial;
@@ -128,6 +128,6 @@ fn signable<'a>(
 pub(super) fn refused(fault: Fault) -> Verdict {
     match fault.is_passing() {
         true => Verdict::Unavailable(fault.as_str()),
-        false => Verdict::Bad(jwt::bad(fault.as_str(), fault.told().sentence())),
+        false => Verdict::Bad(token::bad(fault.as_str(), fault.told().sentence())),
     }
 }

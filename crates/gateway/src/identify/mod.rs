@@ -14,6 +14,8 @@ mod changes;
 mod choose;
 mod denials;
 mod hmac;
+mod internal;
+mod introspection;
 mod jwt;
 mod known;
 mod lookup;
@@ -28,6 +30,7 @@ mod show;
 mod sign_in;
 mod signature;
 mod suspects;
+mod token;
 mod way;
 
 use std::rc::Rc;
@@ -39,7 +42,8 @@ use weir_config::model::{self, Config, PolicyKind};
 
 pub use changes::Changes;
 pub use denials::DenialReport;
-pub use lookup::{Answer, Good, Lookup, Membership, Person, Question};
+pub use internal::{Signer, Signing};
+pub use lookup::{Answer, Good, Lookup, Membership, Person, Question, Said};
 
 pub(crate) use cache::Verified;
 pub(crate) use choose::Choice;
@@ -48,7 +52,7 @@ pub(crate) use known::Known;
 pub(crate) use lookup::{Asking, queue};
 pub(crate) use require::holds;
 pub(crate) use session::remove as hide_session;
-pub(crate) use show::{Forbidden, Shown, is_own};
+pub(crate) use show::{Forbidden, Shown, field_text, is_own, told};
 pub(crate) use way::Ways;
 
 use crate::deny::Denial;
@@ -165,7 +169,10 @@ impl Access {
                     rules: model.cedar.as_ref().map(Rules::new),
                     model: model.clone(),
                 }),
-                PolicyKind::Identity(model) => shown = Some(Arc::new(Shown::compile(model))),
+                PolicyKind::Identity(model) => {
+                    let tenant = route.organization.as_deref();
+                    shown = Some(Arc::new(Shown::compile(model, tenant)));
+                }
                 PolicyKind::AnyOf(any) => steps.push(Step {
                     policy,
                     ways: any.policies.iter().filter_map(|at| ways.of(*at)).collect(),
@@ -407,12 +414,35 @@ impl Access {
     }
 
     /// Tells the upstream who calls.
-    pub(crate) fn show(&self, known: Option<&Rc<Known>>, fields: &mut Fields) {
-        if let (Some(shown), Some(known)) = (&self.shown, known) {
-            for (name, value) in known.shown(shown) {
-                fields.append(name, value);
-            }
+    ///
+    /// # Errors
+    /// 503 if there should be a token and none can be made.
+    pub(crate) fn show(
+        &self,
+        worker: &Worker,
+        known: Option<&Rc<Known>>,
+        fields: &mut Fields,
+    ) -> Result<(), Failure> {
+        let Some(shown) = &self.shown else {
+            return Ok(());
+        };
+        if let Some(minter) = &shown.minter {
+            // Also where nobody is known: what stands there is no token of Weir's.
+            fields.remove(minter.header());
         }
+        let Some(known) = known else {
+            return Ok(());
+        };
+        for (name, value) in known.shown(shown) {
+            fields.append(name, value);
+        }
+        if let Some(minter) = &shown.minter {
+            let token = known
+                .token(minter, &worker.shared.signer, seconds())
+                .map_err(Failure::IdentityUnavailable)?;
+            fields.append(minter.header().clone(), token);
+        }
+        Ok(())
     }
 }
 

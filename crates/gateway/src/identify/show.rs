@@ -6,11 +6,13 @@
 
 use std::collections::HashSet;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use weir_config::model::{Config, IdentityFact, IdentityHeaders, PolicyKind};
 use weir_core::Principal;
 
+use super::internal::Minter;
 use super::known::Fields as Rendered;
 use crate::fields::Fields;
 
@@ -21,12 +23,17 @@ const OWN: &str = "x-weir-";
 #[derive(Debug)]
 pub(crate) struct Shown {
     fields: Vec<(HeaderName, IdentityFact)>,
+    /// Makes a token as well.
+    pub(super) minter: Option<Minter>,
 }
 
 impl Shown {
-    pub(crate) fn compile(model: &IdentityHeaders) -> Self {
+    /// For a route that carries the traffic of this organization.
+    pub(crate) fn compile(model: &IdentityHeaders, tenant: Option<&str>) -> Self {
+        let token = model.token.as_ref();
         Self {
             fields: model.fields.clone(),
+            minter: token.map(|token| Minter::compile(token, tenant)),
         }
     }
 
@@ -34,15 +41,16 @@ impl Shown {
     pub(crate) fn render(&self, principal: &Principal) -> Rendered {
         let mut fields = Rendered::new();
         for (name, fact) in &self.fields {
-            let value = text(fact, principal).and_then(|text| HeaderValue::try_from(text).ok());
+            let text = told(fact, principal).map(field_text);
+            let value = text.and_then(|text| HeaderValue::try_from(text).ok());
             fields.extend(value.map(|value| (name.clone(), value)));
         }
         fields
     }
 }
 
-/// A fact as a field's value; `None` if there is nothing to say.
-fn text(fact: &IdentityFact, principal: &Principal) -> Option<String> {
+/// A fact as text, with whatever characters it has; `None` if there is nothing to say.
+pub(crate) fn told(fact: &IdentityFact, principal: &Principal) -> Option<String> {
     let text = match fact {
         IdentityFact::Subject => principal.subject.to_string(),
         IdentityFact::Issuer => principal.issuer.as_deref()?.to_owned(),
@@ -55,16 +63,20 @@ fn text(fact: &IdentityFact, principal: &Principal) -> Option<String> {
             other => other.to_string(),
         },
     };
+    (!text.is_empty()).then_some(text)
+}
+
+/// A text as a field's value.
+pub(crate) fn field_text(text: String) -> String {
     // Visible ASCII stays as it is. Anything else is UTF-8 in percent-encoding, as in RFC 8187 §3.2.1, so that
     // no reader has to guess.
     let is_plain = text
         .bytes()
         .all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    let text = match is_plain && text.trim() == text {
+    match is_plain && text.trim() == text {
         true => text,
         false => percent_encode(&text),
-    };
-    (!text.is_empty()).then_some(text)
+    }
 }
 
 fn percent_encode(text: &str) -> String {
@@ -98,6 +110,9 @@ impl Forbidden {
         for policy in &config.policies {
             if let PolicyKind::Identity(model) = &policy.kind {
                 let fields = model.fields.iter().map(|(name, _)| name.clone());
+                let token = model.token.iter().map(|token| token.header.clone());
+                // Credentials of clients stand there as well, and are for other upstreams.
+                let fields = fields.chain(token.filter(|name| *name != AUTHORIZATION));
                 names.extend(fields.filter(|name| !name.as_str().starts_with(OWN)));
             }
         }
@@ -150,7 +165,7 @@ mod tests {
 
     #[test]
     fn facts_are_told_and_nothing_breaks_out_of_a_field() {
-        let told = |fact: IdentityFact| text(&fact, &principal());
+        let told = |fact: IdentityFact| told(&fact, &principal()).map(field_text);
         assert_eq!(told(IdentityFact::Subject).as_deref(), Some("ada"));
         assert_eq!(told(IdentityFact::Scopes).as_deref(), Some("a b"));
         assert_eq!(told(IdentityFact::Roles), None);

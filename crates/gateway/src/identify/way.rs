@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
-use weir_config::model::{ApiKey, Basic, Config, Credential, Hmac, Mtls, PolicyKind, Session};
+use weir_config::model::{
+    ApiKey, Basic, Config, Credential, Hmac, Introspection, Mtls, PolicyKind, Session,
+};
 use weir_jose::NotVerified;
 use weir_signatures::{Fault, Message};
 
@@ -15,7 +17,9 @@ use super::lookup::Answer;
 use super::message::Open;
 use super::rules::Asked;
 use super::signature::{self, Signature};
-use super::{Bad, Verdict, Wanted, api_key, basic, hmac, mtls, presented, session};
+use super::{
+    Bad, Verdict, Wanted, api_key, basic, hmac, introspection, mtls, presented, session, token,
+};
 use crate::fields::Fields;
 use crate::metrics::CredentialKind;
 use crate::tls::TlsFacts;
@@ -29,6 +33,7 @@ pub(crate) struct Way {
 
 enum Kind {
     Jwt(Box<Jwt>),
+    Introspection(Arc<Introspection>),
     ApiKey(ApiKey),
     Session(Session),
     Basic(Basic),
@@ -42,6 +47,7 @@ impl Kind {
     fn of(policy: &PolicyKind, former: Option<&Self>) -> Option<Self> {
         match policy {
             PolicyKind::Jwt(model) => Some(Self::Jwt(Box::new(Jwt::compile(model)))),
+            PolicyKind::Introspection(model) => Some(Self::Introspection(Arc::clone(model))),
             PolicyKind::ApiKey(model) => Some(Self::ApiKey(model.clone())),
             PolicyKind::Session(model) => Some(Self::Session(model.clone())),
             PolicyKind::Basic(model) => Some(Self::Basic(model.clone())),
@@ -62,6 +68,7 @@ impl Kind {
     fn is(&self, policy: &PolicyKind) -> bool {
         match (self, policy) {
             (Self::Jwt(one), PolicyKind::Jwt(other)) => one.model == **other,
+            (Self::Introspection(one), PolicyKind::Introspection(other)) => one == other,
             (Self::ApiKey(one), PolicyKind::ApiKey(other)) => one == other,
             (Self::Session(one), PolicyKind::Session(other)) => one == other,
             (Self::Basic(one), PolicyKind::Basic(other)) => one == other,
@@ -78,6 +85,7 @@ impl Way {
     pub(super) fn credential(&self) -> Credential {
         match &self.kind {
             Kind::Jwt(jwt) => jwt.model.credential,
+            Kind::Introspection(model) => model.credential,
             Kind::ApiKey(key) => key.credential,
             Kind::Session(session) => session.credential,
             Kind::Basic(basic) => basic.credential,
@@ -96,6 +104,7 @@ impl Way {
     ) -> Result<Option<&'a [u8]>, &'static str> {
         match &self.kind {
             Kind::Jwt(jwt) => presented::token(fields, &jwt.model.place),
+            Kind::Introspection(model) => introspection::presented(fields, &model.place),
             Kind::ApiKey(key) => api_key::presented(fields, &key.header),
             Kind::Session(_) => Ok(session::presented(fields, asked)),
             Kind::Basic(_) => basic::presented(fields),
@@ -139,6 +148,7 @@ impl Way {
                 Err(jwt::Refused::Bad(bad)) => Verdict::Bad(bad),
                 Err(jwt::Refused::Ask(asking)) => Verdict::Ask(Wanted::Issuer(asking)),
             },
+            Kind::Introspection(model) => introspection::verify(model, credential),
             Kind::ApiKey(_) => api_key::verify(credential),
             Kind::Session(_) => session::verify(credential),
             Kind::Basic(model) => basic::verify(&model.users, credential),
@@ -187,10 +197,17 @@ impl Way {
             (Answer::Bad(_), Kind::Session(_)) => Verdict::Nobody,
             (Answer::Good(good), Kind::Basic(_)) => Verdict::Good(Known::told(*good, since, now)),
             (Answer::Bad(word), Kind::Basic(_)) => Verdict::Bad(basic::bad(word)),
-            // They never ask.
-            (_, Kind::Jwt(_) | Kind::Mtls(_) | Kind::Signature(_) | Kind::Hmac(_)) => {
-                Verdict::Unavailable("nothing was asked")
+            (Answer::Said(said), Kind::Introspection(model)) => {
+                match introspection::judge(model, *said, since, now) {
+                    Ok(known) => Verdict::Good(known),
+                    Err(bad) => Verdict::Bad(bad),
+                }
             }
+            (Answer::Bad(word), Kind::Introspection(_)) => {
+                Verdict::Bad(introspection::refused(word))
+            }
+            // Others never ask, and nobody is told what another way would be.
+            _ => Verdict::Unavailable("nothing was asked"),
         }
     }
 
@@ -245,7 +262,8 @@ impl Way {
     /// As what a good one is remembered; `None` if it is good for one request only.
     pub(super) const fn remembered(&self) -> Option<CredentialKind> {
         match &self.kind {
-            Kind::Jwt(_) => Some(CredentialKind::Token),
+            Kind::Jwt(_) | Kind::Introspection(_) => Some(CredentialKind::Token),
+            Kind::Session(_) => Some(CredentialKind::Session),
             Kind::ApiKey(_) => Some(CredentialKind::Key),
             Kind::Basic(_) => Some(CredentialKind::Password),
             Kind::Mtls(_) => Some(CredentialKind::Certificate),
@@ -257,6 +275,7 @@ impl Way {
     pub(super) fn remove(&self, fields: &mut Fields) {
         match &self.kind {
             Kind::Jwt(jwt) => presented::remove(fields, &jwt.model.place),
+            Kind::Introspection(model) => introspection::remove(fields, &model.place),
             Kind::ApiKey(key) => api_key::remove(fields, &key.header),
             Kind::Session(_) => session::remove(fields),
             Kind::Basic(_) => basic::remove(fields),
@@ -276,7 +295,7 @@ impl Way {
     /// not know. `Mutual` would be wrong: that one is about passwords (RFC 8120).
     pub(super) const fn scheme(&self) -> &'static str {
         match &self.kind {
-            Kind::Jwt(_) | Kind::ApiKey(_) => "Bearer",
+            Kind::Jwt(_) | Kind::Introspection(_) | Kind::ApiKey(_) => "Bearer",
             Kind::Session(_) => "Cookie",
             Kind::Basic(_) => basic::SCHEME,
             Kind::Mtls(_) => "Certificate",
@@ -287,7 +306,8 @@ impl Way {
     /// What a request should have, as a part of a sentence.
     pub(super) fn wanted(&self) -> String {
         match &self.kind {
-            Kind::Jwt(jwt) => jwt::wanted(&jwt.model.place),
+            Kind::Jwt(jwt) => token::wanted(&jwt.model.place),
+            Kind::Introspection(model) => token::wanted(&model.place),
             Kind::ApiKey(key) => {
                 let header = &key.header;
                 format!("send an API key as `Authorization: Bearer` or in the field `{header}`")

@@ -13,6 +13,8 @@ pub enum CredentialKind {
     Token,
     /// Keys of services.
     Key,
+    /// Sessions of browsers.
+    Session,
     /// Names and passwords.
     Password,
     /// Certificates of connections.
@@ -21,13 +23,20 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// All of them, in the order of counters.
-    pub const ALL: [Self; 4] = [Self::Token, Self::Key, Self::Password, Self::Certificate];
+    pub const ALL: [Self; 5] = [
+        Self::Token,
+        Self::Key,
+        Self::Session,
+        Self::Password,
+        Self::Certificate,
+    ];
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::Key => "key",
+            Self::Session => "session",
             Self::Password => "password",
             Self::Certificate => "certificate",
         }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde_json::{Value, json};
+use weir_core::Principal;
 use weir_transform::quote;
 
 use crate::fields::Fields;
@@ -41,8 +43,23 @@ pub(crate) fn request_facts(matched: &Matched<'_>, head: &RequestHead, record: &
     );
     out.push_str(",\"headers\":");
     headers(&head.fields, &mut out);
+    out.push_str(",\"principal\":");
+    let principal = record.known.as_deref().map(|known| &known.principal);
+    out.push_str(&principal.map_or(Value::Null, caller).to_string());
     out.push('}');
     Bytes::from(out)
+}
+
+fn caller(principal: &Principal) -> Value {
+    json!({
+        "subject": &*principal.subject,
+        "issuer": principal.issuer.as_deref(),
+        "organization": principal.organization.as_deref(),
+        "scopes": principal.scopes,
+        "roles": principal.roles,
+        "method": principal.method.as_str(),
+        "claims": principal.claims,
+    })
 }
 
 pub(crate) fn response_facts(head: &ResponseHead) -> Bytes {

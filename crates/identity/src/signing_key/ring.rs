@@ -103,6 +103,11 @@ impl Identity {
         self.shared.ring.published()
     }
 
+    /// The key that signs at this time, from memory as well.
+    pub fn signing_key(&self, now: Timestamp) -> Option<Arc<weir_jose::SigningKey>> {
+        self.shared.ring.signing(now)
+    }
+
     /// Reads the keys, unless records cannot be reached; what is published follows the time in any case.
     pub(crate) async fn refresh_keys(&self) -> Result<()> {
         let read = self.read_keys().await;

@@ -65,20 +65,27 @@ fn is_type(typ: Option<&str>, expected: &str) -> bool {
 }
 
 /// Whether nothing in the claims shows another sort of token, where the header is silent.
-fn could_be_access_token(claims: &Claims) -> bool {
+pub(super) fn could_be_access_token(claims: &Claims) -> bool {
     if NOT_OF_ACCESS_TOKENS
         .iter()
         .any(|name| claims.get(name).is_some())
     {
         return false;
     }
-    // Keycloak says it in a claim `typ`, Cognito in `token_use`.
+    // Keycloak says it in a claim `typ`, Cognito and Hydra in `token_use`.
     ["typ", "token_use"]
         .iter()
         .all(|name| match claims.get(name) {
             None => true,
             Some(Value::String(kind)) => {
-                let others = ["id", "refresh", "offline", "logout"];
+                let others = [
+                    "id",
+                    "id_token",
+                    "refresh",
+                    "refresh_token",
+                    "offline",
+                    "logout",
+                ];
                 !others.iter().any(|other| kind.eq_ignore_ascii_case(other))
             }
             Some(_) => false,

@@ -1,5 +1,8 @@
 //! What is signed is verified by the key that is published.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 use crate::set::KeySet;
 use crate::token::{LONGEST_TOKEN, Token};
@@ -100,4 +103,21 @@ fn what_cannot_sign_is_refused() {
         let refused = SigningKey::from_pkcs8(algorithm, b"no key");
         assert_eq!(refused.unwrap_err(), SigningError::Rejected);
     }
+}
+
+#[test]
+fn a_key_of_a_pem_file_signs_by_its_own_algorithm() {
+    for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256] {
+        let key = SigningKey::generate(algorithm).unwrap();
+        let pkcs8 = STANDARD.encode(key.to_pkcs8().unwrap().expose());
+        let section =
+            |kind: &str| format!("-----BEGIN {kind}-----\n{pkcs8}\n-----END {kind}-----\n");
+        let read = SigningKey::from_pem(section("PRIVATE KEY").as_bytes()).unwrap();
+        assert_eq!((read.id(), read.algorithm()), (key.id(), algorithm));
+        for kind in ["PUBLIC KEY", "EC PRIVATE KEY", "CERTIFICATE"] {
+            let rejected = SigningKey::from_pem(section(kind).as_bytes());
+            assert!(rejected.is_err(), "{kind}");
+        }
+    }
+    assert!(SigningKey::from_pem(b"").is_err());
 }

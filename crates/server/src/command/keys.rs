@@ -1,5 +1,6 @@
 //! `weir keys`: the installation's own keys: those that sign its tokens, and the one that its secrets are sealed under.
 
+mod public;
 mod rewrap;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ Examples:
     weir keys rotate
     weir keys rotate --now
     weir keys revoke NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs
+    weir keys public internal.pem
     weir keys rewrap")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -62,6 +64,7 @@ enum Action {
         #[command(flatten)]
         confirmation: Confirmation,
     },
+    Public(public::Arguments),
     Rewrap(rewrap::Arguments),
 }
 
@@ -99,6 +102,7 @@ pub(crate) fn run(
             let head = output.style(Style::Good, "revoked:");
             tell(&done, &format!("{head} {kid}"), output)?;
         }
+        Action::Public(arguments) => return public::run(arguments, output),
         Action::Rewrap(_) => return rewrap::run(global, output),
     }
     Ok(ExitCode::SUCCESS)

@@ -19,10 +19,12 @@ use weir_console::Services;
 use weir_core::ApiKeyText;
 use weir_gateway::identify::{Answer, Changes, Good, Lookup, Question};
 use weir_identity::CredentialKind;
+use weir_issuers::Issuers;
 use weir_store::Records;
 use weir_store::records::{Notice, Topic};
 
 use super::Node;
+use super::introspections::Introspections;
 use super::kept::{Bytes, Kept, KnownKey, USUAL};
 use super::passwords::Passwords;
 
@@ -54,11 +56,17 @@ pub(super) struct Desk {
     /// Whether there was a first look.
     is_following: AtomicBool,
     passwords: Arc<Passwords>,
+    introspections: Arc<Introspections>,
 }
 
 impl Desk {
     /// Keeps about so many bytes in mind.
-    pub(super) fn new(services: Services, changes: Arc<Changes>, room: u64) -> Arc<Self> {
+    pub(super) fn new(
+        services: Services,
+        changes: Arc<Changes>,
+        issuers: Issuers,
+        room: u64,
+    ) -> Arc<Self> {
         let entries = usize::try_from(room / USUAL).unwrap_or(usize::MAX);
         Arc::new(Self {
             services,
@@ -70,6 +78,7 @@ impl Desk {
             heard: Mutex::new(None),
             is_following: AtomicBool::new(false),
             passwords: Arc::new(Passwords::new()),
+            introspections: Arc::new(Introspections::new(issuers)),
         })
     }
 
@@ -93,6 +102,10 @@ impl Desk {
         match &lookup.question {
             Question::Password { .. } => {
                 looks.spawn(Arc::clone(&self.passwords).answer(lookup));
+                return;
+            }
+            Question::Token { .. } => {
+                looks.spawn(Arc::clone(&self.introspections).answer(lookup));
                 return;
             }
             Question::Session(_) => return self.take_up_session(lookup, looks),
@@ -286,6 +299,6 @@ impl Desk {
 fn shown(lookup: &Lookup) -> Option<ApiKeyText<'_>> {
     match &lookup.question {
         Question::ApiKey(text) => ApiKeyText::parse(text.expose()),
-        Question::Password { .. } | Question::Session(_) => None,
+        Question::Password { .. } | Question::Session(_) | Question::Token { .. } => None,
     }
 }

@@ -3,6 +3,7 @@
 mod credentials;
 mod descriptors;
 mod inherit;
+mod introspections;
 mod issuers;
 pub(crate) mod keeping;
 mod kept;
@@ -14,6 +15,7 @@ pub(crate) mod pid_file;
 mod reload;
 pub(crate) mod resources;
 mod signals;
+mod signer;
 mod standings;
 mod start;
 mod supervise;

@@ -62,7 +62,7 @@ impl Passwords {
     pub(super) async fn answer(self: Arc<Self>, lookup: Lookup) {
         let answer = match &lookup.question {
             Question::Password { users, shown } => self.check(users, shown, &lookup).await,
-            Question::ApiKey(_) | Question::Session(_) => {
+            Question::ApiKey(_) | Question::Session(_) | Question::Token { .. } => {
                 Answer::Unavailable("this is no password")
             }
         };

@@ -25,7 +25,7 @@ use super::signals::{Early, Signals};
 use super::upgrade::{self, Launch};
 use super::watch::Watch;
 use super::{Beside as Wanted, Node, Order, Ready, Reloaded, Stage};
-use super::{resources, standings, tokens, traffic_file};
+use super::{resources, signer, standings, tokens, traffic_file};
 use crate::admin;
 use crate::deeds::Deeds;
 use crate::people;
@@ -108,6 +108,7 @@ pub(super) async fn supervise(
     let desk = Desk::new(
         supervisor.services.clone(),
         Arc::clone(node.gateway.changes()),
+        node.issuers.clone(),
         node.gateway.snapshot().config.limits.credential_cache,
     );
     let lookups = Arc::clone(&supervisor.lookups);
@@ -159,7 +160,11 @@ pub(super) async fn supervise(
         standings::follow(Arc::clone(&read.0), read.1.clone(), read.2.clone())
     });
     let identity = supervisor.services.people().unchecked().clone();
-    let kept = (Arc::clone(&node), identity, data.clone());
+    let kept = (Arc::clone(&node), identity.clone(), data.clone());
+    let signing = (Arc::clone(&node), identity.clone());
+    beside.run("the key of tokens for upstreams", move || {
+        signer::follow(Arc::clone(&signing.0), signing.1.clone())
+    });
     beside.run("keys and revocations", move || {
         tokens::keep(Arc::clone(&kept.0), kept.1.clone(), kept.2.clone())
     });

@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use super::internal_token::{self, TOKEN};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
@@ -39,6 +40,11 @@ pub(in crate::section) static IDENTITY: Record = Record {
             "Fields for claims, such as `x-user-email: email`.",
         )
         .default("{}"),
+        field(
+            "token",
+            Shape::Record(&TOKEN),
+            "A token that says the same, signed by Weir.",
+        ),
     ],
 };
 
@@ -79,11 +85,19 @@ pub(in crate::section) fn decode(
             Err(fault) => context.report(entry.fault(fault)),
         }
     }
+    let token = match object.written("token") {
+        Some(cursor) => {
+            let token = internal_token::decode(context, &cursor)?;
+            places.push((token.header.clone(), cursor.span()));
+            Some(token)
+        }
+        None => None,
+    };
     context.report_repeated(places, |name, _| {
         let message = format!("two facts are to be told in {}", quote(name.as_str()));
         Finding::error(codes::LISTED_TWICE, message).help("give each its own field")
     });
-    Some(IdentityHeaders { fields })
+    Some(IdentityHeaders { fields, token })
 }
 
 fn changeable(text: &str) -> Result<HeaderName, crate::value::Fault> {

@@ -2,14 +2,15 @@
 
 use super::credential::{self, FORWARD, REQUIRED};
 use super::key_set;
+use super::token::{
+    self, ABOUT_AUDIENCE, AUDIENCE, COOKIE, HEADER, LEEWAY, ROLES, SCOPES, SUBJECT,
+};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{ClaimNames, ClaimPath, Issuer, Jwt, TokenPlace};
+use crate::model::{Issuer, Jwt};
 use crate::shape::{Choice, Record, Shape, choice, field};
 use crate::suggest::quote;
-use crate::value::claim::{self, CLAIM};
-use crate::value::http::{self as grammar, COOKIE_NAME, HEADER_NAME};
 use crate::value::text::{self, FREE};
 
 pub(in crate::section) static JWT: Record = Record {
@@ -25,41 +26,18 @@ pub(in crate::section) static JWT: Record = Record {
             Shape::List { items: &Shape::Record(&ISSUER), least: 1 },
             "Several issuers, in place of the four keys above.",
         ),
-        field(
-            "header",
-            Shape::Text(&HEADER_NAME),
-            "The field that holds the token, without a scheme. Default: `Authorization: Bearer`.",
-        ),
-        field(
-            "cookie",
-            Shape::Text(&COOKIE_NAME),
-            "The cookie that holds the token, in place of a field.",
-        ),
-        field(
-            "leeway",
-            Shape::Duration { zero: true },
-            "How far the issuer's clock and this one may be apart; at most 5 minutes.",
-        )
-        .default("30s"),
+        HEADER,
+        COOKIE,
+        LEEWAY,
         field(
             "strict",
             Shape::Boolean,
             "Whether only tokens with `typ: at+jwt` count (RFC 9068). Many issuers do not write it.",
         )
         .default("false"),
-        field("subject", Shape::Text(&CLAIM), "The claim that says who it is.").default("sub"),
-        field(
-            "scopes",
-            Shape::OneOrMany(&Shape::Text(&CLAIM)),
-            "Claims that hold scopes: the first that is there counts.",
-        )
-        .default("[scope, scp]"),
-        field(
-            "roles",
-            Shape::OneOrMany(&Shape::Text(&CLAIM)),
-            "Claims that hold roles: the first that is there counts.",
-        )
-        .default("[roles, /realm_access/roles]"),
+        SUBJECT,
+        SCOPES,
+        ROLES,
         REQUIRED,
         FORWARD.default("true"),
     ],
@@ -77,12 +55,10 @@ static ISSUER: Record = Record {
 };
 
 const ABOUT_ISSUER: &str = "What the claim `iss` must be, to the letter.";
-const ABOUT_AUDIENCE: &str = "One of which must be in the claim `aud`. `*`: it is not looked at, so that a token for another service is good here.";
 const ABOUT_JWKS: &str = "Keys of the issuer (RFC 7517): `file:PATH`, `env:NAME`, the URL where it publishes them, `discover`, or these settings.";
 const ABOUT_ALGORITHMS: &str =
     "The only algorithms that count. Default: that of each key, which is its `alg`.";
 
-const AUDIENCE: Shape = Shape::OneOrMany(&Shape::Text(&FREE));
 const ALGORITHMS_SHAPE: Shape = Shape::OneOrMany(&Shape::Choice(&ALGORITHMS));
 
 static ALGORITHMS: [Choice; 9] = [
@@ -97,50 +73,25 @@ static ALGORITHMS: [Choice; 9] = [
     choice("EdDSA", "Ed25519."),
 ];
 
-/// Beyond that it is no difference of clocks.
-const MOST_LEEWAY_SECONDS: u64 = 300;
-
 pub(in crate::section) fn decode(
     context: &mut Context<'_>,
     cursor: &Cursor<'_>,
 ) -> Option<Box<Jwt>> {
     let object = Object::open(context, cursor)?;
     let issuers = decode_issuers(context, &object);
-    let place = decode_place(context, &object);
-    let leeway_cursor = object.get("leeway")?;
-    let leeway = leeway_cursor.duration(context);
-    if leeway.as_secs() > MOST_LEEWAY_SECONDS {
-        let finding = leeway_cursor
-            .error(
-                codes::BAD_DURATION,
-                "more than 5 minutes are no difference of clocks",
-            )
-            .help("write at most `5m`, and have the clocks set by NTP");
-        context.report(finding);
-    }
+    let place = token::decode_place(context, &object);
+    let leeway = token::decode_leeway(context, &object);
     let is_strict = object.get("strict")?.boolean(context);
-    let subject = object.get("subject")?.parse(context, claim::claim);
-    let claims = ClaimNames {
-        subject: subject.unwrap_or_else(|| ClaimPath::top("sub")),
-        scopes: paths(context, &object.get("scopes")?),
-        roles: paths(context, &object.get("roles")?),
-    };
+    let claims = token::decode_claims(context, &object);
     let credential = credential::decode(context, &object);
     Some(Box::new(Jwt {
         issuers: issuers?,
         place: place?,
-        leeway,
+        leeway: leeway?,
         is_strict: is_strict?,
-        claims,
+        claims: claims?,
         credential: credential?,
     }))
-}
-
-fn paths(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Vec<ClaimPath> {
-    let items = cursor.items(context).into_iter();
-    items
-        .filter_map(|item| item.parse(context, claim::claim))
-        .collect()
 }
 
 /// One that is written at the top, or the list.
@@ -198,7 +149,7 @@ fn decode_issuer(context: &mut Context<'_>, object: &Object<'_>) -> Option<Issue
         .and_then(|cursor| cursor.parse(context, text::free));
     let audiences = object
         .written("audience")
-        .and_then(|cursor| decode_audiences(context, &cursor));
+        .and_then(|cursor| token::decode_audiences(context, &cursor));
     let algorithms = object
         .written("algorithms")
         .map(|cursor| key_set::algorithms(context, &cursor))
@@ -212,43 +163,4 @@ fn decode_issuer(context: &mut Context<'_>, object: &Object<'_>) -> Option<Issue
         keys: keys?,
         algorithms,
     })
-}
-
-/// `Some(None)`: any.
-#[expect(
-    clippy::option_option,
-    reason = "any audience and no usable one are different"
-)]
-fn decode_audiences(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Option<Vec<String>>> {
-    let mut audiences = Vec::new();
-    for item in cursor.items(context) {
-        audiences.push(item.parse(context, text::free)?);
-    }
-    if audiences.iter().any(|audience| audience == "*") {
-        if audiences.len() > 1 {
-            let finding = cursor
-                .error(codes::CONFLICT, "`*` stands for any audience")
-                .help("write `*` alone, or only the audiences that count");
-            context.report(finding);
-        }
-        return Some(None);
-    }
-    Some(Some(audiences))
-}
-
-fn decode_place(context: &mut Context<'_>, object: &Object<'_>) -> Option<TokenPlace> {
-    if let (Some(_), Some(_)) = (object.written("header"), object.written("cookie")) {
-        object.report_conflict(context, "header", "cookie");
-    }
-    if let Some(cursor) = object.written("header") {
-        return cursor
-            .parse(context, grammar::header_name)
-            .map(TokenPlace::Header);
-    }
-    match object.written("cookie") {
-        Some(cursor) => cursor
-            .parse(context, grammar::cookie_name)
-            .map(TokenPlace::Cookie),
-        None => Some(TokenPlace::Bearer),
-    }
 }

@@ -264,6 +264,7 @@ fn described(policies: &[&model::Policy]) -> Vec<Policy> {
     let rank = |policy: &&model::Policy| match policy.kind {
         PolicyKind::Cors(_) => 0,
         PolicyKind::Jwt(_)
+        | PolicyKind::Introspection(_)
         | PolicyKind::ApiKey(_)
         | PolicyKind::Session(_)
         | PolicyKind::Basic(_)
@@ -367,6 +368,7 @@ fn context<'a>(
         tls_server_name: None,
         tls_client_subject: None,
         tls_client_fingerprint: None,
+        principal: None,
     }
 }
 

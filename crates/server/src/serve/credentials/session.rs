@@ -164,7 +164,7 @@ impl Desk {
 fn shown(lookup: &Lookup) -> Option<&Secret<String>> {
     match &lookup.question {
         Question::Session(token) => Some(token),
-        Question::ApiKey(_) | Question::Password { .. } => None,
+        Question::ApiKey(_) | Question::Password { .. } | Question::Token { .. } => None,
     }
 }
 

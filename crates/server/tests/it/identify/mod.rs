@@ -1,9 +1,12 @@
 //! Who is calling, and whether they may.
 
 mod certificates;
-mod foreign;
 mod claims;
+mod foreign;
 mod hostile;
+mod in_templates;
+mod internal;
+mod introspection;
 mod issuers;
 mod keys;
 mod observed;
@@ -65,6 +68,9 @@ fn now() -> i64 {
     since.as_secs().cast_signed()
 }
 
+/// Weir's own, to a server that it asks: in the file `secret`.
+const SECRET: &str = "secret-of-weir-2d91";
+
 /// A server that tells what it got, behind the policies of a route. `$UP` is it.
 struct Bench {
     weir: Weir,
@@ -84,6 +90,7 @@ impl Bench {
         let upstream = Upstream::echo();
         let setup = Setup::new();
         setup.write("jwks.json", issuer.jwks());
+        setup.write("secret", SECRET);
         let config = format!(
             "upstreams: {{ up: {{ targets: ['{}'] }} }}\n\
              policies:\n  \
