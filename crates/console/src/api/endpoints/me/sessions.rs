@@ -87,17 +87,20 @@ async fn list_my_sessions(guard: Guard) -> Result<Response, Problem> {
 
 /// Take another token for one's own session
 ///
-/// The session stays, with its end. The former token works for 30 seconds more, for requests that are under way. A
+/// The session stays, with its end. The former token is worth nothing from then on, nor for requests that are under way. A
 /// client that keeps a session for longer than an hour does so once an hour; for browsers the pages do it.
 #[utoipa::path(
     post,
     path = "/v1/me/session/token",
     tag = "me",
-    responses((status = 200, description = "The token.", body = Renewed))
+    responses(
+        (status = 200, description = "The token.", body = Renewed),
+        (status = 409, description = "It was asked with a token that another one has just taken the place of."),
+    )
 )]
 async fn renew_my_session(guard: Guard) -> Result<Response, Problem> {
-    let session = &guard.user()?.session.id;
-    let token = guard.identity().renew_session(guard.caller(), session);
+    let who = guard.user()?;
+    let token = guard.identity().renew_session(guard.caller(), who);
     Ok(told(&Renewed {
         token: token.await?.expose().clone(),
     }))
