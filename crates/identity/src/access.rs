@@ -3,28 +3,30 @@
 //! Roles are what gives a right. Rules only forbid: whoever writes them could give rights that they do
 //! not have otherwise.
 
+mod judged;
+mod kept;
 mod rules;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
-use weir_authorization::Fault;
 use weir_core::{Id, TenantId};
 use weir_store::audit::Change;
 use weir_store::records::{Row, Scope, Value};
 
-pub(crate) use self::rules::Kept;
+use self::judged::hold_most;
+pub(crate) use self::kept::Kept;
 pub use self::rules::{AccessRules, Asked, Asker};
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
-use crate::membership::{count, rights_in};
+use crate::membership::{owns, rights_in};
 use crate::page::{Listing, Order, Page, page};
 use crate::permission::Permissions;
 use crate::tables::ACCESS_POLICIES;
 use crate::{Identity, text};
 
-const PREFIX: &str = "acp";
+pub(crate) const PREFIX: &str = "acp";
 /// Of one organization: all of them are asked for each request.
 const MOST: i64 = 50;
 
@@ -54,6 +56,8 @@ pub struct AccessPolicy {
 pub struct Author<'a> {
     /// Who they are.
     pub asker: Asker<'a>,
+    /// The organization's name in addresses.
+    pub slug: &'a str,
     /// What their roles give them in the organization.
     pub rights: Permissions,
     /// What recent failures come to.
@@ -71,6 +75,8 @@ pub struct PersonWithRights {
     pub rights: Permissions,
     /// What their roles on the platform give them.
     pub platform_rights: Permissions,
+    /// Whether they are an owner there.
+    pub is_owner: bool,
 }
 
 impl AccessPolicy {
@@ -138,14 +144,13 @@ impl Identity {
                 "is 2 to 63 lower-case letters, digits and single hyphens, with none at its ends";
             return Err(Error::invalid("name", why));
         }
-        let mut write = self.begin(tenant).await?;
+        let locked_out = "these rules would keep you yourself from changing them back: `force` takes them all the same";
+        let mut write = self
+            .begin_judged(tenant, (name, rules), author, locked_out)
+            .await?;
         let own = ACCESS_POLICIES.of(tenant);
-        let mut others: Vec<AccessPolicy> = Vec::new();
-        for row in write.all(own.select().order(["name"])).await? {
-            others.push(AccessPolicy::of(&row)?);
-        }
-        let before = others.iter().position(|policy| policy.name == name);
-        let before = before.map(|at| others.remove(at));
+        let before = write.first(own.select().filter("name = ?", [name])).await?;
+        let before = before.as_ref().map(AccessPolicy::of).transpose()?;
         let mut policy = AccessPolicy {
             id: Id::new(PREFIX),
             name: name.to_owned(),
@@ -154,16 +159,6 @@ impl Identity {
             updated_at: write.now(),
             version: 1,
         };
-        let mut sources: Vec<_> = others.iter().map(source).collect();
-        sources.push(source(&policy));
-        let set = self.shared.access.compile(&sources).await?;
-        let set = set.map_err(Error::InvalidPolicy)?;
-        let is_locked_out = author.is_some_and(|author| !set.lets_write(tenant, author));
-        if is_locked_out {
-            return Err(Error::Conflict(
-                "these rules would keep you yourself from changing them back: `force` takes them all the same",
-            ));
-        }
         let values = [("name", Value::from(name)), ("rules", Value::from(rules))];
         let change = match &before {
             Some(before) => {
@@ -176,13 +171,8 @@ impl Identity {
                 return Err(Error::Missing("access policy"));
             }
             None => {
-                let there = count(&mut *write, own.select().count()).await?;
-                if there >= MOST {
-                    return Err(Error::Conflict(
-                        "an organization has 50 access policies at most",
-                    ));
-                }
                 write.insert(own, &policy.id, values).await?;
+                hold_most(&mut write, tenant).await?;
                 made(policy.state())
             }
         };
@@ -235,24 +225,10 @@ impl Identity {
         let person = PersonWithRights {
             rights: rights_in(&belongings, tenant),
             platform_rights: rights_in(&belongings, &TenantId::platform()),
+            is_owner: owns(&belongings, tenant),
             id: user.id,
             email: user.email,
         };
         Ok(Some(person).filter(|_| belongs || sees_platform))
-    }
-}
-
-fn source(policy: &AccessPolicy) -> (String, String) {
-    (policy.name.clone(), policy.text.clone())
-}
-
-/// The mistake of a rule that would give a right.
-fn not_a_grant(rule: &weir_authorization::Rule) -> Fault {
-    Fault {
-        policy: rule.policy.to_string(),
-        line: rule.line,
-        column: 1,
-        text: "an access policy only forbids: what somebody may do is given by their roles".into(),
-        help: Some("write `forbid … unless` in place of `permit … when`".into()),
     }
 }

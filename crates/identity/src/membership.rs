@@ -452,6 +452,12 @@ pub(crate) fn rights_in(belongings: &[Belonging], tenant: &TenantId) -> Permissi
         .fold(Permissions::default(), |set, one| set.with(one.permissions))
 }
 
+/// Whether somebody who belongs to these organizations is an owner of one of them.
+pub(crate) fn owns(belongings: &[Belonging], tenant: &TenantId) -> bool {
+    let mut there = belongings.iter().filter(|one| one.organization == *tenant);
+    there.any(|one| one.role.is_owner())
+}
+
 pub(crate) async fn belongings(
     identity: &Identity,
     reader: &mut impl Reader,

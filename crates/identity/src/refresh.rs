@@ -164,12 +164,17 @@ impl Identity {
             let Some(kept) = self.family_of(&shown).await? else {
                 return Err(REFUSED);
             };
-            if narrower.is_some_and(|narrower| !kept.terms.scope.includes(narrower)) {
+            let now = Timestamp::now();
+            let verdict = verdict::judge(&kept.known(), &shown.hashes.token, now);
+            // Whoever has an old token learns nothing by asking for scopes: it ends the family whatever they ask for.
+            let is_good = matches!(verdict, Verdict::Rotate | Verdict::Again);
+            let asks_for_more =
+                narrower.is_some_and(|narrower| !kept.terms.scope.includes(narrower));
+            if is_good && asks_for_more {
                 let why = "has words that the refresh token does not have";
                 return Err(Error::invalid("scope", why));
             }
-            let now = Timestamp::now();
-            match verdict::judge(&kept.known(), &shown.hashes.token, now) {
+            match verdict {
                 Verdict::Over => return Err(REFUSED),
                 Verdict::Reused => {
                     self.end_reused(caller, &kept).await?;
@@ -208,8 +213,7 @@ impl Identity {
         now: Timestamp,
     ) -> Result<Issued> {
         if let Some(session) = &terms.session {
-            let alive = self.sessions(&terms.user).await?;
-            if !alive.iter().any(|one| one.id == *session) {
+            if !self.has_session(&terms.user, session, now).await? {
                 return Err(REFUSED);
             }
             // Whoever uses what a session gave them uses the session.

@@ -1,22 +1,20 @@
 //! What nodes refuse although its time is not over. A revocation is good until the last token that it is about is over;
 //! then it goes by itself, so that there are never more of them than tokens that could be shown.
 
+mod known;
+
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use weir_core::Id;
 use weir_store::records::{Changes, Row, Value};
 
-use crate::Identity;
+pub(crate) use self::known::Revoked;
 use crate::error::{Error, Result};
 use crate::signing_key::{LEEWAY, LONGEST_ACCESS};
 use crate::tables::REVOCATIONS;
 use crate::throttle::later;
-
-/// How many are read at once.
-const MOST: i64 = 1_000;
 
 /// Something that nodes refuse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +25,8 @@ pub struct Revocation {
     pub kind: RevocationKind,
     /// Which one.
     pub subject: String,
-    /// Tokens that were issued (`iat`) at this second or before are refused, later ones are not.
+    /// Of somebody, tokens that were issued (`iat`) at this second or before are refused, later ones are not. All else is
+    /// refused whenever it was issued.
     pub issued_until: Timestamp,
     /// From when on no token can be shown that it is about.
     pub expires_at: Timestamp,
@@ -122,23 +121,10 @@ impl Revocations {
         ];
         subjects.into_iter().any(|(kind, subject)| {
             let of = subject.and_then(|subject| self.by_subject.get(&(kind, subject.to_owned())));
-            // All that a key has signed is refused, whatever time somebody else put into it.
-            of.is_some_and(|until| kind == RevocationKind::Key || token.issued_at <= *until)
+            // Only somebody has others after it. What names a key, a token or a family is refused whatever time it has: by
+            // the clock of whoever made the revocation, it may have been issued behind it.
+            of.is_some_and(|until| kind != RevocationKind::User || token.issued_at <= *until)
         })
-    }
-}
-
-/// What this node knows of them.
-#[derive(Default)]
-pub(crate) struct Revoked(RwLock<Arc<Revocations>>);
-
-impl Revoked {
-    fn get(&self) -> Arc<Revocations> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn set(&self, revocations: Revocations) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(revocations);
     }
 }
 
@@ -160,52 +146,8 @@ impl Revocation {
     }
 }
 
-impl Identity {
-    /// What is to be refused, from memory: as the records had it a second ago at most, or when they could last be asked.
-    pub fn revocations(&self) -> Arc<Revocations> {
-        self.shared.revoked.get()
-    }
-
-    /// What was refused when this process, or the one before it, last knew: for a start without records.
-    pub fn recall_revocations(&self, kept: Vec<Revocation>) {
-        let known = self.shared.revoked.get();
-        let all = known.all.iter().cloned().chain(kept).collect();
-        let now = Timestamp::now();
-        self.shared.revoked.set(Revocations::of(all, now));
-        self.shared.verification.send_replace(());
-    }
-
-    /// Reads what is to be refused, and tells whether that is something else than before.
-    pub(crate) async fn refresh_revocations(&self) -> Result<bool> {
-        let now = Timestamp::now();
-        let mut all = Vec::new();
-        let mut after: Option<(Timestamp, Id)> = None;
-        loop {
-            let mut select = REVOCATIONS.rows().select().order(["created_at", "id"]);
-            if let Some((time, id)) = &after {
-                select = select.after([Value::from(*time), Value::from(id)]);
-            }
-            let rows = self.records.all(select.limit(MOST)).await?;
-            for row in &rows {
-                all.extend(Revocation::of(row)?);
-            }
-            match rows.last().filter(|_| rows.len() as i64 == MOST) {
-                Some(last) => after = Some((last.time("created_at")?, last.id("id")?)),
-                None => break,
-            }
-        }
-        let fresh = Revocations::of(all, now);
-        let known = self.shared.revoked.get();
-        let is_changed = known.all != fresh.all;
-        if is_changed {
-            self.shared.revoked.set(fresh);
-            self.shared.verification.send_replace(());
-        }
-        Ok(is_changed)
-    }
-}
-
-/// Has all nodes refuse something that was issued until now, once this is committed.
+/// Has all nodes refuse something that was issued until now, once this is committed. Nodes find it by the
+/// [change](crate::credential_change::note_change) that is noted in the same transaction, at the same time.
 pub(crate) async fn add(changes: &mut Changes, kind: RevocationKind, subject: &str) -> Result<()> {
     let now = changes.now();
     let values = [
@@ -271,14 +213,19 @@ mod tests {
             issued_at: at(31),
             ..of_user
         }));
-        assert!(revocations.refuse(&Shown {
-            family: Some("rtf_1"),
-            ..shown
-        }));
-        assert!(revocations.refuse(&Shown {
-            token: Some("jti_1"),
-            ..shown
-        }));
+        // Nodes' clocks are not one: a token may be of a time behind that of its end.
+        for issued_at in [at(20), at(25)] {
+            assert!(revocations.refuse(&Shown {
+                family: Some("rtf_1"),
+                issued_at,
+                ..shown
+            }));
+            assert!(revocations.refuse(&Shown {
+                token: Some("jti_1"),
+                issued_at,
+                ..shown
+            }));
+        }
         // Whoever has the key writes any time into what they sign.
         let forged = Shown {
             kid: "kid_1",

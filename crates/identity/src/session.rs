@@ -162,15 +162,28 @@ impl Identity {
         let now = Timestamp::now();
         let mut sessions = Vec::new();
         for row in self.records.all(select).await? {
-            let mut session = Session::of(&row)?;
-            if let Some(seen) = self.shared.activity.seen(&session.id) {
-                session.last_seen_at = session.last_seen_at.max(seen);
-            }
-            if session.is_alive(self.shared.options.sessions.idle, now) {
-                sessions.push(session);
-            }
+            sessions.extend(self.alive(&row, now)?);
         }
         Ok(sessions)
+    }
+
+    /// Whether a session of somebody is alive, however many they have.
+    pub(crate) async fn has_session(&self, user: &Id, id: &Id, now: Timestamp) -> Result<bool> {
+        let select = SESSIONS.rows().select().with_id(id);
+        let row = self.records.first(select.filter("user_id = ?", [user]));
+        let Some(row) = row.await? else {
+            return Ok(false);
+        };
+        Ok(self.alive(&row, now)?.is_some())
+    }
+
+    fn alive(&self, row: &Row, now: Timestamp) -> Result<Option<Session>> {
+        let mut session = Session::of(row)?;
+        if let Some(seen) = self.shared.activity.seen(&session.id) {
+            session.last_seen_at = session.last_seen_at.max(seen);
+        }
+        let is_alive = session.is_alive(self.shared.options.sessions.idle, now);
+        Ok(is_alive.then_some(session))
     }
 
     /// Ends one session of somebody.

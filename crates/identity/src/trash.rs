@@ -10,6 +10,7 @@ use weir_core::{Id, TenantId};
 use weir_store::records::{Row, Scope, Select, TenantTable, Value};
 
 use crate::Identity;
+use crate::access;
 use crate::caller::{Caller, gone, made, members};
 use crate::error::{Error, Result};
 use crate::page::{Key, Listing, Order, Page, Position, page};
@@ -159,7 +160,8 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Taken`] if its name is another's by now, [`Error::Forbidden`] if it gives rights that
-    /// the caller does not have, [`Error::Conflict`] if it has a role that is not there.
+    /// the caller does not have, [`Error::Conflict`] if it has a role that is not there,
+    /// [`Error::InvalidPolicy`] if it is an access policy that does not go with those that are there.
     pub async fn restore(&self, caller: &Caller, tenant: &TenantId, id: &Id) -> Result<()> {
         match Trash::of(tenant, id) {
             Trash::Organization(organization) => self
@@ -167,6 +169,9 @@ impl Identity {
                 .await
                 .map(drop),
             Trash::User => self.restore_user(caller, id).await.map(drop),
+            Trash::Own if id.prefix() == access::PREFIX => {
+                self.restore_access_policy(caller, tenant, id, None).await
+            }
             Trash::Own => self.restore_own(caller, tenant, id).await,
         }
     }

@@ -11,6 +11,7 @@ use weir_identity::{
     Permissions,
 };
 
+use super::guard::RECENT;
 use crate::authenticate::Principal;
 use crate::problem::Problem;
 
@@ -39,13 +40,13 @@ impl Access {
         principal: &Principal,
         caller: &Caller,
     ) -> Result<Self, Problem> {
-        let Principal::User(who) = principal else {
+        if let Principal::Operator = principal {
             return Ok(Self { judged: None });
-        };
+        }
         let platform = identity.access_rules(&TenantId::platform()).await?;
         let address = caller.origin.address.as_deref();
         let risk = match platform.read_risk() {
-            true => identity.risk(&who.user.email, address).await?,
+            true => identity.risk(account(principal), address).await?,
             false => 0,
         };
         Ok(Self {
@@ -67,13 +68,22 @@ impl Access {
         principal: &Principal,
         permission: Permission,
     ) -> Result<(), Problem> {
-        let (Some(judged), Principal::User(who)) = (&self.judged, principal) else {
+        let Some((judged, asker)) = self.judged_as(principal) else {
             return Ok(());
         };
         let platform = TenantId::platform();
-        let rights = who.permissions(&platform);
-        let asked = judged.asked(who, permission, (&platform, PLATFORM), rights, judged.risk);
-        refuse(&judged.platform.decide(&asked), rights)
+        let rights = principal.rights(&platform);
+        let decision = judged.platform.decide(&Asked {
+            asker,
+            permission,
+            organization: &platform,
+            slug: PLATFORM,
+            rights,
+            platform_rights: rights,
+            is_owner: false,
+            risk: judged.risk,
+        });
+        refuse(&decision, rights)
     }
 
     /// Of these rights on the platform, those that its policies let somebody use.
@@ -88,7 +98,8 @@ impl Access {
     /// The same in an organization, which may have policies of its own.
     ///
     /// # Errors
-    /// 403; 503 if its policies cannot be read.
+    /// 403; 503 if its policies cannot be read. An owner whom the organization's own rules keep from its access policies
+    /// hears that another sign-in helps.
     pub(super) async fn in_organization(
         &self,
         identity: &Identity,
@@ -96,70 +107,112 @@ impl Access {
         organization: &Organization,
         permission: Permission,
     ) -> Result<(), Problem> {
-        let (Some(judged), Principal::User(who)) = (&self.judged, principal) else {
+        let Some((judged, asker)) = self.judged_as(principal) else {
             return Ok(());
         };
         let rules = identity.access_rules(&organization.id).await?;
+        let address = asker.address.map(|address| address.to_string());
         let risk = match rules.read_risk() {
-            true => judged.risk(identity, who).await?,
+            true => {
+                let risk = identity.risk(account(principal), address.as_deref());
+                risk.await?
+            }
             false => 0,
         };
-        let rights = who.permissions(&organization.id);
-        let place = (&organization.id, organization.slug.as_str());
-        let asked = judged.asked(who, permission, place, rights, risk);
-        refuse(&rules.decide(&asked), rights)
+        let owner = owner(principal, &organization.id);
+        let rights = principal.rights(&organization.id);
+        let asked = Asked {
+            asker,
+            permission,
+            organization: &organization.id,
+            slug: &organization.slug,
+            rights,
+            platform_rights: principal.rights(&TenantId::platform()),
+            is_owner: owner.is_some_and(|owner| has_just_signed_in(owner, judged.now)),
+            risk,
+        };
+        let decision = rules.decide(&asked);
+        let as_owner = Asked {
+            is_owner: owner.is_some(),
+            ..asked
+        };
+        if !decision.allowed && rules.decide(&as_owner).allowed {
+            return Err(sign_in_again());
+        }
+        let seen = match !decision.allowed && rules.is_denied_by_platform(&asked) {
+            true => principal.rights(&TenantId::platform()),
+            false => rights,
+        };
+        refuse(&decision, seen)
     }
 
-    /// How the person asks, for whoever looks ahead at what rules will say to them; `None` for the operator.
+    /// How somebody asks, for whoever looks ahead at what rules will say to them; `None` for the operator.
     pub(super) fn asker<'a>(&self, principal: &'a Principal) -> Option<Asker<'a>> {
-        match (&self.judged, principal) {
-            (Some(judged), Principal::User(who)) => Some(judged.asker(who)),
-            _ => None,
-        }
+        self.judged_as(principal).map(|(_, asker)| asker)
+    }
+
+    fn judged_as<'a>(&self, principal: &'a Principal) -> Option<(&Judged, Asker<'a>)> {
+        let judged = self.judged.as_ref()?;
+        Some((judged, judged.asker(principal)?))
     }
 }
 
 impl Judged {
-    async fn risk(&self, identity: &Identity, who: &Authenticated) -> Result<u8, Problem> {
-        let address = self.address.map(|address| address.to_string());
-        Ok(identity.risk(&who.user.email, address.as_deref()).await?)
-    }
-
-    fn asker<'a>(&self, who: &'a Authenticated) -> Asker<'a> {
-        Asker {
-            kind: Kind::User,
-            id: who.user.id.as_str(),
-            name: Some(&who.user.email),
+    /// `None` for the operator.
+    fn asker<'a>(&self, principal: &'a Principal) -> Option<Asker<'a>> {
+        let (kind, id, name, strength) = match principal {
+            Principal::Operator => return None,
+            Principal::User(who) => {
+                let strength = match who.session.is_two_factor {
+                    true => Strength::TwoFactor,
+                    false => Strength::Password,
+                };
+                let name = Some(who.user.email.as_str());
+                (Kind::User, who.user.id.as_str(), name, strength)
+            }
+            // Its name is whatever somebody wrote: a rule must not take it for an address.
+            Principal::Key(holder) => (Kind::ApiKey, holder.id.as_str(), None, Strength::Key),
+        };
+        Some(Asker {
+            kind,
+            id,
+            name,
             address: self.address,
-            strength: match who.session.is_two_factor {
-                true => Strength::TwoFactor,
-                false => Strength::Password,
-            },
+            strength,
             now: self.now,
-        }
-    }
-
-    fn asked<'a>(
-        &self,
-        who: &'a Authenticated,
-        permission: Permission,
-        (organization, slug): (&'a TenantId, &'a str),
-        rights: Permissions,
-        risk: u8,
-    ) -> Asked<'a> {
-        Asked {
-            asker: self.asker(who),
-            permission,
-            organization,
-            slug,
-            rights,
-            platform_rights: who.permissions(&TenantId::platform()),
-            risk,
-        }
+        })
     }
 }
 
-/// A denial, with the rule's name for whoever may see rules.
+/// The account whose failures count; a key has none, so that only those from its address do.
+fn account(principal: &Principal) -> Option<&str> {
+    match principal {
+        Principal::User(who) => Some(&who.user.email),
+        Principal::Operator | Principal::Key(_) => None,
+    }
+}
+
+/// An owner of the organization. What they own, no program does for them.
+fn owner<'a>(principal: &'a Principal, tenant: &TenantId) -> Option<&'a Authenticated> {
+    match principal {
+        Principal::User(who) => Some(&**who).filter(|who| who.owns(tenant)),
+        Principal::Operator | Principal::Key(_) => None,
+    }
+}
+
+fn has_just_signed_in(who: &Authenticated, now: Timestamp) -> bool {
+    now.duration_since(who.session.created_at).unsigned_abs() < RECENT
+}
+
+fn sign_in_again() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "recent_sign_in_needed",
+        "An access policy of the organization forbids this, but to its owners only until they sign in: sign in again.",
+    )
+}
+
+/// A denial, with the rule's name for whoever may see rules by these rights.
 fn refuse(decision: &Decision, rights: Permissions) -> Result<(), Problem> {
     if decision.allowed {
         return Ok(());

@@ -79,7 +79,7 @@ impl Guard {
         &self.principal
     }
 
-    /// How the person asks; `None` for the operator, whom no access policy judges.
+    /// How somebody asks; `None` for the operator, whom no access policy judges.
     pub(crate) fn asker(&self) -> Option<Asker<'_>> {
         self.access.asker(&self.principal)
     }

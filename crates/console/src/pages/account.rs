@@ -134,8 +134,7 @@ pub(super) async fn renew(
     visit: &Visit,
     who: &Authenticated,
 ) -> Result<(HeaderName, HeaderValue), Box<Response>> {
-    let session = &who.session.id;
-    match visit.identity.renew_session(&visit.caller, session).await {
+    match visit.identity.renew_session(&visit.caller, who).await {
         Ok(token) => Ok(Cookie::Session.set(visit.channel, token.expose())),
         Err(error) => Err(Box::new(visit.failed(&Problem::from(error)))),
     }

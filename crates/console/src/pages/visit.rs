@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-use weir_identity::{Authenticated, Caller, Identity};
+use weir_identity::{Authenticated, Caller, Identity, TokenState};
 use weir_store::audit::Actor;
 
 use super::brand::Brand;
@@ -143,6 +143,11 @@ impl<T: DeserializeOwned> FromRequest<Services> for Sent<T> {
         let visit = Visit::from_request_parts(&mut parts, services).await?;
         if parts.extensions.get::<FromOwnPage>().is_none() {
             return Err(visit.failed(&Problem::cross_site()));
+        }
+        let who = visit.signed_in.as_deref();
+        if who.is_some_and(|who| who.token == TokenState::Former) {
+            // A former token changes nothing: the answer brings the browser its successor.
+            return Err(visit.stale());
         }
         let Ok(Ok(text)) = timeout(WITHIN, to_bytes(body, MOST)).await else {
             return Err(visit.stale());

@@ -1,32 +1,21 @@
 //! Rules as they are asked: compiled once, and again when they were changed.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::task::spawn_blocking;
 use weir_authorization::{
-    Compiled, Decision, Fact, Failure, Fault, Kind, Organization, Principal, Question, Reason,
-    Schema, Source, Strength, Target, compile,
+    Compiled, Decision, Fact, Failure, Kind, Organization, Principal, Question, Reason, Strength,
+    Target,
 };
-use weir_core::{Id, TenantId};
+use weir_core::TenantId;
 
-use super::{Author, not_a_grant};
+use super::Author;
+use super::kept::versions;
 use crate::Identity;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::permission::{Permission, Permissions};
 use crate::tables::ACCESS_POLICIES;
-
-/// What is always there: roles give rights.
-const ROLES: Source<'static> = Source {
-    name: "roles",
-    text: "@id(\"role\") permit (principal, action, resource) \
-           when { principal.permissions.contains(context.permission) };",
-};
-
-/// Organizations whose rules are kept compiled.
-const MOST_KEPT: usize = 256;
 
 /// Who asks, and how.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +49,21 @@ pub struct Asked<'a> {
     pub rights: Permissions,
     /// What their roles on the platform give them.
     pub platform_rights: Permissions,
+    /// Whether they are a person who owns the organization, and has signed in only just now.
+    pub is_owner: bool,
     /// What recent failures come to: 0 none … 100.
     pub risk: u8,
+}
+
+impl Asked<'_> {
+    /// Whether it is how an owner comes out of what somebody else, or they themselves, have forbidden in the organization.
+    const fn is_way_out(&self) -> bool {
+        let is_of_policies = matches!(
+            self.permission,
+            Permission::AccessPolicyRead | Permission::AccessPolicyWrite
+        );
+        self.is_owner && is_of_policies
+    }
 }
 
 /// The rules that hold in an organization: the platform's, and its own.
@@ -73,15 +75,25 @@ pub struct AccessRules {
 
 impl AccessRules {
     /// Whether somebody may do this, and which rule says so. An organization's own rules do not hold for
-    /// what somebody may do by a role on the platform: no organization keeps those out who run it.
+    /// what somebody may do by a role on the platform: no organization keeps those out who run it. Nor do they keep its
+    /// owners from its access policies: whoever else may write those could shut them out. The platform's rules hold for
+    /// its owners, too, or they would be worth as much as an owner's password; the operator is the way out of them.
     pub fn decide(&self, asked: &Asked<'_>) -> Decision {
         let mut decision = self.platform.decide(asked);
         let is_by_platform = asked.platform_rights.has(asked.permission);
-        let own = self.own.as_ref().filter(|_| !is_by_platform);
+        let own = self
+            .own
+            .as_ref()
+            .filter(|_| !is_by_platform && !asked.is_way_out());
         if let Some(own) = own.filter(|_| decision.allowed) {
             decision = own.decide(asked);
         }
         decision
+    }
+
+    /// Whether it is the platform's rules that keep somebody from this. Their names are for whoever may see them.
+    pub fn is_denied_by_platform(&self, asked: &Asked<'_>) -> bool {
+        !self.platform.decide(asked).allowed
     }
 
     /// Whether the platform has rules of its own.
@@ -167,76 +179,13 @@ impl Rules {
             asker: author.asker,
             permission: Permission::AccessPolicyWrite,
             organization: tenant,
-            slug: "",
+            slug: author.slug,
             rights: author.rights,
             platform_rights: Permissions::default(),
+            is_owner: false,
             risk: author.risk,
         });
         decision.allowed
-    }
-}
-
-/// What was compiled; each change of a policy gives it another version.
-#[derive(Default)]
-pub(crate) struct Kept {
-    schema: Mutex<Option<Arc<Schema>>>,
-    sets: Mutex<HashMap<TenantId, (Versions, Arc<Rules>)>>,
-}
-
-type Versions = Vec<(Id, i64)>;
-
-impl Kept {
-    /// Compiles rules together with what roles give.
-    pub(super) async fn compile(
-        &self,
-        policies: &[(String, String)],
-    ) -> Result<std::result::Result<Rules, Vec<Fault>>> {
-        let schema = self.schema()?;
-        let policies = policies.to_vec();
-        // Many rules take longer than others should wait for.
-        let compiled = spawn_blocking(move || compile_all(&policies, &schema)).await;
-        compiled.map_err(Error::internal)
-    }
-
-    fn schema(&self) -> Result<Arc<Schema>> {
-        let mut kept = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(schema) = &*kept {
-            return Ok(Arc::clone(schema));
-        }
-        let permissions = Permission::ALL.iter().map(|permission| permission.as_str());
-        let schema = Schema::administration(permissions);
-        let schema = schema.map_err(|fault| Error::internal(fault.to_string()))?;
-        Ok(Arc::clone(kept.insert(Arc::new(schema))))
-    }
-
-    fn find(&self, tenant: &TenantId, versions: &Versions) -> Option<Arc<Rules>> {
-        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, rules) = sets.get(tenant)?;
-        (known == versions).then(|| Arc::clone(rules))
-    }
-
-    fn keep(&self, tenant: &TenantId, versions: Versions, rules: &Arc<Rules>) {
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        if sets.len() >= MOST_KEPT {
-            sets.clear();
-        }
-        sets.insert(tenant.clone(), (versions, Arc::clone(rules)));
-    }
-}
-
-fn compile_all(
-    policies: &[(String, String)],
-    schema: &Schema,
-) -> std::result::Result<Rules, Vec<Fault>> {
-    let own = policies.iter().map(|(name, text)| Source { name, text });
-    let sources: Vec<_> = [ROLES].into_iter().chain(own).collect();
-    let compiled = compile(&sources, schema)?;
-    let rules = compiled.rules();
-    let grants = rules.iter().skip(1).filter(|rule| !rule.forbids);
-    let grants: Vec<_> = grants.map(|rule| not_a_grant(rule)).collect();
-    match grants.is_empty() {
-        true => Ok(Rules::Usable(Box::new(compiled))),
-        false => Err(grants),
     }
 }
 
@@ -262,17 +211,12 @@ impl Identity {
             .records
             .all(select().columns("id, version, name"))
             .await?;
-        let mut versions = Vec::with_capacity(rows.len());
-        for row in &rows {
-            versions.push((row.id("id")?, row.int("version")?));
-        }
-        if let Some(rules) = access.find(tenant, &versions) {
+        if let Some(rules) = access.find(tenant, &versions(&rows)?) {
             return Ok(rules);
         }
-        let mut versions = Vec::with_capacity(rows.len());
+        let rows = self.records.all(select()).await?;
         let mut policies = Vec::with_capacity(rows.len());
-        for row in self.records.all(select()).await? {
-            versions.push((row.id("id")?, row.int("version")?));
+        for row in &rows {
             policies.push((row.text("name")?, row.text("rules")?));
         }
         let rules = access.compile(&policies).await?.unwrap_or_else(|faults| {
@@ -281,7 +225,7 @@ impl Identity {
             Rules::Unusable(why)
         });
         let rules = Arc::new(rules);
-        access.keep(tenant, versions, &rules);
+        access.keep(tenant, versions(&rows)?, &rules);
         Ok(rules)
     }
 }

@@ -1,16 +1,19 @@
 //! Keys that somebody has found where they do not belong.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use weir_core::{ApiKeyText, Id, TenantId};
 use weir_store::audit::Change;
-use weir_store::records::{Scope, Value, Write};
+use weir_store::records::{Row, Scope, Value, Write};
 
-use super::{ApiKey, key_within};
+use super::ApiKey;
 use crate::Identity;
 use crate::caller::Caller;
 use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::mail::Letter;
-use crate::tables::{API_KEYS, MEMBERSHIPS, USERS};
+use crate::tables::{API_KEYS, MEMBERSHIPS, ORGANIZATIONS, USERS};
 use crate::throttle::Counted;
 
 /// Characters of where it was found that the audit is told.
@@ -54,29 +57,31 @@ impl Identity {
         let Some(shown) = ApiKeyText::parse(&report.token) else {
             return Ok(false);
         };
-        let holder = self.find_api_key(shown.public_part()).await?;
-        let Some(holder) = holder.filter(|holder| shown.is_of(&holder.hash)) else {
+        // One in the trash, or of an organization there, comes back one day.
+        let select = API_KEYS.select_everywhere().with_trashed();
+        let select = select.filter("public_part = ?", [shown.public_part()]);
+        let Some(row) = self.records.first(select).await? else {
             return Ok(false);
         };
-        match self
-            .leaked(caller, &holder.tenant, &holder.id, report)
-            .await
-        {
-            // It went meanwhile.
-            Err(Error::Missing(_)) => Ok(true),
-            result => result.map(|()| true),
+        let hash = <[u8; 32]>::try_from(row.bytes("key_hash")?);
+        if !hash.is_ok_and(|hash| shown.is_of(&hash)) {
+            return Ok(false);
         }
+        let key = ApiKey::of(&row)?;
+        match self.leaked(caller, &key, report).await {
+            // It went meanwhile, for good.
+            Ok(()) | Err(Error::Missing(_)) => {}
+            Err(error) => return Err(error),
+        }
+        // Whoever had it has what they made with it.
+        self.revoke_made_by(caller, &key).await?;
+        Ok(true)
     }
 
-    async fn leaked(
-        &self,
-        caller: &Caller,
-        tenant: &TenantId,
-        id: &Id,
-        report: &LeakReport,
-    ) -> Result<()> {
-        let mut write = self.begin(tenant).await?;
-        let before = key_within(&mut *write, tenant, id).await?;
+    async fn leaked(&self, caller: &Caller, key: &ApiKey, report: &LeakReport) -> Result<()> {
+        let (tenant, id) = (&key.organization, &key.id);
+        let mut write = self.records.write(&Scope::of(tenant)).await?;
+        let before = with_trash(&mut write, tenant, id).await?;
         if before.leaked_at.is_some() && before.revoked_at.is_some() {
             return Ok(());
         }
@@ -86,17 +91,85 @@ impl Identity {
             leaked_at: before.leaked_at.or(Some(now)),
             ..before.clone()
         };
-        let values = [
-            ("revoked_at", Value::from(key.revoked_at)),
-            ("leaked_at", Value::from(key.leaked_at)),
-        ];
-        write.update(API_KEYS.of(tenant), id, None, values).await?;
+        set(&mut write, &key).await?;
         self.warn_of_leak(&mut write, &key).await?;
         let mut change = Change::between(before.state(), key.state());
         if let Some(url) = &report.url {
             change.after.insert("found_at".to_owned(), line(url).into());
         }
         let entry = caller.entry("api_key.leak", "api_key", id, change);
+        note_change(&mut write, CredentialKind::ApiKey, id.as_str()).await?;
+        Ok(write.commit(&Scope::of(tenant), &entry).await?)
+    }
+
+    /// Revokes all keys that were made with a key, and with those.
+    async fn revoke_made_by(&self, caller: &Caller, leaked: &ApiKey) -> Result<()> {
+        let tenants = self.reached_by(leaked).await?;
+        let mut makers = vec![leaked.id.clone()];
+        while let Some(maker) = makers.pop() {
+            for tenant in &tenants {
+                for made in self.made_by(tenant, &maker, leaked.created_at).await? {
+                    self.revoke_made(caller, &made, &maker).await?;
+                    makers.push(made.id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The organizations in which a key may have made others: its own; of the platform's, all.
+    async fn reached_by(&self, key: &ApiKey) -> Result<Vec<TenantId>> {
+        if key.organization != TenantId::platform() {
+            return Ok(vec![key.organization.clone()]);
+        }
+        let all = ORGANIZATIONS.rows().select().with_trashed();
+        let rows = self.records.all(all.columns("id").order(["id"])).await?;
+        let tenant =
+            |row: &Row| -> Result<TenantId> { row.text("id")?.parse().map_err(Error::internal) };
+        rows.iter().map(tenant).collect()
+    }
+
+    async fn made_by(
+        &self,
+        tenant: &TenantId,
+        maker: &Id,
+        since: Timestamp,
+    ) -> Result<Vec<ApiKey>> {
+        // An hour earlier, by the clock of another node.
+        let since = since
+            .checked_sub(Duration::from_secs(3_600))
+            .map_err(Error::internal)?;
+        let values = || [Value::from(maker), Value::from(since)];
+        let select = || API_KEYS.of(tenant).select();
+        let condition = "created_by = ? AND created_at >= ?";
+        let live = select().filter(condition, values());
+        let trashed = select().trashed().filter(condition, values());
+        let mut rows = self.records.all(live).await?;
+        rows.extend(self.records.all(trashed).await?);
+        rows.iter().map(ApiKey::of).collect()
+    }
+
+    async fn revoke_made(&self, caller: &Caller, made: &ApiKey, maker: &Id) -> Result<()> {
+        let (tenant, id) = (&made.organization, &made.id);
+        let mut write = self.records.write(&Scope::of(tenant)).await?;
+        let before = match with_trash(&mut write, tenant, id).await {
+            Err(Error::Missing(_)) => return Ok(()),
+            before => before?,
+        };
+        if before.revoked_at.is_some() {
+            return Ok(());
+        }
+        let key = ApiKey {
+            revoked_at: Some(write.now()),
+            ..before.clone()
+        };
+        set(&mut write, &key).await?;
+        let mut change = Change::between(before.state(), key.state());
+        let maker = maker.as_str().into();
+        change.after.insert("made_by_leaked".to_owned(), maker);
+        let mut entry = caller.entry("api_key.revoke", "api_key", id, change);
+        // It comes with a report, and is none.
+        entry.once = None;
         note_change(&mut write, CredentialKind::ApiKey, id.as_str()).await?;
         Ok(write.commit(&Scope::of(tenant), &entry).await?)
     }
@@ -130,6 +203,28 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+async fn with_trash(write: &mut Write, tenant: &TenantId, id: &Id) -> Result<ApiKey> {
+    let select = API_KEYS.of(tenant).select().with_trashed().with_id(id);
+    let row = write.first(select).await?;
+    ApiKey::of(&row.ok_or(Error::Missing("api key"))?)
+}
+
+/// Since when a key is refused, live or in the trash.
+async fn set(write: &mut Write, key: &ApiKey) -> Result<()> {
+    let values = || {
+        [
+            ("revoked_at", Value::from(key.revoked_at)),
+            ("leaked_at", Value::from(key.leaked_at)),
+        ]
+    };
+    let rows = API_KEYS.of(&key.organization);
+    if write.update_trashed(rows, &key.id, values()).await? {
+        return Ok(());
+    }
+    write.update(rows, &key.id, None, values()).await?;
+    Ok(())
 }
 
 /// As somebody else wrote it, shortened, and without what no list should show: nor with a key in it.

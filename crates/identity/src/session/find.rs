@@ -8,7 +8,7 @@ use super::Session;
 use super::rotation::former;
 use crate::Identity;
 use crate::error::{Error, Result};
-use crate::membership::{Belonging, belongings, rights_in};
+use crate::membership::{Belonging, belongings, owns, rights_in};
 use crate::permission::Permissions;
 use crate::reader::Reader;
 use crate::tables::{SESSIONS, USERS};
@@ -28,6 +28,8 @@ pub struct Authenticated {
     pub idle_at: Timestamp,
     /// What is to become of the token.
     pub token: TokenState,
+    /// SHA-256 of the token.
+    pub(super) shown: [u8; 32],
 }
 
 /// What is to become of a session's token that somebody shows.
@@ -37,7 +39,7 @@ pub enum TokenState {
     Current,
     /// It is time for another one: [`Identity::rotate_session`].
     Due,
-    /// Another one took its place a moment ago; [`Identity::rotate_session`] tells which, if it may.
+    /// Another one took its place a moment ago, since it was time; [`Identity::rotate_session`] tells which. It renews nothing.
     Former,
 }
 
@@ -45,6 +47,11 @@ impl Authenticated {
     /// What the user may do in an organization.
     pub fn permissions(&self, tenant: &TenantId) -> Permissions {
         rights_in(&self.belongings, tenant)
+    }
+
+    /// Whether the user is an owner of an organization.
+    pub fn owns(&self, tenant: &TenantId) -> bool {
+        owns(&self.belongings, tenant)
     }
 }
 
@@ -114,6 +121,7 @@ impl Identity {
             user,
             belongings,
             token,
+            shown: *hash,
         }))
     }
 

@@ -3,7 +3,10 @@
 //! Of many requests that come with a token that is due, each may be the one whose answer arrives. So its
 //! successor is made of it, of a salt that only records have and of a key that records do not have:
 //! whoever shows the former token within the overlap is told the same one. Behind a change of what
-//! somebody may do there is no salt, and only whoever asked for the change is told.
+//! somebody may do there is neither salt nor overlap: only whoever asked for the change is told, and everybody else who has
+//! a token of the session has nothing.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use weir_core::{Id, Secret};
@@ -14,6 +17,7 @@ use crate::caller::{Caller, made, members};
 use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
 use crate::reader::Reader;
+use crate::session::{Authenticated, SessionOptions, TokenState};
 use crate::tables::{FORMER_SESSION_TOKENS, SESSIONS};
 use crate::throttle::later;
 use crate::token::{self, Prefix};
@@ -44,6 +48,14 @@ impl Why {
         match self {
             Self::Due(salt) => Some(salt),
             Self::Privilege => None,
+        }
+    }
+
+    /// For how long the former token goes on working: what is under way may be a thief's as well.
+    const fn overlap(&self, options: &SessionOptions) -> Duration {
+        match self {
+            Self::Due(_) => options.overlap,
+            Self::Privilege => Duration::ZERO,
         }
     }
 }
@@ -79,15 +91,34 @@ impl Identity {
     }
 
     /// Puts another token in the place of a session's because of what its owner has just done, and tells
-    /// it. Whoever else has the former one has nothing once the overlap is over.
+    /// it. Whoever else has the former one, or one before it, has nothing from then on.
     ///
     /// # Errors
-    /// [`Error::Missing`] if the session has ended.
-    pub async fn renew_session(&self, caller: &Caller, session: &Id) -> Result<Secret<String>> {
+    /// [`Error::Missing`] if the session has ended, or somebody else has renewed it meanwhile; [`Error::Conflict`] if the token
+    /// that was shown was a former one then.
+    pub async fn renew_session(
+        &self,
+        caller: &Caller,
+        who: &Authenticated,
+    ) -> Result<Secret<String>> {
+        if who.token == TokenState::Former {
+            return Err(Error::Conflict(
+                "another token took this one's place a moment ago: take that one",
+            ));
+        }
         let mut write = self.records.write(&Scope::Platform).await?;
-        let select = SESSIONS.rows().select().with_id(session);
+        let select = SESSIONS.rows().select().with_id(&who.session.id);
         let row = write.first(select).await?;
         let row = row.ok_or(Error::Missing("session"))?;
+        if row.bytes("token_hash")? != who.shown {
+            // It came due while the request was under way, and a parallel one was told its successor.
+            let former = former(&mut *write, &who.shown).await?;
+            let works_until = former
+                .map(|former| former.time("works_until"))
+                .transpose()?;
+            let works = works_until.is_some_and(|until| until > write.now());
+            works.then_some(()).ok_or(Error::Missing("session"))?;
+        }
         let (successor, _) = token::generate(Prefix::Session)?;
         self.replace(write, caller, &row, &successor, &Why::Privilege)
             .await?;
@@ -105,7 +136,10 @@ impl Identity {
             return Ok(());
         };
         drop(read);
-        if row.time("works_until")? > Timestamp::now() || row.optional_time("told_at")?.is_some() {
+        // What was under way when it was replaced is no reuse, whether or not the former one went on working.
+        let overlap = self.shared.options.sessions.overlap;
+        let is_late = later(row.time("created_at")?, overlap)? <= Timestamp::now();
+        if !is_late || row.optional_time("told_at")?.is_some() {
             return Ok(());
         }
         let session = row.id("session_id")?;
@@ -155,12 +189,16 @@ impl Identity {
         if replaced != 1 {
             return Err(Error::Missing("session"));
         }
+        let works_until = later(now, why.overlap(options))?;
+        if let Why::Privilege = why {
+            end_former(&mut write, &user, &id).await?;
+        }
         let former = [
             ("user_id", Value::from(&user)),
             ("session_id", Value::from(&id)),
             ("token_hash", Value::from(&hash[..])),
             ("salt", Value::from(why.salt())),
-            ("works_until", Value::from(later(now, options.overlap)?)),
+            ("works_until", Value::from(works_until)),
             ("expires_at", Value::from(row.time("expires_at")?)),
         ];
         let rows = FORMER_SESSION_TOKENS.rows();
@@ -211,6 +249,17 @@ pub(super) async fn former(reader: &mut impl Reader, hash: &[u8; 32]) -> Result<
     reader
         .first(select.filter("token_hash = ?", [&hash[..]]))
         .await
+}
+
+/// Former tokens of a session work no longer.
+async fn end_former(changes: &mut Changes, user: &Id, session: &Id) -> Result<()> {
+    let now = Value::from(changes.now());
+    let condition = "user_id = ? AND session_id = ? AND works_until > ?";
+    let values = [Value::from(user), Value::from(session), now.clone()];
+    let rows = FORMER_SESSION_TOKENS.rows();
+    let set = [("works_until", now)];
+    changes.update_where(rows, condition, values, set).await?;
+    Ok(())
 }
 
 /// The tokens of somebody's sessions are to be replaced: what they may do, or how they sign in, changes.

@@ -8,14 +8,15 @@ use crate::error::Result;
 use crate::tables::THROTTLES;
 
 impl Identity {
-    /// What recent failures at an account and from an address come to: 0 none, 50 where an attempt begins to
-    /// have to wait, 100 at most. What weighs most counts.
-    pub async fn risk(&self, email: &str, address: Option<&str>) -> Result<u8> {
+    /// What recent failures at an account, if there is one, and from an address come to: 0 none, 50 where an attempt begins
+    /// to have to wait, 100 at most. What weighs most counts.
+    pub async fn risk(&self, email: Option<&str>, address: Option<&str>) -> Result<u8> {
         let network = Network::of(address);
-        let mut counted = vec![
-            Counted::place(email, network.as_ref()),
-            Counted::account(email),
-        ];
+        let mut counted = Vec::with_capacity(3);
+        if let Some(email) = email {
+            counted.push(Counted::place(email, network.as_ref()));
+            counted.push(Counted::account(email));
+        }
         counted.extend(network.as_ref().map(Counted::network));
         let now = Timestamp::now();
         let mut read = self.records.read().await?;

@@ -17,8 +17,11 @@ on_both_engines! {
     mistakes_are_refused_with_their_place,
     nobody_gives_a_right_by_a_policy,
     authors_do_not_lock_themselves_out,
+    what_is_restored_is_judged_beside_what_is_there,
+    many_authors_at_once_judge_what_there_is,
     every_node_asks_the_rules_of_now,
     rules_hold_where_they_are_from,
+    owners_come_out_of_what_others_forbid,
     what_is_not_understood_any_more_lets_nobody_in,
     failures_are_risk,
 }
@@ -65,6 +68,7 @@ async fn ask(
         slug: "acme",
         rights: Permissions::from_iter([Permission::RouteRead, Permission::RouteWrite]),
         platform_rights: Permissions::default(),
+        is_owner: false,
         risk: 0,
     })
 }
@@ -208,6 +212,7 @@ async fn authors_do_not_lock_themselves_out(engine: &str) {
     let acme = fresh.organization("acme").await;
     let author = Author {
         asker: asker(),
+        slug: "acme",
         rights: Permissions::all(),
         risk: 0,
     };
@@ -227,6 +232,79 @@ async fn authors_do_not_lock_themselves_out(engine: &str) {
     ));
     put(Some(&strong)).await.unwrap();
     put(None).await.unwrap();
+}
+
+async fn what_is_restored_is_judged_beside_what_is_there(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let acme = fresh.organization("acme").await;
+    let (first, _) = put(identity, &acme, "first", WRITES).await.unwrap();
+    let caller = operator();
+    let delete = |name| identity.delete_access_policy(&caller, &acme, name, None);
+    delete("first").await.unwrap();
+    put(identity, &acme, "second", WRITES).await.unwrap();
+    // Two rules of one name would make all of them useless.
+    let restored = identity.restore(&caller, &acme, &first.id).await;
+    assert!(
+        matches!(&restored, Err(Error::InvalidPolicy(faults)) if !faults.is_empty()),
+        "{restored:?}"
+    );
+    assert_eq!(
+        ask(identity, &acme, Permission::RouteRead, Strength::Password)
+            .await
+            .reason,
+        Reason::Permitted
+    );
+    let (editor, _) = fresh
+        .member(&acme, "editor@a.example", BuiltIn::Editor)
+        .await;
+    let restored = identity.restore(&by(&editor), &acme, &first.id).await;
+    assert!(
+        matches!(restored, Err(Error::Forbidden(_))),
+        "nor does it tell them what is wrong: {restored:?}"
+    );
+    delete("second").await.unwrap();
+    put(identity, &acme, "first", "// nothing").await.unwrap();
+    let restored = identity.restore(&caller, &acme, &first.id).await;
+    assert!(matches!(restored, Err(Error::Taken("name"))));
+    delete("first").await.unwrap();
+    // Nor does anybody lock themselves out this way.
+    let author = Author {
+        asker: asker(),
+        slug: "acme",
+        rights: Permissions::all(),
+        risk: 0,
+    };
+    let restore = |author| identity.restore_access_policy(&caller, &acme, &first.id, author);
+    assert!(matches!(
+        restore(Some(&author)).await,
+        Err(Error::Conflict(_))
+    ));
+    assert!(may_write(identity, &acme).await);
+    restore(None).await.unwrap();
+    assert!(!may_write(identity, &acme).await);
+    assert!(matches!(restore(None).await, Err(Error::Missing(_))));
+}
+
+async fn many_authors_at_once_judge_what_there_is(engine: &str) {
+    let fresh = fresh(engine).await;
+    let acme = fresh.organization("acme").await;
+    let names = ["one", "two", "three", "four"];
+    let all = names.map(|name| put(&fresh.identity, &acme, name, WRITES));
+    let put = futures_util::future::join_all(all).await;
+    let taken = put.iter().filter(|one| one.is_ok()).count();
+    assert_eq!(taken, 1, "they have a rule of the same name: {put:?}");
+    let others = put.iter().filter_map(|one| one.as_ref().err());
+    for error in others {
+        assert!(matches!(error, Error::InvalidPolicy(_) | Error::Busy(_)));
+    }
+    let decision = ask(
+        &fresh.identity,
+        &acme,
+        Permission::RouteRead,
+        Strength::Password,
+    );
+    assert_eq!(decision.await.reason, Reason::Permitted);
 }
 
 async fn every_node_asks_the_rules_of_now(engine: &str) {
@@ -261,6 +339,7 @@ async fn rules_hold_where_they_are_from(engine: &str) {
         slug: "acme",
         rights: Permissions::all(),
         platform_rights: Permissions::all(),
+        is_owner: false,
         risk: 0,
     };
     assert!(rules.decide(&asked).allowed);
@@ -280,6 +359,51 @@ async fn rules_hold_where_they_are_from(engine: &str) {
             .decide(&asked)
             .allowed
     );
+}
+
+async fn owners_come_out_of_what_others_forbid(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    identity.begin_setup().await.unwrap();
+    let acme = fresh.organization("acme").await;
+    let all = "forbid (principal, action, resource);";
+    put(identity, &acme, "all", all).await.unwrap();
+    let asked = async |permission, is_owner| {
+        let rules = identity.access_rules(&acme).await.unwrap();
+        let decision = rules.decide(&Asked {
+            asker: asker(),
+            permission,
+            organization: &acme,
+            slug: "acme",
+            rights: Permissions::all(),
+            platform_rights: Permissions::default(),
+            is_owner,
+            risk: 0,
+        });
+        decision.allowed
+    };
+    let ways_out = [Permission::AccessPolicyRead, Permission::AccessPolicyWrite];
+    for permission in ways_out {
+        assert!(asked(permission, true).await && !asked(permission, false).await);
+    }
+    assert!(
+        !asked(Permission::RouteRead, true).await,
+        "all else waits until the rule is changed"
+    );
+    put(
+        identity,
+        &TenantId::platform(),
+        "every",
+        &format!("@id(\"every\") {all}"),
+    )
+    .await
+    .unwrap();
+    for permission in ways_out {
+        assert!(
+            !asked(permission, true).await,
+            "the platform's hold for everybody"
+        );
+    }
 }
 
 async fn what_is_not_understood_any_more_lets_nobody_in(engine: &str) {
@@ -327,7 +451,7 @@ async fn failures_are_risk(engine: &str) {
     let identity = &fresh.identity;
     let ada = fresh.person("ada@a.example").await;
     let home = client_at("192.0.2.1");
-    let risk = |address| identity.risk(&ada.email, Some(address));
+    let risk = |address| identity.risk(Some(&ada.email), Some(address));
     assert_eq!(risk("192.0.2.1").await.unwrap(), 0);
     for _ in 0..3 {
         let failed = identity.sign_in(&home, &ada.email, &"wrong".into()).await;
@@ -339,7 +463,10 @@ async fn failures_are_risk(engine: &str) {
         7,
         "the account as a whole"
     );
-    assert_eq!(identity.risk("eve@a.example", None).await.unwrap(), 0);
+    assert_eq!(identity.risk(Some("eve@a.example"), None).await.unwrap(), 0);
+    let of_address = identity.risk(None, Some("192.0.2.1")).await.unwrap();
+    assert!(of_address > 0, "of who has no account, the address counts");
+    assert_eq!(identity.risk(None, Some("203.0.113.9")).await.unwrap(), 0);
     sign_in(identity, &ada.email, crate::engines::PASSWORD)
         .await
         .unwrap();

@@ -17,6 +17,7 @@ on_both_engines! {
     a_token_is_replaced_after_an_hour_and_works_for_a_moment_more,
     fifty_at_once_end_with_one_new_token,
     nodes_with_the_same_key_tell_the_same_successor,
+    a_former_token_renews_nothing,
     a_successor_is_not_told_behind_a_change_of_rights,
     what_changes_somebodys_rights_makes_their_token_due,
     the_longest_life_does_not_slide,
@@ -104,37 +105,76 @@ async fn a_successor_is_not_told_behind_a_change_of_rights(engine: &str) {
     let identity = &fresh.identity;
     let user = fresh.person("zoe@a.example").await;
     let first = token_of(&fresh, "zoe@a.example").await;
-    let session = identity
-        .authenticate(&first)
-        .await
-        .unwrap()
-        .unwrap()
-        .session;
+    let before = identity.authenticate(&first).await.unwrap().unwrap();
     identity
         .change_password(
             &by(&user),
             &user.id,
-            Some(&session.id),
+            Some(&before.session.id),
             &proof(),
             &"a staple of horses, correct".into(),
         )
         .await
         .unwrap();
-    let second = identity.renew_session(&by(&user), &session.id).await;
+    let second = identity.renew_session(&by(&user), &before).await;
     let second = second.unwrap().expose().clone();
-    // Whoever had the former one keeps it for a moment, and does not come by the new one.
-    assert_eq!(state(identity, &first).await, Some(TokenState::Former));
-    assert_eq!(rotated(identity, &first).await, None);
-    assert_eq!(state(identity, &second).await, Some(TokenState::Current));
-    fresh
-        .set_time("former_session_tokens", "works_until", -30)
-        .await;
+    // Whoever has the former one has nothing, and what they began with it comes to nothing.
     assert_eq!(state(identity, &first).await, None);
-    identity.sign_out(&client(), &second).await.unwrap();
+    assert_eq!(rotated(identity, &first).await, None);
     assert!(matches!(
-        identity.renew_session(&by(&user), &session.id).await,
+        identity.renew_session(&by(&user), &before).await,
         Err(Error::Missing("session"))
     ));
+    assert_eq!(state(identity, &second).await, Some(TokenState::Current));
+    // What was under way is no reuse.
+    identity.tell_reuse(&client(), &first).await.unwrap();
+    let actions = fresh.actions(&TenantId::platform()).await;
+    assert!(!actions.contains(&"session.reuse".to_owned()));
+    let who = identity.authenticate(&second).await.unwrap().unwrap();
+    identity.sign_out(&client(), &second).await.unwrap();
+    assert!(matches!(
+        identity.renew_session(&by(&user), &who).await,
+        Err(Error::Missing("session"))
+    ));
+}
+
+async fn a_former_token_renews_nothing(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let user = fresh.person("zoe@a.example").await;
+    let first = token_of(&fresh, "zoe@a.example").await;
+    let who = async |token: &str| identity.authenticate(token).await.unwrap().unwrap();
+    let caught = who(&first).await;
+    fresh.set_time("sessions", "rotate_at", -3_601).await;
+    let second = rotated(identity, &first).await.unwrap();
+    // For a moment it still opens something.
+    let former = who(&first).await;
+    assert_eq!(former.token, TokenState::Former);
+    let refused = identity.renew_session(&by(&user), &former).await;
+    assert!(matches!(refused, Err(Error::Conflict(_))));
+    // The owner's own change ends it, and whatever was begun with it.
+    let owner = who(&second).await;
+    let third = identity.renew_session(&by(&user), &owner).await.unwrap();
+    for (token, who) in [(&first, &caught), (&second, &owner)] {
+        assert_eq!(state(identity, token).await, None);
+        assert_eq!(rotated(identity, token).await, None);
+        let refused = identity.renew_session(&by(&user), who).await;
+        assert!(matches!(refused, Err(Error::Missing("session"))));
+    }
+    let third = who(third.expose()).await;
+    // A request that was under way while its token came due goes on.
+    fresh.set_time("sessions", "rotate_at", -3_601).await;
+    let token = identity.renew_session(&by(&user), &third).await.unwrap();
+    let under_way = who(token.expose()).await;
+    fresh.set_time("sessions", "rotate_at", -3_601).await;
+    let parallel = rotated(identity, token.expose()).await.unwrap();
+    let token = identity.renew_session(&by(&user), &under_way).await;
+    assert_eq!(state(identity, &parallel).await, None);
+    let token = token.unwrap();
+    assert_eq!(
+        state(identity, token.expose()).await,
+        Some(TokenState::Current)
+    );
 }
 
 async fn what_changes_somebodys_rights_makes_their_token_due(engine: &str) {
@@ -239,7 +279,7 @@ async fn a_token_that_was_replaced_long_ago_is_told_once(engine: &str) {
     };
     assert_eq!(told(&thief, &first).await, 0);
     fresh
-        .set_time("former_session_tokens", "works_until", -31)
+        .set_time("former_session_tokens", "created_at", -31)
         .await;
     assert_eq!(told(&thief, &second).await, 0);
     assert_eq!(told(&thief, "weir_session_nobodys").await, 0);
@@ -284,7 +324,7 @@ async fn every_end_of_a_session_is_told_to_all_nodes(engine: &str) {
         assert!(changes.iter().any(|one| one.subject == subject.as_str()));
         seen.set(changes.last().unwrap().sequence);
     };
-    identity.renew_session(&by(&user), id).await.unwrap();
+    identity.renew_session(&by(&user), &session).await.unwrap();
     told(id).await;
     let by = by(&user);
     let new = "a staple of horses, correct".into();

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use weir_core::{Secret, TenantId};
+use weir_core::{Id, Secret, TenantId};
 use weir_identity::{Authenticated, BuiltIn, Error, Identity, Issued, Scope, User, Wanted};
 use weir_jose::Claims;
 use weir_store::Records;
-use weir_store::records::PlatformTable;
+use weir_store::records::{PlatformTable, Value};
 
 use crate::engines::{
     Fresh, PASSWORD, built_in, client, fresh, on_both_engines, operator, options,
@@ -24,6 +24,8 @@ on_both_engines! {
     a_token_that_is_used_after_its_time_ends_its_family_only,
     of_a_hundred_uses_at_once_one_counts,
     scope_narrows_for_a_token_and_never_widens,
+    an_old_token_ends_its_family_whatever_scope_is_asked_for,
+    a_family_goes_on_however_many_sessions_there_are,
     rights_that_are_taken_are_gone_with_the_next_token,
     hostile_tokens_are_nobodys,
     neither_token_nor_key_is_in_the_records,
@@ -294,6 +296,52 @@ async fn scope_narrows_for_a_token_and_never_widens(engine: &str) {
         .await
         .unwrap();
     assert_eq!(all.scope.to_string(), "route:read upstream:read");
+}
+
+async fn an_old_token_ends_its_family_whatever_scope_is_asked_for(engine: &str) {
+    let fresh = fresh(engine).await;
+    let zoe = zoe(&fresh).await;
+    let identity = &fresh.identity;
+    let first = zoe.issued(&fresh, zoe.in_acme("route:read")).await;
+    let more = Scope::parse("route:read route:write").unwrap();
+    let client = client();
+    let asked = |token| identity.refresh(&client, token, Some(&more));
+    assert!(matches!(
+        asked(&first.refresh_token).await,
+        Err(Error::Invalid { field: "scope", .. })
+    ));
+    let second = refresh(identity, &first.refresh_token).await.unwrap();
+    past_grace(&fresh).await;
+    assert!(matches!(
+        asked(&first.refresh_token).await,
+        Err(Error::Refused(_))
+    ));
+    assert!(refused(identity, &second.refresh_token).await);
+}
+
+async fn a_family_goes_on_however_many_sessions_there_are(engine: &str) {
+    let fresh = fresh(engine).await;
+    let zoe = zoe(&fresh).await;
+    let first = zoe.issued(&fresh, wanted()).await;
+    let sessions = PlatformTable::new("sessions").rows();
+    let mut write = fresh.records.write_unaudited().await.unwrap();
+    let later = write.now().as_microsecond() + 86_400_000_000;
+    for number in 0..200_u8 {
+        let values = [
+            ("user_id", Value::from(&zoe.user.id)),
+            ("token_hash", Value::from(&[number; 32][..])),
+            ("expires_at", Value::from(later)),
+            ("last_seen_at", Value::from(later)),
+            ("rotate_at", Value::from(later)),
+            ("is_two_factor", Value::from(0_i64)),
+        ];
+        let id = Id::new("ses");
+        write.insert(sessions, &id, values).await.unwrap();
+    }
+    write.commit().await.unwrap();
+    refresh(&fresh.identity, &first.refresh_token)
+        .await
+        .unwrap();
 }
 
 async fn rights_that_are_taken_are_gone_with_the_next_token(engine: &str) {

@@ -3,11 +3,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::task::block_in_place;
+use tokio::time::sleep;
 use weir_identity::{Identity, Revocation};
 
 use super::Node;
@@ -15,6 +17,8 @@ use super::Node;
 const FILE: &str = "tokens.json";
 /// Largest file that is read back.
 const LARGEST: u64 = 256 << 20;
+/// Between two writes: many revocations at once are one.
+const PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Serialize, Deserialize)]
 struct Content {
@@ -58,6 +62,7 @@ pub(super) async fn keep(node: Arc<Node>, identity: Identity, directory: std::pa
         {
             tracing::error!("a restart without records would forget revocations: {error:#}");
         }
+        sleep(PAUSE).await;
         if changes.changed().await.is_err() {
             return;
         }

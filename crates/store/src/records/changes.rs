@@ -206,6 +206,24 @@ impl Changes {
         self.transaction.execute(statement).await
     }
 
+    /// Changes columns of a row in the trash: what comes back is to be different. No if it is not there.
+    pub async fn update_trashed(
+        &mut self,
+        rows: Rows<'_>,
+        id: &Id,
+        set: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Result<bool> {
+        let mut statement = self.update_of(rows);
+        for (column, value) in set {
+            statement.push(", ").push(column).push(" = ");
+            statement.push_value(value);
+        }
+        statement.push(" WHERE deleted_at IS NOT NULL AND id = ");
+        statement.push_value(id);
+        own(&mut statement, rows);
+        Ok(self.transaction.execute(statement).await? == 1)
+    }
+
     /// Brings back all that went into the trash with `with`, itself included if it is of this table.
     ///
     /// # Errors

@@ -80,7 +80,7 @@ struct Putting {
 
 /// List the platform's access policies
 ///
-/// They hold for everybody but the operator, in all organizations.
+/// They hold for everybody but the operator, people and keys, in all organizations.
 #[utoipa::path(
     get,
     path = "/v1/access-policies",
@@ -140,6 +140,7 @@ async fn put_platform_access_policy(
     guard.platform(Permission::AccessPolicyWrite)?;
     let place = Place {
         tenant: &TenantId::platform(),
+        slug: "platform",
         path: "/v1/access-policies".to_owned(),
     };
     let expected = expected(if_match, if_none_match);
@@ -167,7 +168,8 @@ async fn delete_platform_access_policy(
 
 /// List access policies of an organization
 ///
-/// They hold for what its own roles give; those of the platform hold as well.
+/// They hold for what its own roles give; those of the platform hold as well. An owner of the organization who has signed in
+/// in the last 15 minutes sees and changes them whatever they say.
 #[utoipa::path(
     get,
     path = "/v1/organizations/{organization}/access-policies",
@@ -236,6 +238,7 @@ async fn put_access_policy(
         .await?;
     let place = Place {
         tenant: &organization.id,
+        slug: &organization.slug,
         path: format!("/v1/organizations/{}/access-policies", organization.id),
     };
     let expected = expected(if_match, if_none_match);
@@ -269,6 +272,7 @@ async fn delete_access_policy(
 /// Whose policies, and where they are.
 struct Place<'a> {
     tenant: &'a TenantId,
+    slug: &'a str,
     path: String,
 }
 
@@ -306,7 +310,7 @@ async fn put(
     let identity = guard.identity();
     let author = match putting.force {
         true => None,
-        false => author(guard, place.tenant).await?,
+        false => author(guard, place.tenant, place.slug).await?,
     };
     let put = identity.put_access_policy(
         guard.caller(),
@@ -324,7 +328,11 @@ async fn put(
 }
 
 /// Who must be able to change it back; nobody, if the rules do not hold for them.
-async fn author<'g>(guard: &'g Guard, tenant: &TenantId) -> Result<Option<Author<'g>>, Problem> {
+pub(super) async fn author<'g>(
+    guard: &'g Guard,
+    tenant: &TenantId,
+    slug: &'g str,
+) -> Result<Option<Author<'g>>, Problem> {
     let platform = TenantId::platform();
     let rights = guard.principal().rights(&platform);
     let is_by_platform = *tenant != platform && rights.has(Permission::AccessPolicyWrite);
@@ -332,11 +340,14 @@ async fn author<'g>(guard: &'g Guard, tenant: &TenantId) -> Result<Option<Author
         return Ok(None);
     };
     let address = asker.address.map(|address| address.to_string());
-    let email = asker.name.unwrap_or_default();
     Ok(Some(Author {
         asker,
+        slug,
         rights: guard.principal().rights(tenant),
-        risk: guard.identity().risk(email, address.as_deref()).await?,
+        risk: guard
+            .identity()
+            .risk(asker.name, address.as_deref())
+            .await?,
     }))
 }
 

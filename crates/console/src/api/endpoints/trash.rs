@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use weir_core::{Id, TenantId};
 use weir_identity::{Permission, Trashed};
 
+use super::access_policies;
 use crate::api::answer::done;
 use crate::api::guard::Guard;
 use crate::api::list::{List, Listed};
@@ -91,15 +92,17 @@ async fn list_trash(
         (status = 204, description = "It is back."),
         (
             status = 409,
-            description = "Another one has its name by now, its role is gone, or the organization is suspended."
+            description = "Another one has its name by now, its role is gone, it is an access policy that would keep the caller out, or the organization is suspended."
         ),
+        (status = 422, description = "It is an access policy whose rules do not go with the others."),
     )
 )]
 async fn restore_trashed(guard: Guard, Path(path): Path<OfTrashed>) -> Result<Response, Problem> {
     let organization = guard
         .organization(&path.organization, Permission::TrashWrite)
         .await?;
-    restore(&guard, &organization.id, &path.id).await
+    let place = (&organization.id, organization.slug.as_str());
+    restore(&guard, place, &path.id).await
 }
 
 /// Remove something of an organization for good
@@ -155,9 +158,9 @@ async fn list_platform_trash(
     params(OfPlatformTrashed),
     responses(
         (status = 204, description = "It is back."),
-        (status = 409, description = "Another one has its slug, address or name by now."),
+        (status = 409, description = "Another one has its slug, address or name by now, or it is an access policy that would keep the caller out."),
         (status = 412, description = "There is a resource of its name."),
-        (status = 422, description = "With this resource the configuration would not load."),
+        (status = 422, description = "With this resource the configuration would not load, or it is an access policy whose rules do not go with the others."),
     )
 )]
 async fn restore_platform_trashed(
@@ -169,7 +172,7 @@ async fn restore_platform_trashed(
     if discarded::is_one(&path.id) {
         return discarded::restore(&guard, &services, &path.id).await;
     }
-    restore(&guard, &TenantId::platform(), &path.id).await
+    restore(&guard, (&TenantId::platform(), "platform"), &path.id).await
 }
 
 /// Remove something of the platform for good
@@ -204,23 +207,44 @@ async fn list_of(
     Ok(list.page(found))
 }
 
-async fn restore(guard: &Guard, tenant: &TenantId, id: &Id) -> Result<Response, Problem> {
-    hold_accounts(guard, tenant, id)?;
-    guard.identity().restore(guard.caller(), tenant, id).await?;
+async fn restore(
+    guard: &Guard,
+    (tenant, slug): (&TenantId, &str),
+    id: &Id,
+) -> Result<Response, Problem> {
+    hold(guard, tenant, id).await?;
+    let (identity, caller) = (guard.identity(), guard.caller());
+    if is_access_policy(id) {
+        let author = access_policies::author(guard, tenant, slug).await?;
+        let restored = identity.restore_access_policy(caller, tenant, id, author.as_ref());
+        restored.await?;
+    } else {
+        identity.restore(caller, tenant, id).await?;
+    }
     Ok(done())
 }
 
 async fn purge(guard: &Guard, tenant: &TenantId, id: &Id) -> Result<Response, Problem> {
-    hold_accounts(guard, tenant, id)?;
+    hold(guard, tenant, id).await?;
     let identity = guard.identity();
     identity.purge_one(guard.caller(), tenant, id).await?;
     Ok(done())
 }
 
-/// In the trash or not, accounts are for those who may change accounts.
-fn hold_accounts(guard: &Guard, tenant: &TenantId, id: &Id) -> Result<(), Problem> {
-    match *tenant == TenantId::platform() && id.prefix() == "usr" {
-        true => guard.platform(Permission::UserWrite),
+/// In the trash or not, accounts are for those who may change accounts, and access policies for those who may change them.
+async fn hold(guard: &Guard, tenant: &TenantId, id: &Id) -> Result<(), Problem> {
+    let is_platform = *tenant == TenantId::platform();
+    match is_access_policy(id) {
+        true if is_platform => guard.platform(Permission::AccessPolicyWrite),
+        true => {
+            let allowed = guard.organization(tenant.as_str(), Permission::AccessPolicyWrite);
+            allowed.await.map(drop)
+        }
+        false if is_platform && id.prefix() == "usr" => guard.platform(Permission::UserWrite),
         false => Ok(()),
     }
+}
+
+fn is_access_policy(id: &Id) -> bool {
+    id.prefix() == "acp"
 }

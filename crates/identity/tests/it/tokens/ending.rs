@@ -12,6 +12,7 @@ on_both_engines! {
     families_end_with_what_they_came_from,
     a_change_of_password_leaves_the_session_that_made_it,
     an_access_token_is_refused_by_itself,
+    only_new_revocations_are_read_whatever_clock_they_have,
     what_is_over_is_swept,
     an_owner_hears_of_a_token_that_was_used_twice,
 }
@@ -172,6 +173,41 @@ async fn an_access_token_is_refused_by_itself(engine: &str) {
         let token = Secret::new(text.to_owned());
         identity.revoke_token(&client(), &token).await.unwrap();
     }
+}
+
+async fn only_new_revocations_are_read_whatever_clock_they_have(engine: &str) {
+    let fresh = fresh(engine).await;
+    let zoe = zoe(&fresh).await;
+    let identity = &fresh.identity;
+    let other = Identity::new(fresh.beside(), options()).unwrap();
+    other.prepare().await.unwrap();
+    let (first, second) = (
+        zoe.issued(&fresh, wanted()).await,
+        zoe.issued(&fresh, wanted()).await,
+    );
+    let own = by(&zoe.user);
+    let revoke = |family| identity.revoke_family(&own, &zoe.user.id, family);
+    revoke(&first.family).await.unwrap();
+    other.refresh_credentials().await.unwrap();
+    assert!(!is_good(&other, &first) && is_good(&other, &second));
+    // Were all read again, this one would be gone.
+    let known = ["family", first.family.as_str()];
+    let mut write = fresh.records.write_unaudited().await.unwrap();
+    let rows = PlatformTable::new("revocations").rows();
+    let gone = write.remove(rows, "kind = ? AND subject = ?", known);
+    assert_eq!(gone.await.unwrap(), 1);
+    write.commit().await.unwrap();
+    // As if a node had made the next one whose clock is an hour behind.
+    revoke(&second.family).await.unwrap();
+    for table in ["revocations", "credential_changes"] {
+        fresh.set_time(table, "created_at", -3_600).await;
+    }
+    other.refresh_credentials().await.unwrap();
+    assert!(!is_good(&other, &second) && !is_good(&other, &first));
+    // With nothing new, nothing is read.
+    let before = other.revocations();
+    other.refresh_credentials().await.unwrap();
+    assert!(std::sync::Arc::ptr_eq(&before, &other.revocations()));
 }
 
 async fn what_is_over_is_swept(engine: &str) {

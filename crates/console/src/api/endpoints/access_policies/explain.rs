@@ -78,7 +78,7 @@ struct AccessDecision {
     /// `permitted`, `no_permit`, `forbidden` or `failed`.
     #[schema(example = "forbidden")]
     reason: &'static str,
-    /// Which rules decided. `role` is what roles give.
+    /// Which rules decided. `role` is what roles give. Those of the platform are named to whoever may see its policies.
     rules: Vec<String>,
     /// What could not be evaluated, which denies.
     errors: Vec<AccessFailure>,
@@ -95,7 +95,7 @@ struct AccessFailure {
 
 /// Explain what somebody may do
 ///
-/// Which rules decide, if they asked like this. Whoever does not belong to the organization has no rights there, as whoever
+/// Which rules decide, if they asked like this, having just signed in. Whoever does not belong to the organization has no rights there, as whoever
 /// does not exist.
 #[utoipa::path(
     post,
@@ -129,9 +129,10 @@ async fn explain_access(
     let person = person.await?;
     let context = &question.context;
     let rules = identity.access_rules(&tenant).await?;
-    let rights = |person: &PersonWithRights| (person.rights, person.platform_rights);
-    let (rights, platform_rights) = person.as_ref().map(rights).unwrap_or_default();
-    let decision = rules.decide(&Asked {
+    let rights =
+        |person: &PersonWithRights| (person.rights, person.platform_rights, person.is_owner);
+    let (rights, platform_rights, is_owner) = person.as_ref().map(rights).unwrap_or_default();
+    let asked = Asked {
         asker: Asker {
             kind: Kind::User,
             id: person.as_ref().map_or("", |person| person.id.as_str()),
@@ -145,8 +146,14 @@ async fn explain_access(
         slug: &slug,
         rights,
         platform_rights,
+        is_owner,
         risk: context.risk,
-    });
+    };
+    let mut decision = rules.decide(&asked);
+    if !decision.allowed && !sees_platform && rules.is_denied_by_platform(&asked) {
+        decision.determining.clear();
+        decision.errors.clear();
+    }
     Ok(told(&AccessDecision {
         allowed: decision.allowed,
         reason: decision.reason.as_str(),

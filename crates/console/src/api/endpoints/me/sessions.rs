@@ -89,14 +89,18 @@ async fn list_my_sessions(guard: Guard) -> Result<Response, Problem> {
 
 /// Take another token for one's own session
 ///
-/// The session stays, with its end. The former token works for a moment more (`identity.sessions.overlap`), for requests that are
-/// under way. A client asks when an answer has `weir-session-token: due`, which is once an hour and when one's rights change; for browsers
-/// the pages do it. Whoever lost the answer to a token that was due asks again with the former one, and is told the same.
+/// The session stays, with its end. The former token is worth nothing from then on, nor for requests that are under way. A client
+/// asks when an answer has `weir-session-token: due`, which is once an hour and when one's rights change; for browsers the pages do
+/// it. Whoever lost the answer to a token that was due asks again with the former one within `identity.sessions.overlap`, and is told the
+/// same.
 #[utoipa::path(
     post,
     path = "/v1/me/session/token",
     tag = "me",
-    responses((status = 200, description = "The token.", body = Renewed))
+    responses(
+        (status = 200, description = "The token.", body = Renewed),
+        (status = 409, description = "It was asked with a token that another one has just taken the place of."),
+    )
 )]
 async fn renew_my_session(guard: Guard, headers: HeaderMap) -> Result<Response, Problem> {
     let who = guard.user()?;
@@ -107,7 +111,7 @@ async fn renew_my_session(guard: Guard, headers: HeaderMap) -> Result<Response, 
             let successor = identity.rotate_session(caller, token).await?;
             successor.ok_or_else(unauthenticated)?
         }
-        _ => identity.renew_session(caller, &who.session.id).await?,
+        _ => identity.renew_session(caller, who).await?,
     };
     Ok(told(&Renewed {
         token: token.expose().clone(),
