@@ -86,6 +86,24 @@ struct Required {
     rules: Option<Rules>,
 }
 
+/// What a request's steps found.
+#[derive(Default)]
+struct Found {
+    /// The first one's: who calls.
+    caller: Option<Rc<Known>>,
+    /// Whether one of them is of another organization than the route.
+    is_foreign: bool,
+    /// Whether a password was wrong beside a credential that was good.
+    has_guessed: bool,
+}
+
+/// Whom a step found.
+struct Shower {
+    known: Rc<Known>,
+    /// Whether another way of the step had a wrong password.
+    has_guessed: bool,
+}
+
 /// Why it is not known at once who calls.
 enum Stop {
     Denied(Denial),
@@ -197,7 +215,7 @@ impl Access {
         record: &mut Recorder,
     ) -> Option<Result<(), Denial>> {
         match self.identify(worker, fields, record, told) {
-            Ok(caller) => Some(self.let_in(caller, asked, fields, record)),
+            Ok(found) => Some(self.let_in(worker, found, asked, fields, record)),
             Err(Stop::Denied(denial)) => Some(Err(failed(worker, record, denial))),
             Err(Stop::Ask(_)) => None,
         }
@@ -217,7 +235,7 @@ impl Access {
     ) -> Result<(), Denial> {
         loop {
             let (way, wanted, credential) = match self.identify(worker, fields, record, &told) {
-                Ok(caller) => return self.let_in(caller, asked, fields, record),
+                Ok(found) => return self.let_in(worker, found, asked, fields, record),
                 Err(Stop::Denied(denial)) => return Err(failed(worker, record, denial)),
                 Err(Stop::Ask(wanted)) => *wanted,
             };
@@ -239,20 +257,22 @@ impl Access {
         }
     }
 
-    /// Who calls, if that is known or can be said at once; the first of all steps' callers.
+    /// Who calls, if that is known or can be said at once.
     fn identify(
         &self,
         worker: &Worker,
         fields: &Fields,
         record: &mut Recorder,
         told: &Told,
-    ) -> Result<Option<Rc<Known>>, Stop> {
+    ) -> Result<Found, Stop> {
         let now = seconds();
-        let mut caller = None;
+        let mut found = Found::default();
         for step in &self.steps {
             match step.identify(worker, fields, record.client.tls.as_ref(), now, told) {
-                Ok(Some(known)) => {
-                    caller.get_or_insert(known);
+                Ok(Some(shower)) => {
+                    found.has_guessed |= shower.has_guessed;
+                    found.is_foreign |= self.is_foreign(&shower.known);
+                    found.caller.get_or_insert(shower.known);
                 }
                 Ok(None) => {}
                 Err(stop) => {
@@ -262,17 +282,27 @@ impl Access {
             }
         }
         record.decided_by = None;
-        Ok(caller)
+        Ok(found)
     }
 
     fn let_in(
         &self,
-        caller: Option<Rc<Known>>,
+        worker: &Worker,
+        found: Found,
         asked: &Asked<'_>,
         fields: &mut Fields,
         record: &mut Recorder,
     ) -> Result<(), Denial> {
-        let verdict = match self.is_foreign(caller.as_deref()) {
+        let Found {
+            caller,
+            is_foreign,
+            has_guessed,
+        } = found;
+        if has_guessed {
+            let now = Instant::now();
+            worker.shared.risk.failed(record.client_address, now);
+        }
+        let verdict = match is_foreign {
             true => Err(challenge::refused(
                 &api_key::bad("other_organization"),
                 self.ways(),
@@ -293,10 +323,9 @@ impl Access {
         self.steps.iter().flat_map(|step| &step.ways)
     }
 
-    fn is_foreign(&self, caller: Option<&Known>) -> bool {
-        let of_caller = caller.and_then(|known| known.principal.organization.as_deref());
-        match (&self.organization, of_caller) {
-            (Some(of_route), Some(of_caller)) => **of_route != *of_caller,
+    fn is_foreign(&self, known: &Known) -> bool {
+        match (&self.organization, &known.principal.organization) {
+            (Some(of_route), Some(of_caller)) => **of_route != **of_caller,
             _ => false,
         }
     }
@@ -361,8 +390,9 @@ impl Step {
         tls: Option<&TlsFacts>,
         now: u64,
         told: &Told,
-    ) -> Result<Option<Rc<Known>>, Stop> {
+    ) -> Result<Option<Shower>, Stop> {
         let mut bad = None;
+        let mut has_guessed = false;
         let mut unavailable = None;
         for way in &self.ways {
             let credential = match way.presented(fields, tls) {
@@ -374,7 +404,7 @@ impl Step {
                 .verified
                 .get(way.id, credential, now, &worker.shared.changes);
             if let Some(known) = known {
-                return Ok(Some(known));
+                return Ok(Some(Shower { known, has_guessed }));
             }
             let verdict = match told.of(way.id) {
                 Some(verdict) => verdict.clone(),
@@ -385,9 +415,10 @@ impl Step {
                     if !way.reads_messages() {
                         worker.verified.keep(way.id, credential, &known);
                     }
-                    return Ok(Some(known));
+                    return Ok(Some(Shower { known, has_guessed }));
                 }
                 Verdict::Bad(why) => {
+                    has_guessed |= way.can_be_guessed();
                     bad.get_or_insert(why);
                 }
                 Verdict::Unavailable(why) => unavailable = Some(why),
