@@ -329,9 +329,14 @@ async fn live(
     // What becomes a tunnel has no body.
     if !is_tunnel {
         shaping::encode(&client.worker, route, head, record, &mut answer);
-        if let Some(organization) = &route.organization {
-            organization::tie(organization, &mut answer.body);
-        }
+        // Other answers end by themselves; a stream of events may outlive what it was asked for with.
+        let is_stream = sse::is_event_stream(&answer.head.fields);
+        let caller = record.known.as_ref().filter(|_| is_stream);
+        let caller = caller.map(|known| organization::Caller {
+            known: Rc::clone(known),
+            worker: Rc::clone(&client.worker),
+        });
+        organization::tie(route.organization.as_ref(), caller, &mut answer.body);
     }
     Ok(answer)
 }

@@ -440,6 +440,17 @@ impl Step {
     }
 }
 
+/// Whether what somebody was let in for may go on, such as a stream that lasts for hours.
+///
+/// # Errors
+/// If the credential has ended or was taken back.
+pub(crate) fn may_go_on(known: &Known, worker: &Worker) -> Result<(), Failure> {
+    match known.may_go_on(seconds(), &worker.shared.changes) {
+        true => Ok(()),
+        false => Err(Failure::CredentialRefused("credential_ended")),
+    }
+}
+
 /// Counts a credential that was not good against its address.
 fn failed(worker: &Worker, record: &Recorder, denial: Denial) -> Denial {
     if denial.is_about_a_bad_credential() {
