@@ -138,4 +138,5 @@ codes! {
     CUT_SHORT "WR0509" "a duration that another one cuts short"
     WITHOUT_EFFECT "WR0510" "a setting without effect"
     OWN_TARGET "WR0511" "a target is a listener of this Weir"
+    OPEN_KEYS "WR0512" "keys are fetched without TLS"
 }

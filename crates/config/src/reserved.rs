@@ -26,6 +26,34 @@ pub fn forbidden_in_request(name: &HeaderName) -> bool {
     forbidden(name) || *name == http::header::HOST
 }
 
+/// Whether requests have a field of this name for something else than who is calling: credentials, where a request
+/// came from, what it is part of, what it carries and what it asks for. Weir writes some of these itself.
+pub fn has_another_meaning(name: &HeaderName) -> bool {
+    const PREFIXES: [&str; 6] = ["accept", "content-", "if-", "proxy", "sec-", "signature"];
+    let name = name.as_str();
+    matches!(
+        name,
+        "authorization"
+            | "cache-control"
+            | "cookie"
+            | "date"
+            | "forwarded"
+            | "origin"
+            | "range"
+            | "referer"
+            | "traceparent"
+            | "tracestate"
+            | "user-agent"
+            | "via"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-port"
+            | "x-forwarded-proto"
+            | "x-real-ip"
+            | "x-request-id"
+    ) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

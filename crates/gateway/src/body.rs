@@ -43,7 +43,7 @@ pub(crate) enum Body {
     GrpcWeb(Box<grpc::Incoming>),
     /// The answer to a gRPC call.
     Call(Box<grpc::Relay>),
-    /// An answer that flows as long as its organization may have traffic.
+    /// An answer that flows as long as its organization may have traffic, and whoever asked for it is known.
     Tied(Box<Tied>),
     /// An event stream that is kept alive.
     Events(Box<Events>),
@@ -60,6 +60,13 @@ pub(crate) enum Frame {
     Data(Bytes),
     /// Fields behind the body (RFC 9110 §6.5); nothing follows.
     Trailers(Fields),
+}
+
+impl Frame {
+    /// Fields behind a body, if there are any.
+    pub(crate) fn trailers(fields: Fields) -> Option<Result<Self, Failure>> {
+        (!fields.is_empty()).then_some(Ok(Self::Trailers(fields)))
+    }
 }
 
 impl Body {

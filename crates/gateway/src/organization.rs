@@ -4,6 +4,7 @@
 //! was not told of flows.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::body::{Body, Frame};
 use crate::failure::Failure;
+use crate::identify::{self, Known};
+use crate::worker::Worker;
 
 /// How an organization stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,19 +133,34 @@ impl Organizations {
     }
 }
 
-/// An answer's body that ends when its organization may have no traffic any more.
+/// An answer's body that ends when its organization may have no traffic any more, or whoever asked for it is not known
+/// any more.
 #[derive(Debug)]
 pub(crate) struct Tied {
     pub(crate) body: Body,
-    organization: Arc<Organization>,
+    organization: Option<Arc<Organization>>,
+    caller: Option<Caller>,
 }
 
-/// Ties a body to an organization.
-pub(crate) fn tie(organization: &Arc<Organization>, body: &mut Body) {
-    if !body.is_end() {
+/// Who asked for a stream, and the worker that knows what becomes of them.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) known: Rc<Known>,
+    pub(crate) worker: Rc<Worker>,
+}
+
+/// Ties a body to them, if there are any.
+pub(crate) fn tie(
+    organization: Option<&Arc<Organization>>,
+    caller: Option<Caller>,
+    body: &mut Body,
+) {
+    let is_any = organization.is_some() || caller.is_some();
+    if is_any && !body.is_end() {
         *body = Body::Tied(Box::new(Tied {
             body: std::mem::replace(body, Body::Empty),
-            organization: Arc::clone(organization),
+            organization: organization.cloned(),
+            caller,
         }));
     }
 }
@@ -154,10 +172,18 @@ impl Tied {
     ) -> Poll<Option<Result<Frame, Failure>>> {
         match self.body.poll_frame(context) {
             // A silent stream stays until something would pass.
-            Poll::Ready(Some(Ok(frame))) => {
-                Poll::Ready(Some(self.organization.admit().map(|()| frame)))
-            }
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.may_go_on().map(|()| frame))),
             other => other,
+        }
+    }
+
+    fn may_go_on(&self) -> Result<(), Failure> {
+        if let Some(organization) = &self.organization {
+            organization.admit()?;
+        }
+        match &self.caller {
+            Some(caller) => identify::may_go_on(&caller.known, &caller.worker),
+            None => Ok(()),
         }
     }
 }

@@ -236,7 +236,7 @@ async fn live(
         };
         let (worker, fields) = (&client.worker, &mut head.fields);
         let verdict = match caller {
-            Some(_) => Some(access.let_in(caller, &asked, fields, record)),
+            Some(callers) => Some(access.let_in(worker, callers, &asked, fields, record)),
             None => access.admit(worker, &asked, fields, &told, record),
         };
         match verdict {
@@ -367,9 +367,14 @@ async fn live(
     // What becomes a tunnel has no body.
     if !is_tunnel {
         shaping::encode(&client.worker, route, head, record, &mut answer);
-        if let Some(organization) = &route.organization {
-            organization::tie(organization, &mut answer.body);
-        }
+        // Other answers end by themselves; a stream of events may outlive what it was asked for with.
+        let is_stream = sse::is_event_stream(&answer.head.fields);
+        let caller = record.known.as_ref().filter(|_| is_stream);
+        let caller = caller.map(|known| organization::Caller {
+            known: Rc::clone(known),
+            worker: Rc::clone(&client.worker),
+        });
+        organization::tie(route.organization.as_ref(), caller, &mut answer.body);
     }
     Ok(answer)
 }

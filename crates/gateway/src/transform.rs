@@ -88,10 +88,6 @@ impl<'a> Matched<'a> {
         hop::strip_hop_by_hop(&mut head.fields)
             .map_err(|_| Failure::Malformed("The Connection field names too many options."))?;
         self.snapshot.forbidden.strip(&mut head.fields);
-        if let Some(access) = &self.route.access {
-            let worker = &self.client.worker;
-            access.show(worker, record.known.as_ref(), &mut head.fields)?;
-        }
         hop::check_via_loop(&head.fields, MOST_PASSES).map_err(|_| Failure::Loop)?;
         hop::rebuild_forwarding(
             &mut head.fields,
@@ -104,6 +100,11 @@ impl<'a> Matched<'a> {
             },
             &mut self.client.forwarding.borrow_mut(),
         );
+        // After what others claim was taken out: some of the names are those by which proxies say the same.
+        if let Some(access) = &self.route.access {
+            let worker = &self.client.worker;
+            access.show(worker, record.known.as_ref(), &mut head.fields)?;
+        }
         // A trusted proxy's identifier is the record's as well, unless it has another form.
         let is_foreign = is_trusted
             && head.fields.contains(&REQUEST_ID)

@@ -116,6 +116,12 @@ pub(crate) struct Worker {
     pub(crate) suspects: Suspects,
 }
 
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
 impl Worker {
     /// The snapshot to serve a request with.
     pub(crate) fn snapshot(&self) -> Rc<LocalSnapshot> {

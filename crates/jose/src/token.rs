@@ -151,6 +151,12 @@ impl<'a> Token<'a> {
         &self.header
     }
 
+    /// Who it says issued it, which anybody can write: to choose whom to ask about it, and for nothing else.
+    pub fn stated_issuer(&self) -> Option<String> {
+        let claims = Claims::parse(self.payload).ok()?;
+        claims.issuer().map(str::to_owned)
+    }
+
     /// Checks it with the one key of the set that can have signed it.
     ///
     /// # Errors

@@ -344,3 +344,57 @@ fn a_session_policy_sends_to_a_path_of_the_same_host() {
         assert!(codes_of(&report).contains(&code), "{session}: {report}");
     }
 }
+
+#[test]
+fn identity_is_told_in_fields_that_have_no_other_meaning() {
+    let with = |fields: &str| text(&format!("{JWT}  who: {{identity: {fields}}}\n"), "t, who");
+    for taken in [
+        "{subject: authorization}",
+        "{claims: {cookie: email}}",
+        "{claims: {Via: email}}",
+        "{roles: x-forwarded-for}",
+        "{claims: {content-language: locale}}",
+    ] {
+        assert_eq!(codes_of(&refused(&with(taken))), ["WR0120"], "{taken}");
+    }
+    let usual =
+        "{subject: x-forwarded-user, roles: x-auth-request-groups, claims: {remote-user: email}}";
+    let config = loaded(&with(usual)).config;
+    let PolicyKind::Identity(identity) = &config.policies[1].kind else {
+        panic!("{:?}", config.policies[1]);
+    };
+    assert_eq!(identity.fields[0].0, "x-forwarded-user");
+}
+
+#[test]
+fn keys_that_come_over_the_open_net_without_tls_are_warned_of() {
+    let warned = |jwks: &str, issuer: &str| {
+        let policy = format!("  t: {{jwt: {{issuer: '{issuer}', audience: a, jwks: {jwks}}}}}\n");
+        let loaded = loaded(&text(&policy, "t"));
+        let codes = loaded.warnings.iter().map(|warning| warning.code);
+        codes.filter(|code| *code == "WR0512").count()
+    };
+    for open in [
+        "'http://issuer.example/jwks.json'",
+        "{url: 'http://issuer.example:8080/jwks.json'}",
+        "'http://203.0.113.7/jwks.json'",
+        "'http://user@issuer.example/'",
+        "'http://[2001:db8::1]/jwks.json'",
+    ] {
+        assert_eq!(warned(open, "a"), 1, "{open}");
+    }
+    assert_eq!(warned("discover", "http://issuer.example"), 1);
+    assert_eq!(warned("discover", "https://issuer.example"), 0);
+    for near in [
+        "'https://issuer.example/jwks.json'",
+        "'http://127.0.0.1:8080/jwks.json'",
+        "'http://localhost/jwks.json'",
+        "'http://[::1]/jwks.json'",
+        "'http://10.1.2.3/jwks.json'",
+        "'http://keycloak:8080/jwks.json'",
+        "'http://keycloak.auth.svc/jwks.json'",
+        "'http://issuer.internal/jwks.json'",
+    ] {
+        assert_eq!(warned(near, "a"), 0, "{near}");
+    }
+}

@@ -21,7 +21,7 @@ use crate::output::Output;
 use crate::overload::Pace;
 use crate::record::Meter;
 use crate::stream::Stream;
-use crate::timer::Timers;
+use crate::worker::Worker;
 
 /// Room for a head; more is made as it is needed.
 pub(super) const HEAD_READ: usize = 8 * 1024;
@@ -145,7 +145,7 @@ pub(crate) struct RequestBody {
     /// Bytes that may still come.
     allowance: u64,
     meter: Meter,
-    timers: Rc<Timers>,
+    worker: Rc<Worker>,
     pace: Pace,
 }
 
@@ -183,12 +183,14 @@ impl RequestBody {
                     }
                     self.allowance -= length;
                     self.meter.set(self.meter.get() + length);
-                    if !self.pace.moved(self.timers.now(), length, 1) {
+                    if !self.pace.moved(self.worker.timers.now(), length, 1) {
                         return Poll::Ready(Some(Err(Failure::BodyTooSlow)));
                     }
                     return Poll::Ready(Some(Ok(Frame::Data(bytes))));
                 }
-                Ok(Decoded::Frame(trailers)) => return Poll::Ready(Some(Ok(trailers))),
+                Ok(Decoded::Frame(Frame::Trailers(fields))) => {
+                    return Poll::Ready(self.worker.snapshot().forbidden.trailers(fields));
+                }
                 Ok(Decoded::End) => return Poll::Ready(None),
                 Ok(Decoded::More) => {}
                 Err(bad) => return Poll::Ready(Some(Err(Failure::Malformed(bad.0)))),
@@ -199,7 +201,7 @@ impl RequestBody {
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => {
-                    self.pace.waits(self.timers.now());
+                    self.pace.waits(self.worker.timers.now());
                     return Poll::Pending;
                 }
             }
@@ -237,7 +239,7 @@ pub(super) fn take_body(
         io: Rc::clone(io),
         allowance: snapshot.most_body_bytes(),
         meter: Rc::clone(&meter),
-        timers: Rc::clone(&client.worker.timers),
+        worker: Rc::clone(&client.worker),
         pace: Pace::new(snapshot.limits.minimum_rate),
     };
     (Body::Http1Request(body), Some(meter))

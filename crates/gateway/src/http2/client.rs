@@ -330,7 +330,7 @@ impl Exchange {
         let trailers = ready!(receive.poll_trailers(context));
         self.receive = None;
         match trailers {
-            Ok(Some(map)) => Poll::Ready(super::trailers(map)),
+            Ok(Some(map)) => Poll::Ready(Frame::trailers(super::trailers(map))),
             Ok(None) => Poll::Ready(None),
             Err(error) => Poll::Ready(Some(Err(self.ended(&error)))),
         }

@@ -15,8 +15,6 @@ mod send;
 mod server;
 mod switch;
 
-use crate::body::Frame;
-use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::http1::may_be_trailer;
 
@@ -27,8 +25,8 @@ pub(crate) use send::InterimSender;
 pub(crate) use server::serve;
 
 /// What is left of trailers when the fields are dropped that have no place behind a body.
-fn trailers(map: http::HeaderMap) -> Option<Result<Frame, Failure>> {
+fn trailers(map: http::HeaderMap) -> Fields {
     let mut fields = Fields::from(map);
     fields.retain(|name, _| may_be_trailer(name));
-    (!fields.is_empty()).then_some(Ok(Frame::Trailers(fields)))
+    fields
 }

@@ -218,7 +218,10 @@ impl RequestBody {
             }
         }
         match ready!(self.receive.poll_trailers(context)) {
-            Ok(Some(map)) => Poll::Ready(trailers(map)),
+            Ok(Some(map)) => {
+                let snapshot = self.client.worker.snapshot();
+                Poll::Ready(snapshot.forbidden.trailers(trailers(map)))
+            }
             Ok(None) => Poll::Ready(None),
             Err(_) => Poll::Ready(Some(Err(Failure::ClientClosed))),
         }

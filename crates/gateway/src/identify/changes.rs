@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-/// How long a change is remembered: longer than anything is believed without being asked about.
+/// How long a change is remembered. Whatever was asked about before one that is not remembered any more is asked
+/// about anew: nobody can say whether it changed since.
 const KEPT: Duration = Duration::from_secs(600);
 
 /// What changed since the process began.
@@ -43,10 +44,11 @@ impl Changes {
 
     /// Whether something that was asked about when `since` was the latest change is still to be believed.
     pub fn is_good(&self, since: u64, about: &[Box<str>]) -> bool {
+        // Before the number is: whoever sees that a change is gone sees the number that stands for it.
+        let subjects = self.subjects.load();
         if self.forgotten.load(Ordering::Acquire) > since {
             return false;
         }
-        let subjects = self.subjects.load();
         about
             .iter()
             .all(|subject| subjects.get(subject).is_none_or(|number| *number <= since))
@@ -75,6 +77,7 @@ impl Changes {
             // It may have changed again since.
             if subjects.get(&oldest.subject) == Some(&oldest.number) {
                 subjects.remove(&oldest.subject);
+                self.forgotten.fetch_max(oldest.number, Ordering::AcqRel);
             }
             writing.pop_front();
         }
@@ -132,5 +135,21 @@ mod tests {
         let subjects = changes.subjects.load();
         assert!(subjects.len() <= 12, "{}", subjects.len());
         assert!(subjects.contains_key("again"));
+    }
+
+    #[test]
+    fn what_a_forgotten_change_was_about_does_not_come_back() {
+        let (changes, now) = (Changes::default(), Instant::now());
+        let since = changes.latest();
+        changes.note(about(&["key_1"]), now);
+        let between = changes.latest();
+        let later = now + KEPT + Duration::from_secs(1);
+        changes.note(about(&["key_2"]), later);
+        assert!(!changes.subjects.load().contains_key("key_1"));
+        assert!(!changes.is_good(since, &about(&["key_1"])));
+        assert!(changes.is_good(between, &about(&["key_1"])), "asked since");
+        changes.note(about(&["key_3"]), later);
+        assert!(changes.is_good(between, &about(&["key_1"])));
+        assert!(!changes.is_good(between, &about(&["key_3"])));
     }
 }

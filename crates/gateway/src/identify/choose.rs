@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::{Access, Asked, Known, Told, challenge};
+use super::{Access, Asked, Callers, Known, Told, challenge};
 use crate::body::Body;
 use crate::client::Client;
 use crate::deny::Denial;
@@ -32,12 +32,12 @@ pub(crate) struct Chosen {
     pub(crate) found: Found,
     pub(crate) body: Body,
     /// Who calls, if the route's own policies ask in the same way.
-    pub(crate) caller: Option<Rc<Known>>,
+    pub(crate) caller: Option<Callers>,
 }
 
 /// Who calls, before there is a route.
 enum Who {
-    Known(Rc<Known>),
+    Known(Rc<Known>, Callers),
     /// Nobody showed a credential. What they are told where one is needed.
     Nobody(Denial),
 }
@@ -94,7 +94,7 @@ impl Choice<'_> {
             fields: &head.fields,
         };
         let caller = match &who {
-            Who::Known(known) => Caller::Known(&known.principal),
+            Who::Known(known, _) => Caller::Known(&known.principal),
             Who::Nobody(_) => Caller::Nobody,
         };
         match (self.snapshot.router.find_as(&wanted, caller), who) {
@@ -102,8 +102,8 @@ impl Choice<'_> {
                 record.decided_by = None;
                 let own = &self.snapshot.routes[found.route].access;
                 let caller = match (who, &route.access, own) {
-                    (Who::Known(known), Some(asked), Some(own)) if own.asks_like(asked) => {
-                        Some(known)
+                    (Who::Known(_, callers), Some(asked), Some(own)) if own.asks_like(asked) => {
+                        Some(callers)
                     }
                     _ => None,
                 };
@@ -114,7 +114,7 @@ impl Choice<'_> {
                 })
             }
             (Err(_), Who::Nobody(denial)) => Err(denial),
-            (Err(missed), Who::Known(known)) => {
+            (Err(missed), Who::Known(known, _)) => {
                 record.route = None;
                 record.known = Some(known);
                 Err(missed.into())
@@ -133,12 +133,14 @@ impl Access {
         record: &mut Recorder,
     ) -> Result<Who, Denial> {
         match self.ask(worker, asked, fields, told, record).await {
-            Ok(Some(known)) => Ok(Who::Known(known)),
-            Ok(None) => {
-                record.decided_by = self.steps.first().map(|step| step.policy);
-                let denial = challenge::missing(self.ways());
-                Ok(Who::Nobody(self.invite(asked, fields, denial)))
-            }
+            Ok(callers) => match callers.known.first() {
+                Some(known) => Ok(Who::Known(Rc::clone(known), callers)),
+                None => {
+                    record.decided_by = self.steps.first().map(|step| step.policy);
+                    let denial = challenge::missing(self.ways());
+                    Ok(Who::Nobody(self.invite(asked, fields, denial)))
+                }
+            },
             Err(denial) if denial.is_about_nobody() => {
                 Ok(Who::Nobody(self.invite(asked, fields, denial)))
             }

@@ -26,7 +26,7 @@ enum Fault {
     Foreign(NotVerified),
     /// It could have.
     Bad(Bad),
-    /// Its issuer may know the key by now.
+    /// The issuer that it names may know the key by now.
     Unknown(Asking),
 }
 
@@ -103,8 +103,9 @@ impl Jwt {
                 }
             }
             Err(match (asking, told) {
-                (_, Some(told)) => Refused::Bad(told),
-                (Some(asking), None) => Refused::Ask(asking),
+                // What the others say of it counts for nothing: it is not theirs.
+                (Some(asking), _) => Refused::Ask(asking),
+                (None, Some(told)) => Refused::Bad(told),
                 (None, None) => Refused::Bad(unknown(foreign)),
             })
         })
@@ -133,13 +134,15 @@ impl Jwt {
                 };
                 match followed.keys() {
                     Some(known) => published = known,
-                    None => return Err(unknown_to(followed, None)),
+                    None => return Err(unknown_to(issuer, &token, followed, None)),
                 }
                 (&published.set, Some((followed, published.generation)))
             }
         };
         let verified = token.verify(keys).map_err(|why| match (why, source) {
-            (NotVerified::UnknownKey, Some((followed, seen))) => unknown_to(followed, Some(seen)),
+            (NotVerified::UnknownKey, Some((followed, seen))) => {
+                unknown_to(issuer, &token, followed, Some(seen))
+            }
             _ => Fault::Foreign(why),
         })?;
         let signed = source.map(|(followed, generation)| Signed {
@@ -168,7 +171,12 @@ pub(super) enum Refused {
     Ask(Asking),
 }
 
-fn unknown_to(keys: &RemoteKeys, seen: Option<u64>) -> Fault {
+/// An issuer is asked about tokens that name it only: it is asked once in a while, and those of others would use
+/// that up.
+fn unknown_to(issuer: &Issuer, token: &Token<'_>, keys: &RemoteKeys, seen: Option<u64>) -> Fault {
+    if token.stated_issuer().as_deref() != Some(issuer.issuer.as_str()) {
+        return Fault::Foreign(NotVerified::UnknownKey);
+    }
     let keys = keys.clone();
     Fault::Unknown(Asking { keys, seen })
 }

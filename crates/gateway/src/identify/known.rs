@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method};
 use smallvec::SmallVec;
 use weir_core::Principal;
+use weir_core::principal::Method as By;
 use weir_jose::KeyId;
 use weir_jose::remote::RemoteKeys;
 
@@ -19,9 +20,12 @@ use super::show::Shown;
 use crate::metrics::CredentialKind;
 
 /// Decisions of rules that are remembered with a credential.
-const MOST_DECISIONS: usize = 16;
+const MOST_DECISIONS: usize = 8;
 /// Tokens that are kept with a credential: those of former revisions go with the others.
 const MOST_TOKENS: usize = 16;
+
+/// What rules said, by their number and that of the method.
+type Decided = (u64, u8, Verdict);
 
 /// Who showed it. One for all requests of a worker that show it again.
 #[derive(Debug)]
@@ -35,16 +39,14 @@ pub(crate) struct Known {
     signed: Option<Signed>,
     /// Subjects whose change makes it worthless.
     about: Vec<Box<str>>,
-    /// The latest change when it was asked about.
-    since: u64,
-    /// The latest change that is known not to be about it.
+    /// The latest change that is known not to be about it: the one when it was asked about, or a later one.
     checked: Cell<u64>,
     /// The organizations that a person belongs to; `None` if it is no session.
     pub(super) memberships: Option<Box<[Arc<str>]>>,
     /// The cookie that takes the place of the one that was shown.
     pub(super) successor: Option<HeaderValue>,
     /// What rules said of it, by their numbers and the method.
-    decided: RefCell<SmallVec<[(u64, Method, Verdict); 2]>>,
+    decided: RefCell<SmallVec<[Decided; 2]>>,
     /// What upstreams hear of it, by the policy that says so: written when it was first needed.
     shown: OnceCell<(Arc<Shown>, Fields)>,
     /// Tokens that upstreams get, one for each kind that was needed.
@@ -83,7 +85,6 @@ impl Known {
             fresh_until: u64::MAX,
             signed,
             about: Vec::new(),
-            since: 0,
             checked: Cell::new(0),
             memberships: None,
             successor: None,
@@ -120,7 +121,6 @@ impl Known {
             fresh_until: now.saturating_add(good.fresh_for.as_secs()),
             signed: None,
             about: good.about,
-            since,
             checked: Cell::new(since),
             memberships: None,
             successor: None,
@@ -146,13 +146,30 @@ impl Known {
         if self.signed.as_ref().is_some_and(|signed| !signed.is_good()) {
             return false;
         }
+        self.is_unchanged(changes)
+    }
+
+    /// Whether what was let in with it may go on. Nobody is asked: it has not ended, and nothing that it is about
+    /// changed. To be asked more often than [`Changes`] forgets.
+    pub(super) fn may_go_on(&self, now: u64, changes: &Changes) -> bool {
+        // A signature is good for a request, for as long as that may take to come; what it opened is another matter.
+        let has_ended = self.ends_at <= now && self.principal.method != By::Signature;
+        if has_ended || self.signed.as_ref().is_some_and(|signed| !signed.is_good()) {
+            return false;
+        }
+        self.is_unchanged(changes)
+    }
+
+    /// Whether nothing that it is about has changed since it was asked about.
+    fn is_unchanged(&self, changes: &Changes) -> bool {
         // What nobody was asked about is nothing that changes are told of.
         if self.about.is_empty() {
             return true;
         }
         let latest = changes.latest();
         if self.checked.get() != latest {
-            if !changes.is_good(self.since, &self.about) {
+            // What changed before was looked at already.
+            if !changes.is_good(self.checked.get(), &self.about) {
                 return false;
             }
             self.checked.set(latest);
@@ -169,21 +186,25 @@ impl Known {
 
     /// What rules said of it before.
     pub(super) fn decided(&self, rules: u64, method: &Method) -> Option<Verdict> {
+        let method = number(method)?;
         let decided = self.decided.borrow();
         let mut same = decided
             .iter()
-            .filter(|(by, of, _)| *by == rules && of == method);
+            .filter(|(by, of, _)| *by == rules && *of == method);
         same.next().map(|(.., verdict)| verdict.clone())
     }
 
     /// Remembers what rules say of it.
     pub(super) fn decide(&self, rules: u64, method: &Method, verdict: &Verdict) {
+        let Some(method) = number(method) else {
+            return;
+        };
         let mut decided = self.decided.borrow_mut();
         // Those of former revisions go with the others: nothing is lost by them.
         if decided.len() >= MOST_DECISIONS {
             decided.clear();
         }
-        decided.push((rules, method.clone(), verdict.clone()));
+        decided.push((rules, method, verdict.clone()));
     }
 
     /// What the upstream hears by this policy.
@@ -247,8 +268,25 @@ impl Known {
             .iter()
             .map(|(name, value)| name.len() + size_of::<String>() + size_of_value(value))
             .sum();
+        let decided = MOST_DECISIONS * size_of::<Decided>();
         // What is shown repeats most of it, and a token does once more.
-        size_of::<Self>() + memberships + 3 * (principal.subject.len() + texts + claims)
+        size_of::<Self>() + memberships + decided + 3 * (principal.subject.len() + texts + claims)
+    }
+}
+
+/// The number of a method of RFC 9110 §9.3, or of `PATCH`. Others have none: they are as long as whoever sends them likes,
+/// and nothing is remembered of them.
+fn number(method: &Method) -> Option<u8> {
+    match *method {
+        Method::GET => Some(0),
+        Method::HEAD => Some(1),
+        Method::POST => Some(2),
+        Method::PUT => Some(3),
+        Method::DELETE => Some(4),
+        Method::OPTIONS => Some(5),
+        Method::PATCH => Some(6),
+        Method::TRACE => Some(7),
+        _ => None,
     }
 }
 
@@ -295,6 +333,42 @@ mod tests {
             person: None,
         };
         Known::told(good, changes.latest(), 100)
+    }
+
+    #[test]
+    fn what_was_opened_with_it_ends_with_it_and_not_because_nobody_asked_lately() {
+        let changes = Changes::default();
+        let (token, key) = (Known::new(principal(), 1_000, None), told(&changes));
+        assert!(key.may_go_on(500, &changes) && !key.is_good(500, &changes));
+        assert!(key.may_go_on(999, &changes) && !key.may_go_on(1_000, &changes));
+        assert!(token.may_go_on(999, &changes) && !token.may_go_on(1_000, &changes));
+        // However much changes elsewhere, for as long as it is looked at.
+        let now = Instant::now();
+        for minute in 0..60_u64 {
+            let other = Box::from(format!("key_of_{minute}"));
+            changes.note([other], now + Duration::from_secs(60 * minute));
+            assert!(key.may_go_on(500, &changes), "after {minute} min");
+        }
+        changes.note([Box::from("key_1")], now + Duration::from_secs(3_600));
+        assert!(!key.may_go_on(500, &changes));
+        let signed = Principal {
+            method: By::Signature,
+            ..principal()
+        };
+        assert!(Known::new(signed, 100, None).may_go_on(500, &changes));
+    }
+
+    #[test]
+    fn made_up_methods_are_not_remembered_and_decisions_are_bounded() {
+        let known = Known::new(principal(), 1_000, None);
+        let long = http::Method::from_bytes(&[b'x'; 14_000]).unwrap();
+        known.decide(1, &long, &Ok(()));
+        assert!(known.decided(1, &long).is_none());
+        for rules in 0..100 {
+            known.decide(rules, &http::Method::GET, &Ok(()));
+            assert!(known.decided(rules, &http::Method::GET).is_some());
+        }
+        assert!(known.decided.borrow().len() <= MOST_DECISIONS);
     }
 
     #[test]

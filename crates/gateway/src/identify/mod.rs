@@ -101,6 +101,22 @@ struct Required {
     rules: Option<Rules>,
 }
 
+/// Whom a request's steps found.
+#[derive(Default)]
+pub(crate) struct Callers {
+    /// By each of them: the first one is who calls.
+    known: SmallVec<[Rc<Known>; 1]>,
+    /// Whether a password was wrong beside a credential that was good.
+    has_guessed: bool,
+}
+
+/// Whom a step found.
+struct Shower {
+    known: Rc<Known>,
+    /// Whether another way of the step had a wrong password.
+    has_guessed: bool,
+}
+
 /// Why it is not known at once who calls.
 enum Stop {
     Denied(Denial),
@@ -219,7 +235,7 @@ impl Access {
         record: &mut Recorder,
     ) -> Option<Result<(), Denial>> {
         match self.identify(worker, asked, fields, record, told) {
-            Ok(caller) => Some(self.let_in(caller, asked, fields, record)),
+            Ok(found) => Some(self.let_in(worker, found, asked, fields, record)),
             Err(Stop::Denied(denial)) => {
                 Some(Err(self.refuse(worker, asked, fields, record, denial)))
             }
@@ -240,7 +256,7 @@ impl Access {
         record: &mut Recorder,
     ) -> Result<(), Denial> {
         match self.ask(worker, asked, fields, told, record).await {
-            Ok(caller) => self.let_in(caller, asked, fields, record),
+            Ok(found) => self.let_in(worker, found, asked, fields, record),
             Err(denial) => Err(self.refuse(worker, asked, fields, record, denial)),
         }
     }
@@ -253,11 +269,11 @@ impl Access {
         fields: &Fields,
         mut told: Told,
         record: &mut Recorder,
-    ) -> Result<Option<Rc<Known>>, Denial> {
+    ) -> Result<Callers, Denial> {
         loop {
             let (way, wanted, credential) =
                 match self.identify(worker, asked, fields, record, &told) {
-                    Ok(caller) => return Ok(caller),
+                    Ok(found) => return Ok(found),
                     Err(Stop::Denied(denial)) => return Err(denial),
                     Err(Stop::Ask(wanted)) => *wanted,
                 };
@@ -280,7 +296,7 @@ impl Access {
         }
     }
 
-    /// Who calls, if that is known or can be said at once; the first of all steps' callers.
+    /// Who calls, if that is known or can be said at once.
     fn identify(
         &self,
         worker: &Worker,
@@ -288,14 +304,15 @@ impl Access {
         fields: &Fields,
         record: &mut Recorder,
         told: &Told,
-    ) -> Result<Option<Rc<Known>>, Stop> {
+    ) -> Result<Callers, Stop> {
         let now = seconds();
-        let mut caller = None;
+        let mut found = Callers::default();
         for step in &self.steps {
             let tls = record.client.tls.as_ref();
             match step.identify(worker, asked, fields, tls, now, told) {
-                Ok(Some(known)) => {
-                    caller.get_or_insert(known);
+                Ok(Some(shower)) => {
+                    found.has_guessed |= shower.has_guessed;
+                    found.known.push(shower.known);
                 }
                 Ok(None) => {}
                 Err(stop) => {
@@ -305,7 +322,7 @@ impl Access {
             }
         }
         record.decided_by = None;
-        Ok(caller)
+        Ok(found)
     }
 
     /// Whether somebody may, of whom it is known who they are; notes it in the record, and takes out credentials
@@ -315,14 +332,22 @@ impl Access {
     /// 401 and 403, saying what is missing.
     pub(crate) fn let_in(
         &self,
-        caller: Option<Rc<Known>>,
+        worker: &Worker,
+        found: Callers,
         asked: &Asked<'_>,
         fields: &mut Fields,
         record: &mut Recorder,
     ) -> Result<(), Denial> {
-        let verdict = match self.is_foreign(caller.as_deref()) {
-            true => Err(self.foreign(caller.as_deref())),
-            false => self.authorise(caller.as_deref(), asked, record),
+        if found.has_guessed {
+            let now = Instant::now();
+            worker.shared.risk.failed(record.client_address, now);
+        }
+        let foreign = found.known.iter().find(|known| self.is_foreign(known));
+        let foreign = foreign.map(|known| self.foreign(known));
+        let caller = found.known.into_iter().next();
+        let verdict = match foreign {
+            Some(denial) => Err(denial),
+            None => self.authorise(caller.as_deref(), asked, record),
         };
         record
             .client
@@ -347,8 +372,8 @@ impl Access {
         self.ways().any(|way| way.lends_sessions())
     }
 
-    fn is_foreign(&self, caller: Option<&Known>) -> bool {
-        let (Some(of_route), Some(known)) = (&self.organization, caller) else {
+    fn is_foreign(&self, known: &Known) -> bool {
+        let Some(of_route) = &self.organization else {
             return false;
         };
         match (&known.principal.organization, &known.memberships) {
@@ -360,9 +385,9 @@ impl Access {
 
     /// What somebody hears whose credential is of another organization than the route: of a key nothing but that it is not
     /// good.
-    fn foreign(&self, caller: Option<&Known>) -> Denial {
+    fn foreign(&self, known: &Known) -> Denial {
         const WORD: &str = "other_organization";
-        match caller.and_then(|known| known.memberships.as_ref()) {
+        match &known.memberships {
             Some(_) => Failure::Forbidden(WORD).into(),
             None => challenge::refused(&api_key::bad(WORD), self.ways()),
         }
@@ -482,9 +507,10 @@ impl Step {
         tls: Option<&TlsFacts>,
         now: u64,
         told: &Told,
-    ) -> Result<Option<Rc<Known>>, Stop> {
+    ) -> Result<Option<Shower>, Stop> {
         let mut bad = None;
         let mut not_enough = None;
+        let mut has_guessed = false;
         let mut unavailable = None;
         for way in &self.ways {
             let credential = match way.presented(fields, tls, asked) {
@@ -502,7 +528,7 @@ impl Step {
             let counters = &worker.counters.identity;
             counters.looked(way.remembered(), known.is_some());
             if let Some(known) = known {
-                return Ok(Some(known));
+                return Ok(Some(Shower { known, has_guessed }));
             }
             let verdict = match told.of(way.id) {
                 Some(verdict) => verdict.clone(),
@@ -514,9 +540,10 @@ impl Step {
                     if !way.reads_messages() && known.successor.is_none() {
                         worker.verified.keep(way.id, credential, &known);
                     }
-                    return Ok(Some(known));
+                    return Ok(Some(Shower { known, has_guessed }));
                 }
                 Verdict::Bad(why) => {
+                    has_guessed |= way.can_be_guessed();
                     bad.get_or_insert(why);
                 }
                 Verdict::Nobody => {}
@@ -547,6 +574,17 @@ impl Step {
 pub(crate) fn knows_sessions(config: &Config) -> bool {
     let mut kinds = config.policies.iter().map(|policy| &policy.kind);
     kinds.any(|kind| matches!(kind, PolicyKind::Session(_)))
+}
+
+/// Whether what somebody was let in for may go on, such as a stream that lasts for hours.
+///
+/// # Errors
+/// If the credential has ended or was taken back.
+pub(crate) fn may_go_on(known: &Known, worker: &Worker) -> Result<(), Failure> {
+    match known.may_go_on(seconds(), &worker.shared.changes) {
+        true => Ok(()),
+        false => Err(Failure::CredentialRefused("credential_ended")),
+    }
 }
 
 /// Now, in seconds since 1970.

@@ -18,11 +18,16 @@ const MOST: f64 = 100.0;
 const HALF_LIFE_SECONDS: f64 = 300.0;
 /// Of a score in its place: hundredths.
 const SCALE: f64 = 100.0;
+/// Bits of a place that hold the score.
+const SCORE_BITS: u32 = 16;
+/// Places that the addresses of one IPv6 network of 48 bits have: as many are one site's (RFC 6177 §2), and who has
+/// 65,536 networks makes nobody else look worse.
+const PLACES_OF_A_SITE: usize = 16;
 
 /// Scores of addresses.
 #[derive(Debug)]
 pub(crate) struct Risk {
-    /// Milliseconds since `begun` above, the score at that time below; both 32 bits. One word, so that neither is
+    /// Milliseconds since `begun` in the upper 48 bits, the score at that time below. One word, so that neither is
     /// read without the other; two failures at the same moment may count as one.
     places: Box<[AtomicU64]>,
     seed: RandomState,
@@ -52,23 +57,34 @@ impl Risk {
         let place = self.place(client);
         let score = self.score(place.load(Ordering::Relaxed), now) + STEP;
         let hundredths = (score.min(MOST) * SCALE) as u64;
-        place.store(self.millis(now) << 32 | hundredths, Ordering::Relaxed);
+        place.store(
+            self.millis(now) << SCORE_BITS | hundredths,
+            Ordering::Relaxed,
+        );
     }
 
     fn score(&self, place: u64, now: Instant) -> f64 {
-        let (at, hundredths) = (place >> 32, place & u64::from(u32::MAX));
+        let (at, hundredths) = (place >> SCORE_BITS, place & ((1 << SCORE_BITS) - 1));
         let seconds = self.millis(now).saturating_sub(at) as f64 / 1e3;
         hundredths as f64 / SCALE * (-seconds / HALF_LIFE_SECONDS).exp2()
     }
 
-    /// Of 49 days; the clock is back at 0 then, and scores are what they were for a while.
+    /// Enough for 8,900 years.
     fn millis(&self, now: Instant) -> u64 {
-        now.duration_since(self.begun).as_millis() as u64 & u64::from(u32::MAX)
+        now.saturating_duration_since(self.begun).as_millis() as u64
     }
 
     fn place(&self, client: IpAddr) -> &AtomicU64 {
-        let hash = self.seed.hash_one(Source::from(client));
-        &self.places[hash as usize % PLACES]
+        let source = Source::from(client);
+        let own = self.seed.hash_one(source) as usize;
+        let place = match source {
+            Source::V4(_) => own,
+            Source::V6(network) => {
+                let site = self.seed.hash_one(network >> 16) as usize;
+                site.wrapping_mul(PLACES_OF_A_SITE) + own % PLACES_OF_A_SITE
+            }
+        };
+        &self.places[place % PLACES]
     }
 }
 
@@ -77,6 +93,33 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn an_old_score_does_not_come_back() {
+        let (risk, now) = (Risk::default(), Instant::now());
+        let guesser = IpAddr::from([192, 0, 2, 1]);
+        for _ in 0..10 {
+            risk.failed(guesser, now);
+        }
+        let wrapped = Duration::from_millis(1 << 32);
+        for seconds in [0, 10, 60] {
+            let later = now + wrapped + Duration::from_secs(seconds);
+            assert_eq!(risk.of(guesser, later), 0, "{seconds} s after 49 days");
+        }
+    }
+
+    #[test]
+    fn who_has_many_networks_makes_few_others_look_worse() {
+        let (risk, now) = (Risk::default(), Instant::now());
+        for network in 0..20_000_u16 {
+            let address = IpAddr::from([0x2001, 0xdb8, 1, network, 0, 0, 0, 1]);
+            risk.failed(address, now);
+        }
+        let taken = risk.places.iter();
+        let taken = taken.filter(|place| place.load(Ordering::Relaxed) > 0);
+        assert!(taken.count() <= PLACES_OF_A_SITE);
+        assert!(risk.of(IpAddr::from([0x2001, 0xdb8, 1, 7, 0, 0, 0, 9]), now) > 0);
+    }
 
     #[test]
     fn failures_add_up_and_fade() {

@@ -14,6 +14,8 @@ use weir_core::Principal;
 
 use super::internal::Minter;
 use super::known::Fields as Rendered;
+use crate::body::Frame;
+use crate::failure::Failure;
 use crate::fields::Fields;
 
 /// Fields of this beginning are Weir's, whatever the configuration says.
@@ -55,8 +57,8 @@ pub(crate) fn told(fact: &IdentityFact, principal: &Principal) -> Option<String>
         IdentityFact::Subject => principal.subject.to_string(),
         IdentityFact::Issuer => principal.issuer.as_deref()?.to_owned(),
         IdentityFact::Organization => principal.organization.as_deref()?.to_owned(),
-        IdentityFact::Scopes => principal.scopes.join(" "),
-        IdentityFact::Roles => principal.roles.join(","),
+        IdentityFact::Scopes => list(&principal.scopes, " "),
+        IdentityFact::Roles => list(&principal.roles, ","),
         IdentityFact::Method => principal.method.as_str().to_owned(),
         IdentityFact::Claim(claim) => match principal.claim(&claim.steps)? {
             Value::String(text) => text.clone(),
@@ -68,15 +70,23 @@ pub(crate) fn told(fact: &IdentityFact, principal: &Principal) -> Option<String>
 
 /// A text as a field's value.
 pub(crate) fn field_text(text: String) -> String {
-    // Visible ASCII stays as it is. Anything else is UTF-8 in percent-encoding, as in RFC 8187 §3.2.1, so that
-    // no reader has to guess.
+    // Visible ASCII stays as it is. Anything else is UTF-8 in percent-encoding, as in RFC 8187 §3.2.1, and so is
+    // the percent sign: whoever decodes it gets what was there, and no two texts look the same.
     let is_plain = text
         .bytes()
-        .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        .all(|byte| byte.is_ascii_graphic() && byte != b'%' || byte == b' ');
     match is_plain && text.trim() == text {
         true => text,
         false => percent_encode(&text),
     }
+}
+
+/// Words with a separator between them. One that has the separator in it would be read as several, which somebody
+/// else may have: it is left out.
+fn list(words: &[Box<str>], separator: &str) -> String {
+    let words = words.iter().map(|word| &**word);
+    let words: Vec<&str> = words.filter(|word| !word.contains(separator)).collect();
+    words.join(separator)
 }
 
 fn percent_encode(text: &str) -> String {
@@ -122,6 +132,12 @@ impl Forbidden {
     /// Takes them out of a request's fields.
     pub(crate) fn strip(&self, fields: &mut Fields) {
         fields.retain(|name, _| !self.has(name));
+    }
+
+    /// What is left of the fields behind a request's body: some servers put them among the others.
+    pub(crate) fn trailers(&self, mut fields: Fields) -> Option<Result<Frame, Failure>> {
+        self.strip(&mut fields);
+        Frame::trailers(fields)
     }
 
     fn has(&self, name: &HeaderName) -> bool {
@@ -175,6 +191,52 @@ mod tests {
         assert_eq!(told(claim("z")), None);
         let name = told(claim("name"));
         assert_eq!(name.as_deref(), Some("Ada%0D%0AX:%201"));
+    }
+
+    #[test]
+    fn no_two_people_are_told_alike() {
+        let told = |subject: &str| {
+            let principal = Principal {
+                subject: subject.into(),
+                ..principal()
+            };
+            text(&IdentityFact::Subject, &principal)
+        };
+        assert_eq!(told("café").as_deref(), Some("caf%C3%A9"));
+        assert_eq!(told("caf%C3%A9").as_deref(), Some("caf%25C3%25A9"));
+        assert_eq!(told("Ada Lovelace").as_deref(), Some("Ada Lovelace"));
+    }
+
+    #[test]
+    fn no_scope_and_no_role_is_read_as_two() {
+        let principal = Principal {
+            scopes: vec!["read".into(), "a admin".into()],
+            roles: vec!["x,admin".into(), "viewer".into(), "team lead".into()],
+            ..principal()
+        };
+        let told = |fact: IdentityFact| text(&fact, &principal);
+        assert_eq!(told(IdentityFact::Scopes).as_deref(), Some("read"));
+        assert_eq!(
+            told(IdentityFact::Roles).as_deref(),
+            Some("viewer,team lead")
+        );
+    }
+
+    #[test]
+    fn nobody_says_who_they_are_behind_a_body() {
+        let forbidden = Forbidden(HashSet::from([HeaderName::from_static("x-user")]));
+        let mut fields = Fields::new();
+        for name in ["x_user", "x-user", "x-weir-subject"] {
+            let name = HeaderName::from_static(name);
+            fields.append(name, HeaderValue::from_static("root"));
+        }
+        assert!(forbidden.trailers(fields.clone()).is_none());
+        let checksum = HeaderName::from_static("x-checksum");
+        fields.append(checksum.clone(), HeaderValue::from_static("1"));
+        let Some(Ok(Frame::Trailers(left))) = forbidden.trailers(fields) else {
+            panic!("nothing is left");
+        };
+        assert!(left.contains(&checksum) && left.len() == 1);
     }
 
     #[test]

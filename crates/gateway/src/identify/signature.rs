@@ -15,7 +15,7 @@ use super::known::Known;
 use super::message::{self, Open};
 use crate::fields::Fields;
 
-/// Signatures that a policy remembers at once: about 10 MiB.
+/// Signatures of a key that are remembered at once: about 10 MiB. With the usual age that is 300 a second.
 const MOST_REPLAYS: usize = 100_000;
 
 static INPUT: HeaderName = HeaderName::from_static("signature-input");
@@ -29,8 +29,9 @@ pub(super) struct Signature {
     replays: Replays,
 }
 
-/// Signatures that were used: one memory for all workers, and for all revisions of a policy.
-pub(super) type Replays = Arc<Mutex<ReplayGuard>>;
+/// Signatures that were used, by key, so that whoever signs much leaves the others their room. One memory for all
+/// workers, and for all revisions of a policy; a key that is taken out of it may come back.
+pub(super) type Replays = Arc<Mutex<HashMap<String, ReplayGuard>>>;
 
 impl Signature {
     pub(super) fn compile(model: &model::Signature, former: Option<&Self>) -> Self {
@@ -40,7 +41,7 @@ impl Signature {
             replays: match former {
                 // What was used under another key set was used.
                 Some(former) => Arc::clone(&former.replays),
-                None => Arc::new(Mutex::new(ReplayGuard::new(MOST_REPLAYS))),
+                None => Replays::default(),
             },
             model: Box::new(model.clone()),
         }
@@ -84,7 +85,10 @@ impl Signature {
         }
         let party = self.party(&verified.key_id).ok_or(Fault::UnknownKey)?;
         let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
-        replays.admit(verified.replay, verified.until, now)?;
+        let key_id = verified.key_id.clone();
+        let of_key = replays.entry(key_id);
+        let of_key = of_key.or_insert_with(|| ReplayGuard::new(MOST_REPLAYS));
+        of_key.admit(verified.replay, verified.until, now)?;
         drop(replays);
         let mut claims = Map::new();
         claims.insert("keyid".to_owned(), json!(verified.key_id));

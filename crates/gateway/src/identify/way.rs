@@ -95,6 +95,11 @@ impl Way {
         }
     }
 
+    /// Whether a credential of this kind can be found by trying.
+    pub(super) const fn can_be_guessed(&self) -> bool {
+        matches!(self.kind, Kind::Basic(_))
+    }
+
     /// The credential in a request or of its connection, if there is one of this kind.
     pub(super) fn presented<'a>(
         &'a self,

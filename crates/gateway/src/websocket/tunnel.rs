@@ -14,6 +14,7 @@ use super::handshake::Handshake;
 use super::opening::Opening;
 use super::side::{Broken, Mark, Side, Surroundings, pass, poll_write};
 use crate::failure::Failure;
+use crate::identify::{self, Known};
 use crate::record::Recorder;
 use crate::timer::Timer;
 use crate::worker::{Phase, Worker};
@@ -22,6 +23,9 @@ use crate::worker::{Phase, Worker};
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// How long it is read from after it was closed, so that it gets to read why.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether somebody may still be there who sends nothing.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Who ended a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,9 +167,8 @@ impl Tunnel {
             if worker.phase() >= Phase::Closing && self.ending.is_none() {
                 self.leave_in_time(&worker);
             }
-            if let Some(organization) = &self.handshake.organization
-                && self.ending.is_none()
-                && let Err(failure) = organization.admit()
+            if self.ending.is_none()
+                && let Err(failure) = self.may_go_on()
             {
                 let codes = (Some(POLICY_VIOLATION), GOING_AWAY);
                 self.cut(By::Gateway, failure, codes, around.now);
@@ -193,6 +196,21 @@ impl Tunnel {
                 }
             }
         }
+    }
+
+    /// Whether its organization may have traffic, and whoever opened it is still who they showed to be.
+    fn may_go_on(&self) -> Result<(), Failure> {
+        if let Some(organization) = &self.handshake.organization {
+            organization.admit()?;
+        }
+        match self.caller() {
+            Some(known) => identify::may_go_on(known, &self.worker),
+            None => Ok(()),
+        }
+    }
+
+    fn caller(&self) -> Option<&Known> {
+        self.record.as_ref()?.known.as_deref()
     }
 
     /// Passes on what there is, both ways.
@@ -332,6 +350,7 @@ impl Tunnel {
             };
         }
         let model = &self.handshake.settings.model;
+        let is_of_somebody = self.caller().is_some();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (idle, ping) = (millis(model.idle), model.ping.map(millis));
         let (client, target) = (&mut self.client, &mut self.target);
@@ -349,6 +368,9 @@ impl Tunnel {
         }
         if let Some(time) = self.leaves {
             next = next.min(time);
+        }
+        if is_of_somebody {
+            next = next.min(now.saturating_add(millis(LOOK)));
         }
         if let Some(ping) = ping {
             for side in [client, target] {

@@ -10,6 +10,7 @@ use crate::model::{IdentityFact, IdentityHeaders};
 use crate::reserved;
 use crate::shape::{Field, Record, Shape, field};
 use crate::suggest::quote;
+use crate::value::Fault;
 use crate::value::claim::{self, CLAIM};
 use crate::value::http::{self as grammar, HEADER_NAME};
 
@@ -70,14 +71,14 @@ pub(in crate::section) fn decode(
     let mut places = Vec::new();
     for (key, fact) in FACTS {
         let cursor = object.get(key)?;
-        if let Some(name) = cursor.parse(context, changeable) {
+        if let Some(name) = cursor.parse(context, tellable) {
             places.push((name.clone(), cursor.span()));
             fields.push((name, fact));
         }
     }
     for entry in object.get("claims")?.entries(context) {
         let claim = entry.value.parse(context, claim::claim);
-        match changeable(entry.name) {
+        match tellable(entry.name) {
             Ok(name) => {
                 places.push((name.clone(), entry.name_span));
                 fields.extend(claim.map(|claim| (name, IdentityFact::Claim(claim))));
@@ -100,6 +101,13 @@ pub(in crate::section) fn decode(
     Some(IdentityHeaders { fields, token })
 }
 
-fn changeable(text: &str) -> Result<HeaderName, crate::value::Fault> {
-    grammar::changeable_header(text, reserved::forbidden_in_request)
+/// The name of a field in which identity may be told. What clients send under it reaches nobody any more, on any route.
+fn tellable(text: &str) -> Result<HeaderName, Fault> {
+    let name = grammar::changeable_header(text, reserved::forbidden_in_request)?;
+    if !reserved::has_another_meaning(&name) {
+        return Ok(name);
+    }
+    let message = format!("nobody is named in {}", quote(name.as_str()));
+    let fault = Fault::new(codes::RESERVED_HEADER, message);
+    Err(fault.help("the field has a meaning of its own, and clients could not send it any more: choose another name"))
 }

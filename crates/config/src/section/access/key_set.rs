@@ -1,5 +1,6 @@
 //! Key sets of issuers: written down, in a file, or where the issuer publishes them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,10 +189,12 @@ fn source(
     issuer: Option<&str>,
 ) -> Option<PublishedAt> {
     if text != "discover" {
+        warn_of_open_net(context, cursor, text);
         return Some(PublishedAt::Url(text.to_owned()));
     }
     let issuer = issuer?;
     if is_url(issuer) {
+        warn_of_open_net(context, cursor, issuer);
         return Some(PublishedAt::Issuer(issuer.to_owned()));
     }
     let finding = cursor.error(
@@ -200,6 +203,48 @@ fn source(
     );
     context.report(finding.help("write the URL of its key set"));
     None
+}
+
+/// Whoever changes keys on their way signs tokens for everybody.
+fn warn_of_open_net(context: &mut Context<'_>, cursor: &Cursor<'_>, url: &str) {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return;
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    if is_near(host) {
+        return;
+    }
+    let finding = cursor.warning(codes::OPEN_KEYS, "the keys come without TLS");
+    let help = "whoever is on the way can put their own keys in, and sign tokens for everybody: write `https://…`";
+    context.report(finding.help(help));
+}
+
+/// Whether a host, perhaps with a port, is this machine or one of a network that is not the open one.
+fn is_near(host: &str) -> bool {
+    const ENDINGS: [&str; 5] = [".internal", ".local", ".localhost", ".svc", ".home.arpa"];
+    let address = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    match address
+        .parse::<IpAddr>()
+        .map(|address| address.to_canonical())
+    {
+        Ok(IpAddr::V4(address)) => {
+            address.is_loopback() || address.is_private() || address.is_link_local()
+        }
+        Ok(IpAddr::V6(address)) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+        Err(_) => {
+            let name = address.trim_end_matches('.').to_ascii_lowercase();
+            !name.contains('.') || ENDINGS.iter().any(|ending| name.ends_with(ending))
+        }
+    }
 }
 
 fn parse(
