@@ -22,6 +22,7 @@ use weir_identity::{CredentialKind, KeyHolder};
 use weir_store::Records;
 use weir_store::records::{Notice, Topic};
 
+use super::made_up::{Lines, MadeUp};
 use super::passwords::Passwords;
 
 /// How long a worker believes an answer without asking here again, which also says that the key was used.
@@ -34,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 32;
 /// Keys that are known here, good and bad ones.
 const MOST: usize = 100_000;
+/// Look-ups that wait or are asked about. More are refused: they would not get their turn in time.
+const MOST_LOOKS: usize = 4096;
 /// How often changes are read although nothing was said: a notice can be lost.
 const SWEEP: Duration = Duration::from_millis(500);
 
@@ -42,7 +45,9 @@ pub(super) struct Desk {
     services: Services,
     changes: Arc<Changes>,
     keys: Cache<Box<str>, Arc<Kept>>,
+    made_up: MadeUp,
     asking: Semaphore,
+    lines: Lines,
     /// The last change that was heard of; `None` before the first look.
     heard: Mutex<Option<i64>>,
     /// Whether there was a first look.
@@ -77,7 +82,9 @@ impl Desk {
             services,
             changes,
             keys: Cache::new(MOST),
+            made_up: MadeUp::new(),
             asking: Semaphore::new(AT_ONCE),
+            lines: Lines::default(),
             heard: Mutex::new(None),
             is_following: AtomicBool::new(false),
             passwords: Arc::new(Passwords::new()),
@@ -107,6 +114,10 @@ impl Desk {
         }
         let desk = Arc::clone(self);
         let Some(kept) = self.known(&lookup) else {
+            if looks.len() >= MOST_LOOKS {
+                lookup.answer(Answer::Unavailable("too many look-ups wait"));
+                return;
+            }
             looks.spawn(async move {
                 let answer = desk.look(&lookup).await;
                 lookup.answer(answer);
@@ -137,7 +148,21 @@ impl Desk {
         let Some(key) = shown(lookup) else {
             return Answer::Bad("key_malformed");
         };
-        match self.read(key.public_part()).await {
+        let public = key.public_part();
+        let line = self.lines.of(lookup.client);
+        let _place = line.acquire().await.ok();
+        if !lookup.is_awaited() {
+            return Answer::Unavailable("nobody waits for the answer");
+        }
+        // Others who showed it may have been told while this one waited.
+        if let Some(kept) = self.known(lookup) {
+            return self.judge(&kept, lookup);
+        }
+        let latest = self.changes.latest();
+        if self.made_up.has(public, latest, Instant::now()) {
+            return Answer::Bad("key_unknown");
+        }
+        match self.read(public).await {
             Ok(kept) => self.judge(&kept, lookup),
             Err(why) => Answer::Unavailable(why),
         }
@@ -190,9 +215,13 @@ impl Desk {
             at: Instant::now(),
             is_renewed: AtomicBool::new(false),
         });
-        // That there is none is not kept: it costs little to ask again, and made-up keys would put others out.
-        if kept.key.is_some() {
-            self.keys.insert(Box::from(public), Arc::clone(&kept));
+        // That there is none is kept elsewhere: made-up keys would put others out.
+        match kept.key {
+            Some(_) => self.keys.insert(Box::from(public), Arc::clone(&kept)),
+            None => {
+                self.keys.remove(public);
+                self.made_up.note(public, since, kept.at);
+            }
         }
         Ok(kept)
     }

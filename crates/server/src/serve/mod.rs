@@ -7,6 +7,7 @@ mod issuers;
 pub(crate) mod keeping;
 mod last_good;
 mod lasting;
+mod made_up;
 mod node;
 mod passwords;
 pub(crate) mod pid_file;
