@@ -164,7 +164,7 @@ fn what_claims_say_does_not_break_out_of_a_field_and_is_not_lost() {
         ("a\tb", "a%09b"),
         ("\u{e9}", "%C3%A9"),
         (" a", "%20a"),
-        ("a%0Ab", "a%0Ab"),
+        ("a%0Ab", "a%250Ab"),
     ] {
         let principal = Principal {
             method: Method::Token,

@@ -253,9 +253,10 @@ async fn keys_are_judged_as_people_are(engine: &str) {
     let programs = "forbid (principal is ApiKey, action, resource)
                     when { context.strength == \"key\" && !(principal has name) };";
     assert_eq!(put(&operator, path, programs).status(), 200);
-    let refused = of_platform.get("/v1/organizations");
+    let refused = of_platform.post("/v1/organizations", &new);
     refused.assert_problem(403, "forbidden");
-    assert_eq!(world.owner.get("/v1/organizations").status(), 200);
+    let made = world.owner.post("/v1/organizations", &new);
+    assert_eq!(made.status(), 201, "{}", made.text());
     assert_eq!(operator.delete(path).status(), 204);
 
     let acme = world.organization("acme");

@@ -106,7 +106,9 @@ fn send_everywhere(clients: &[&Client]) -> Vec<(String, Message)> {
             // What ends everything else.
             if matches!(
                 what.as_str(),
-                "post /v1/sign-out" | "delete /v1/organizations/{organization}"
+                "post /v1/sign-out"
+                    | "post /v1/me/session/token"
+                    | "delete /v1/organizations/{organization}"
             ) {
                 continue;
             }
