@@ -10,6 +10,7 @@ mod kept;
 mod last_good;
 mod lasting;
 mod node;
+pub(crate) mod own_tokens;
 mod passwords;
 pub(crate) mod pid_file;
 mod reload;
