@@ -135,6 +135,7 @@ mod tests {
     use weir_core::principal::Method;
 
     use super::*;
+    use crate::metrics::CredentialKind;
 
     fn known(subject: &str, ends_at: u64) -> Rc<Known> {
         let principal = Principal {

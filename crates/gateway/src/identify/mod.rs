@@ -29,8 +29,10 @@ mod session;
 mod show;
 mod sign_in;
 mod signature;
+mod step;
 mod suspects;
 mod token;
+mod verdict;
 mod way;
 
 use std::rc::Rc;
@@ -59,13 +61,15 @@ use crate::deny::Denial;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::record::Recorder;
-use crate::tls::TlsFacts;
 use crate::worker::Worker;
 use require::Lacking;
 pub(crate) use risk::Risk;
 pub(crate) use rules::Asked;
 use rules::{RouteFacts, Rules};
+use step::{Step, Stop};
 pub(crate) use suspects::Suspects;
+pub(crate) use verdict::Told;
+use verdict::{Bad, Verdict, Wanted};
 use way::Way;
 
 /// Longest wait for an issuer's keys.
@@ -83,16 +87,6 @@ pub(crate) struct Access {
     organization: Option<Box<str>>,
 }
 
-/// One policy that identifies.
-struct Step {
-    /// Its place in the configuration.
-    policy: usize,
-    /// At least one; in the order in which they are tried.
-    ways: SmallVec<[Arc<Way>; 1]>,
-    /// Whether requests without a credential are refused.
-    is_required: bool,
-}
-
 /// One policy that decides.
 struct Required {
     /// Its place in the configuration.
@@ -108,68 +102,6 @@ pub(crate) struct Callers {
     known: SmallVec<[Rc<Known>; 1]>,
     /// Whether a password was wrong beside a credential that was good.
     has_guessed: bool,
-}
-
-/// Whom a step found.
-struct Shower {
-    known: Rc<Known>,
-    /// Whether another way of the step had a wrong password.
-    has_guessed: bool,
-}
-
-/// Why it is not known at once who calls.
-enum Stop {
-    Denied(Denial),
-    /// This way has to ask, about this credential.
-    Ask(Box<(Arc<Way>, Wanted, Box<[u8]>)>),
-}
-
-/// What a way says of a credential.
-#[derive(Clone)]
-enum Verdict {
-    Good(Rc<Known>),
-    Bad(Bad),
-    /// It is like none.
-    Nobody,
-    /// It is good, but not for this.
-    NotEnough(Bad),
-    /// Nobody can say for now; the word is for logs.
-    Unavailable(&'static str),
-    /// Somebody must be asked.
-    Ask(Wanted),
-}
-
-/// Who must be asked.
-#[derive(Clone)]
-enum Wanted {
-    /// Whoever has records.
-    Lookup(Question),
-    /// An issuer, for its keys.
-    Issuer(jwt::Asking),
-}
-
-/// What ways were told, by their numbers.
-#[derive(Default)]
-pub(crate) struct Told(SmallVec<[(u64, Verdict); 1]>);
-
-impl Told {
-    fn push(&mut self, way: u64, verdict: Verdict) {
-        self.0.push((way, verdict));
-    }
-
-    fn of(&self, way: u64) -> Option<&Verdict> {
-        let mut found = self.0.iter().filter(|(id, _)| *id == way);
-        found.next().map(|(_, verdict)| verdict)
-    }
-}
-
-/// What is wrong with a credential.
-#[derive(Clone, Debug)]
-pub(crate) struct Bad {
-    /// For logs.
-    pub(crate) word: &'static str,
-    /// For whoever sent it; of what else there is, it says nothing.
-    pub(crate) sentence: String,
 }
 
 impl Access {
@@ -494,79 +426,6 @@ impl Required {
                 None => Lacking::Identity,
             }
         })
-    }
-}
-
-impl Step {
-    /// Who calls, by the first way that finds somebody; nobody if that may be.
-    fn identify(
-        &self,
-        worker: &Worker,
-        asked: &Asked<'_>,
-        fields: &Fields,
-        tls: Option<&TlsFacts>,
-        now: u64,
-        told: &Told,
-    ) -> Result<Option<Shower>, Stop> {
-        let mut bad = None;
-        let mut not_enough = None;
-        let mut has_guessed = false;
-        let mut unavailable = None;
-        for way in &self.ways {
-            let credential = match way.presented(fields, tls, asked) {
-                Ok(Some(credential)) => credential,
-                Ok(None) => continue,
-                Err(rule) => return Err(Stop::Denied(Failure::Malformed(rule).into())),
-            };
-            if let Some(why) = way.forbids(fields, tls, asked) {
-                not_enough.get_or_insert(why);
-                continue;
-            }
-            let known = worker
-                .verified
-                .get(way.id, credential, now, &worker.shared.changes);
-            let counters = &worker.counters.identity;
-            counters.looked(way.remembered(), known.is_some());
-            if let Some(known) = known {
-                return Ok(Some(Shower { known, has_guessed }));
-            }
-            let verdict = match told.of(way.id) {
-                Some(verdict) => verdict.clone(),
-                None => way.verify(credential, tls, now),
-            };
-            match verdict {
-                Verdict::Good(known) => {
-                    // What is handed over is handed over once.
-                    if !way.reads_messages() && known.successor.is_none() {
-                        worker.verified.keep(way.id, credential, &known);
-                    }
-                    return Ok(Some(Shower { known, has_guessed }));
-                }
-                Verdict::Bad(why) => {
-                    has_guessed |= way.can_be_guessed();
-                    bad.get_or_insert(why);
-                }
-                Verdict::Nobody => {}
-                Verdict::NotEnough(why) => {
-                    not_enough.get_or_insert(why);
-                }
-                Verdict::Unavailable(why) => unavailable = Some(why),
-                Verdict::Ask(wanted) => {
-                    let way = Arc::clone(way);
-                    return Err(Stop::Ask(Box::new((way, wanted, credential.into()))));
-                }
-            }
-        }
-        // Whoever cannot be asked might have known them: nobody is told that their credential is bad then.
-        match (unavailable, bad, not_enough) {
-            (Some(why), ..) => Err(Stop::Denied(Failure::IdentityUnavailable(why).into())),
-            (None, Some(bad), _) => Err(Stop::Denied(challenge::refused(&bad, self.ways.iter()))),
-            (None, None, Some(why)) => Err(Stop::Denied(challenge::not_enough(&why))),
-            (None, None, None) if self.is_required => {
-                Err(Stop::Denied(challenge::missing(self.ways.iter())))
-            }
-            (None, None, None) => Ok(None),
-        }
     }
 }
 

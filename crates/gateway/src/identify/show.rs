@@ -200,7 +200,7 @@ mod tests {
                 subject: subject.into(),
                 ..principal()
             };
-            text(&IdentityFact::Subject, &principal)
+            told(&IdentityFact::Subject, &principal).map(field_text)
         };
         assert_eq!(told("café").as_deref(), Some("caf%C3%A9"));
         assert_eq!(told("caf%C3%A9").as_deref(), Some("caf%25C3%25A9"));
@@ -214,7 +214,7 @@ mod tests {
             roles: vec!["x,admin".into(), "viewer".into(), "team lead".into()],
             ..principal()
         };
-        let told = |fact: IdentityFact| text(&fact, &principal);
+        let told = |fact: IdentityFact| told(&fact, &principal);
         assert_eq!(told(IdentityFact::Scopes).as_deref(), Some("read"));
         assert_eq!(
             told(IdentityFact::Roles).as_deref(),

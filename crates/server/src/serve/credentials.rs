@@ -26,6 +26,7 @@ use weir_store::records::{Notice, Topic};
 use super::Node;
 use super::introspections::Introspections;
 use super::kept::{Bytes, Kept, KnownKey, USUAL};
+use super::made_up::{Lines, MadeUp};
 use super::passwords::Passwords;
 
 /// How long a worker believes an answer without asking here again, which also says that the key was used.
@@ -36,6 +37,8 @@ const OLD: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Questions to records at a time: made-up keys take no more of them than this.
 const AT_ONCE: usize = 32;
+/// Look-ups that wait or are asked about. More are refused: they would not get their turn in time.
+const MOST_LOOKS: usize = 4096;
 /// Sessions that are known here.
 const MOST_SESSIONS: usize = 50_000;
 /// How often changes are read although nothing was said: a notice can be lost.
@@ -50,7 +53,9 @@ pub(super) struct Desk {
     /// For so many bytes there is room.
     room: AtomicU64,
     sessions: Cache<[u8; 32], Arc<session::Kept>>,
+    made_up: MadeUp,
     asking: Semaphore,
+    lines: Lines,
     /// The last change that was heard of; `None` before the first look.
     heard: Mutex<Option<i64>>,
     /// Whether there was a first look.
@@ -74,7 +79,9 @@ impl Desk {
             keys: Cache::with_weighter(entries, room, Bytes),
             sessions: Cache::new(MOST_SESSIONS),
             room: AtomicU64::new(room),
+            made_up: MadeUp::new(),
             asking: Semaphore::new(AT_ONCE),
+            lines: Lines::default(),
             heard: Mutex::new(None),
             is_following: AtomicBool::new(false),
             passwords: Arc::new(Passwords::new()),
@@ -113,6 +120,10 @@ impl Desk {
         }
         let desk = Arc::clone(self);
         let Some(kept) = self.known(&lookup) else {
+            if looks.len() >= MOST_LOOKS {
+                lookup.answer(Answer::Unavailable("too many look-ups wait"));
+                return;
+            }
             looks.spawn(async move {
                 let answer = desk.look(&lookup).await;
                 lookup.answer(answer);
@@ -143,7 +154,21 @@ impl Desk {
         let Some(key) = shown(lookup) else {
             return Answer::Bad("key_malformed");
         };
-        match self.read(key.public_part()).await {
+        let public = key.public_part();
+        let line = self.lines.of(lookup.client);
+        let _place = line.acquire().await.ok();
+        if !lookup.is_awaited() {
+            return Answer::Unavailable("nobody waits for the answer");
+        }
+        // Others who showed it may have been told while this one waited.
+        if let Some(kept) = self.known(lookup) {
+            return self.judge(&kept, lookup);
+        }
+        let latest = self.changes.latest();
+        if self.made_up.has(public, latest, Instant::now()) {
+            return Answer::Bad("key_unknown");
+        }
+        match self.read(public).await {
             Ok(kept) => self.judge(&kept, lookup),
             Err(why) => Answer::Unavailable(why),
         }
@@ -188,9 +213,13 @@ impl Desk {
             at: Instant::now(),
             is_renewed: AtomicBool::new(false),
         });
-        // That there is none is not kept: it costs little to ask again, and made-up keys would put others out.
-        if kept.key.is_some() {
-            self.keys.insert(Box::from(public), Arc::clone(&kept));
+        // That there is none is kept elsewhere: made-up keys would put others out.
+        match kept.key {
+            Some(_) => self.keys.insert(Box::from(public), Arc::clone(&kept)),
+            None => {
+                self.keys.remove(public);
+                self.made_up.note(public, since, kept.at);
+            }
         }
         Ok(kept)
     }

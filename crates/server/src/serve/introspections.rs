@@ -69,16 +69,18 @@ impl Introspections {
 
     /// Answers a question about a token.
     pub(super) async fn answer(self: Arc<Self>, lookup: Lookup) {
-        let answer = match &lookup.question {
-            Question::Token { by, token } => {
-                let server = self.server(by);
-                server.answer(token, Source::from(lookup.client)).await
-            }
-            Question::ApiKey(_) | Question::Session(_) | Question::Password { .. } => {
-                Answer::Unavailable("this is no token")
-            }
+        let Question::Token { by, token } = &lookup.question else {
+            return lookup.answer(Answer::Unavailable("this is no token"));
         };
+        let (server, token) = (self.server(by), token.clone());
+        let digest = Digest::of(token.expose());
+        let client = Source::from(lookup.client);
+        let (answer, is_due) = server.answer(digest, &token, client).await;
         lookup.answer(answer);
+        // Whoever asked has their answer, and waits for this no more.
+        if is_due {
+            server.renew(digest, &token).await;
+        }
     }
 
     fn server(&self, by: &Arc<Introspection>) -> Arc<Server> {
@@ -111,41 +113,36 @@ impl Server {
         }
     }
 
-    async fn answer(self: Arc<Self>, token: &Secret<String>, client: Source) -> Answer {
-        let digest = Digest::of(token.expose());
+    /// What is to be said of a token, and whether the server is to be asked again beside traffic.
+    async fn answer(
+        &self,
+        digest: Digest,
+        token: &Secret<String>,
+        client: Source,
+    ) -> (Answer, bool) {
         let Some(kept) = self.memory.good(&digest) else {
-            return self.answer_stranger(digest, token, client).await;
+            return (self.answer_stranger(digest, token, client).await, false);
         };
         let now = Instant::now();
         match self.belief(&kept, now) {
-            Belief::Fresh(fresh_for) => said(&kept, fresh_for),
-            Belief::Ageing(fresh_for) => {
-                if self.may_try(now) {
-                    self.renew(digest, token);
-                }
-                said(&kept, fresh_for)
-            }
+            Belief::Fresh(fresh_for) => (said(&kept, fresh_for), false),
+            Belief::Ageing(fresh_for) => (said(&kept, fresh_for), self.may_try(now)),
             // A server that is known to be away is waited for by nobody who is known.
-            Belief::Stale if self.is_lost() => {
-                if self.may_try(now) {
-                    self.renew(digest, token);
-                }
-                said(&kept, RETRY)
-            }
+            Belief::Stale if self.is_lost() => (said(&kept, RETRY), self.may_try(now)),
             Belief::Stale => match self.ask(digest, token, None).await {
-                Outcome::Unavailable(_) => said(&kept, RETRY),
-                outcome => self.tell(outcome),
+                Outcome::Unavailable(_) => (said(&kept, RETRY), false),
+                outcome => (self.tell(outcome), false),
             },
             Belief::None => {
                 self.memory.forget(&digest);
-                self.answer_stranger(digest, token, client).await
+                (self.answer_stranger(digest, token, client).await, false)
             }
         }
     }
 
     /// Of a token that nobody knows.
     async fn answer_stranger(
-        self: &Arc<Self>,
+        &self,
         digest: Digest,
         token: &Secret<String>,
         client: Source,
@@ -174,13 +171,11 @@ impl Server {
         }
     }
 
-    /// Asks beside traffic, unless somebody does.
-    fn renew(self: &Arc<Self>, digest: Digest, token: &Secret<String>) {
-        if lock(&self.flights).contains_key(&digest) {
-            return;
+    /// Asks again, unless somebody does.
+    async fn renew(&self, digest: Digest, token: &Secret<String>) {
+        if !lock(&self.flights).contains_key(&digest) {
+            self.ask(digest, token, None).await;
         }
-        let (server, token) = (Arc::clone(self), token.clone());
-        tokio::spawn(async move { server.ask(digest, &token, None).await });
     }
 
     /// Asks the server, or waits for the answer to whoever asked it about the same token. Of a `stranger`, who shows a

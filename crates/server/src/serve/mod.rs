@@ -9,6 +9,7 @@ pub(crate) mod keeping;
 mod kept;
 mod last_good;
 mod lasting;
+mod made_up;
 mod node;
 pub(crate) mod own_tokens;
 mod passwords;

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use weir_core::{Secret, TenantId};
-use weir_identity::{Caller, Identity, NewOrganization, Options};
+use weir_core::{Id, Secret, TenantId};
+use weir_identity::{Caller, Identity, KeyOwner, NewOrganization, Options};
 use weir_store::Records;
 use weir_store::records::{Address, Options as RecordsOptions};
 use weir_testkit::Postgres;
@@ -47,6 +47,23 @@ impl Office {
         let caller = Caller::system();
         let made = self.identity.create_organization(&caller, new);
         self.runtime.block_on(made).unwrap().id
+    }
+
+    /// A key of the organization: its identifier and the key.
+    pub fn make_key(&self, tenant: &TenantId) -> (Id, String) {
+        let new = serde_json::from_value(json!({"name": "import"})).unwrap();
+        let caller = Caller::system();
+        let made = self
+            .identity
+            .create_api_key(&caller, tenant, KeyOwner::Organization, new);
+        let made = self.runtime.block_on(made).unwrap();
+        (made.key.id, made.text.expose().to_owned())
+    }
+
+    pub fn revoke_key(&self, tenant: &TenantId, id: &Id) {
+        let caller = Caller::system();
+        let revoked = self.identity.revoke_api_key(&caller, tenant, id, None);
+        self.runtime.block_on(revoked).unwrap();
     }
 
     pub fn suspend(&self, id: &TenantId) {

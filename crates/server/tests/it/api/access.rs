@@ -222,7 +222,7 @@ async fn decisions_are_explained(engine: &str) {
 }
 
 /// A key of the person's own.
-fn key(of: &Client, organization: &str, permissions: Value) -> Client {
+fn key(of: &Client, organization: &str, permissions: &Value) -> Client {
     let new = json!({ "organization": organization, "name": "ci", "permissions": permissions });
     let made = of.post("/v1/me/api-keys", &new);
     assert_eq!(made.status(), 201, "{}", made.text());
@@ -237,7 +237,7 @@ async fn keys_are_judged_as_people_are(engine: &str) {
         "organization:create",
         "access_policy:write"
     ]);
-    let of_platform = key(&world.owner, "platform", all);
+    let of_platform = key(&world.owner, "platform", &all);
     let path = "/v1/access-policies/inside";
     let inside = "forbid (principal, action in Action::\"write\", resource)
                   unless { context.address.isInRange(ip(\"10.0.0.0/8\")) };";
@@ -263,7 +263,7 @@ async fn keys_are_judged_as_people_are(engine: &str) {
     let of_acme = key(
         &admin,
         "acme",
-        json!(["member:read", "access_policy:write"]),
+        &json!(["member:read", "access_policy:write"]),
     );
     assert_eq!(of_acme.get(MEMBERS).status(), 200);
     let people = "forbid (principal is ApiKey, action, resource);";
@@ -273,7 +273,7 @@ async fn keys_are_judged_as_people_are(engine: &str) {
     of_acme.get(MEMBERS).assert_problem(403, "forbidden");
     assert_eq!(admin.get(MEMBERS).status(), 200);
     // A key of the platform is no more kept out than a person with a role there.
-    let of_platform = key(&world.owner, "platform", json!(["member:read"]));
+    let of_platform = key(&world.owner, "platform", &json!(["member:read"]));
     assert_eq!(of_platform.get(MEMBERS).status(), 200);
 }
 
@@ -289,7 +289,7 @@ async fn no_admin_shuts_the_owners_out(engine: &str) {
     let mine = format!("{OWN}/mine");
     assert_eq!(put(&admin, &mine, &only_me).status(), 201);
     owner.get(MEMBERS).assert_problem(403, "forbidden");
-    let by_key = key(&admin, "acme", json!(["access_policy:read"]));
+    let by_key = key(&admin, "acme", &json!(["access_policy:read"]));
     by_key.get(OWN).assert_problem(403, "forbidden");
     assert_eq!(owner.get(&mine).status(), 200);
     assert_eq!(put(&owner, &mine, "// nothing").status(), 200);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use weir_jose::{Algorithm, SigningKey};
 
 use super::{Bench, Issuer, claims};
+use crate::harness::{Setup, Upstream, Wire, answer};
 
 fn part(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
@@ -150,10 +151,82 @@ fn no_client_says_who_it_is_by_a_field() {
         assert!(seen.contains(fact), "{fact}: {seen}");
     }
     // Nor where nobody is asked.
-    let mut wire = crate::harness::Wire::connect(bench.weir.http());
+    let mut wire = Wire::connect(bench.weir.http());
     wire.send(format!(
         "GET / HTTP/1.1\r\nHost: b.test\r\n{forged}Connection: close\r\n\r\n"
     ));
     let seen = wire.response("GET").text();
     assert!(!seen.contains("root"), "{seen}");
+}
+
+#[test]
+fn nobody_says_behind_a_body_who_they_are() {
+    let issuer = Issuer::new(Algorithm::Es256);
+    let upstream = Upstream::answering(|request| {
+        answer(
+            200,
+            &[],
+            format!("{:?} {:?}", request.fields, request.trailers),
+        )
+    });
+    let policies = format!(
+        "  who: {{ identity: {{ claims: {{ x-user-email: email }} }} }}\n\
+         upstreams: {{ up: {{ targets: ['{}'] }} }}\n",
+        upstream.address
+    );
+    let setup = Setup::new();
+    setup.write("jwks.json", issuer.jwks());
+    let weir = setup.start(&format!(
+        "policies:\n  customers: {{ jwt: {{ issuer: https://issuer.test, audience: catalog, jwks: file:jwks.json }} }}\n{policies}\
+         routes: [{{ name: items, policies: [customers, who], upstream: up }}]\n"
+    ));
+    let token = issuer.token(&json!({"email": "ada@acme.example"}));
+    let mut wire = Wire::connect(weir.http());
+    wire.send(format!(
+        "POST / HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer {token}\r\nTransfer-Encoding: chunked\r\n\r\n\
+         1\r\na\r\n0\r\nx-user-email: root\r\nx_user_email: root\r\nX-Weir-Subject: root\r\nx-sum: 42\r\n\r\n"
+    ));
+    let answer = wire.response("POST");
+    let seen = answer.text();
+    assert_eq!(answer.status(), 200, "{seen}");
+    assert!(
+        seen.contains("ada@acme.example") && seen.contains("42") && !seen.contains("root"),
+        "{seen}"
+    );
+}
+
+#[test]
+fn identity_is_told_also_under_the_names_that_proxies_use() {
+    let issuer = Issuer::new(Algorithm::Es256);
+    let policy = "  who: { identity: { subject: x-forwarded-user, claims: { remote-user: email, x-auth-request-email: email } } }\n";
+    let bench = Bench::new(&issuer, policy, "customers, who");
+    let token = issuer.token(&json!({"email": "ada@acme.example"}));
+    let seen = bench.get(&format!(
+        "Authorization: Bearer {token}\r\nX-Forwarded-User: root\r\nRemote_User: root\r\nX-Auth-Request-Email: root\r\n"
+    ));
+    let seen = seen.text();
+    for told in [
+        "x-forwarded-user: ada\n",
+        "remote-user: ada@acme.example\n",
+        "x-auth-request-email: ada@acme.example\n",
+    ] {
+        assert!(seen.contains(told), "{told} {seen}");
+    }
+    assert!(!seen.contains("root"), "{seen}");
+}
+
+#[test]
+fn a_token_in_another_form_does_not_pass_unjudged() {
+    let issuer = Issuer::new(Algorithm::Es256);
+    let policy = "  some: { jwt: { issuer: https://issuer.test, audience: catalog, jwks: file:jwks.json, required: false } }\n";
+    let bench = Bench::new(&issuer, policy, "some");
+    for hidden in ["JWT a.b.c", "Basic YTpi, Bearer a.b.c", "a.b.c"] {
+        let answer = bench.get(&format!("Authorization: {hidden}\r\n"));
+        answer.assert_problem(400, "malformed_request");
+    }
+    bench
+        .get("Authorization: Bearer\ta.b.c\r\n")
+        .assert_problem(401, "credential_refused");
+    let other = bench.get("Authorization: Basic YTpi\r\n");
+    assert!(other.text().contains("Basic YTpi"), "{}", other.text());
 }

@@ -40,7 +40,7 @@ impl Authority {
     }
 
     /// What it says of a token from now on: the usual, and this.
-    fn vouches(&self, token: &str, more: Value) {
+    fn vouches(&self, token: &str, more: &Value) {
         let mut claims = json!({
             "active": true, "iss": "https://issuer.test", "aud": "catalog", "sub": "ada", "scope": "a b",
             "exp": now() + 300,
@@ -114,7 +114,7 @@ fn json_answer(body: &str) -> Vec<u8> {
 fn an_active_token_passes_is_asked_about_once_and_stands_in_no_log() {
     let authority = Authority::new();
     let bench = authority.bench("");
-    authority.vouches("opaque-7f3a", json!({}));
+    authority.vouches("opaque-7f3a", &json!({}));
     for _ in 0..10 {
         let answer = bench.with_token("opaque-7f3a");
         assert_eq!(answer.status(), 200, "{}", answer.text());
@@ -167,7 +167,7 @@ fn what_the_server_does_not_vouch_for_is_refused() {
     .enumerate()
     {
         let token = format!("token-{number}");
-        authority.vouches(&token, claims);
+        authority.vouches(&token, &claims);
         let answer = bench.with_token(&token);
         answer.assert_problem(401, "credential_refused");
         assert!(
@@ -217,7 +217,7 @@ fn an_answer_that_cannot_be_used_lets_nobody_in_and_calls_no_token_bad() {
     }
     assert_eq!(elsewhere.accepted(), 0, "tokens are sent nowhere else");
     assert_eq!(bench.upstream.accepted(), 0);
-    authority.vouches("good", json!({}));
+    authority.vouches("good", &json!({}));
     assert_eq!(bench.with_token("good").status(), 200);
 }
 
@@ -236,7 +236,7 @@ fn what_cannot_be_a_token_is_asked_of_nobody() {
 fn many_who_come_at_once_with_one_token_ask_once() {
     let authority = Authority::new();
     let bench = authority.bench(", timeout: 30s");
-    authority.vouches("popular", json!({}));
+    authority.vouches("popular", &json!({}));
     authority.silence(true);
     std::thread::scope(|scope| {
         let waiting: Vec<_> = (0..16)
@@ -255,7 +255,7 @@ fn many_who_come_at_once_with_one_token_ask_once() {
 fn a_flood_of_made_up_tokens_is_none_at_the_server_and_no_harm_to_who_is_known() {
     let authority = Authority::new();
     let bench = authority.bench(", timeout: 30s, at_once: 2");
-    authority.vouches("known", json!({}));
+    authority.vouches("known", &json!({}));
     assert_eq!(bench.with_token("known").status(), 200);
     authority.silence(true);
     std::thread::scope(|scope| {
@@ -303,8 +303,8 @@ fn who_shows_made_up_tokens_is_banned() {
 fn while_the_server_is_away_known_tokens_are_good_until_they_end() {
     let authority = Authority::new();
     let bench = authority.bench(", cache: 0s, stale: 1h, leeway: 0s");
-    authority.vouches("lasting", json!({}));
-    authority.vouches("ending", json!({"exp": now() + 4}));
+    authority.vouches("lasting", &json!({}));
+    authority.vouches("ending", &json!({"exp": now() + 4}));
     for token in ["lasting", "ending"] {
         assert_eq!(bench.with_token(token).status(), 200);
     }
@@ -325,7 +325,7 @@ fn while_the_server_is_away_known_tokens_are_good_until_they_end() {
 fn known_tokens_are_not_good_for_ever_without_the_server() {
     let authority = Authority::new();
     let bench = authority.bench(", cache: 1s, stale: 1s");
-    authority.vouches("token", json!({}));
+    authority.vouches("token", &json!({}));
     assert_eq!(bench.with_token("token").status(), 200);
     drop(authority);
     wait_until("nobody vouches for it any more", || {
@@ -339,7 +339,7 @@ fn known_tokens_are_not_good_for_ever_without_the_server() {
 fn a_silent_server_is_waited_for_no_longer_than_told_and_not_by_who_is_known() {
     let authority = Authority::new();
     let bench = authority.bench(", cache: 0s, timeout: 500ms");
-    authority.vouches("known", json!({}));
+    authority.vouches("known", &json!({}));
     assert_eq!(bench.with_token("known").status(), 200);
     authority.silence(true);
     let unknown = bench.with_token("unknown");
@@ -359,9 +359,9 @@ fn a_silent_server_is_waited_for_no_longer_than_told_and_not_by_who_is_known() {
 fn a_token_that_is_taken_back_is_refused_when_its_answer_is_too_old() {
     let authority = Authority::new();
     let bench = authority.bench(", cache: 1s");
-    authority.vouches("token", json!({}));
+    authority.vouches("token", &json!({}));
     assert_eq!(bench.with_token("token").status(), 200);
-    authority.vouches("token", json!({"active": false}));
+    authority.vouches("token", &json!({"active": false}));
     wait_until("it is refused", || {
         bench.with_token("token").status() == 401
     });

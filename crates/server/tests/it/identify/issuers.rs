@@ -87,6 +87,43 @@ fn a_new_key_is_asked_for_and_a_flood_of_unknown_ones_asks_once() {
 }
 
 #[test]
+fn of_several_issuers_the_one_that_a_token_names_is_asked_and_no_other() {
+    let (one, other) = (Issuer::new(Algorithm::Es256), Issuer::new(Algorithm::Es256));
+    let (of_one, of_other) = (Publisher::new(one.jwks()), Publisher::new(other.jwks()));
+    let issuer = |name: &str, publisher: &Publisher| {
+        format!(
+            "{{ issuer: https://{name}.test, audience: catalog, jwks: {{ url: 'http://{}/jwks.json', \
+             allow: [127.0.0.0/8], damping: 1h, refresh: 1h }} }}",
+            publisher.server.address
+        )
+    };
+    let policy = format!(
+        "  both: {{ jwt: {{ issuers: [{}, {}] }} }}\n",
+        issuer("one", &of_one),
+        issuer("other", &of_other)
+    );
+    let bench = Bench::new(&one, &policy, "both");
+    let known = one.token(&json!({"iss": "https://one.test"}));
+    assert_eq!(bench.with_token(&known).status(), 200);
+    let asked = (of_one.asked(), of_other.asked());
+    // The first one's new key is found, although the second one does not know it either.
+    let new = Issuer::new(Algorithm::EdDsa);
+    of_one.publish(json!({"keys": [one.key.public_jwk(), new.key.public_jwk()]}).to_string());
+    let renewed = new.token(&json!({"iss": "https://one.test"}));
+    assert_eq!(bench.with_token(&renewed).status(), 200);
+    assert_eq!((of_one.asked(), of_other.asked()), (asked.0 + 1, asked.1));
+    // Nobody is asked about a token that names somebody else.
+    let foreign = new.token(&json!({"iss": "https://third.test", "sub": "eve"}));
+    let stranger = Issuer::new(Algorithm::EdDsa).token(&json!({"iss": "https://third.test"}));
+    for token in [foreign, stranger] {
+        bench
+            .with_token(&token)
+            .assert_problem(401, "credential_refused");
+    }
+    assert_eq!((of_one.asked(), of_other.asked()), (asked.0 + 1, asked.1));
+}
+
+#[test]
 fn while_the_issuer_is_away_known_keys_count_and_unknown_ones_are_not_said_to_be_bad() {
     let issuer = Issuer::new(Algorithm::Es256);
     let publisher = Publisher::new(issuer.jwks());

@@ -3,14 +3,17 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use weir_jose::Algorithm;
 use weir_testkit::{Postgres, on_both_engines};
 
+use super::Issuer;
 use crate::api::{World, config};
 use crate::harness::{Message, Setup, Upstream, Weir, Wire, wait_within};
 
 on_both_engines! {
     a_key_is_let_in_by_its_scopes_and_revoked_within_a_second,
     a_key_of_another_organization_is_no_good_on_a_route_of_this_one,
+    whoever_else_calls_a_key_of_another_organization_stays_foreign,
 }
 
 const KEYS: &str = "/v1/organizations/acme/api-keys";
@@ -113,6 +116,35 @@ async fn a_key_of_another_organization_is_no_good_on_a_route_of_this_one(engine:
     let answer = show(&foreign);
     answer.assert_problem(401, "credential_refused");
     assert_eq!(answer.json()["detail"], "The API key is not good.");
+}
+
+async fn whoever_else_calls_a_key_of_another_organization_stays_foreign(engine: &str) {
+    let upstream = Upstream::echo();
+    let staff = Issuer::new(Algorithm::Es256);
+    let policy = format!(
+        "policies:\n  staff: {{ jwt: {{ issuer: https://issuer.test, audience: catalog, jwks: {} }} }}\n",
+        staff.jwks()
+    );
+    let route = "\n  - { name: staff, match: { host: staff.test }, organization: acme, policies: [staff, services], upstream: up }\nlog:";
+    let config = routes(engine, &upstream)
+        .replace("policies:\n", &policy)
+        .replace("\nlog:", route);
+    let world = World::begin_with(&config).await;
+    world.organization("acme");
+    world.organization("globex");
+    let (_, own) = make(&world, KEYS, &json!([]));
+    let (_, foreign) = make(&world, "/v1/organizations/globex/api-keys", &json!([]));
+    let token = staff.token(&json!({}));
+    let show = |key: &str| {
+        let both = format!("Authorization: Bearer {token}\r\nX-Api-Key: {key}\r\n");
+        get(&world.weir, "staff.test", &both)
+    };
+    wait_within(Duration::from_secs(20), "the organization is known", || {
+        show(&own).status() == 200
+    });
+    for _ in 0..2 {
+        show(&foreign).assert_problem(401, "credential_refused");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

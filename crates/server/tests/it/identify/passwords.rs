@@ -190,3 +190,32 @@ fn many_at_once_with_one_password_are_all_let_in() {
         }
     });
 }
+
+#[test]
+fn guesses_beside_a_good_credential_count() {
+    let issuer = super::Issuer::new(weir_jose::Algorithm::Es256);
+    let setup = Setup::new();
+    setup.write("users.htpasswd", format!("{ADA}\n"));
+    setup.write("jwks.json", issuer.jwks());
+    let weir = setup.start(
+        "policies:\n  \
+           staff: { basic: { users: file:users.htpasswd } }\n  \
+           token: { jwt: { issuer: https://issuer.test, audience: catalog, jwks: file:jwks.json, header: x-token } }\n  \
+           either: { any_of: { policies: [staff, token] } }\n  \
+           calm: { require: { cedar: 'permit (principal, action, resource) when { context.risk < 25 };' } }\n\
+         routes: [{ name: items, policies: [either, calm], respond: { status: 200 } }]\n",
+    );
+    let token = issuer.token(&serde_json::json!({}));
+    let get = |fields: &str| {
+        let mut wire = Wire::connect(weir.http());
+        wire.send(format!(
+            "GET / HTTP/1.1\r\nHost: a.test\r\nX-Token: {token}\r\n{fields}Connection: close\r\n\r\n"
+        ));
+        wire.response("GET").status()
+    };
+    for _ in 0..4 {
+        assert_eq!(get(""), 200);
+    }
+    let answers = ["a", "b", "c"].map(|guess| get(&field(&format!("ada:{guess}"))));
+    assert_eq!(answers, [200, 200, 403]);
+}

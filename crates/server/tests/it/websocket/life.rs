@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{Frame, PING, PONG, Server, TEXT, code, config, open, pair, record};
+use super::{Frame, PING, PONG, Server, TEXT, code, config, open, pair, record, request};
 use crate::harness::{PATIENCE, Weir, Wire, memory, wait_until};
 use crate::suspension::{Office, wait_until_known};
 
@@ -314,4 +314,29 @@ fn of_an_organization_that_is_suspended_nothing_more_passes() {
     assert_eq!(code(Frame::read(&mut target)), 1001);
     drop((client, target));
     assert_eq!(record(&weir)["weir.reason"], "organization_suspended");
+}
+
+#[test]
+fn whoever_opened_it_with_a_key_that_is_revoked_is_sent_away() {
+    let server = Server::start();
+    let config = config(server.upstream.address, "true, policies: [keys]");
+    let weir = Weir::start(&format!(
+        "{config}policies: {{ keys: {{ api_key: {{}} }} }}\n"
+    ));
+    let office = Office::of(&weir);
+    let acme = office.create("acme");
+    let (id, key) = office.make_key(&acme);
+    let key = format!("X-Api-Key: {key}\r\n");
+    let (mut client, _) = open(weir.http(), &key);
+    let (mut target, _) = server.next();
+    talk(&mut client, &mut target);
+    office.revoke_key(&acme, &id);
+    wait_until("the node knows", || {
+        let mut wire = Wire::connect(weir.http());
+        wire.send(request("/", &key));
+        wire.head().is_some_and(|head| head.status() == 401)
+    });
+    client.send(Frame::last(TEXT, "not any more").masked());
+    assert_eq!(code(Frame::read(&mut client)), 1008);
+    assert_eq!(code(Frame::read(&mut target)), 1001);
 }
