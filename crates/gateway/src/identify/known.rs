@@ -423,6 +423,33 @@ mod tests {
     }
 
     #[test]
+    fn a_token_of_ours_ends_with_all_it_opened_once_it_is_taken_back() {
+        let revoked = Revoked::default();
+        let token = |family: &str| {
+            let facts = TokenFacts {
+                kid: None,
+                token: None,
+                family: Some(family.into()),
+                subject: None,
+                issued_at: 100,
+            };
+            let generation = Cell::new(revoked.generation());
+            let revocable = Revocable {
+                revoked: revoked.clone(),
+                facts,
+                generation,
+            };
+            Known::own(principal(), 1_000, None, revocable)
+        };
+        let (ended, other) = (token("f"), token("g"));
+        let changes = Changes::default();
+        assert!(ended.is_good(500, &changes) && ended.may_go_on(500, &changes));
+        revoked.tell(|token| token.family.as_deref() == Some("f"));
+        assert!(!ended.is_good(500, &changes) && !ended.may_go_on(500, &changes));
+        assert!(other.is_good(500, &changes) && other.may_go_on(500, &changes));
+    }
+
+    #[test]
     fn made_up_methods_are_not_remembered_and_decisions_are_bounded() {
         let known = Known::new(principal(), 1_000, None);
         let long = http::Method::from_bytes(&[b'x'; 14_000]).unwrap();
