@@ -41,7 +41,7 @@ mod websocket;
 pub use access::{
     AnyOf, ApiKey, Basic, CertificateFact, CertificateName, ClaimNames, ClaimPath, ClaimRule,
     ClientAuthentication, Credential, IdentityFact, IdentityHeaders, InternalToken, Introspection,
-    Issuer, Jwt, Keys, Mtls, PublishedAt, PublishedKeys, Require, Session, TokenPlace,
+    Issuer, Jwt, Keys, Mtls, OwnKeys, PublishedAt, PublishedKeys, Require, Session, TokenPlace,
 };
 pub use aggregate::{Aggregate, Part};
 pub use balance::{Balance, HashKey, StickyCookie, Zones};

@@ -43,8 +43,17 @@ pub(crate) struct Said<'a> {
     pub(crate) audience: &'a str,
     pub(crate) scope: &'a Scope,
     /// The organization for which it is, and the role there.
-    pub(crate) belonging: Option<(&'a TenantId, &'a Assigned)>,
+    pub(crate) belonging: Option<Belonging<'a>>,
     pub(crate) authentication: &'a Authentication,
+}
+
+/// An organization, and what somebody is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Belonging<'a> {
+    pub(crate) organization: &'a TenantId,
+    /// Its name in addresses, which stays what it is.
+    pub(crate) slug: &'a str,
+    pub(crate) role: &'a Assigned,
 }
 
 /// An access token, signed.
@@ -130,9 +139,10 @@ fn claims(
     if !said.scope.is_empty() {
         add("scope", json!(said.scope));
     }
-    if let Some((tenant, role)) = said.belonging {
-        add("tenant", json!(tenant.as_str()));
-        add("roles", json!([role.to_string()]));
+    if let Some(belonging) = &said.belonging {
+        add("tenant", json!(belonging.organization.as_str()));
+        add("organization", json!(belonging.slug));
+        add("roles", json!([belonging.role.to_string()]));
     }
     claims
 }
@@ -159,7 +169,11 @@ mod tests {
             client_id: "weir",
             audience: "https://api.example",
             scope: &scope,
-            belonging: Some((&tenant, &role)),
+            belonging: Some(Belonging {
+                organization: &tenant,
+                slug: "acme",
+                role: &role,
+            }),
             authentication: &authentication,
         };
         let claims =
@@ -168,7 +182,8 @@ mod tests {
             "iss": "https://weir.example", "sub": user, "aud": "https://api.example",
             "client_id": "weir", "iat": 2_000, "exp": 2_300, "jti": id, "sid": family,
             "auth_time": 1_000, "amr": ["pwd", "otp", "mfa"], "acr": "aal2",
-            "scope": "role:read route:read", "tenant": tenant.as_str(), "roles": ["viewer"],
+            "scope": "role:read route:read", "tenant": tenant.as_str(),
+            "organization": "acme", "roles": ["viewer"],
         });
         assert_eq!(Json::from(claims(&said)), full);
         let none = Scope::default();

@@ -41,9 +41,10 @@ impl Identity {
     pub async fn prepare(&self) -> Result<()> {
         self.make_platform().await?;
         self.check_key().await?;
+        // Before keys: whoever knows a key knows what is revoked of it.
+        self.refresh_revocations().await?;
         self.rotate_if_due().await?;
-        self.refresh_keys().await?;
-        self.refresh_revocations().await.map(drop)
+        self.refresh_keys().await
     }
 
     async fn make_platform(&self) -> Result<()> {

@@ -23,7 +23,7 @@ use self::family::{Kept, Terms};
 use self::text::{Hashes, Mark, Shown};
 use self::verdict::Verdict;
 use crate::Identity;
-use crate::access_token::{Authentication, Said};
+use crate::access_token::{self, Authentication, Said};
 use crate::caller::{Caller, made, members};
 use crate::credential_change::{CredentialKind, note_change};
 use crate::error::{Error, Result};
@@ -249,7 +249,11 @@ impl Identity {
             client_id: &terms.client_id,
             audience: &terms.audience,
             scope: &scope,
-            belonging: belonging.map(|one| (&one.organization, &one.role)),
+            belonging: belonging.map(|one| access_token::Belonging {
+                organization: &one.organization,
+                slug: &one.slug,
+                role: &one.role,
+            }),
             authentication: &terms.authentication,
         };
         let signed = self.sign_access(&said, now)?;

@@ -69,9 +69,10 @@ impl Identity {
 
     /// Reads which keys sign and what is revoked, as this node does whenever it hears of a change.
     pub async fn refresh_credentials(&self) -> Result<()> {
-        let keys = self.refresh_keys().await;
-        self.refresh_revocations().await?;
-        keys
+        // Before keys: whoever knows a key knows what is revoked of it.
+        let revocations = self.refresh_revocations().await;
+        self.refresh_keys().await?;
+        revocations.map(drop)
     }
 
     async fn purge_old(&self) -> Result<()> {

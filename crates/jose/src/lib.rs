@@ -9,7 +9,7 @@
 //! chooses how to verify; what it says of keys (`jwk`, `jku`, `x5u`) is not read.
 //!
 //! Keys that foreign issuers publish reach those who check tokens through [`remote::RemoteKeys`]; fetching them is
-//! somebody else's work.
+//! somebody else's work. What an issuer in the same process takes back reaches them through [`Revoked`].
 //!
 //! Nothing here performs I/O or reads a clock, and encrypted tokens (JWE) are not read. Why the signatures are checked
 //! with aws-lc-rs itself: docs/decisions/0019.
@@ -24,6 +24,7 @@ mod jwk;
 mod key;
 mod pem;
 pub mod remote;
+mod revoked;
 mod set;
 mod signing;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use claims::Claims;
 pub use expected::{ClaimFault, Expected, ExpectedAnswer, Judged, Kind};
 pub use header::Header;
 pub use key::{Key, KeyFault};
+pub use revoked::{Revoked, TokenFacts};
 pub use set::{KeySet, LONGEST_SET, MOST_KEYS, SetError, Skipped};
 pub use signing::{Pkcs8, RsaBits, SigningError, SigningKey};
 pub use thumbprint::KeyId;

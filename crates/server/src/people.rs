@@ -20,6 +20,14 @@ use crate::records::{Condition, Keeper};
 /// Between attempts to prepare what is not ready.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// Where people reach the admin listener, and what this installation's tokens have as their issuer.
+pub(crate) fn public_url(config: &Config) -> String {
+    match &config.admin.public_url {
+        Some(url) => url.clone(),
+        None => format!("http://{}", config.admin.address),
+    }
+}
+
 /// What the admin API needs, not ready yet.
 pub(crate) fn services(
     config: &Config,
@@ -28,10 +36,7 @@ pub(crate) fn services(
     operator: &OperatorToken,
     configuration: Configuration,
 ) -> anyhow::Result<Services> {
-    let public_url = match &config.admin.public_url {
-        Some(url) => url.clone(),
-        None => format!("http://{}", config.admin.address),
-    };
+    let public_url = public_url(config);
     let options = Options {
         former_keys: key.former().to_vec(),
         tokens: tokens(&config.tokens),

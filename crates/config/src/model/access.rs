@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use weir_authorization::Compiled;
 use weir_core::Secret;
 use weir_jose::remote::RemoteKeys;
-use weir_jose::{Algorithm, KeySet, SigningKey};
+use weir_jose::{Algorithm, KeySet, Revoked, SigningKey};
 use weir_signatures::UsersFile;
 
 use super::Material;
@@ -34,7 +34,7 @@ pub struct Jwt {
 /// Somebody who issues tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Issuer {
-    /// What `iss` must say.
+    /// What `iss` must say. Of this installation's own tokens, whoever puts in their keys puts it in as well.
     pub issuer: String,
     /// One of which must be in `aud`; `None` if it is not looked at.
     pub audiences: Option<Vec<String>>,
@@ -51,6 +51,17 @@ pub enum Keys {
     Set(Arc<KeySet>),
     /// What the issuer publishes.
     Published(Box<PublishedKeys>),
+    /// Those by which this installation signs: put in by whoever has them, before the configuration is used.
+    Own(Option<OwnKeys>),
+}
+
+/// What this installation says of its own tokens.
+#[derive(Clone, Debug)]
+pub struct OwnKeys {
+    /// What they are signed with.
+    pub keys: RemoteKeys,
+    /// Which of them are taken back.
+    pub revoked: Revoked,
 }
 
 impl PartialEq for Keys {
@@ -63,6 +74,8 @@ impl PartialEq for Keys {
         match (self, other) {
             (Self::Set(one), Self::Set(other)) => keys(one) == keys(other),
             (Self::Published(one), Self::Published(other)) => one == other,
+            // There is one installation.
+            (Self::Own(_), Self::Own(_)) => true,
             _ => false,
         }
     }

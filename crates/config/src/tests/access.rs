@@ -2,7 +2,7 @@
 
 use super::{codes_of, loaded, refused};
 use crate::model::{
-    Action, CertificateFact, CertificateName, IdentityFact, PolicyKind, TokenPlace,
+    Action, CertificateFact, CertificateName, IdentityFact, Keys, PolicyKind, TokenPlace,
 };
 
 const EC: &str = "{kty: EC, crv: P-256, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}";
@@ -396,5 +396,35 @@ fn keys_that_come_over_the_open_net_without_tls_are_warned_of() {
         "'http://issuer.internal/jwks.json'",
     ] {
         assert_eq!(warned(near, "a"), 0, "{near}");
+    }
+}
+
+#[test]
+fn this_installation_is_an_issuer_that_names_itself() {
+    let own = text(
+        "  t: {jwt: {audience: https://api.test, jwks: weir}}\n",
+        "t",
+    );
+    let config = loaded(&own).config;
+    let PolicyKind::Jwt(jwt) = &config.policies[0].kind else {
+        panic!("{:?}", config.policies[0]);
+    };
+    assert!(matches!(jwt.issuers[0].keys, Keys::Own(None)));
+    let both = format!(
+        "{{issuers: [{{audience: a, jwks: weir}}, {{issuer: b, audience: a, jwks: {{keys: [{EC}]}}}}]}}"
+    );
+    loaded(&text(&format!("  t: {{jwt: {both}}}\n"), "t"));
+    for (jwt, code) in [
+        ("{issuer: a, audience: a, jwks: weir}", "WR0205"),
+        ("{jwks: weir}", "WR0102"),
+        ("{audience: a, jwks: $KEYS}", "WR0102"),
+        ("{issuers: [{audience: a, jwks: $KEYS}]}", "WR0102"),
+        (
+            "{issuers: [{audience: a, jwks: weir}, {audience: b, jwks: weir}]}",
+            "WR0211",
+        ),
+    ] {
+        let report = refused(&text(&format!("  t: {{jwt: {jwt}}}\n"), "t"));
+        assert!(codes_of(&report).contains(&code), "{jwt}: {report}");
     }
 }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use weir_config::model::{self, Issuer, Keys};
+use weir_config::model::{self, Issuer, Keys, OwnKeys};
 use weir_jose::remote::{Asked, RemoteKeys};
-use weir_jose::{Expected, Kind, LONGEST_TOKEN, NotVerified, Token};
+use weir_jose::{Expected, Kind, LONGEST_TOKEN, NotVerified, Token, TokenFacts};
 
 use super::Bad;
-use super::known::{Known, Signed};
+use super::known::{Known, Revocable, Signed};
 use super::token::{self, bad};
 
 /// A `jwt` policy.
@@ -65,7 +65,7 @@ impl Jwt {
         let expected = model.issuers.iter().map(|issuer| Expected {
             issuers: vec![issuer.issuer.clone()],
             audiences: issuer.audiences.clone().unwrap_or_default(),
-            kind: match model.is_strict {
+            kind: match model.is_strict || matches!(issuer.keys, Keys::Own(_)) {
                 true => Kind::StrictAccessToken,
                 false => Kind::AccessToken,
             },
@@ -126,18 +126,16 @@ impl Jwt {
             return Err(Fault::Foreign(NotVerified::WrongAlgorithm));
         }
         let published;
-        let (keys, source) = match &issuer.keys {
-            Keys::Set(keys) => (&**keys, None),
-            Keys::Published(place) => {
-                let Some(followed) = &place.followed else {
-                    return Err(Fault::Foreign(NotVerified::UnknownKey));
-                };
+        let (keys, source) = match (&issuer.keys, followed(&issuer.keys)) {
+            (Keys::Set(keys), _) => (&**keys, None),
+            (_, Some(followed)) => {
                 match followed.keys() {
                     Some(known) => published = known,
                     None => return Err(unknown_to(issuer, &token, followed, None)),
                 }
                 (&published.set, Some((followed, published.generation)))
             }
+            (_, None) => return Err(Fault::Foreign(NotVerified::UnknownKey)),
         };
         let verified = token.verify(keys).map_err(|why| match (why, source) {
             (NotVerified::UnknownKey, Some((followed, seen))) => {
@@ -154,14 +152,19 @@ impl Jwt {
         let judged = expected
             .judge(verified.header(), &claims, now.cast_signed())
             .map_err(|why| Fault::Bad(bad(why.word(), why)))?;
+        let ends_at = judged.expires_at.cast_unsigned();
+        let facts = TokenFacts::of(verified.header().kid.as_deref(), &claims);
+        let organization = claims.text("organization").map(Arc::from);
         let vouching = Arc::from(issuer.issuer.as_str());
         let principal = token::principal(&self.model.claims, vouching, claims.into_map());
-        let principal = principal.map_err(Fault::Bad)?;
-        Ok(Known::new(
-            principal,
-            judged.expires_at.cast_unsigned(),
-            signed,
-        ))
+        let mut principal = principal.map_err(Fault::Bad)?;
+        let Keys::Own(Some(own)) = &issuer.keys else {
+            return Ok(Known::new(principal, ends_at, signed));
+        };
+        // What others say of organizations is not about ours.
+        principal.organization = organization;
+        let revocable = revocable(own, facts).map_err(Fault::Bad)?;
+        Ok(Known::own(principal, ends_at, signed, revocable))
     }
 }
 
@@ -169,6 +172,28 @@ impl Jwt {
 pub(super) enum Refused {
     Bad(Bad),
     Ask(Asking),
+}
+
+/// Keys that somebody puts in and takes out.
+fn followed(keys: &Keys) -> Option<&RemoteKeys> {
+    match keys {
+        Keys::Set(_) => None,
+        Keys::Published(place) => place.followed.as_ref(),
+        Keys::Own(own) => own.as_ref().map(|own| &own.keys),
+    }
+}
+
+/// A token of this installation, unless it is taken back.
+fn revocable(own: &OwnKeys, facts: TokenFacts) -> Result<Revocable, Bad> {
+    let revocable = Revocable {
+        generation: Cell::new(own.revoked.generation()),
+        revoked: own.revoked.clone(),
+        facts,
+    };
+    match revocable.revoked.refuses(&revocable.facts) {
+        true => Err(bad("token_revoked", "the token is not good any more")),
+        false => Ok(revocable),
+    }
 }
 
 /// An issuer is asked about tokens that name it only: it is asked once in a while, and those of others would use

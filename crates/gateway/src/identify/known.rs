@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue, Method};
 use smallvec::SmallVec;
 use weir_core::Principal;
 use weir_core::principal::Method as By;
-use weir_jose::KeyId;
 use weir_jose::remote::RemoteKeys;
+use weir_jose::{KeyId, Revoked, TokenFacts};
 
 use super::changes::Changes;
 use super::internal::{Minted, Minter, Signer};
@@ -37,6 +37,8 @@ pub(crate) struct Known {
     pub(super) fresh_until: u64,
     /// The key that signed it, of an issuer who may take it back.
     signed: Option<Signed>,
+    /// By what its issuer may take it back.
+    revocable: Option<Revocable>,
     /// Subjects whose change makes it worthless.
     about: Vec<Box<str>>,
     /// The latest change that is known not to be about it: the one when it was asked about, or a later one.
@@ -73,17 +75,71 @@ impl Signed {
     }
 }
 
+/// A token that its issuer may take back.
+#[derive(Debug)]
+pub(super) struct Revocable {
+    pub(super) revoked: Revoked,
+    pub(super) facts: TokenFacts,
+    /// What was told when it was last known to be good.
+    pub(super) generation: Cell<u64>,
+}
+
+impl Revocable {
+    fn is_good(&self) -> bool {
+        let latest = self.revoked.generation();
+        if self.generation.get() == latest {
+            return true;
+        }
+        let is_good = !self.revoked.refuses(&self.facts);
+        if is_good {
+            self.generation.set(latest);
+        }
+        is_good
+    }
+
+    /// What its texts take, in bytes.
+    fn size(&self) -> usize {
+        let TokenFacts {
+            kid,
+            token,
+            family,
+            subject,
+            issued_at: _,
+        } = &self.facts;
+        let texts = [kid, token, family, subject];
+        texts.into_iter().flatten().map(|text| text.len()).sum()
+    }
+}
+
 /// Fields as they are sent.
 pub(crate) type Fields = SmallVec<[(HeaderName, HeaderValue); 6]>;
 
 impl Known {
     /// By a credential that speaks for itself until it ends.
     pub(super) fn new(principal: Principal, ends_at: u64, signed: Option<Signed>) -> Rc<Self> {
+        Rc::new(Self::speaking(principal, ends_at, signed))
+    }
+
+    /// The same, by a token of this installation.
+    pub(super) fn own(
+        principal: Principal,
+        ends_at: u64,
+        signed: Option<Signed>,
+        revocable: Revocable,
+    ) -> Rc<Self> {
         Rc::new(Self {
+            revocable: Some(revocable),
+            ..Self::speaking(principal, ends_at, signed)
+        })
+    }
+
+    fn speaking(principal: Principal, ends_at: u64, signed: Option<Signed>) -> Self {
+        Self {
             principal,
             ends_at,
             fresh_until: u64::MAX,
             signed,
+            revocable: None,
             about: Vec::new(),
             checked: Cell::new(0),
             memberships: None,
@@ -91,7 +147,7 @@ impl Known {
             decided: RefCell::default(),
             shown: OnceCell::new(),
             tokens: RefCell::default(),
-        })
+        }
     }
 
     /// By what somebody said of it who was asked at `now`, when `since` was the latest change.
@@ -120,6 +176,7 @@ impl Known {
             ends_at: good.ends_at.unwrap_or(u64::MAX),
             fresh_until: now.saturating_add(good.fresh_for.as_secs()),
             signed: None,
+            revocable: None,
             about: good.about,
             checked: Cell::new(since),
             memberships: None,
@@ -138,15 +195,17 @@ impl Known {
         }
     }
 
+    /// Whether this installation says who it is of, and for which organizations: none if it names none.
+    pub(super) const fn is_of_one_of_ours(&self) -> bool {
+        self.memberships.is_some() || self.revocable.is_some()
+    }
+
     /// Whether it is still to be believed. `now` is in seconds since 1970.
     pub(super) fn is_good(&self, now: u64, changes: &Changes) -> bool {
         if self.ends_at <= now || self.fresh_until <= now {
             return false;
         }
-        if self.signed.as_ref().is_some_and(|signed| !signed.is_good()) {
-            return false;
-        }
-        self.is_unchanged(changes)
+        !self.is_taken_back() && self.is_unchanged(changes)
     }
 
     /// Whether what was let in with it may go on. Nobody is asked: it has not ended, and nothing that it is about
@@ -154,10 +213,13 @@ impl Known {
     pub(super) fn may_go_on(&self, now: u64, changes: &Changes) -> bool {
         // A signature is good for a request, for as long as that may take to come; what it opened is another matter.
         let has_ended = self.ends_at <= now && self.principal.method != By::Signature;
-        if has_ended || self.signed.as_ref().is_some_and(|signed| !signed.is_good()) {
-            return false;
-        }
-        self.is_unchanged(changes)
+        !has_ended && !self.is_taken_back() && self.is_unchanged(changes)
+    }
+
+    /// Whether its issuer does not stand by it any more.
+    fn is_taken_back(&self) -> bool {
+        self.signed.as_ref().is_some_and(|key| !key.is_good())
+            || self.revocable.as_ref().is_some_and(|one| !one.is_good())
     }
 
     /// Whether nothing that it is about has changed since it was asked about.
@@ -268,9 +330,11 @@ impl Known {
             .iter()
             .map(|(name, value)| name.len() + size_of::<String>() + size_of_value(value))
             .sum();
+        let facts = self.revocable.as_ref().map_or(0, Revocable::size);
         let decided = MOST_DECISIONS * size_of::<Decided>();
         // What is shown repeats most of it, and a token does once more.
-        size_of::<Self>() + memberships + decided + 3 * (principal.subject.len() + texts + claims)
+        let texts = 3 * (principal.subject.len() + texts + claims);
+        size_of::<Self>() + memberships + facts + decided + texts
     }
 }
 
@@ -356,6 +420,33 @@ mod tests {
             ..principal()
         };
         assert!(Known::new(signed, 100, None).may_go_on(500, &changes));
+    }
+
+    #[test]
+    fn a_token_of_ours_ends_with_all_it_opened_once_it_is_taken_back() {
+        let revoked = Revoked::default();
+        let token = |family: &str| {
+            let facts = TokenFacts {
+                kid: None,
+                token: None,
+                family: Some(family.into()),
+                subject: None,
+                issued_at: 100,
+            };
+            let generation = Cell::new(revoked.generation());
+            let revocable = Revocable {
+                revoked: revoked.clone(),
+                facts,
+                generation,
+            };
+            Known::own(principal(), 1_000, None, revocable)
+        };
+        let (ended, other) = (token("f"), token("g"));
+        let changes = Changes::default();
+        assert!(ended.is_good(500, &changes) && ended.may_go_on(500, &changes));
+        revoked.tell(|token| token.family.as_deref() == Some("f"));
+        assert!(!ended.is_good(500, &changes) && !ended.may_go_on(500, &changes));
+        assert!(other.is_good(500, &changes) && other.may_go_on(500, &changes));
     }
 
     #[test]

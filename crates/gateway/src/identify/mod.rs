@@ -308,20 +308,20 @@ impl Access {
         let Some(of_route) = &self.organization else {
             return false;
         };
-        match (&known.principal.organization, &known.memberships) {
-            (Some(of_caller), _) => **of_route != **of_caller,
-            (None, Some(memberships)) => !memberships.iter().any(|one| **one == **of_route),
-            (None, None) => false,
+        if let Some(of_caller) = &known.principal.organization {
+            return **of_route != **of_caller;
         }
+        let mut memberships = known.memberships.iter().flatten();
+        known.is_of_one_of_ours() && !memberships.any(|one| **one == **of_route)
     }
 
     /// What somebody hears whose credential is of another organization than the route: of a key nothing but that it is not
     /// good.
     fn foreign(&self, known: &Known) -> Denial {
         const WORD: &str = "other_organization";
-        match &known.memberships {
-            Some(_) => Failure::Forbidden(WORD).into(),
-            None => challenge::refused(&api_key::bad(WORD), self.ways()),
+        match known.is_of_one_of_ours() {
+            true => Failure::Forbidden(WORD).into(),
+            false => challenge::refused(&api_key::bad(WORD), self.ways()),
         }
     }
 

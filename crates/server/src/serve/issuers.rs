@@ -5,16 +5,25 @@ use weir_config::model::{Keys, PolicyKind, PublishedAt, PublishedKeys};
 use weir_issuers::{Issuers, Settings, Source};
 use weir_outbound::Reach;
 
-/// Follows all issuers of a configuration that is about to be used. It reads files: call it where blocking is
-/// allowed.
-pub(super) fn fill(config: &mut Config, issuers: &Issuers) {
+use super::own_tokens::OwnIssuer;
+
+/// Follows all issuers of a configuration that is about to be used, and puts this installation into it. It reads
+/// files: call it where blocking is allowed.
+pub(super) fn fill(config: &mut Config, issuers: &Issuers, own: &OwnIssuer) {
     for policy in &mut config.policies {
         let PolicyKind::Jwt(jwt) = &mut policy.kind else {
             continue;
         };
         for issuer in &mut jwt.issuers {
-            if let Keys::Published(published) = &mut issuer.keys {
-                published.followed = Some(issuers.follow(&settings(published)));
+            match &mut issuer.keys {
+                Keys::Published(published) => {
+                    published.followed = Some(issuers.follow(&settings(published)));
+                }
+                Keys::Own(keys) => {
+                    *keys = Some(own.keys.clone());
+                    issuer.issuer.clone_from(&own.name);
+                }
+                Keys::Set(_) => {}
             }
         }
     }
@@ -27,7 +36,7 @@ pub(super) fn retain(config: &Config, issuers: &Issuers) {
         if let PolicyKind::Jwt(jwt) = &policy.kind {
             in_use.extend(jwt.issuers.iter().filter_map(|issuer| match &issuer.keys {
                 Keys::Published(published) => Some(settings(published)),
-                Keys::Set(_) => None,
+                Keys::Set(_) | Keys::Own(_) => None,
             }));
         }
     }

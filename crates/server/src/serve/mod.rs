@@ -11,6 +11,7 @@ mod last_good;
 mod lasting;
 mod made_up;
 mod node;
+pub(crate) mod own_tokens;
 mod passwords;
 pub(crate) mod pid_file;
 mod reload;

@@ -13,6 +13,7 @@ use weir_gateway::Gateway;
 use weir_issuers::Issuers;
 
 use super::keeping::Keeping;
+use super::own_tokens::OwnIssuer;
 use super::traffic_file::TrafficFile;
 
 /// A configuration that was put into effect.
@@ -78,6 +79,8 @@ pub(crate) struct Node {
     pub(crate) discoverer: Discoverer,
     /// Who is asked for keys.
     pub(crate) issuers: Issuers,
+    /// What policies are told of this installation's own tokens.
+    pub(crate) own_issuer: OwnIssuer,
     /// Where shares of splits are kept that were changed while running.
     pub(crate) traffic_file: TrafficFile,
     /// Who may change what outlives the process.
@@ -123,7 +126,7 @@ impl Node {
     pub(crate) fn new(
         gateway: Gateway,
         discoverer: Discoverer,
-        issuers: Issuers,
+        (issuers, own_issuer): (Issuers, OwnIssuer),
         revision: Revision,
         requests: mpsc::Sender<Order>,
         traffic_file: TrafficFile,
@@ -133,6 +136,7 @@ impl Node {
             gateway,
             discoverer,
             issuers,
+            own_issuer,
             traffic_file,
             reloads_applied: AtomicU64::new(0),
             reloads_rejected: AtomicU64::new(0),

@@ -164,7 +164,7 @@ impl Reloader {
             Err(error) => return Reloaded::Rejected(unusable(error.as_ref())),
         };
         node.discoverer.fill(&mut config);
-        issuers::fill(&mut config, &node.issuers);
+        issuers::fill(&mut config, &node.issuers, &node.own_issuer);
         let config = Arc::new(config);
         if let Err(error) = node.gateway.apply(Arc::clone(&config)) {
             return Reloaded::Rejected(unusable(&error));

@@ -20,6 +20,7 @@ use super::descriptors;
 use super::inherit::Inherited;
 use super::issuers;
 use super::last_good::LastGood;
+use super::own_tokens::{OwnIssuer, Teller};
 use super::reload::{Reloader, rejected};
 use super::resources::{self, Begun};
 use super::signals::Early;
@@ -138,7 +139,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     discoverer.fill(&mut loaded.config);
     let followed = weir_issuers::Options { data: data.clone() };
     let issuers = Issuers::run(followed).context("cannot start to follow issuers")?;
-    issuers::fill(&mut loaded.config, &issuers);
+    let (own_issuer, own_keys) = OwnIssuer::new(people::public_url(&loaded.config));
+    issuers::fill(&mut loaded.config, &issuers, &own_issuer);
     let config = Arc::new(loaded.config);
     let keeper = {
         let _context = runtime.enter();
@@ -151,6 +153,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     };
     let services = people::services(&config, &key, &keeper, &operator, configuration)?;
     tokens::recall(services.people().unchecked(), &data);
+    let teller = Teller::new(services.people().unchecked().clone(), &own_issuer, own_keys);
     let (traffic_file, saved) = TrafficFile::open(&data);
     let remembered = Remembered {
         splits: saved,
@@ -185,7 +188,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let node = Node::new(
         gateway,
         discoverer,
-        issuers,
+        (issuers, own_issuer),
         revision,
         requests,
         traffic_file,
@@ -201,6 +204,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         launch,
         keeper,
         services,
+        teller,
         admin,
         former: inherited.ready.take(),
         reload_requests,

@@ -19,6 +19,7 @@ use weir_gateway::identify::Lookup;
 
 use super::credentials::Desk;
 use super::lasting::Beside;
+use super::own_tokens::Teller;
 use super::pid_file::PidFile;
 use super::reload::Reloader;
 use super::signals::{Early, Signals};
@@ -57,6 +58,8 @@ pub(super) struct Supervisor {
     pub(super) reload_requests: mpsc::Receiver<Order>,
     /// Targets that discovery finds.
     pub(super) found: mpsc::UnboundedReceiver<Found>,
+    /// What the data plane hears of this installation's own tokens.
+    pub(super) teller: Arc<Teller>,
     /// What workers ask about credentials.
     pub(super) lookups: Arc<Mutex<mpsc::Receiver<Lookup>>>,
     pub(super) on_ready: Option<Box<dyn FnOnce(Ready) + Send>>,
@@ -119,6 +122,10 @@ pub(super) async fn supervise(
     let heard = (desk, Arc::clone(&node), keeper.records().clone());
     beside.run("changes of credentials", move || {
         Arc::clone(&heard.0).follow(Arc::clone(&heard.1), heard.2.clone())
+    });
+    let teller = Arc::clone(&supervisor.teller);
+    beside.run("this installation's own tokens", move || {
+        Arc::clone(&teller).follow()
     });
     let told = (Arc::clone(&deeds), Arc::clone(&keeper));
     beside.run("the audit of the process", move || {

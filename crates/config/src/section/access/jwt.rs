@@ -1,14 +1,15 @@
 //! `jwt` of a policy: tokens of which issuers are good here.
 
 use super::credential::{self, FORWARD, REQUIRED};
-use super::key_set;
+use super::key_set::{self, OWN};
 use super::token::{
     self, ABOUT_AUDIENCE, AUDIENCE, COOKIE, HEADER, LEEWAY, ROLES, SCOPES, SUBJECT,
 };
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Issuer, Jwt};
+use crate::model::{Issuer, Jwt, Keys};
+use crate::node::Value;
 use crate::shape::{Choice, Record, Shape, choice, field};
 use crate::suggest::quote;
 use crate::value::text::{self, FREE};
@@ -47,15 +48,16 @@ static ISSUER: Record = Record {
     name: "jwt_issuer",
     about: "Somebody who issues tokens.",
     fields: &[
-        field("issuer", Shape::Text(&FREE), ABOUT_ISSUER).required(),
+        field("issuer", Shape::Text(&FREE), ABOUT_ISSUER),
         field("audience", AUDIENCE, ABOUT_AUDIENCE).required(),
         field("jwks", key_set::JWKS, ABOUT_JWKS).required(),
         field("algorithms", ALGORITHMS_SHAPE, ABOUT_ALGORITHMS),
     ],
 };
 
-const ABOUT_ISSUER: &str = "What the claim `iss` must be, to the letter.";
-const ABOUT_JWKS: &str = "Keys of the issuer (RFC 7517): `file:PATH`, `env:NAME`, the URL where it publishes them, `discover`, or these settings.";
+const ABOUT_ISSUER: &str =
+    "What the claim `iss` must be, to the letter. Left out where `jwks` is `weir`.";
+const ABOUT_JWKS: &str = "Keys of the issuer (RFC 7517): `file:PATH`, `env:NAME`, the URL where it publishes them, `discover`, these settings, or `weir`: this installation itself.";
 const ABOUT_ALGORITHMS: &str =
     "The only algorithms that count. Default: that of each key, which is its `alg`.";
 
@@ -101,10 +103,7 @@ fn decode_issuers(context: &mut Context<'_>, object: &Object<'_>) -> Option<Vec<
         if object.has_unknown() && OF_ONE.iter().any(|key| object.written(key).is_none()) {
             return None; // perhaps it was meant to be that one
         }
-        for (key, about) in OF_ONE
-            .into_iter()
-            .zip([ABOUT_ISSUER, ABOUT_AUDIENCE, ABOUT_JWKS])
-        {
+        for (key, about) in [("audience", ABOUT_AUDIENCE), ("jwks", ABOUT_JWKS)] {
             if object.written(key).is_none() {
                 object.report_missing(context, key, about);
             }
@@ -131,6 +130,13 @@ fn decode_issuers(context: &mut Context<'_>, object: &Object<'_>) -> Option<Vec<
         is_whole &= issuer.is_some();
         issuers.extend(issuer);
     }
+    let own = issuers
+        .iter()
+        .filter(|issuer| matches!(issuer.keys, Keys::Own(_)));
+    if own.count() > 1 {
+        let finding = list.error(codes::LISTED_TWICE, "`jwks: weir` is listed twice");
+        context.report(finding.help("list all of its audiences in one place"));
+    }
     context.report_repeated(places, |name, first| {
         Finding::error(
             codes::LISTED_TWICE,
@@ -144,9 +150,7 @@ fn decode_issuers(context: &mut Context<'_>, object: &Object<'_>) -> Option<Vec<
 }
 
 fn decode_issuer(context: &mut Context<'_>, object: &Object<'_>) -> Option<Issuer> {
-    let issuer = object
-        .written("issuer")
-        .and_then(|cursor| cursor.parse(context, text::free));
+    let issuer = decode_name(context, object);
     let audiences = object
         .written("audience")
         .and_then(|cursor| token::decode_audiences(context, &cursor));
@@ -163,4 +167,28 @@ fn decode_issuer(context: &mut Context<'_>, object: &Object<'_>) -> Option<Issue
         keys: keys?,
         algorithms,
     })
+}
+
+/// What an issuer calls itself; this installation knows that itself, so that it is empty here.
+fn decode_name(context: &mut Context<'_>, object: &Object<'_>) -> Option<String> {
+    let jwks = object.written("jwks");
+    let is_own = jwks.is_some_and(|cursor| is_own(&cursor));
+    match object.written("issuer") {
+        Some(cursor) if is_own => {
+            let finding = cursor.error(codes::CONFLICT, "Weir knows by itself what it is called");
+            context
+                .report(finding.help("remove it: `admin.public_url` is the issuer of its tokens"));
+            None
+        }
+        Some(cursor) => cursor.parse(context, text::free),
+        None if is_own => Some(String::new()),
+        None => {
+            object.report_missing(context, "issuer", ABOUT_ISSUER);
+            None
+        }
+    }
+}
+
+fn is_own(jwks: &Cursor<'_>) -> bool {
+    matches!(&jwks.node.value, Value::Scalar { text, .. } if text.as_ref() == OWN)
 }

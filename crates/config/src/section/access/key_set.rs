@@ -19,15 +19,19 @@ use crate::value::text::MATERIAL;
 pub(super) const JWKS: Shape = Shape::Either(&[Shape::Text(&PLACE), Shape::Record(&KEY_SET)]);
 
 static PLACE: Text = Text {
-    what: "`file:PATH`, `env:NAME`, the URL of a key set, or `discover`",
-    pattern: Some("^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*|https?://.+|discover)$"),
+    what: "`file:PATH`, `env:NAME`, the URL of a key set, `discover` or `weir`",
+    pattern: Some("^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*|https?://.+|discover|weir)$"),
     examples: &[
         "file:jwks.json",
         "https://issuer.example.com/jwks.json",
         "discover",
+        OWN,
     ],
     loose: false,
 };
+
+/// This installation, as an issuer.
+pub(super) const OWN: &str = "weir";
 
 static KEY_SET: Record = Record {
     name: "jwks",
@@ -102,6 +106,9 @@ pub(super) fn decode(
         return decode_record(context, &chosen, issuer, algorithms);
     }
     let text = chosen.text(context)?;
+    if text == OWN {
+        return Some(Keys::Own(None));
+    }
     if Reference::parse(text).is_some() || !(text == "discover" || is_url(text)) {
         let material = chosen.with(chosen.node, &REFERENCE).material(context)?;
         return parse(context, cursor, material.bytes.expose(), algorithms);

@@ -23,6 +23,7 @@ use weir_store::records::{Address, Options};
 
 use super::*;
 use crate::installation_key::InstallationKey;
+use crate::serve::own_tokens::OwnIssuer;
 use crate::serve::traffic_file::TrafficFile;
 use crate::serve::{Order, Rejection, Revision};
 
@@ -184,7 +185,7 @@ impl Admin {
         let node = Node::new(
             gateway,
             discoverer,
-            issuers,
+            (issuers, OwnIssuer::new("https://weir.example".to_owned()).0),
             revision(1),
             requests,
             TrafficFile::open(&std::env::temp_dir().join("weir-without-directory")).0,

@@ -10,6 +10,7 @@ mod introspection;
 mod issuers;
 mod keys;
 mod observed;
+mod own_tokens;
 mod passwords;
 mod requirements;
 mod sessions;
