@@ -64,7 +64,9 @@ const fn refuses(kind: &PolicyKind) -> bool {
     matches!(
         kind,
         PolicyKind::Jwt(_)
+            | PolicyKind::Introspection(_)
             | PolicyKind::ApiKey(_)
+            | PolicyKind::Session(_)
             | PolicyKind::Basic(_)
             | PolicyKind::Mtls(_)
             | PolicyKind::Signature(_)

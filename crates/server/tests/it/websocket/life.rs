@@ -327,7 +327,18 @@ fn whoever_opened_it_with_a_key_that_is_revoked_is_sent_away() {
     let acme = office.create("acme");
     let (id, key) = office.make_key(&acme);
     let key = format!("X-Api-Key: {key}\r\n");
-    let (mut client, _) = open(weir.http(), &key);
+    let mut opened = None;
+    // A node that has just started may not be able to ask about keys yet.
+    wait_until("the key opens it", || {
+        let mut wire = Wire::connect(weir.http());
+        wire.send(request("/", &key));
+        let head = wire.head();
+        opened = head
+            .is_some_and(|head| head.status() == 101)
+            .then_some(wire);
+        opened.is_some()
+    });
+    let mut client = opened.unwrap();
     let (mut target, _) = server.next();
     talk(&mut client, &mut target);
     office.revoke_key(&acme, &id);
