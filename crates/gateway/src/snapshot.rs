@@ -14,27 +14,26 @@ use weir_config::pattern::PathPattern;
 use crate::aggregate::{self, Aggregation};
 use crate::header_rules::{HeaderRules, Side};
 use crate::identify::{self, Access, Denials, Forbidden, Ways};
-use crate::metrics::{
-    PartCounters, RouteCounters, TransformCounters, UpstreamCounters, ValidationCounters,
-    per_worker,
-};
+use crate::metrics::{RouteCounters, TransformCounters, per_worker};
 use crate::organization::{Organization, Organizations};
 use crate::reshape::Reshape;
 use crate::router::Router;
 use crate::shaping::Shaping;
 use crate::tls::{self, TlsContext, TlsError};
 use crate::traffic::{MirrorCounters, Running, Traffic};
+use crate::upstream::Targets;
 use crate::upstream::cluster::{Cluster, Settings};
-use crate::upstream::{BreakerReport, Load, Member, Targets};
 use crate::validate::{self, Checker, Validation};
-use crate::websocket::{self, Gate, WebSocketCounters};
+use crate::websocket::{self, Gate};
 use crate::whole::Pool;
 
 mod local;
 mod recorded;
+mod reports;
 
 pub(crate) use local::LocalSnapshot;
 use recorded::Recorded;
+pub use reports::{RouteReport, UpstreamReport};
 
 /// A compiled configuration; immutable, shared by all workers.
 pub struct Snapshot {
@@ -426,41 +425,6 @@ fn hsts_value(hsts: model::Hsts) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("max-age=0"))
 }
 
-/// Counters of one route, for reports.
-pub struct RouteReport<'a> {
-    /// The route's name; `None` stands for requests that no route took.
-    pub name: Option<&'a str>,
-    /// One set per worker.
-    pub counters: &'a [RouteCounters],
-    /// Copies of its requests, one set per worker; `None` if the route has no mirror.
-    pub mirrored: Option<&'a [MirrorCounters]>,
-    /// Bodies that are changed, one set per worker; `None` if no policy of the route does that.
-    pub transformed: Option<&'a [TransformCounters]>,
-    /// Parts of its aggregate by name, one set per worker for each; none if it has no aggregate.
-    pub parts: &'a [(Arc<str>, Arc<[PartCounters]>)],
-    /// Its requests and responses as its contract judged them; `None` if the route has none.
-    pub validated: Option<(&'a [ValidationCounters], &'a [ValidationCounters])>,
-    /// WebSockets that are open, and counters of all, one set per worker; `None` if the route lets none
-    /// through.
-    pub websockets: Option<(usize, &'a [WebSocketCounters])>,
-}
-
-/// One upstream, for reports.
-pub struct UpstreamReport<'a> {
-    /// The upstream's name.
-    pub name: &'a str,
-    /// Its targets as of now, in the order of the configuration or the discovery.
-    pub members: Vec<Member>,
-    /// Whether so little of it is healthy that health is ignored.
-    pub is_panicking: bool,
-    /// Its circuit breaker; closed if none is configured.
-    pub breaker: BreakerReport,
-    /// Requests that have a place and that wait for one; none if they are not bounded.
-    pub load: Load,
-    /// Counters of the upstream as a whole, one set per worker.
-    pub counters: &'a [UpstreamCounters],
-}
-
 impl Snapshot {
     /// Certificates that listeners answer with, and until when they are valid, in seconds since 1970.
     pub fn certificates(&self) -> &[(String, i64)] {
@@ -470,51 +434,5 @@ impl Snapshot {
     /// Bytes that a request's body may have.
     pub(crate) fn most_body_bytes(&self) -> u64 {
         self.limits.body_bytes.unwrap_or(u64::MAX)
-    }
-
-    /// Counters of all routes, last those of requests without one.
-    pub fn route_reports(&self) -> impl Iterator<Item = RouteReport<'_>> {
-        let unrouted = RouteReport {
-            name: None,
-            counters: &self.unrouted,
-            mirrored: None,
-            transformed: None,
-            parts: &[],
-            validated: None,
-            websockets: None,
-        };
-        self.routes
-            .iter()
-            .map(|route| RouteReport {
-                name: Some(&route.name),
-                counters: &route.counters,
-                mirrored: route.has_mirror().then_some(&*route.mirrored),
-                transformed: route.transformed(),
-                parts: match &route.aggregation {
-                    Some(aggregation) => &aggregation.counters.parts,
-                    None => &[],
-                },
-                validated: route.validation.as_ref().map(|validation| {
-                    let counted = &validation.counted;
-                    (&*counted.requests, &*counted.responses)
-                }),
-                websockets: route
-                    .websocket
-                    .as_ref()
-                    .map(|settings| (settings.gate.open(), &*settings.gate.counters)),
-            })
-            .chain(std::iter::once(unrouted))
-    }
-
-    /// All upstreams.
-    pub fn upstream_reports(&self) -> impl Iterator<Item = UpstreamReport<'_>> {
-        self.upstreams.iter().map(|upstream| UpstreamReport {
-            name: &upstream.name,
-            members: upstream.cluster.plan().members.clone(),
-            is_panicking: upstream.cluster.plan().is_panicking,
-            breaker: upstream.cluster.breaker.report(&upstream.name),
-            load: upstream.cluster.bulkhead.load(),
-            counters: &upstream.cluster.counters,
-        })
     }
 }
