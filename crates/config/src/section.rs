@@ -44,5 +44,6 @@ mod upstream;
 mod validate;
 mod websocket;
 
+pub(crate) use access::IDENTIFYING;
 pub use lending::Lending;
 pub(crate) use root::{ROOT, decode};

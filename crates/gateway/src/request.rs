@@ -236,7 +236,7 @@ async fn live(
         };
         let (worker, fields) = (&client.worker, &mut head.fields);
         let verdict = match caller {
-            Some(callers) => Some(access.let_in(worker, callers, &asked, fields, record)),
+            Some(callers) => Some(access.let_in(callers, &asked, fields, record)),
             None => access.admit(worker, &asked, fields, &told, record),
         };
         match verdict {

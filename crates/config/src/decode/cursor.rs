@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::{Context, Path, Step};
 use crate::codes;
 use crate::diagnostic::Finding;
@@ -9,7 +11,7 @@ use crate::node::{Node, Value};
 use crate::shape::Shape;
 use crate::source::Span;
 use crate::suggest::quote;
-use crate::value::{Fault, quantity, text};
+use crate::value::{Fault, address, quantity, text};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'a> {
@@ -145,6 +147,14 @@ impl<'a> Cursor<'a> {
         };
         self.parse(context, |text| quantity::duration(text, zero))
             .unwrap_or_default()
+    }
+
+    /// The networks of a list that can be read; each other one is reported.
+    pub(crate) fn networks(&self, context: &mut Context<'_>) -> Vec<IpNet> {
+        let items = self.items(context).into_iter();
+        items
+            .filter_map(|item| item.parse(context, address::network))
+            .collect()
     }
 
     pub(crate) fn size(&self, context: &mut Context<'_>) -> u64 {

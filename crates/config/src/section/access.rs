@@ -47,7 +47,7 @@ pub(super) use session::report_lent as report_lent_sessions;
 pub(super) use signature::decode as decode_signature;
 
 /// Kinds that say who is calling.
-pub(super) const IDENTIFYING: [&str; 9] = [
+pub(crate) const IDENTIFYING: [&str; 9] = [
     "jwt",
     "introspection",
     "api_key",

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::registry::{self, CONSUL, KUBERNETES};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
@@ -149,7 +147,7 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<D
         let read = decode_source(context, key, &cursor);
         source = source.or(read);
     }
-    let networks = decode_networks(context, &object.get("networks")?);
+    let networks = object.get("networks")?.networks(context);
     let most_targets = object.get("max_targets")?.number(context);
     Some(Discovery {
         source: source?,
@@ -262,12 +260,4 @@ fn decode_registration(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option
         expiry: object.get("expiry")?.duration(context),
         token,
     })
-}
-
-fn decode_networks(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Vec<IpNet> {
-    let mut networks = Vec::new();
-    for item in cursor.items(context) {
-        networks.extend(item.parse(context, address::network));
-    }
-    networks
 }

@@ -133,7 +133,7 @@ impl Access {
         record: &mut Recorder,
     ) -> Result<Who, Denial> {
         match self.ask(worker, asked, fields, told, record).await {
-            Ok(callers) => match callers.known.first() {
+            Ok(callers) => match callers.first() {
                 Some(known) => Ok(Who::Known(Rc::clone(known), callers)),
                 None => {
                     record.decided_by = self.steps.first().map(|step| step.policy);

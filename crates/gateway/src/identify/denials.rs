@@ -60,20 +60,8 @@ impl Denials {
     }
 }
 
-const fn refuses(kind: &PolicyKind) -> bool {
-    matches!(
-        kind,
-        PolicyKind::Jwt(_)
-            | PolicyKind::Introspection(_)
-            | PolicyKind::ApiKey(_)
-            | PolicyKind::Session(_)
-            | PolicyKind::Basic(_)
-            | PolicyKind::Mtls(_)
-            | PolicyKind::Signature(_)
-            | PolicyKind::Hmac(_)
-            | PolicyKind::AnyOf(_)
-            | PolicyKind::Require(_)
-    )
+fn refuses(kind: &PolicyKind) -> bool {
+    kind.identifies() || matches!(kind, PolicyKind::Require(_))
 }
 
 impl Snapshot {

@@ -95,14 +95,8 @@ struct Required {
     rules: Option<Rules>,
 }
 
-/// Whom a request's steps found.
-#[derive(Default)]
-pub(crate) struct Callers {
-    /// By each of them: the first one is who calls.
-    known: SmallVec<[Rc<Known>; 1]>,
-    /// Whether a password was wrong beside a credential that was good.
-    has_guessed: bool,
-}
+/// Whom a request's steps found: the first one is who calls.
+pub(crate) type Callers = SmallVec<[Rc<Known>; 1]>;
 
 impl Access {
     /// `None` if nobody is asked who they are.
@@ -167,7 +161,7 @@ impl Access {
         record: &mut Recorder,
     ) -> Option<Result<(), Denial>> {
         match self.identify(worker, asked, fields, record, told) {
-            Ok(found) => Some(self.let_in(worker, found, asked, fields, record)),
+            Ok(found) => Some(self.let_in(found, asked, fields, record)),
             Err(Stop::Denied(denial)) => {
                 Some(Err(self.refuse(worker, asked, fields, record, denial)))
             }
@@ -188,7 +182,7 @@ impl Access {
         record: &mut Recorder,
     ) -> Result<(), Denial> {
         match self.ask(worker, asked, fields, told, record).await {
-            Ok(found) => self.let_in(worker, found, asked, fields, record),
+            Ok(found) => self.let_in(found, asked, fields, record),
             Err(denial) => Err(self.refuse(worker, asked, fields, record, denial)),
         }
     }
@@ -238,13 +232,14 @@ impl Access {
         told: &Told,
     ) -> Result<Callers, Stop> {
         let now = seconds();
-        let mut found = Callers::default();
+        let mut found = Callers::new();
+        let mut has_guessed = false;
         for step in &self.steps {
             let tls = record.client.tls.as_ref();
             match step.identify(worker, asked, fields, tls, now, told) {
                 Ok(Some(shower)) => {
-                    found.has_guessed |= shower.has_guessed;
-                    found.known.push(shower.known);
+                    has_guessed |= shower.has_guessed;
+                    found.push(shower.known);
                 }
                 Ok(None) => {}
                 Err(stop) => {
@@ -254,6 +249,10 @@ impl Access {
             }
         }
         record.decided_by = None;
+        if has_guessed {
+            let now = Instant::now();
+            worker.shared.risk.failed(record.client_address, now);
+        }
         Ok(found)
     }
 
@@ -264,19 +263,14 @@ impl Access {
     /// 401 and 403, saying what is missing.
     pub(crate) fn let_in(
         &self,
-        worker: &Worker,
         found: Callers,
         asked: &Asked<'_>,
         fields: &mut Fields,
         record: &mut Recorder,
     ) -> Result<(), Denial> {
-        if found.has_guessed {
-            let now = Instant::now();
-            worker.shared.risk.failed(record.client_address, now);
-        }
-        let foreign = found.known.iter().find(|known| self.is_foreign(known));
+        let foreign = found.iter().find(|known| self.is_foreign(known));
         let foreign = foreign.map(|known| self.foreign(known));
-        let caller = found.known.into_iter().next();
+        let caller = found.into_iter().next();
         let verdict = match foreign {
             Some(denial) => Err(denial),
             None => self.authorise(caller.as_deref(), asked, record),

@@ -116,7 +116,10 @@ pub(in crate::section) fn decode(
             finding.help("write the policy into the file, where routes of resources can name it"),
         );
     }
-    let allow = decode_networks(context, &object);
+    let allow = match object.get("allow") {
+        Some(networks) => networks.networks(context),
+        None => Vec::new(),
+    };
     let endpoint = object
         .written("endpoint")
         .and_then(|cursor| decode_endpoint(context, &cursor, &allow));
@@ -167,16 +170,6 @@ pub(in crate::section) fn decode(
         claims: claims?,
         credential: credential?,
     }))
-}
-
-fn decode_networks(context: &mut Context<'_>, object: &Object<'_>) -> Vec<IpNet> {
-    let Some(cursor) = object.get("allow") else {
-        return Vec::new();
-    };
-    let items = cursor.items(context).into_iter();
-    items
-        .filter_map(|item| item.parse(context, address::network))
-        .collect()
 }
 
 /// Tokens and the secret go there: in the clear only to a network of one's own.

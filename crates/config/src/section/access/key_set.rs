@@ -12,7 +12,7 @@ use crate::decode::{Context, Cursor, Object};
 use crate::model::{Keys, PublishedAt, PublishedKeys};
 use crate::reference::Reference;
 use crate::shape::{Record, Shape, Text, field};
-use crate::value::address::{self, NETWORK};
+use crate::value::address::NETWORK;
 use crate::value::text::MATERIAL;
 
 /// What `jwks` takes.
@@ -149,10 +149,7 @@ fn decode_record(
         }
     };
     let networks = object.get("allow")?;
-    let mut allow = Vec::new();
-    for item in networks.items(context) {
-        allow.extend(item.parse(context, address::network));
-    }
+    let allow = networks.networks(context);
     if cursor.node.span.is_beside() && !allow.is_empty() {
         let message = "a resource cannot open networks to itself";
         let finding = networks.error(codes::OUT_OF_REACH, message);
