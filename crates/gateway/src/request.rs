@@ -212,12 +212,7 @@ async fn live(
 
     // 5–6. Who calls, and whether they may.
     if let Some(access) = &route.access {
-        if caller.is_none() && client.is_suspect.get() {
-            record.has_waited = true;
-            // Boxed: rare.
-            Box::pin(client.worker.suspects.turn()).await;
-        }
-        let mut told = Told::default();
+        let mut told = Told::nothing(client);
         if caller.is_none() && access.reads_messages() {
             // Boxed: long, and rarely asked for.
             let read = Box::pin(access.read_message(client, head, body, timer, record));

@@ -61,15 +61,12 @@ impl Choice<'_> {
         shaping::note_origin(route, head, record);
         let who = match &route.access {
             Some(access) => {
-                let mut told = Told::default();
+                let mut told = Told::nothing(self.client);
                 if access.reads_messages() {
                     let read = access.read_message(self.client, head, body, self.timer, record);
                     (body, told) = read.await?;
                 }
                 let worker = &self.client.worker;
-                if self.client.is_suspect.get() {
-                    worker.suspects.turn().await;
-                }
                 let asked = Asked {
                     method: &head.method,
                     host: self.host,

@@ -44,14 +44,15 @@ impl Access {
         timer: &Timer,
         record: &mut Recorder,
     ) -> Result<(Body, Told), Denial> {
-        let mut told = Told::default();
+        let mut told = Told::nothing(client);
         for way in self.ways() {
-            if told.of(way.id).is_some() {
+            if told.of(way.id).is_some() || !way.is_in(&head.fields) {
                 continue;
             }
+            told.wait_in_line(&client.worker, record).await;
             // What comes behind a handshake is no body.
             let has_body = head.upgrade.is_none() && !body.is_end();
-            let open = match way.open(&signable(client, head, has_body), &head.fields, seconds()) {
+            let open = match way.open(&signable(client, head, has_body), seconds()) {
                 None => continue,
                 Some(Ok(open)) => open,
                 Some(Err(fault)) => {

@@ -165,7 +165,7 @@ impl Access {
             Err(Stop::Denied(denial)) => {
                 Some(Err(self.refuse(worker, asked, fields, record, denial)))
             }
-            Err(Stop::Ask(_)) => None,
+            Err(Stop::Ask(_) | Stop::InLine) => None,
         }
     }
 
@@ -202,6 +202,10 @@ impl Access {
                     Ok(found) => return Ok(found),
                     Err(Stop::Denied(denial)) => return Err(denial),
                     Err(Stop::Ask(wanted)) => *wanted,
+                    Err(Stop::InLine) => {
+                        told.wait_in_line(worker, record).await;
+                        continue;
+                    }
                 };
             record.has_waited = true;
             let verdict = match wanted {

@@ -38,6 +38,8 @@ pub(super) enum Stop {
     Denied(Denial),
     /// This way has to ask, about this credential.
     Ask(Box<(Arc<Way>, Wanted, Box<[u8]>)>),
+    /// A suspect's credential is to be checked: [`Told::wait_in_line`] comes first.
+    InLine,
 }
 
 impl Step {
@@ -69,13 +71,17 @@ impl Step {
                 .verified
                 .get(way.id, credential, now, &worker.shared.changes);
             let counters = &worker.counters.identity;
-            counters.looked(way.remembered(), known.is_some());
             if let Some(known) = known {
+                counters.looked(way.remembered(), true);
                 return Ok(Some(Shower { known, has_guessed }));
             }
             let verdict = match told.of(way.id) {
                 Some(verdict) => verdict.clone(),
-                None => way.verify(credential, tls, now),
+                None if told.is_in_line => return Err(Stop::InLine),
+                None => {
+                    counters.looked(way.remembered(), false);
+                    way.verify(credential, tls, now)
+                }
             };
             match verdict {
                 Verdict::Good(known) => {

@@ -7,6 +7,9 @@ use smallvec::SmallVec;
 use super::jwt;
 use super::known::Known;
 use super::lookup::Question;
+use crate::client::Client;
+use crate::record::Recorder;
+use crate::worker::Worker;
 
 /// What a way says of a credential.
 #[derive(Clone)]
@@ -32,18 +35,39 @@ pub(super) enum Wanted {
     Issuer(jwt::Asking),
 }
 
-/// What ways were told, by their numbers.
-#[derive(Default)]
-pub(crate) struct Told(SmallVec<[(u64, Verdict); 1]>);
+/// What is known of a request's credentials before they are looked at.
+pub(crate) struct Told {
+    /// What ways were told, by their numbers.
+    verdicts: SmallVec<[(u64, Verdict); 1]>,
+    /// Whether nothing is checked before it had its turn.
+    pub(super) is_in_line: bool,
+}
 
 impl Told {
+    /// Nothing yet, of a request on this connection.
+    pub(crate) fn nothing(client: &Client) -> Self {
+        Self {
+            verdicts: SmallVec::new(),
+            is_in_line: client.is_suspect.get(),
+        }
+    }
+
     pub(super) fn push(&mut self, way: u64, verdict: Verdict) {
-        self.0.push((way, verdict));
+        self.verdicts.push((way, verdict));
     }
 
     pub(super) fn of(&self, way: u64) -> Option<&Verdict> {
-        let mut found = self.0.iter().filter(|(id, _)| *id == way);
+        let mut found = self.verdicts.iter().filter(|(id, _)| *id == way);
         found.next().map(|(_, verdict)| verdict)
+    }
+
+    /// Waits for its turn, unless it had one.
+    pub(super) async fn wait_in_line(&mut self, worker: &Worker, record: &mut Recorder) {
+        if std::mem::take(&mut self.is_in_line) {
+            record.has_waited = true;
+            worker.counters.identity.turns.add(1);
+            worker.suspects.turn().await;
+        }
     }
 }
 

@@ -221,25 +221,27 @@ impl Way {
         matches!(self.kind, Kind::Signature(_) | Kind::Hmac(_))
     }
 
-    /// Judges the fields of a message; `None` if they say nothing of this kind.
+    /// Whether a message with these fields says in this way who it is from.
+    pub(super) fn is_in(&self, fields: &Fields) -> bool {
+        match &self.kind {
+            Kind::Signature(_) => signature::presented(fields).is_some(),
+            Kind::Hmac(model) => fields.get(&model.header).is_some(),
+            _ => false,
+        }
+    }
+
+    /// Judges the fields of such a message; `None` if this is not about messages.
     pub(super) fn open<'a, F>(
         &self,
         message: &Message<'a, F>,
-        fields: &Fields,
         now: u64,
     ) -> Option<Result<Open, Fault>>
     where
         F: Iterator<Item = (&'a str, &'a [u8])> + Clone,
     {
         match &self.kind {
-            Kind::Signature(signature) => {
-                signature::presented(fields)?;
-                Some(signature.open(message, now))
-            }
-            Kind::Hmac(model) => {
-                fields.get(&model.header)?;
-                Some(hmac::open(model, message, now))
-            }
+            Kind::Signature(signature) => Some(signature.open(message, now)),
+            Kind::Hmac(model) => Some(hmac::open(model, message, now)),
             _ => None,
         }
     }

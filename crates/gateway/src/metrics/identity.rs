@@ -65,6 +65,8 @@ pub struct IdentityCounters {
     pub bytes: Counter,
     /// Questions about credentials, in the order of [`CredentialKind::ALL`].
     pub lookups: [LookupCounters; CredentialKind::ALL.len()],
+    /// Credentials that waited for their turn, because the connection had shown a bad one.
+    pub turns: Counter,
 }
 
 impl IdentityCounters {

@@ -23,6 +23,14 @@ pub(super) fn collect(exposition: &mut Exposition, gateway: &Gateway, snapshot: 
     denials(exposition, snapshot);
     remembered(exposition, &workers);
     lookups(exposition, &workers);
+    let turns: u64 = workers.iter().map(|worker| worker.turns.get()).sum();
+    exposition
+        .family(
+            "weir_credential_turns",
+            Kind::Counter,
+            "Credentials that waited for their turn, for their connection had shown a bad one.",
+        )
+        .sample(&[], turns);
 }
 
 fn denials(exposition: &mut Exposition, snapshot: &Snapshot) {
@@ -87,8 +95,13 @@ fn remembered(exposition: &mut Exposition, workers: &[&IdentityCounters]) {
     }
 }
 
-/// Of keys and passwords: nobody else is asked about the others.
-const ASKED: [CredentialKind; 2] = [CredentialKind::Key, CredentialKind::Password];
+/// Of all but certificates: nobody else is asked about those.
+const ASKED: [CredentialKind; 4] = [
+    CredentialKind::Token,
+    CredentialKind::Key,
+    CredentialKind::Session,
+    CredentialKind::Password,
+];
 
 fn lookups(exposition: &mut Exposition, workers: &[&IdentityCounters]) {
     let of = |kind: CredentialKind| {

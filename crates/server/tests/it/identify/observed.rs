@@ -5,7 +5,7 @@ use weir_jose::Algorithm;
 
 use super::issuers::Publisher;
 use super::{Bench, Issuer};
-use crate::harness::wait_until;
+use crate::harness::{Wire, wait_until};
 
 #[test]
 fn refusals_are_counted_by_policy_and_reason_and_what_is_remembered_by_kind() {
@@ -62,6 +62,35 @@ fn refusals_are_counted_by_policy_and_reason_and_what_is_remembered_by_kind() {
         !said.contains("canary") && !said.contains("\"ada\""),
         "{said}"
     );
+}
+
+#[test]
+fn behind_a_bad_credential_what_is_known_waits_for_nothing() {
+    let issuer = Issuer::new(Algorithm::Es256);
+    let bench = Bench::new(&issuer, "", "customers");
+    let good = issuer.token(&json!({}));
+    let mut connection = Wire::connect(bench.weir.http());
+    let mut status = |token: &str| {
+        let request =
+            format!("GET /items HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+        connection.response_to(&request).status()
+    };
+    let turns = || bench.weir.metric("weir_credential_turns_total", &[]);
+    assert_eq!(status("made.up.canary"), 401, "nobody's suspect yet");
+    assert_eq!(status(&good), 200, "in its turn");
+    assert_eq!(turns(), 1.0);
+    for _ in 0..3 {
+        assert_eq!(status("made.up.canary"), 401);
+        assert_eq!(status(&good), 200);
+    }
+    assert_eq!(turns(), 1.0, "the token was known, and its connection good");
+    assert_eq!(status("made.up.canary"), 401);
+    assert_eq!(status("made.up.canary"), 401);
+    assert_eq!(turns(), 2.0);
+    let looked = bench
+        .weir
+        .metric("weir_credential_cache_lookups_total", &["token"]);
+    assert_eq!(looked, 10.0, "each counts once");
 }
 
 #[test]
