@@ -104,8 +104,8 @@ class Connection:
 
 
 def _send(pipe, port, tokens, addresses, rate, cpus):
-    # Whoever measures goes before.
-    os.nice(19)
+    # Whoever measures goes before, at once: beside a process that is merely nice it would wait for the rest of that one's slice.
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     if cpus:
         os.sched_setaffinity(0, cpus)
     requests = [f"GET /small HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n".encode() for token in tokens]
