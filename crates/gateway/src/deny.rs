@@ -66,6 +66,12 @@ impl Denial {
         matches!(self.failure, Failure::CredentialRefused(_))
     }
 
+    /// Whether that may be an attempt to get in. What ran out was good once, and clients show it until they notice.
+    pub(crate) fn is_about_an_attempt(&self) -> bool {
+        const OVER: [&str; 2] = ["token_expired", "certificate_expired"];
+        matches!(self.failure, Failure::CredentialRefused(word) if !OVER.contains(&word))
+    }
+
     /// Whether it is nobody knows whom.
     pub(crate) const fn is_about_nobody(&self) -> bool {
         matches!(self.failure, Failure::CredentialMissing)

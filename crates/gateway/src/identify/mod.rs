@@ -332,9 +332,11 @@ impl Access {
         record: &Recorder,
         denial: Denial,
     ) -> Denial {
-        if denial.is_about_a_bad_credential() {
+        if denial.is_about_an_attempt() {
             let now = Instant::now();
             worker.shared.risk.failed(record.client_address, now);
+        }
+        if denial.is_about_a_bad_credential() {
             record.client.is_suspect.set(true);
         }
         self.invite(asked, fields, denial)

@@ -91,7 +91,8 @@ async fn an_upstream_verifies_who_calls_and_keys_are_replaced_meanwhile(engine: 
         first = seen(&answer, "weir-identity").concat();
         answer.status() == 200
     });
-    let said = verified(&keys, &admin, &first).unwrap();
+    let gateway = format!("{admin}/internal");
+    let said = verified(&keys, &gateway, &first).unwrap();
     assert_eq!(
         (&said["sub"], &said["scope"], &said["method"]),
         (&json!("ada"), &json!("a b"), &json!("token"))
@@ -102,6 +103,15 @@ async fn an_upstream_verifies_who_calls_and_keys_are_replaced_meanwhile(engine: 
         said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(),
         60
     );
+
+    // Whoever signs in gets tokens for the same audience, by the same keys, and not in the gateway's name.
+    let own = world
+        .owner
+        .post("/v1/tokens", &json!({"audience": "orders"}));
+    let own = own.json()["access_token"].as_str().unwrap().to_owned();
+    let (their, its) = (part(&own, 1), part(&first, 1));
+    assert_eq!((&their["aud"], &their["iss"]), (&its["aud"], &json!(admin)));
+    assert_ne!(their["iss"], its["iss"]);
 
     // It opens nothing of Weir's own.
     let mut wire = Wire::connect(world.weir.setup().admin);
@@ -124,11 +134,11 @@ async fn an_upstream_verifies_who_calls_and_keys_are_replaced_meanwhile(engine: 
         part(&second, 0)["kid"] == kid
     });
     for token in [&first, &second] {
-        verified(&keys, &admin, token).unwrap();
+        verified(&keys, &gateway, token).unwrap();
     }
     let (signed, _) = second.rsplit_once('.').unwrap();
     let (_, signature) = first.rsplit_once('.').unwrap();
-    assert!(verified(&keys, &admin, &format!("{signed}.{signature}")).is_err());
+    assert!(verified(&keys, &gateway, &format!("{signed}.{signature}")).is_err());
 }
 
 /// Without records of an installation: the configuration has the key.

@@ -122,8 +122,13 @@ fn rules_decide_by_caller_method_route_and_context_and_a_denial_names_the_rule()
 "#;
     let bench = Bench::new(&issuer, policies, "customers, readers, calm");
     let good = issuer.token(&json!({"scope": "read", "name": "ada"}));
+    let over = issuer.token(&json!({"scope": "read", "exp": super::now() - 300}));
     for _ in 0..3 {
         assert_eq!(bench.with_token(&good).status(), 200);
+        // Whoever did not notice that it is over guesses nothing.
+        bench
+            .with_token(&over)
+            .assert_problem(401, "credential_refused");
     }
     let denied = |claims, rule: serde_json::Value| {
         let token = issuer.token(&claims);
