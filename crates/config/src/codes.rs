@@ -139,4 +139,5 @@ codes! {
     WITHOUT_EFFECT "WR0510" "a setting without effect"
     OWN_TARGET "WR0511" "a target is a listener of this Weir"
     OPEN_KEYS "WR0512" "keys are fetched without TLS"
+    ALIKE "WR0513" "the admin listener takes a route's clients for one"
 }

@@ -1,11 +1,11 @@
 //! What only the whole shows: parts that are valid by themselves and come into each other's way.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::codes;
 use crate::decode::{Context, Cursor, Named, Object};
 use crate::diagnostic::Finding;
-use crate::model::{Action, Destination, Listener, Route, Stickiness, Target, Upstream};
+use crate::model::{Action, Admin, Destination, Listener, Route, Stickiness, Target, Upstream};
 use crate::node::{Node, Value};
 use crate::source::Span;
 use crate::suggest::quote;
@@ -133,7 +133,7 @@ pub(super) fn report_own_targets(
         for (at, (item, target)) in items.iter().zip(&upstream.targets).enumerate() {
             if !listeners
                 .iter()
-                .any(|(listener, _)| reaches(target, listener))
+                .any(|(listener, _)| reaches(target, listener.address))
             {
                 continue;
             }
@@ -150,9 +150,46 @@ pub(super) fn report_own_targets(
     }
 }
 
-/// Whether a connection to a target comes to a listener, as far as the file tells.
-fn reaches(target: &Target, listener: &Listener) -> bool {
-    let listening = listener.address;
+/// Targets that are the admin listener, which does not believe this Weir whom it asks for.
+pub(super) fn report_unbelieved_targets(
+    context: &mut Context<'_>,
+    entries: &[Named<'_>],
+    upstreams: &[Upstream],
+    admin: &Admin,
+) {
+    for (entry, upstream) in entries.iter().zip(upstreams) {
+        let mut targets = upstream.targets.iter();
+        let Some(target) = targets.find(|target| reaches(target, admin.address)) else {
+            continue;
+        };
+        // Who connects to an address of its own machine does so from there.
+        let from = match target.host.parse::<IpAddr>() {
+            Ok(ip) if !ip.is_unspecified() => ip,
+            _ if admin.address.is_ipv4() => IpAddr::from(Ipv4Addr::LOCALHOST),
+            _ => IpAddr::from(Ipv6Addr::LOCALHOST),
+        };
+        let mut believed = admin.trusted_proxies.iter();
+        if believed.any(|network| network.contains(&from)) {
+            continue;
+        }
+        let message = format!(
+            "{} leads to the admin listener, to which all clients have the address {from}",
+            quote(&upstream.name)
+        );
+        let node = below(entry.value.node, &["targets"]).unwrap_or(entry.value.node);
+        let finding = Finding::warning(codes::ALIKE, message)
+            .at(node.head())
+            .path(format!("{}.targets", entry.value.path))
+            .help(format!(
+                "write `admin: {{ trusted_proxies: [{from}] }}`: whoever guesses passwords would lock out everybody, and \
+                 neither sessions nor the audit would tell where people are"
+            ));
+        context.report(finding);
+    }
+}
+
+/// Whether a connection to a target comes to a listener with this address, as far as the file tells.
+fn reaches(target: &Target, listening: SocketAddr) -> bool {
     if target.port != listening.port() {
         return false;
     }

@@ -224,6 +224,9 @@ pub(crate) fn decode(
     if upstreams.len() == upstream_entries.len() {
         clash::report_shared_cookies(context, &routes_cursor, &routes, &upstreams);
         clash::report_own_targets(context, &upstream_entries, &upstreams, &listeners);
+        if let Some(admin) = &admin {
+            clash::report_unbelieved_targets(context, &upstream_entries, &upstreams, admin);
+        }
         if let (Some(networks), Some(admin)) = (networks, &admin) {
             let bounds = Bounds {
                 networks,

@@ -91,7 +91,7 @@ fn strict_loading_turns_warnings_into_errors_but_those_that_come_with_time() {
             .contains(&explanation.code);
         assert_eq!(is_error(explanation.code), !is_advice, "{report}");
     }
-    assert_eq!(warnings, 20);
+    assert_eq!(warnings, 21);
 }
 
 #[test]

@@ -394,3 +394,32 @@ fn targets_that_are_listeners_of_the_same_file_are_said() {
     assert!(!warned("10.0.0.2:8080", "127.0.0.1:8080"));
     assert!(!warned("10.0.0.2:8080", "localhost:8080"));
 }
+
+#[test]
+fn whoever_leads_to_the_admin_listener_is_told_what_it_makes_of_visitors() {
+    let warned = |admin: &str, target: &str| {
+        let text = format!(
+            "admin: {{{admin}}}\nlisteners: [{{address: 127.0.0.1:8080}}]\n\
+             upstreams: {{a: {{targets: ['{target}']}}}}\nroutes: [{{name: r, upstream: a}}]\n"
+        );
+        let warnings = loaded(&text).warnings;
+        let mut found = warnings.iter().filter(|found| found.code == "WR0513");
+        let found = found.next().cloned();
+        found.map(|found| (found.path, found.message))
+    };
+    let (path, message) = warned("address: '127.0.0.1:9900'", "127.0.0.1:9900").unwrap();
+    assert_eq!(path, "upstreams.a.targets");
+    assert!(message.contains("the address 127.0.0.1"), "{message}");
+    assert!(warned("address: '127.0.0.1:9900'", "localhost:9900").is_some());
+    let believing = "address: '127.0.0.1:9900', trusted_proxies: ";
+    assert_eq!(
+        warned(&format!("{believing}[127.0.0.0/8]"), "127.0.0.1:9900"),
+        None
+    );
+    assert_eq!(
+        warned(&format!("{believing}[127.0.0.1]"), "localhost:9900"),
+        None
+    );
+    assert!(warned(&format!("{believing}[10.0.0.1]"), "127.0.0.1:9900").is_some());
+    assert_eq!(warned("address: '127.0.0.1:9900'", "127.0.0.1:9901"), None);
+}

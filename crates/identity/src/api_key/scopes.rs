@@ -8,8 +8,6 @@ use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::error::Error;
-
 const MOST: usize = 50;
 const MOST_LENGTH: usize = 100;
 
@@ -40,10 +38,23 @@ impl Scopes {
     }
 }
 
-impl TryFrom<Vec<String>> for Scopes {
-    type Error = Error;
+/// Why words are no scopes; it goes on where the name of the field ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoScopes {
+    /// One is none.
+    #[error(
+        "are each 1 to {MOST_LENGTH} visible ASCII characters, without quotes, backslashes and spaces"
+    )]
+    Malformed,
+    /// There are too many.
+    #[error("are more than {MOST}")]
+    TooMany,
+}
 
-    fn try_from(scopes: Vec<String>) -> Result<Self, Error> {
+impl TryFrom<Vec<String>> for Scopes {
+    type Error = NoScopes;
+
+    fn try_from(scopes: Vec<String>) -> Result<Self, NoScopes> {
         let is_scope = |scope: &String| {
             (1..=MOST_LENGTH).contains(&scope.len())
                 && scope
@@ -51,14 +62,11 @@ impl TryFrom<Vec<String>> for Scopes {
                     .all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
         };
         if scopes.len() > MOST {
-            return Err(Error::invalid("scopes", format!("are more than {MOST}")));
+            return Err(NoScopes::TooMany);
         }
         match scopes.iter().all(is_scope) {
             true => Ok(Self(scopes.into_iter().collect())),
-            false => Err(Error::invalid(
-                "scopes",
-                "are each 1 to 100 visible ASCII characters, without quotes, backslashes and spaces",
-            )),
+            false => Err(NoScopes::Malformed),
         }
     }
 }

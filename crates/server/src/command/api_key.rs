@@ -142,7 +142,7 @@ struct Update {
     #[arg(long, conflicts_with = "scopes")]
     no_scopes: bool,
     /// For how long it works from now on, such as `30d`: no longer than it would
-    #[arg(long, value_name = "DURATION", value_parser = overlap)]
+    #[arg(long, value_name = "DURATION", value_parser = remaining)]
     expires_in: Option<Duration>,
 }
 
@@ -180,15 +180,34 @@ fn permissions() -> PossibleValuesParser {
 fn lifetime(text: &str) -> Result<Lifetime, String> {
     match text {
         "never" => Ok(Lifetime::Never),
-        text => overlap(text).map(Lifetime::For),
+        text => match overlap(text)? {
+            Duration::ZERO => {
+                Err("it would never work: write `never` for one that does not end".to_owned())
+            }
+            time => Ok(Lifetime::For(time)),
+        },
     }
 }
 
-/// `7d`, or what durations of the configuration look like.
+fn remaining(text: &str) -> Result<Duration, String> {
+    match text {
+        "never" => {
+            Err("a key can end earlier, never later: make another one that does not end".to_owned())
+        }
+        text => match overlap(text)? {
+            Duration::ZERO => {
+                Err("to have it refused from now on, use `weir api-key revoke`".to_owned())
+            }
+            time => Ok(time),
+        },
+    }
+}
+
+/// What durations of the configuration look like, and none at all.
 fn overlap(text: &str) -> Result<Duration, String> {
-    match text.strip_suffix('d').map(str::parse::<u32>) {
-        Some(Ok(days)) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
-        _ => weir_config::parse_duration(text),
+    match text {
+        "0s" | "0d" => Ok(Duration::ZERO),
+        text => weir_config::parse_duration(text),
     }
 }
 

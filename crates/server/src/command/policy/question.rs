@@ -156,8 +156,8 @@ impl FromStr for Who {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, name) = text.split_once(':').unwrap_or((text, ""));
-        let kind = match kind {
+        let (word, name) = text.split_once(':').unwrap_or((text, ""));
+        let kind = match word {
             "user" => Kind::User,
             "key" => Kind::ApiKey,
             "client" => Kind::Client,
@@ -166,6 +166,16 @@ impl FromStr for Who {
             "anonymous" => Kind::Anonymous,
             _ => return Err("write it as `user:ada`, with user, key, client, certificate, operator or anonymous".into()),
         };
+        match (kind, name) {
+            (Kind::Anonymous, "") => {}
+            (Kind::Anonymous, _) => return Err("nobody has no name: write `anonymous`".into()),
+            (_, "") => {
+                return Err(format!(
+                    "who is it? write a name behind it, as in `{word}:ada`"
+                ));
+            }
+            _ => {}
+        }
         Ok(Self {
             kind,
             name: name.to_owned(),

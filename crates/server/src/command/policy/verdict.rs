@@ -108,6 +108,11 @@ impl Place {
             file,
             line,
         } = self;
-        format!("{effect} {}, {file}:{line}", printable(name))
+        let shown = printable(name);
+        // A rule without a name of its own goes by its file and number.
+        match name.strip_prefix(file.as_str()) {
+            Some(number) if number.starts_with(':') => format!("{effect} {shown}, line {line}"),
+            _ => format!("{effect} {shown}, {file}:{line}"),
+        }
     }
 }

@@ -83,6 +83,15 @@ fn the_rules_that_decide_are_named_with_their_place() {
     insta::assert_snapshot!("policy-test-forbidden", forbidden.transcript());
     let failed = test(&shop, &["--risk", "100"]);
     insta::assert_snapshot!("policy-test-failed", failed.transcript());
+    for (who, said) in [
+        ("user:", "as in `user:ada`"),
+        ("key", "`key:ada`"),
+        ("anonymous:x", "nobody has no name"),
+    ] {
+        let ran = shop.run(&["policy", "test", "shop.cedar", "--as", who]);
+        assert_eq!(ran.code, Some(2), "{who}");
+        assert!(ran.stderr.contains(said), "{who}: {}", ran.stderr);
+    }
     let none = test(&shop, &["--route", "other"]);
     assert_eq!(none.code, Some(2), "an option that is given twice");
 }

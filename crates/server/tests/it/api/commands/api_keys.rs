@@ -38,6 +38,21 @@ async fn a_key_is_made_less(engine: &str) {
         let refused = fails(&world, &format!("{update} {more}"), 1);
         assert!(refused.contains(said), "{more}: {refused}");
     }
+    let create = "api-key create --org acme more";
+    for (command, said) in [
+        (
+            format!("{update} --expires-in never"),
+            "earlier, never later",
+        ),
+        (format!("{update} --expires-in 0s"), "weir api-key revoke"),
+        (format!("{create} --expires-in 0s"), "write `never`"),
+    ] {
+        let ran = run(&world, &command);
+        assert_eq!(ran.code, Some(2), "{command}");
+        assert!(ran.stderr.contains(said), "{command}: {}", ran.stderr);
+    }
+    let refused = fails(&world, &format!("{create} --scope ä"), 1);
+    assert!(refused.contains("scopes: are each 1 to 100"), "{refused}");
     let bare = json(&world, &format!("{update} --no-permissions --no-scopes"));
     assert_eq!(
         (&bare["permissions"], &bare["scopes"]),
