@@ -15,7 +15,6 @@ use super::changes::Changes;
 use super::internal::{Minted, Minter, Signer};
 use super::lookup::Good;
 use super::rules::Verdict;
-use super::session;
 use super::show::Shown;
 use crate::metrics::CredentialKind;
 
@@ -45,8 +44,6 @@ pub(crate) struct Known {
     checked: Cell<u64>,
     /// The organizations that a person belongs to; `None` if it is no session.
     pub(super) memberships: Option<Box<[Arc<str>]>>,
-    /// The cookie that takes the place of the one that was shown.
-    pub(super) successor: Option<HeaderValue>,
     /// What rules said of it, by their numbers and the method.
     decided: RefCell<SmallVec<[Decided; 2]>>,
     /// What upstreams hear of it, by the policy that says so: written when it was first needed.
@@ -143,7 +140,6 @@ impl Known {
             about: Vec::new(),
             checked: Cell::new(0),
             memberships: None,
-            successor: None,
             decided: RefCell::default(),
             shown: OnceCell::new(),
             tokens: RefCell::default(),
@@ -159,13 +155,11 @@ impl Known {
     pub(super) fn person(
         good: Good,
         memberships: Box<[Arc<str>]>,
-        successor: Option<HeaderValue>,
         since: u64,
         now: u64,
     ) -> Rc<Self> {
         Rc::new(Self {
             memberships: Some(memberships),
-            successor,
             ..Self::of(good, since, now)
         })
     }
@@ -180,7 +174,6 @@ impl Known {
             about: good.about,
             checked: Cell::new(since),
             memberships: None,
-            successor: None,
             decided: RefCell::default(),
             shown: OnceCell::new(),
             tokens: RefCell::default(),
@@ -239,13 +232,6 @@ impl Known {
         true
     }
 
-    /// Tells the browser what takes the place of what it showed.
-    pub(crate) fn hand_over(&self, fields: &mut crate::fields::Fields) {
-        if let Some(cookie) = &self.successor {
-            session::hand_over(cookie, fields);
-        }
-    }
-
     /// What rules said of it before.
     pub(super) fn decided(&self, rules: u64, method: &Method) -> Option<Verdict> {
         let method = number(method)?;
@@ -280,7 +266,7 @@ impl Known {
         }
     }
 
-    /// The token that the upstream gets. `now` is in seconds since 1970.
+    /// The token that the upstream gets, which ends before `most`. Times are in seconds since 1970.
     ///
     /// # Errors
     /// If there is none and none can be made: the word for logs.
@@ -288,19 +274,22 @@ impl Known {
         &self,
         minter: &Minter,
         signer: &Signer,
+        most: u64,
         now: u64,
     ) -> Result<HeaderValue, &'static str> {
         let signing = minter.signing(signer)?;
         let mut tokens = self.tokens.borrow_mut();
         let mut same = tokens.iter().filter(|token| token.is_of(minter));
-        if let Some(token) = same.next().filter(|token| token.is_good(&signing, now)) {
+        let ends_at = self.ends_at.min(most);
+        let is_good = |token: &&Minted| token.is_good(&signing, ends_at, now);
+        if let Some(token) = same.next().filter(is_good) {
             return Ok(token.value());
         }
         tokens.retain(|token| !token.is_of(minter));
         if tokens.len() >= MOST_TOKENS {
             tokens.clear();
         }
-        let token = minter.mint(&signing, &self.principal, self.ends_at, now)?;
+        let token = minter.mint(&signing, &self.principal, ends_at, now)?;
         let value = token.value();
         tokens.push(token);
         Ok(value)

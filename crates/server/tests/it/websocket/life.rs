@@ -318,15 +318,25 @@ fn of_an_organization_that_is_suspended_nothing_more_passes() {
 
 #[test]
 fn whoever_opened_it_with_a_key_that_is_revoked_is_sent_away() {
+    sends_away_with_its_key("[keys]");
+}
+
+#[test]
+fn whoever_opened_it_with_a_key_beside_another_one_needs_both_all_the_time() {
+    sends_away_with_its_key("[others, keys]");
+}
+
+fn sends_away_with_its_key(policies: &str) {
     let server = Server::start();
-    let config = config(server.upstream.address, "true, policies: [keys]");
+    let settings = format!("true, policies: {policies}");
+    let config = config(server.upstream.address, &settings);
     let weir = Weir::start(&format!(
-        "{config}policies: {{ keys: {{ api_key: {{}} }} }}\n"
+        "{config}policies: {{ keys: {{ api_key: {{}} }}, others: {{ api_key: {{ header: x-other-key }} }} }}\n"
     ));
     let office = Office::of(&weir);
     let acme = office.create("acme");
-    let (id, key) = office.make_key(&acme);
-    let key = format!("X-Api-Key: {key}\r\n");
+    let ((id, key), (_, other)) = (office.make_key(&acme), office.make_key(&acme));
+    let key = format!("X-Api-Key: {key}\r\nX-Other-Key: {other}\r\n");
     let mut opened = None;
     // A node that has just started may not be able to ask about keys yet.
     wait_until("the key opens it", || {
