@@ -348,7 +348,9 @@ impl Access {
             return denial;
         }
         match self.ways().find_map(|way| way.sign_in()) {
-            Some(place) if sign_in::is_navigation(asked, fields) => {
+            Some(place)
+                if sign_in::is_elsewhere(place, asked) && sign_in::is_navigation(asked, fields) =>
+            {
                 denial.sends_to(sign_in::location(place, asked))
             }
             _ => denial,
