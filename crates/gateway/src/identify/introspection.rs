@@ -13,7 +13,15 @@ use super::token::{self, bad};
 use super::{Bad, Verdict, Wanted, presented};
 use crate::fields::Fields;
 
-/// The token at its place. An API key of Weir's is none: no other server may see it.
+/// What tokens of Weir's own begin with that are shown as a bearer's.
+const OWN: [&[u8]; 4] = [
+    b"weir_operator_",
+    b"weir_session_",
+    b"weir_refresh_",
+    b"weir_once_",
+];
+
+/// The token at its place. What is Weir's own is none: no other server may see it, sent by mistake as it may be.
 ///
 /// # Errors
 /// If there are several: the rule that the request broke.
@@ -22,12 +30,14 @@ pub(super) fn presented<'a>(
     place: &'a TokenPlace,
 ) -> Result<Option<&'a [u8]>, &'static str> {
     let token = presented::token(fields, place)?;
-    Ok(token.filter(|token| !is_api_key(token)))
+    Ok(token.filter(|token| !is_own(token)))
 }
 
 /// Takes it out; an API key stays.
 pub(super) fn remove(fields: &mut Fields, place: &TokenPlace) {
-    if let Ok(Some(_)) = presented(fields, place) {
+    if let Ok(Some(token)) = presented::token(fields, place)
+        && !is_api_key(token)
+    {
         presented::remove(fields, place);
     }
 }
@@ -97,6 +107,10 @@ fn is_api_key(token: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+fn is_own(token: &[u8]) -> bool {
+    is_api_key(token) || OWN.iter().any(|prefix| token.starts_with(prefix))
+}
+
     use http::HeaderValue;
     use http::header::AUTHORIZATION;
 
@@ -124,18 +138,22 @@ mod tests {
     }
 
     #[test]
-    fn an_api_key_is_shown_to_no_other_server_and_not_taken_out() {
-        for (value, is_token) in [
-            ("Bearer weir_key_something", false),
-            ("Bearer opaque", true),
-            ("Basic YTpi", false),
+    fn what_is_weirs_own_is_shown_to_no_other_server_and_an_api_key_not_taken_out() {
+        for (value, is_token, is_removed) in [
+            ("Bearer weir_key_something", false, false),
+            ("Bearer weir_operator_something", false, true),
+            ("Bearer weir_session_something", false, true),
+            ("Bearer weir_refresh_something", false, true),
+            ("Bearer weir_once_something", false, true),
+            ("Bearer opaque", true, true),
+            ("Basic YTpi", false, false),
         ] {
             let mut fields = Fields::new();
             fields.append(AUTHORIZATION, HeaderValue::from_static(value));
             let found = presented(&fields, &TokenPlace::Bearer).unwrap();
             assert_eq!(found.is_some(), is_token, "{value}");
             remove(&mut fields, &TokenPlace::Bearer);
-            assert_eq!(fields.get(&AUTHORIZATION).is_none(), is_token, "{value}");
+            assert_eq!(fields.get(&AUTHORIZATION).is_none(), is_removed, "{value}");
         }
     }
 }
