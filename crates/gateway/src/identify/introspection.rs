@@ -45,17 +45,15 @@ pub(super) fn remove(fields: &mut Fields, place: &TokenPlace) {
 /// What is no token is known by its letters; whose token it is must be asked.
 pub(super) fn verify(model: &Arc<Introspection>, credential: &[u8]) -> Verdict {
     match std::str::from_utf8(credential) {
-        Ok(token) if is_token(token) => Verdict::Ask(Wanted::Lookup(Question::Token {
-            by: Arc::clone(model),
-            token: Secret::new(token.to_owned()),
-        })),
+        Ok(token) if is_token(token) => Verdict::Ask(Wanted::Lookup(question(model, token))),
         _ => Verdict::Bad(bad("token_malformed", "this is not a token")),
     }
 }
 
 /// Whose token it is by what the server said, when `since` was the latest change. `now` is in seconds since 1970.
 pub(super) fn judge(
-    model: &Introspection,
+    model: &Arc<Introspection>,
+    credential: &[u8],
     said: Said,
     since: u64,
     now: u64,
@@ -78,7 +76,15 @@ pub(super) fn judge(
         about: Vec::new(),
         person: None,
     };
-    Ok(Known::told(good, since, now))
+    let token = String::from_utf8_lossy(credential);
+    Ok(Known::opaque(good, question(model, &token), since, now))
+}
+
+fn question(model: &Arc<Introspection>, token: &str) -> Question {
+    Question::Token {
+        by: Arc::clone(model),
+        token: Secret::new(token.to_owned()),
+    }
 }
 
 /// The same for every reason: whether there ever was such a token is nobody's to know.
@@ -101,16 +107,16 @@ fn is_token(text: &str) -> bool {
     !bare.is_empty() && text.len() <= LONGEST_TOKEN && bare.bytes().all(is_letter)
 }
 
+fn is_own(token: &[u8]) -> bool {
+    is_api_key(token) || OWN.iter().any(|prefix| token.starts_with(prefix))
+}
+
 fn is_api_key(token: &[u8]) -> bool {
     std::str::from_utf8(token).is_ok_and(ApiKeyText::is_meant)
 }
 
 #[cfg(test)]
 mod tests {
-fn is_own(token: &[u8]) -> bool {
-    is_api_key(token) || OWN.iter().any(|prefix| token.starts_with(prefix))
-}
-
     use http::HeaderValue;
     use http::header::AUTHORIZATION;
 

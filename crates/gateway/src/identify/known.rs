@@ -11,9 +11,10 @@ use weir_core::principal::Method as By;
 use weir_jose::remote::RemoteKeys;
 use weir_jose::{KeyId, Revoked, TokenFacts};
 
+use super::again::Again;
 use super::changes::Changes;
 use super::internal::{Minted, Minter, Signer};
-use super::lookup::Good;
+use super::lookup::{Good, Question};
 use super::rules::Verdict;
 use super::show::Shown;
 use crate::metrics::CredentialKind;
@@ -38,6 +39,8 @@ pub(crate) struct Known {
     signed: Option<Signed>,
     /// By what its issuer may take it back.
     revocable: Option<Revocable>,
+    /// Whether it is still good, of whom nobody tells that it is not.
+    again: Option<Box<Again>>,
     /// Subjects whose change makes it worthless.
     about: Vec<Box<str>>,
     /// The latest change that is known not to be about it: the one when it was asked about, or a later one.
@@ -137,6 +140,7 @@ impl Known {
             fresh_until: u64::MAX,
             signed,
             revocable: None,
+            again: None,
             about: Vec::new(),
             checked: Cell::new(0),
             memberships: None,
@@ -149,6 +153,16 @@ impl Known {
     /// By what somebody said of it who was asked at `now`, when `since` was the latest change.
     pub(super) fn told(good: Good, since: u64, now: u64) -> Rc<Self> {
         Rc::new(Self::of(good, since, now))
+    }
+
+    /// The same, of an opaque token: this is asked again if something that was opened with it lasts.
+    pub(super) fn opaque(good: Good, question: Question, since: u64, now: u64) -> Rc<Self> {
+        let known = Self::of(good, since, now);
+        let again = Again::new(question, known.fresh_until);
+        Rc::new(Self {
+            again: Some(Box::new(again)),
+            ..known
+        })
     }
 
     /// The same, by a session.
@@ -171,6 +185,7 @@ impl Known {
             fresh_until: now.saturating_add(good.fresh_for.as_secs()),
             signed: None,
             revocable: None,
+            again: None,
             about: good.about,
             checked: Cell::new(since),
             memberships: None,
@@ -209,9 +224,15 @@ impl Known {
         !has_ended && !self.is_taken_back() && self.is_unchanged(changes)
     }
 
+    /// The question whether it is still good, if it takes one.
+    pub(super) fn again(&self) -> Option<&Again> {
+        self.again.as_deref()
+    }
+
     /// Whether its issuer does not stand by it any more.
     fn is_taken_back(&self) -> bool {
-        self.signed.as_ref().is_some_and(|key| !key.is_good())
+        self.again().is_some_and(Again::is_over)
+            || self.signed.as_ref().is_some_and(|key| !key.is_good())
             || self.revocable.as_ref().is_some_and(|one| !one.is_good())
     }
 

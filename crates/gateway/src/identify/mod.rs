@@ -6,6 +6,7 @@
 //!
 //! A credential that is there must be good, also where none is needed; whatever cannot be decided is refused.
 
+mod again;
 mod api_key;
 mod basic;
 mod cache;
@@ -214,7 +215,7 @@ impl Access {
                     if let Some(cookie) = way.successor(&answer, asked) {
                         record.successor = Some(cookie);
                     }
-                    way.read(answer, since, seconds())
+                    way.read(answer, &credential, since, seconds())
                 }
                 Wanted::Issuer(asking) => {
                     let heard = tokio::time::timeout(PATIENCE, asking.wait()).await;
@@ -396,10 +397,10 @@ impl Access {
             fields.append(name, value);
         }
         if let Some(minter) = &shown.minter {
-            let token = known
-                .token(minter, &worker.shared.signer, most, seconds())
             let besides = record.besides.iter().map(|known| known.ends_at);
             let most = besides.min().unwrap_or(u64::MAX);
+            let token = known
+                .token(minter, &worker.shared.signer, most, seconds())
                 .map_err(Failure::IdentityUnavailable)?;
             fields.append(minter.header().clone(), token);
         }
@@ -449,7 +450,11 @@ pub(crate) fn may_go_on<'a>(
 ) -> Result<(), Failure> {
     let (now, changes) = (seconds(), &worker.shared.changes);
     let mut callers = callers.into_iter();
-    match callers.all(|known| known.may_go_on(now, changes)) {
+    let may_go_on = |known: &Rc<Known>| {
+        again::ask(known, worker, now);
+        known.may_go_on(now, changes)
+    };
+    match callers.all(may_go_on) {
         true => Ok(()),
         false => Err(Failure::CredentialRefused("credential_ended")),
     }

@@ -184,8 +184,8 @@ impl Way {
         }
     }
 
-    /// What the answer to a question says, which was asked when `since` was the latest change.
-    pub(super) fn read(&self, answer: Answer, since: u64, now: u64) -> Verdict {
+    /// What the answer to a question about a credential says, which was asked when `since` was the latest change.
+    pub(super) fn read(&self, answer: Answer, credential: &[u8], since: u64, now: u64) -> Verdict {
         match (answer, &self.kind) {
             (Answer::Unavailable(why), _) => Verdict::Unavailable(why),
             (Answer::Good(good), Kind::ApiKey(key)) => {
@@ -201,7 +201,7 @@ impl Way {
             (Answer::Good(good), Kind::Basic(_)) => Verdict::Good(Known::told(*good, since, now)),
             (Answer::Bad(word), Kind::Basic(_)) => Verdict::Bad(basic::bad(word)),
             (Answer::Said(said), Kind::Introspection(model)) => {
-                match introspection::judge(model, *said, since, now) {
+                match introspection::judge(model, credential, *said, since, now) {
                     Ok(known) => Verdict::Good(known),
                     Err(bad) => Verdict::Bad(bad),
                 }
