@@ -22,7 +22,7 @@ pub(crate) use end::revoke_of_member;
 pub(crate) use holder::holder_within;
 pub use holder::{KeyHolder, KeyRefusal};
 pub use leak::LeakReport;
-pub use scopes::Scopes;
+pub use scopes::{NotScopes, Scopes};
 pub use shape::{ApiKey, ApiKeyUpdate, Expiry, MadeApiKey, NewApiKey};
 
 use jiff::Timestamp;

@@ -57,7 +57,7 @@ pub use access::{AccessPolicy, AccessRules, Asked, Asker, Author, PersonWithRigh
 pub use access_token::{Authentication, TYPE as ACCESS_TOKEN_TYPE};
 pub use api_key::{
     ApiKey, ApiKeyFilter, ApiKeyOrder, ApiKeyUpdate, Expiry, KeyHolder, KeyOwner, KeyRefusal,
-    LeakReport, MadeApiKey, NewApiKey, Rotated, Scopes,
+    LeakReport, MadeApiKey, NewApiKey, NotScopes, Rotated, Scopes,
 };
 pub use caller::Caller;
 pub use credential_change::{CredentialChange, CredentialKind};

@@ -8,8 +8,6 @@ use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::error::Error;
-
 const MOST: usize = 50;
 const MOST_LENGTH: usize = 100;
 
@@ -40,10 +38,15 @@ impl Scopes {
     }
 }
 
-impl TryFrom<Vec<String>> for Scopes {
-    type Error = Error;
+/// What a list that is none of scopes must be like. Whoever reads one says themselves in which field it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotScopes(&'static str);
 
-    fn try_from(scopes: Vec<String>) -> Result<Self, Error> {
+impl TryFrom<Vec<String>> for Scopes {
+    type Error = NotScopes;
+
+    fn try_from(scopes: Vec<String>) -> Result<Self, NotScopes> {
         let is_scope = |scope: &String| {
             (1..=MOST_LENGTH).contains(&scope.len())
                 && scope
@@ -51,12 +54,11 @@ impl TryFrom<Vec<String>> for Scopes {
                     .all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
         };
         if scopes.len() > MOST {
-            return Err(Error::invalid("scopes", format!("are more than {MOST}")));
+            return Err(NotScopes("are more than 50"));
         }
         match scopes.iter().all(is_scope) {
             true => Ok(Self(scopes.into_iter().collect())),
-            false => Err(Error::invalid(
-                "scopes",
+            false => Err(NotScopes(
                 "are each 1 to 100 visible ASCII characters, without quotes, backslashes and spaces",
             )),
         }
@@ -118,6 +120,13 @@ mod tests {
         ] {
             assert!(Scopes::try_from(vec![bad.to_owned()]).is_err(), "{bad:?}");
         }
-        assert!(Scopes::try_from(vec!["a".to_owned(); 51]).is_err());
+        let many = Scopes::try_from(vec!["a".to_owned(); MOST + 1]);
+        assert!(many.is_err_and(|why| why.to_string().ends_with(&MOST.to_string())));
+    }
+
+    #[test]
+    fn a_mistake_leaves_its_field_to_whoever_reads_it() {
+        let bad = serde_json::from_str::<Scopes>(r#"["a b"]"#).unwrap_err();
+        assert!(bad.to_string().starts_with("are each 1 to 100"), "{bad}");
     }
 }
