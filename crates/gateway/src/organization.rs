@@ -139,28 +139,38 @@ impl Organizations {
 pub(crate) struct Tied {
     pub(crate) body: Body,
     organization: Option<Arc<Organization>>,
-    caller: Option<Caller>,
+    callers: Option<Callers>,
 }
 
-/// Who asked for a stream, and the worker that knows what becomes of them.
+/// Whoever asked for a stream, and the worker that knows what becomes of them.
 #[derive(Debug)]
-pub(crate) struct Caller {
-    pub(crate) known: Rc<Known>,
-    pub(crate) worker: Rc<Worker>,
+pub(crate) struct Callers {
+    known: Vec<Rc<Known>>,
+    worker: Rc<Worker>,
+}
+
+impl Callers {
+    /// `None` if there is nobody.
+    pub(crate) fn of(known: Vec<Rc<Known>>, worker: &Rc<Worker>) -> Option<Self> {
+        (!known.is_empty()).then(|| Self {
+            known,
+            worker: Rc::clone(worker),
+        })
+    }
 }
 
 /// Ties a body to them, if there are any.
 pub(crate) fn tie(
     organization: Option<&Arc<Organization>>,
-    caller: Option<Caller>,
+    callers: Option<Callers>,
     body: &mut Body,
 ) {
-    let is_any = organization.is_some() || caller.is_some();
+    let is_any = organization.is_some() || callers.is_some();
     if is_any && !body.is_end() {
         *body = Body::Tied(Box::new(Tied {
             body: std::mem::replace(body, Body::Empty),
             organization: organization.cloned(),
-            caller,
+            callers,
         }));
     }
 }
@@ -181,8 +191,8 @@ impl Tied {
         if let Some(organization) = &self.organization {
             organization.admit()?;
         }
-        match &self.caller {
-            Some(caller) => identify::may_go_on(&caller.known, &caller.worker),
+        match &self.callers {
+            Some(callers) => identify::may_go_on(&callers.known, &callers.worker),
             None => Ok(()),
         }
     }

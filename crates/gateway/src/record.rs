@@ -78,6 +78,10 @@ pub(crate) struct Recorder {
     pub(crate) asked: Asked,
     /// Who is calling, if a policy of the route found that out.
     pub(crate) known: Option<Rc<Known>>,
+    /// Whom its other policies found: the request needs all of them.
+    pub(crate) besides: Vec<Rc<Known>>,
+    /// The cookie that takes the place of the one that came with the request.
+    pub(crate) successor: Option<HeaderValue>,
     /// The policy that refused it, if that is not told by the reason.
     pub(crate) decided_by: Option<usize>,
     /// The Cedar rule that refused it.
@@ -143,6 +147,8 @@ impl Recorder {
             altered: Cell::default(),
             asked: Asked::default(),
             known: None,
+            besides: Vec::new(),
+            successor: None,
             decided_by: None,
             rule: None,
             failure: None,
@@ -173,6 +179,11 @@ impl Recorder {
             self.headers
                 .extend(values.map(|value| (name.clone(), value.clone())));
         }
+    }
+
+    /// Everybody whom the route's policies found: who calls first.
+    pub(crate) fn callers(&self) -> impl Iterator<Item = &Rc<Known>> {
+        self.known.iter().chain(&self.besides)
     }
 
     /// Counts the request's body.

@@ -134,8 +134,8 @@ pub(crate) fn answer<'a>(
                 deny::deny(client, record, denial)
             }
         };
-        if let Some(known) = &response.record.known {
-            known.hand_over(&mut response.head.fields);
+        if let Some(cookie) = &response.record.successor {
+            identify::hand_over(cookie, &mut response.head.fields);
         }
         response
     }
@@ -364,12 +364,12 @@ async fn live(
         shaping::encode(&client.worker, route, head, record, &mut answer);
         // Other answers end by themselves; a stream of events may outlive what it was asked for with.
         let is_stream = sse::is_event_stream(&answer.head.fields);
-        let caller = record.known.as_ref().filter(|_| is_stream);
-        let caller = caller.map(|known| organization::Caller {
-            known: Rc::clone(known),
-            worker: Rc::clone(&client.worker),
-        });
-        organization::tie(route.organization.as_ref(), caller, &mut answer.body);
+        let callers = match is_stream {
+            true => record.callers().cloned().collect(),
+            false => Vec::new(),
+        };
+        let callers = organization::Callers::of(callers, &client.worker);
+        organization::tie(route.organization.as_ref(), callers, &mut answer.body);
     }
     Ok(answer)
 }

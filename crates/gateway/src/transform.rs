@@ -103,7 +103,7 @@ impl<'a> Matched<'a> {
         // After what others claim was taken out: some of the names are those by which proxies say the same.
         if let Some(access) = &self.route.access {
             let worker = &self.client.worker;
-            access.show(worker, record.known.as_ref(), &mut head.fields)?;
+            access.show(worker, record, &mut head.fields)?;
         }
         // A trusted proxy's identifier is the record's as well, unless it has another form.
         let is_foreign = is_trusted

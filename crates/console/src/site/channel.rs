@@ -3,10 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
-use axum::http::header::HOST;
+use axum::http::header::{HOST, HeaderName};
 use axum::http::request::Parts;
 
 use super::Site;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How a browser reaches us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,7 @@ impl Channel {
         }
         let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
         let is_here = peer.ip().to_canonical().is_loopback() && is_loopback(host);
-        is_here.then_some(Self::Loopback)
+        (is_here && comes_from_here(parts)).then_some(Self::Loopback)
     }
 
     /// What the name of a cookie begins with: `__Host-` has browsers refuse it unless it is `Secure`, of this
@@ -46,6 +48,16 @@ impl Channel {
             Self::Loopback => "; Path=/; HttpOnly; SameSite=Lax",
         }
     }
+}
+
+/// Whether no proxy says that somebody elsewhere asks. Nobody need be trusted for that: whoever says so without need is told
+/// that it is not safe here. The gateway takes a plain cookie of this machine only, and would send them here again, for ever.
+fn comes_from_here(parts: &Parts) -> bool {
+    let fields = parts.headers.get_all(X_FORWARDED_FOR).iter();
+    let addresses = fields.flat_map(|field| field.to_str().unwrap_or_default().split(','));
+    addresses
+        .map(|address| address.trim().parse::<IpAddr>())
+        .all(|address| address.is_ok_and(|address| address.to_canonical().is_loopback()))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -67,13 +79,18 @@ mod tests {
     use super::*;
 
     fn channel(public_url: &str, host: &str, peer: &str) -> Option<Channel> {
+        forwarded(public_url, host, peer, &[])
+    }
+
+    /// With what a proxy says of whom it asks for.
+    fn forwarded(public_url: &str, host: &str, peer: &str, clients: &[&str]) -> Option<Channel> {
         let hosts = [("login.acme.example".to_owned(), "acme".to_owned())];
         let site = Site::new(public_url, Vec::new(), &[0; 32]).under(hosts.into());
-        let (mut parts, ()) = Request::builder()
-            .header(HOST, host)
-            .body(())
-            .unwrap()
-            .into_parts();
+        let request = Request::builder().header(HOST, host);
+        let request = { clients.iter() }.fold(request, |request, client| {
+            request.header(X_FORWARDED_FOR, *client)
+        });
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let peer: SocketAddr = peer.parse().unwrap();
         parts.extensions.insert(ConnectInfo(peer));
         Channel::of(&site, &parts)
@@ -114,6 +131,21 @@ mod tests {
         ] {
             assert_eq!(channel(public, host, here), None, "{host}");
         }
+        let behind = |clients: &[&str]| forwarded(public, "localhost:8080", here, clients);
+        for clients in [&["127.0.0.1"][..], &["::1, ::ffff:127.0.0.1"]] {
+            assert_eq!(behind(clients), Some(Channel::Loopback), "{clients:?}");
+        }
+        for clients in [
+            &["172.17.0.1"][..],
+            &["127.0.0.1, 172.17.0.1"],
+            &["127.0.0.1", "172.17.0.1"],
+            &["unknown"],
+            &[""],
+        ] {
+            assert_eq!(behind(clients), None, "{clients:?}");
+        }
+        let proxied = forwarded(public, "weir.example", here, &["203.0.113.7"]);
+        assert_eq!(proxied, Some(Channel::Secure));
         // Stated without TLS, a name is no reason for a cookie.
         assert_eq!(channel("http://weir.example", "weir.example", there), None);
     }

@@ -44,7 +44,9 @@ struct Bytes;
 
 impl Weighter<Key, Rc<Known>> for Bytes {
     fn weight(&self, key: &Key, known: &Rc<Known>) -> u64 {
-        (size_of::<Key>() + key.credential.len() + known.size()) as u64
+        // One that is asked about again is there once more.
+        let copies = 1 + usize::from(known.again().is_some());
+        (size_of::<Key>() + copies * key.credential.len() + known.size()) as u64
     }
 }
 

@@ -63,8 +63,9 @@ pub(super) struct Minted {
     model: Arc<InternalToken>,
     tenant: Option<Box<str>>,
     key: KeyId,
-    /// In seconds since 1970.
+    /// Times are in seconds since 1970.
     sent_until: u64,
+    expires_at: u64,
     value: HeaderValue,
 }
 
@@ -132,6 +133,7 @@ impl Minter {
             key: signing.key.id(),
             // Of a credential that ends before, there will be no other token.
             sent_until: expires_at.min(now.saturating_add(lifetime * 2 / 3)),
+            expires_at,
             value,
         })
     }
@@ -199,9 +201,9 @@ impl Minted {
         Arc::ptr_eq(&self.model, &minter.model) && self.tenant == minter.tenant
     }
 
-    /// Whether it is still to be sent.
-    pub(super) fn is_good(&self, signing: &Signing, now: u64) -> bool {
-        now < self.sent_until && self.key == signing.key.id()
+    /// Whether it is still to be sent for somebody whose credentials end at `ends_at`.
+    pub(super) fn is_good(&self, signing: &Signing, ends_at: u64, now: u64) -> bool {
+        now < self.sent_until && self.expires_at <= ends_at && self.key == signing.key.id()
     }
 }
 

@@ -13,7 +13,15 @@ use super::token::{self, bad};
 use super::{Bad, Verdict, Wanted, presented};
 use crate::fields::Fields;
 
-/// The token at its place. An API key of Weir's is none: no other server may see it.
+/// What tokens of Weir's own begin with that are shown as a bearer's.
+const OWN: [&[u8]; 4] = [
+    b"weir_operator_",
+    b"weir_session_",
+    b"weir_refresh_",
+    b"weir_once_",
+];
+
+/// The token at its place. What is Weir's own is none: no other server may see it, sent by mistake as it may be.
 ///
 /// # Errors
 /// If there are several: the rule that the request broke.
@@ -22,12 +30,14 @@ pub(super) fn presented<'a>(
     place: &'a TokenPlace,
 ) -> Result<Option<&'a [u8]>, &'static str> {
     let token = presented::token(fields, place)?;
-    Ok(token.filter(|token| !is_api_key(token)))
+    Ok(token.filter(|token| !is_own(token)))
 }
 
 /// Takes it out; an API key stays.
 pub(super) fn remove(fields: &mut Fields, place: &TokenPlace) {
-    if let Ok(Some(_)) = presented(fields, place) {
+    if let Ok(Some(token)) = presented::token(fields, place)
+        && !is_api_key(token)
+    {
         presented::remove(fields, place);
     }
 }
@@ -35,17 +45,15 @@ pub(super) fn remove(fields: &mut Fields, place: &TokenPlace) {
 /// What is no token is known by its letters; whose token it is must be asked.
 pub(super) fn verify(model: &Arc<Introspection>, credential: &[u8]) -> Verdict {
     match std::str::from_utf8(credential) {
-        Ok(token) if is_token(token) => Verdict::Ask(Wanted::Lookup(Question::Token {
-            by: Arc::clone(model),
-            token: Secret::new(token.to_owned()),
-        })),
+        Ok(token) if is_token(token) => Verdict::Ask(Wanted::Lookup(question(model, token))),
         _ => Verdict::Bad(bad("token_malformed", "this is not a token")),
     }
 }
 
 /// Whose token it is by what the server said, when `since` was the latest change. `now` is in seconds since 1970.
 pub(super) fn judge(
-    model: &Introspection,
+    model: &Arc<Introspection>,
+    credential: &[u8],
     said: Said,
     since: u64,
     now: u64,
@@ -68,7 +76,15 @@ pub(super) fn judge(
         about: Vec::new(),
         person: None,
     };
-    Ok(Known::told(good, since, now))
+    let token = String::from_utf8_lossy(credential);
+    Ok(Known::opaque(good, question(model, &token), since, now))
+}
+
+fn question(model: &Arc<Introspection>, token: &str) -> Question {
+    Question::Token {
+        by: Arc::clone(model),
+        token: Secret::new(token.to_owned()),
+    }
 }
 
 /// The same for every reason: whether there ever was such a token is nobody's to know.
@@ -89,6 +105,10 @@ fn is_token(text: &str) -> bool {
     let bare = text.trim_end_matches('=');
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
     !bare.is_empty() && text.len() <= LONGEST_TOKEN && bare.bytes().all(is_letter)
+}
+
+fn is_own(token: &[u8]) -> bool {
+    is_api_key(token) || OWN.iter().any(|prefix| token.starts_with(prefix))
 }
 
 fn is_api_key(token: &[u8]) -> bool {
@@ -124,18 +144,22 @@ mod tests {
     }
 
     #[test]
-    fn an_api_key_is_shown_to_no_other_server_and_not_taken_out() {
-        for (value, is_token) in [
-            ("Bearer weir_key_something", false),
-            ("Bearer opaque", true),
-            ("Basic YTpi", false),
+    fn what_is_weirs_own_is_shown_to_no_other_server_and_an_api_key_not_taken_out() {
+        for (value, is_token, is_removed) in [
+            ("Bearer weir_key_something", false, false),
+            ("Bearer weir_operator_something", false, true),
+            ("Bearer weir_session_something", false, true),
+            ("Bearer weir_refresh_something", false, true),
+            ("Bearer weir_once_something", false, true),
+            ("Bearer opaque", true, true),
+            ("Basic YTpi", false, false),
         ] {
             let mut fields = Fields::new();
             fields.append(AUTHORIZATION, HeaderValue::from_static(value));
             let found = presented(&fields, &TokenPlace::Bearer).unwrap();
             assert_eq!(found.is_some(), is_token, "{value}");
             remove(&mut fields, &TokenPlace::Bearer);
-            assert_eq!(fields.get(&AUTHORIZATION).is_none(), is_token, "{value}");
+            assert_eq!(fields.get(&AUTHORIZATION).is_none(), is_removed, "{value}");
         }
     }
 }

@@ -11,11 +11,11 @@ use weir_core::principal::Method as By;
 use weir_jose::remote::RemoteKeys;
 use weir_jose::{KeyId, Revoked, TokenFacts};
 
+use super::again::Again;
 use super::changes::Changes;
 use super::internal::{Minted, Minter, Signer};
-use super::lookup::Good;
+use super::lookup::{Good, Question};
 use super::rules::Verdict;
-use super::session;
 use super::show::Shown;
 use crate::metrics::CredentialKind;
 
@@ -39,14 +39,14 @@ pub(crate) struct Known {
     signed: Option<Signed>,
     /// By what its issuer may take it back.
     revocable: Option<Revocable>,
+    /// Whether it is still good, of whom nobody tells that it is not.
+    again: Option<Box<Again>>,
     /// Subjects whose change makes it worthless.
     about: Vec<Box<str>>,
     /// The latest change that is known not to be about it: the one when it was asked about, or a later one.
     checked: Cell<u64>,
     /// The organizations that a person belongs to; `None` if it is no session.
     pub(super) memberships: Option<Box<[Arc<str>]>>,
-    /// The cookie that takes the place of the one that was shown.
-    pub(super) successor: Option<HeaderValue>,
     /// What rules said of it, by their numbers and the method.
     decided: RefCell<SmallVec<[Decided; 2]>>,
     /// What upstreams hear of it, by the policy that says so: written when it was first needed.
@@ -140,10 +140,10 @@ impl Known {
             fresh_until: u64::MAX,
             signed,
             revocable: None,
+            again: None,
             about: Vec::new(),
             checked: Cell::new(0),
             memberships: None,
-            successor: None,
             decided: RefCell::default(),
             shown: OnceCell::new(),
             tokens: RefCell::default(),
@@ -155,17 +155,25 @@ impl Known {
         Rc::new(Self::of(good, since, now))
     }
 
+    /// The same, of an opaque token: this is asked again if something that was opened with it lasts.
+    pub(super) fn opaque(good: Good, question: Question, since: u64, now: u64) -> Rc<Self> {
+        let known = Self::of(good, since, now);
+        let again = Again::new(question, known.fresh_until);
+        Rc::new(Self {
+            again: Some(Box::new(again)),
+            ..known
+        })
+    }
+
     /// The same, by a session.
     pub(super) fn person(
         good: Good,
         memberships: Box<[Arc<str>]>,
-        successor: Option<HeaderValue>,
         since: u64,
         now: u64,
     ) -> Rc<Self> {
         Rc::new(Self {
             memberships: Some(memberships),
-            successor,
             ..Self::of(good, since, now)
         })
     }
@@ -177,10 +185,10 @@ impl Known {
             fresh_until: now.saturating_add(good.fresh_for.as_secs()),
             signed: None,
             revocable: None,
+            again: None,
             about: good.about,
             checked: Cell::new(since),
             memberships: None,
-            successor: None,
             decided: RefCell::default(),
             shown: OnceCell::new(),
             tokens: RefCell::default(),
@@ -216,9 +224,15 @@ impl Known {
         !has_ended && !self.is_taken_back() && self.is_unchanged(changes)
     }
 
+    /// The question whether it is still good, if it takes one.
+    pub(super) fn again(&self) -> Option<&Again> {
+        self.again.as_deref()
+    }
+
     /// Whether its issuer does not stand by it any more.
     fn is_taken_back(&self) -> bool {
-        self.signed.as_ref().is_some_and(|key| !key.is_good())
+        self.again().is_some_and(Again::is_over)
+            || self.signed.as_ref().is_some_and(|key| !key.is_good())
             || self.revocable.as_ref().is_some_and(|one| !one.is_good())
     }
 
@@ -237,13 +251,6 @@ impl Known {
             self.checked.set(latest);
         }
         true
-    }
-
-    /// Tells the browser what takes the place of what it showed.
-    pub(crate) fn hand_over(&self, fields: &mut crate::fields::Fields) {
-        if let Some(cookie) = &self.successor {
-            session::hand_over(cookie, fields);
-        }
     }
 
     /// What rules said of it before.
@@ -280,7 +287,7 @@ impl Known {
         }
     }
 
-    /// The token that the upstream gets. `now` is in seconds since 1970.
+    /// The token that the upstream gets, which ends before `most`. Times are in seconds since 1970.
     ///
     /// # Errors
     /// If there is none and none can be made: the word for logs.
@@ -288,19 +295,22 @@ impl Known {
         &self,
         minter: &Minter,
         signer: &Signer,
+        most: u64,
         now: u64,
     ) -> Result<HeaderValue, &'static str> {
         let signing = minter.signing(signer)?;
         let mut tokens = self.tokens.borrow_mut();
         let mut same = tokens.iter().filter(|token| token.is_of(minter));
-        if let Some(token) = same.next().filter(|token| token.is_good(&signing, now)) {
+        let ends_at = self.ends_at.min(most);
+        let is_good = |token: &&Minted| token.is_good(&signing, ends_at, now);
+        if let Some(token) = same.next().filter(is_good) {
             return Ok(token.value());
         }
         tokens.retain(|token| !token.is_of(minter));
         if tokens.len() >= MOST_TOKENS {
             tokens.clear();
         }
-        let token = minter.mint(&signing, &self.principal, self.ends_at, now)?;
+        let token = minter.mint(&signing, &self.principal, ends_at, now)?;
         let value = token.value();
         tokens.push(token);
         Ok(value)

@@ -6,6 +6,7 @@
 //!
 //! A credential that is there must be good, also where none is needed; whatever cannot be decided is refused.
 
+mod again;
 mod api_key;
 mod basic;
 mod cache;
@@ -53,7 +54,7 @@ pub(crate) use denials::Denials;
 pub(crate) use known::Known;
 pub(crate) use lookup::{Asking, queue};
 pub(crate) use require::holds;
-pub(crate) use session::remove as hide_session;
+pub(crate) use session::{hand_over, remove as hide_session};
 pub(crate) use show::{Forbidden, Shown, field_text, is_own, told};
 pub(crate) use way::Ways;
 
@@ -214,7 +215,11 @@ impl Access {
                     let counters = &worker.counters.identity.lookups[question.about() as usize];
                     let asking = &worker.shared.asking;
                     let answer = asking.ask(question, record.client_address, counters).await;
-                    way.read(answer, asked, since, seconds())
+                    // Whatever becomes of the request: records have another token from now on.
+                    if let Some(cookie) = way.successor(&answer, asked) {
+                        record.successor = Some(cookie);
+                    }
+                    way.read(answer, &credential, since, seconds())
                 }
                 Wanted::Issuer(asking) => {
                     let heard = tokio::time::timeout(PATIENCE, asking.wait()).await;
@@ -274,7 +279,8 @@ impl Access {
     ) -> Result<(), Denial> {
         let foreign = found.iter().find(|known| self.is_foreign(known));
         let foreign = foreign.map(|known| self.foreign(known));
-        let caller = found.into_iter().next();
+        let mut found = found.into_iter();
+        let caller = found.next();
         let verdict = match foreign {
             Some(denial) => Err(denial),
             None => self.authorise(caller.as_deref(), asked, record),
@@ -284,6 +290,7 @@ impl Access {
             .is_suspect
             .set(record.client.is_suspect.get() && caller.is_none());
         record.known = caller;
+        record.besides = found.collect();
         verdict.map_err(|denial| self.invite(asked, fields, denial))?;
         for way in self.ways() {
             if !way.credential().is_forwarded {
@@ -348,7 +355,9 @@ impl Access {
             return denial;
         }
         match self.ways().find_map(|way| way.sign_in()) {
-            Some(place) if sign_in::is_navigation(asked, fields) => {
+            Some(place)
+                if sign_in::is_elsewhere(place, asked) && sign_in::is_navigation(asked, fields) =>
+            {
                 denial.sends_to(sign_in::location(place, asked))
             }
             _ => denial,
@@ -377,7 +386,7 @@ impl Access {
     pub(crate) fn show(
         &self,
         worker: &Worker,
-        known: Option<&Rc<Known>>,
+        record: &Recorder,
         fields: &mut Fields,
     ) -> Result<(), Failure> {
         let Some(shown) = &self.shown else {
@@ -387,15 +396,17 @@ impl Access {
             // Also where nobody is known: what stands there is no token of Weir's.
             fields.remove(minter.header());
         }
-        let Some(known) = known else {
+        let Some(known) = &record.known else {
             return Ok(());
         };
         for (name, value) in known.shown(shown) {
             fields.append(name, value);
         }
         if let Some(minter) = &shown.minter {
+            let besides = record.besides.iter().map(|known| known.ends_at);
+            let most = besides.min().unwrap_or(u64::MAX);
             let token = known
-                .token(minter, &worker.shared.signer, seconds())
+                .token(minter, &worker.shared.signer, most, seconds())
                 .map_err(Failure::IdentityUnavailable)?;
             fields.append(minter.header().clone(), token);
         }
@@ -438,9 +449,18 @@ pub(crate) fn knows_sessions(config: &Config) -> bool {
 /// Whether what somebody was let in for may go on, such as a stream that lasts for hours.
 ///
 /// # Errors
-/// If the credential has ended or was taken back.
-pub(crate) fn may_go_on(known: &Known, worker: &Worker) -> Result<(), Failure> {
-    match known.may_go_on(seconds(), &worker.shared.changes) {
+/// If one of the credentials has ended or was taken back.
+pub(crate) fn may_go_on<'a>(
+    callers: impl IntoIterator<Item = &'a Rc<Known>>,
+    worker: &Worker,
+) -> Result<(), Failure> {
+    let (now, changes) = (seconds(), &worker.shared.changes);
+    let mut callers = callers.into_iter();
+    let may_go_on = |known: &Rc<Known>| {
+        again::ask(known, worker, now);
+        known.may_go_on(now, changes)
+    };
+    match callers.all(may_go_on) {
         true => Ok(()),
         false => Err(Failure::CredentialRefused("credential_ended")),
     }

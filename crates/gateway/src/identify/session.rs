@@ -5,6 +5,7 @@
 //! any more, so that a session that is over is like none.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, HeaderName, ORIGIN, SET_COOKIE};
 use http::{HeaderValue, Method};
@@ -14,7 +15,7 @@ use weir_core::session_cookie::{PLAIN, SECURE};
 use weir_core::{Secret, principal};
 
 use super::known::Known;
-use super::lookup::{Good, Question};
+use super::lookup::{Answer, Good, Question};
 use super::rules::Asked;
 use super::{Bad, Verdict, Wanted};
 use crate::cookies;
@@ -66,13 +67,7 @@ pub(super) fn verify(credential: &[u8]) -> Verdict {
 }
 
 /// Whether a session is enough for a policy, and what somebody is by it.
-pub(super) fn read(
-    model: &Session,
-    mut good: Good,
-    asked: &Asked<'_>,
-    since: u64,
-    now: u64,
-) -> Verdict {
+pub(super) fn read(model: &Session, mut good: Good, since: u64, now: u64) -> Verdict {
     let not_enough = |word, sentence: &str| {
         let sentence = sentence.to_owned();
         Verdict::NotEnough(Bad { word, sentence })
@@ -98,12 +93,24 @@ pub(super) fn read(
         good.principal.roles = vec![membership.role];
         good.principal.scopes = membership.scopes;
     }
-    let cookie = person.successor.and_then(|token| set(&token, asked));
-    Verdict::Good(Known::person(good, organizations, cookie, since, now))
+    if person.successor.is_some() {
+        // Its token is one of yesterday: nothing is remembered of it.
+        good.fresh_for = Duration::ZERO;
+    }
+    Verdict::Good(Known::person(good, organizations, since, now))
+}
+
+/// The cookie that takes the place of the one that was shown.
+pub(super) fn successor(answer: &Answer, asked: &Asked<'_>) -> Option<HeaderValue> {
+    let Answer::Good(good) = answer else {
+        return None;
+    };
+    let person = good.person.as_ref()?;
+    set(person.successor.as_ref()?, asked)
 }
 
 /// Has the browser keep a successor, unless the answer says something of the cookie itself: signing in and out does.
-pub(super) fn hand_over(cookie: &HeaderValue, fields: &mut Fields) {
+pub(crate) fn hand_over(cookie: &HeaderValue, fields: &mut Fields) {
     let name = |field: &HeaderValue| {
         let mut parts = field.as_bytes().splitn(2, |byte| *byte == b'=');
         parts.next().map(<[u8]>::to_vec)

@@ -33,6 +33,12 @@ pub(super) fn is_navigation(asked: &Asked<'_>, fields: &Fields) -> bool {
         && takes_pages(fields)
 }
 
+/// Whether it is not that very place that is asked for. One that needs a session itself would send whoever comes there
+/// to itself again, for ever.
+pub(super) fn is_elsewhere(sign_in: &str, asked: &Asked<'_>) -> bool {
+    sign_in.split('?').next() != Some(asked.path)
+}
+
 /// Where to go, with where to come back to.
 pub(super) fn location(sign_in: &str, asked: &Asked<'_>) -> Option<HeaderValue> {
     let mut text = sign_in.to_owned();
@@ -157,6 +163,18 @@ mod tests {
             is_navigation(&asked, &fields(&[html]))
         });
         assert!(!upgrade, "a WebSocket");
+    }
+
+    #[test]
+    fn nobody_is_sent_where_they_are() {
+        let elsewhere = |place: &str, path: &str| {
+            ask(&Method::GET, path, Some("a=b"), |asked| {
+                is_elsewhere(place, asked)
+            })
+        };
+        assert!(elsewhere("/sign-in", "/") && elsewhere("/sign-in", "/sign-in/second-factor"));
+        assert!(!elsewhere("/sign-in", "/sign-in"));
+        assert!(!elsewhere("/sign-in?organization=acme", "/sign-in"));
     }
 
     #[test]

@@ -184,8 +184,8 @@ impl Way {
         }
     }
 
-    /// What the answer to a question says, which was asked when `since` was the latest change.
-    pub(super) fn read(&self, answer: Answer, asked: &Asked<'_>, since: u64, now: u64) -> Verdict {
+    /// What the answer to a question about a credential says, which was asked when `since` was the latest change.
+    pub(super) fn read(&self, answer: Answer, credential: &[u8], since: u64, now: u64) -> Verdict {
         match (answer, &self.kind) {
             (Answer::Unavailable(why), _) => Verdict::Unavailable(why),
             (Answer::Good(good), Kind::ApiKey(key)) => {
@@ -195,15 +195,13 @@ impl Way {
                 }
             }
             (Answer::Bad(word), Kind::ApiKey(_)) => Verdict::Bad(api_key::bad(word)),
-            (Answer::Good(good), Kind::Session(model)) => {
-                session::read(model, *good, asked, since, now)
-            }
+            (Answer::Good(good), Kind::Session(model)) => session::read(model, *good, since, now),
             // It is over, or nobody's, and the browser sends it all the same.
             (Answer::Bad(_), Kind::Session(_)) => Verdict::Nobody,
             (Answer::Good(good), Kind::Basic(_)) => Verdict::Good(Known::told(*good, since, now)),
             (Answer::Bad(word), Kind::Basic(_)) => Verdict::Bad(basic::bad(word)),
             (Answer::Said(said), Kind::Introspection(model)) => {
-                match introspection::judge(model, *said, since, now) {
+                match introspection::judge(model, credential, *said, since, now) {
                     Ok(known) => Verdict::Good(known),
                     Err(bad) => Verdict::Bad(bad),
                 }
@@ -213,6 +211,14 @@ impl Way {
             }
             // Others never ask, and nobody is told what another way would be.
             _ => Verdict::Unavailable("nothing was asked"),
+        }
+    }
+
+    /// The cookie that takes the place of the one that was asked about, whatever that is worth to the policy.
+    pub(super) fn successor(&self, answer: &Answer, asked: &Asked<'_>) -> Option<HeaderValue> {
+        match &self.kind {
+            Kind::Session(_) => session::successor(answer, asked),
+            _ => None,
         }
     }
 

@@ -203,14 +203,11 @@ impl Tunnel {
         if let Some(organization) = &self.handshake.organization {
             organization.admit()?;
         }
-        match self.caller() {
-            Some(known) => identify::may_go_on(known, &self.worker),
-            None => Ok(()),
-        }
+        identify::may_go_on(self.callers(), &self.worker)
     }
 
-    fn caller(&self) -> Option<&Known> {
-        self.record.as_ref()?.known.as_deref()
+    fn callers(&self) -> impl Iterator<Item = &Rc<Known>> {
+        self.record.iter().flat_map(|record| record.callers())
     }
 
     /// Passes on what there is, both ways.
@@ -350,7 +347,7 @@ impl Tunnel {
             };
         }
         let model = &self.handshake.settings.model;
-        let is_of_somebody = self.caller().is_some();
+        let is_of_somebody = self.callers().next().is_some();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (idle, ping) = (millis(model.idle), model.ping.map(millis));
         let (client, target) = (&mut self.client, &mut self.target);

@@ -1,5 +1,6 @@
 //! Keys that somebody has found where they do not belong.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -30,12 +31,23 @@ pub struct LeakReport {
     pub url: Option<String>,
 }
 
+/// What a report comes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// No key, or none of ours.
+    Nothing,
+    /// One that was reported before.
+    Known,
+    /// One that ends by the report.
+    Ended,
+}
+
 impl Identity {
     /// Revokes keys that somebody has found, and tells whose they are: whoever can show a whole key could use it as
     /// well. Tells for each report whether it was a key, working or not.
     ///
     /// # Errors
-    /// [`Error::Throttled`] if much was reported from there that was no key.
+    /// [`Error::Throttled`] if much was reported from there that was no key, or was reported before.
     pub async fn report_leaked(
         &self,
         caller: &Caller,
@@ -43,47 +55,58 @@ impl Identity {
     ) -> Result<Vec<bool>> {
         let counted = Counted::reports(caller.origin.address.as_deref());
         self.attempt(counted.as_slice()).await?;
+        // Of the same key, found in many places, once: it takes more than a look.
+        let mut taken: HashMap<&str, Found> = HashMap::with_capacity(reports.len());
         let mut found = Vec::with_capacity(reports.len());
         for report in reports {
-            found.push(self.take_report(caller, report).await?);
+            let known = taken.get(&*report.token).copied();
+            let one = match known {
+                Some(Found::Nothing) => Found::Nothing,
+                Some(Found::Ended | Found::Known) => Found::Known,
+                None => self.take_report(caller, report).await?,
+            };
+            taken.insert(&report.token, one);
+            found.push(one);
         }
-        if found.iter().all(|is_key| *is_key) {
+        // Whoever has an old key, and reports it again and again, does no more good than by what is none.
+        if found.iter().all(|one| *one == Found::Ended) {
             self.forget_attempt(counted.as_slice()).await?;
         }
-        Ok(found)
+        let are_keys = found.into_iter().map(|one| one != Found::Nothing);
+        Ok(are_keys.collect())
     }
 
-    async fn take_report(&self, caller: &Caller, report: &LeakReport) -> Result<bool> {
+    async fn take_report(&self, caller: &Caller, report: &LeakReport) -> Result<Found> {
         let Some(shown) = ApiKeyText::parse(&report.token) else {
-            return Ok(false);
+            return Ok(Found::Nothing);
         };
         // One in the trash, or of an organization there, comes back one day.
         let select = API_KEYS.select_everywhere().with_trashed();
         let select = select.filter("public_part = ?", [shown.public_part()]);
         let Some(row) = self.records.first(select).await? else {
-            return Ok(false);
+            return Ok(Found::Nothing);
         };
         let hash = <[u8; 32]>::try_from(row.bytes("key_hash")?);
         if !hash.is_ok_and(|hash| shown.is_of(&hash)) {
-            return Ok(false);
+            return Ok(Found::Nothing);
         }
         let key = ApiKey::of(&row)?;
-        match self.leaked(caller, &key, report).await {
+        let found = match self.leaked(caller, &key, report).await {
             // It went meanwhile, for good.
-            Ok(()) | Err(Error::Missing(_)) => {}
-            Err(error) => return Err(error),
-        }
+            Err(Error::Missing(_)) => Found::Known,
+            told => told?,
+        };
         // Whoever had it has what they made with it.
         self.revoke_made_by(caller, &key).await?;
-        Ok(true)
+        Ok(found)
     }
 
-    async fn leaked(&self, caller: &Caller, key: &ApiKey, report: &LeakReport) -> Result<()> {
+    async fn leaked(&self, caller: &Caller, key: &ApiKey, report: &LeakReport) -> Result<Found> {
         let (tenant, id) = (&key.organization, &key.id);
         let mut write = self.records.write(&Scope::of(tenant)).await?;
         let before = with_trash(&mut write, tenant, id).await?;
         if before.leaked_at.is_some() && before.revoked_at.is_some() {
-            return Ok(());
+            return Ok(Found::Known);
         }
         let now = write.now();
         let key = ApiKey {
@@ -99,7 +122,8 @@ impl Identity {
         }
         let entry = caller.entry("api_key.leak", "api_key", id, change);
         note_change(&mut write, CredentialKind::ApiKey, id.as_str()).await?;
-        Ok(write.commit(&Scope::of(tenant), &entry).await?)
+        write.commit(&Scope::of(tenant), &entry).await?;
+        Ok(Found::Ended)
     }
 
     /// Revokes all keys that were made with a key, and with those.

@@ -11,7 +11,7 @@ use weir_identity::{
 use weir_store::audit::Actor;
 use weir_store::records::TenantTable;
 
-use crate::engines::{Fresh, by, client, fresh, on_both_engines, operator};
+use crate::engines::{Fresh, by, client, client_at, fresh, on_both_engines, operator};
 
 on_both_engines! {
     a_key_is_told_once_and_found_by_its_public_part,
@@ -20,6 +20,7 @@ on_both_engines! {
     a_key_is_replaced_while_it_still_works,
     a_revoked_key_never_works_again,
     a_leaked_key_stays_revoked_through_the_trash,
+    who_reports_an_old_key_again_and_again_has_to_wait,
     what_a_leaked_key_made_goes_with_it,
     a_key_can_only_be_made_less,
     being_used_is_written_down_in_batches,
@@ -331,6 +332,38 @@ async fn a_leaked_key_stays_revoked_through_the_trash(engine: &str) {
         ..leaked
     };
     assert!(!report(identity, &made_up).await);
+}
+
+async fn who_reports_an_old_key_again_and_again_has_to_wait(engine: &str) {
+    let fresh = fresh(engine).await;
+    let identity = &fresh.identity;
+    let acme = fresh.organization("acme").await;
+    let scanner = client_at("203.0.113.9");
+    let report = async |made: &MadeApiKey, copies: usize| {
+        let report = LeakReport {
+            token: made.text.expose().to_owned(),
+            url: None,
+        };
+        identity
+            .report_leaked(&scanner, &vec![report; copies])
+            .await
+    };
+    // Keys that work are worth every report.
+    for number in 0..120 {
+        let made = service_key(identity, &acme, &format!("key {number}")).await;
+        assert_eq!(report(&made, 1).await.unwrap(), [true]);
+    }
+    let old = service_key(identity, &acme, "old").await;
+    assert_eq!(report(&old, 100).await.unwrap(), vec![true; 100]);
+    let mut reports = 0;
+    let waits = loop {
+        match report(&old, 1).await {
+            Ok(_) => reports += 1,
+            Err(error) => break error,
+        }
+        assert!(reports < 200, "nobody has to wait");
+    };
+    assert!(matches!(waits, Error::Throttled { .. }), "{waits}");
 }
 
 async fn what_a_leaked_key_made_goes_with_it(engine: &str) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::kind::could_be_access_token;
+use super::kind::{could_be_access_token, is_of_any_bearer};
 use super::{ClaimFault, Judged, judge_audience, judge_validity};
 use crate::claims::Claims;
 
@@ -39,8 +39,8 @@ impl ExpectedAnswer {
     }
 }
 
-/// Whether it is an access token that whoever has it may use. Servers also answer about refresh tokens; and what is bound
-/// to a key (RFC 8705 §3.2, RFC 9449 §6.2) is worth nothing without that key.
+/// Whether it is an access token that whoever has it may use. Servers also answer about refresh tokens, and tell of a key
+/// to which a token is bound (RFC 8705 §3.2, RFC 9449 §6.2).
 fn is_of_bearers(claims: &Claims) -> bool {
     let is_bearer = match claims.get("token_type") {
         None => true,
@@ -52,7 +52,7 @@ fn is_of_bearers(claims: &Claims) -> bool {
         }
         Some(_) => false,
     };
-    is_bearer && claims.get("cnf").is_none() && could_be_access_token(claims)
+    is_bearer && is_of_any_bearer(claims) && could_be_access_token(claims)
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ const NOT_OF_ACCESS_TOKENS: [&str; 4] = ["nonce", "at_hash", "c_hash", "events"]
 /// The sort of token that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An access token. Since most issuers do not write `at+jwt`, a `typ` of `JWT` or none is taken as well, unless the
+    /// An access token of any bearer. Since most issuers do not write `at+jwt`, a `typ` of `JWT` or none is taken as well, unless the
     /// claims are those of another sort of token. Any other `typ` is refused.
     AccessToken,
-    /// An access token by RFC 9068: `at+jwt`, and all claims that it requires.
+    /// The same by RFC 9068: `at+jwt`, and all claims that it requires.
     StrictAccessToken,
     /// Whatever states this media type in `typ`, such as `dpop+jwt`.
     Explicit(String),
@@ -29,10 +29,11 @@ impl Kind {
         let typ = header.typ.as_deref();
         let is_kind = match self {
             Self::AccessToken => {
-                is_type(typ, "at+jwt")
-                    || ((typ.is_none() || is_type(typ, "JWT")) && could_be_access_token(claims))
+                let says_little = typ.is_none() || is_type(typ, "JWT");
+                let is_one = is_type(typ, "at+jwt") || says_little && could_be_access_token(claims);
+                is_one && is_of_any_bearer(claims)
             }
-            Self::StrictAccessToken => is_type(typ, "at+jwt"),
+            Self::StrictAccessToken => is_type(typ, "at+jwt") && is_of_any_bearer(claims),
             Self::Explicit(expected) => is_type(typ, expected),
         };
         is_kind.then_some(()).ok_or(ClaimFault::Type)
@@ -62,6 +63,12 @@ fn is_type(typ: Option<&str>, expected: &str) -> bool {
         _ => typ,
     };
     short.eq_ignore_ascii_case(expected)
+}
+
+/// Whether whoever has the token may use it. What is bound to a key (RFC 8705 §3, RFC 9449 §6) is worth nothing without that
+/// key, and nobody here sees a proof of it.
+pub(super) fn is_of_any_bearer(claims: &Claims) -> bool {
+    claims.get("cnf").is_none()
 }
 
 /// Whether nothing in the claims shows another sort of token, where the header is silent.

@@ -261,6 +261,29 @@ fn id_and_refresh_tokens_without_a_type_of_their_own_are_known_by_their_claims()
 }
 
 #[test]
+fn a_token_that_is_bound_to_a_key_is_no_bearers() {
+    let strict = Expected {
+        kind: Kind::StrictAccessToken,
+        ..expected()
+    };
+    let whole = r#""sub":"ada","client_id":"app","iat":1799999990,"jti":"1""#;
+    for bound in [
+        r#""cnf":{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}"#,
+        r#""cnf":{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}"#,
+        r#""cnf":null"#,
+    ] {
+        for typ in [Some("at+jwt"), Some("JWT"), None] {
+            assert_eq!(typed(&expected(), typ, bound), Err(ClaimFault::Type));
+        }
+        let whole = format!("{whole},{bound}");
+        assert_eq!(
+            typed(&strict, Some("at+jwt"), &whole),
+            Err(ClaimFault::Type)
+        );
+    }
+}
+
+#[test]
 fn a_strict_access_token_is_one_by_rfc_9068() {
     let strict = Expected {
         kind: Kind::StrictAccessToken,

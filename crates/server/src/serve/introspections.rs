@@ -5,18 +5,19 @@
 //! tokens that nobody knows, nobody says that they are bad.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 use weir_config::model::{ClientAuthentication, Introspection};
 use weir_core::Secret;
-use weir_gateway::Source;
 use weir_gateway::identify::{Answer, Lookup, Question, Said};
 use weir_issuers::{ClientCredentials, Introspected, Introspector, Issuers, Unreachable};
 use weir_jose::Claims;
 use weir_outbound::Reach;
 
+use super::shares::Shares;
 use memory::{Digest, Memory};
 
 mod memory;
@@ -39,7 +40,7 @@ struct Server {
     /// Questions under way, by token: whoever asks about the same one waits for the same answer.
     flights: Mutex<HashMap<Digest, Arc<OnceCell<Outcome>>>>,
     /// Questions under way about tokens that nobody knows, by who shows them.
-    strangers: Mutex<HashMap<Source, usize>>,
+    strangers: Shares,
     /// When a server that cannot be asked is tried next; `None` if it can be asked.
     lost: Mutex<Option<Instant>>,
 }
@@ -74,8 +75,7 @@ impl Introspections {
         };
         let (server, token) = (self.server(by), token.clone());
         let digest = Digest::of(token.expose());
-        let client = Source::from(lookup.client);
-        let (answer, is_due) = server.answer(digest, &token, client).await;
+        let (answer, is_due) = server.answer(digest, &token, lookup.client).await;
         lookup.answer(answer);
         // Whoever asked has their answer, and waits for this no more.
         if is_due {
@@ -108,7 +108,7 @@ impl Server {
             introspector: introspector.ok(),
             memory: Memory::new(),
             flights: Mutex::default(),
-            strangers: Mutex::default(),
+            strangers: Shares::new(model.at_once),
             lost: Mutex::default(),
         }
     }
@@ -118,7 +118,7 @@ impl Server {
         &self,
         digest: Digest,
         token: &Secret<String>,
-        client: Source,
+        client: IpAddr,
     ) -> (Answer, bool) {
         let Some(kept) = self.memory.good(&digest) else {
             return (self.answer_stranger(digest, token, client).await, false);
@@ -145,7 +145,7 @@ impl Server {
         &self,
         digest: Digest,
         token: &Secret<String>,
-        client: Source,
+        client: IpAddr,
     ) -> Answer {
         if self.memory.is_bad(&digest, Instant::now()) {
             return Answer::Bad("token_inactive");
@@ -184,11 +184,11 @@ impl Server {
         &self,
         digest: Digest,
         token: &Secret<String>,
-        stranger: Option<Source>,
+        stranger: Option<IpAddr>,
     ) -> Outcome {
         let flight = Arc::clone(lock(&self.flights).entry(digest).or_default());
         let question = async {
-            let outcome = match stranger.map(|client| Share::take(self, client)) {
+            let outcome = match stranger.map(|client| self.strangers.take(client)) {
                 Some(None) => Outcome::Unavailable("too many unknown tokens of this address wait"),
                 _share => self.question(digest, token).await,
             };
@@ -254,37 +254,6 @@ impl Server {
         let next = Instant::now() + RETRY;
         if lock(&self.lost).replace(next).is_none() {
             tracing::warn!(%error, "a server cannot be asked about tokens: only known ones are good");
-        }
-    }
-}
-
-/// A place among the questions about unknown tokens, of one address.
-struct Share<'a> {
-    server: &'a Server,
-    client: Source,
-}
-
-impl<'a> Share<'a> {
-    /// `None` if the address has as many as it may: as many as are asked at once.
-    fn take(server: &'a Server, client: Source) -> Option<Self> {
-        let mut strangers = lock(&server.strangers);
-        let taken = strangers.entry(client).or_default();
-        if *taken >= server.model.at_once {
-            return None;
-        }
-        *taken += 1;
-        Some(Self { server, client })
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        let mut strangers = lock(&self.server.strangers);
-        if let Some(taken) = strangers.get_mut(&self.client) {
-            *taken -= 1;
-            if *taken == 0 {
-                strangers.remove(&self.client);
-            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod passwords;
 pub(crate) mod pid_file;
 mod reload;
 pub(crate) mod resources;
+mod shares;
 mod signals;
 mod signer;
 mod standings;

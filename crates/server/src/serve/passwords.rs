@@ -18,10 +18,14 @@ use weir_core::principal::Method;
 use weir_gateway::identify::{Answer, Good, Lookup, Question};
 use weir_signatures::{Basic, UsersFile};
 
+use super::shares::Shares;
+
 /// How long a worker believes an answer without asking again.
 const FRESH: Duration = Duration::from_secs(300);
 /// Passwords that wait for their turn. More are refused: they would not get it before nobody waits any more.
 const ROOM: usize = 64;
+/// Those of one client address: whoever guesses leaves room to others, who do not wait long behind them.
+const ROOM_OF_ONE: usize = 8;
 /// Good passwords that are known.
 const MOST: usize = 4096;
 
@@ -34,6 +38,7 @@ pub(super) struct Passwords {
     key: Option<Key>,
     turns: Arc<Semaphore>,
     room: Semaphore,
+    shares: Shares,
 }
 
 /// Why a password is not known to be good.
@@ -55,6 +60,7 @@ impl Passwords {
             key: Key::generate(HMAC_SHA256, &SystemRandom::new()).ok(),
             turns: Arc::new(Semaphore::new(turns)),
             room: Semaphore::new(ROOM),
+            shares: Shares::new(ROOM_OF_ONE),
         }
     }
 
@@ -104,6 +110,7 @@ impl Passwords {
         shown: &Arc<Basic>,
         lookup: &Lookup,
     ) -> Result<(), Refused> {
+        let _share = self.shares.take(lookup.client).ok_or(Refused::Busy)?;
         let _place = self.room.try_acquire().map_err(|_| Refused::Busy)?;
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         let turn = turn.map_err(|_| Refused::Failed)?;

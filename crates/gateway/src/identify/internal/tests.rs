@@ -54,7 +54,9 @@ fn claims(value: &HeaderValue) -> Value {
 fn a_token_says_who_calls_whom_and_for_how_long() {
     let (key, minter) = (key(), Minter::compile(&Arc::new(model()), Some("acme")));
     let known = Known::new(principal(), 10_000, None);
-    let value = known.token(&minter, &signer(&key), 1_000).unwrap();
+    let value = known
+        .token(&minter, &signer(&key), u64::MAX, 1_000)
+        .unwrap();
     let mut said = claims(&value);
     assert!(said["jti"].as_str().unwrap().starts_with("jti_"));
     said["jti"] = Value::Null;
@@ -91,23 +93,40 @@ fn a_token_says_who_calls_whom_and_for_how_long() {
 fn one_is_made_for_each_credential_and_sent_for_two_thirds_of_its_lifetime() {
     let (signer, minter) = (signer(&key()), Minter::compile(&Arc::new(model()), None));
     let known = Known::new(principal(), 10_000, None);
-    let token = |now| known.token(&minter, &signer, now).unwrap();
+    let token = |now| known.token(&minter, &signer, u64::MAX, now).unwrap();
     let first = token(1_000);
     assert_eq!(token(1_039), first);
     let second = token(1_040);
     assert_ne!(second, first);
     assert_eq!(claims(&second)["exp"], 1_100);
     let other = Known::new(principal(), 10_000, None);
-    assert_ne!(other.token(&minter, &signer, 1_040).unwrap(), second);
+    assert_ne!(
+        other.token(&minter, &signer, u64::MAX, 1_040).unwrap(),
+        second
+    );
 }
 
 #[test]
 fn none_outlives_the_credential() {
     let (signer, minter) = (signer(&key()), Minter::compile(&Arc::new(model()), None));
     let known = Known::new(principal(), 1_010, None);
-    let token = known.token(&minter, &signer, 1_000).unwrap();
+    let token = known.token(&minter, &signer, u64::MAX, 1_000).unwrap();
     assert_eq!(claims(&token)["exp"], 1_010);
-    assert_eq!(known.token(&minter, &signer, 1_009).unwrap(), token);
+    assert_eq!(
+        known.token(&minter, &signer, u64::MAX, 1_009).unwrap(),
+        token
+    );
+}
+
+#[test]
+fn none_outlives_a_credential_beside() {
+    let (signer, minter) = (signer(&key()), Minter::compile(&Arc::new(model()), None));
+    let known = Known::new(principal(), 10_000, None);
+    let ends_at =
+        |most| claims(&known.token(&minter, &signer, most, 1_000).unwrap())["exp"].clone();
+    assert_eq!(ends_at(u64::MAX), 1_060);
+    assert_eq!(ends_at(1_020), 1_020, "what is kept would outlive it");
+    assert_eq!(ends_at(1_010), 1_010);
 }
 
 #[test]
@@ -126,10 +145,13 @@ fn it_is_bound_to_audience_and_tenant() {
     ];
     let tokens = minters
         .iter()
-        .map(|minter| known.token(minter, &signer, 1_000).unwrap());
+        .map(|minter| known.token(minter, &signer, u64::MAX, 1_000).unwrap());
     let tokens: Vec<_> = tokens.collect();
     for (at, (minter, token)) in minters.iter().zip(&tokens).enumerate() {
-        assert_eq!(known.token(minter, &signer, 1_001).unwrap(), *token);
+        assert_eq!(
+            known.token(minter, &signer, u64::MAX, 1_001).unwrap(),
+            *token
+        );
         assert!(!tokens[..at].contains(token));
         let said = claims(token);
         assert_eq!(said["aud"], json!(minter.model.audiences[0]));
@@ -141,11 +163,14 @@ fn it_is_bound_to_audience_and_tenant() {
 fn a_key_that_signs_no_more_is_not_relied_on_and_without_one_nothing_is_sent() {
     let minter = Minter::compile(&Arc::new(model()), None);
     let (signer, known) = (signer(&key()), Known::new(principal(), 10_000, None));
-    let first = known.token(&minter, &signer, 1_000).unwrap();
+    let first = known.token(&minter, &signer, u64::MAX, 1_000).unwrap();
     signer.set(key(), "https://weir.test");
-    assert_ne!(known.token(&minter, &signer, 1_001).unwrap(), first);
+    assert_ne!(
+        known.token(&minter, &signer, u64::MAX, 1_001).unwrap(),
+        first
+    );
     signer.clear();
-    assert!(known.token(&minter, &signer, 1_002).is_err());
+    assert!(known.token(&minter, &signer, u64::MAX, 1_002).is_err());
     let own = Minter::compile(
         &Arc::new(InternalToken {
             key: Some(key()),
@@ -153,7 +178,7 @@ fn a_key_that_signs_no_more_is_not_relied_on_and_without_one_nothing_is_sent() {
         }),
         None,
     );
-    let token = known.token(&own, &signer, 1_002).unwrap();
+    let token = known.token(&own, &signer, u64::MAX, 1_002).unwrap();
     assert_eq!(claims(&token)["iss"], "weir");
 }
 
@@ -165,7 +190,11 @@ fn a_token_that_no_server_would_take_is_not_sent() {
         .claims
         .insert("email".to_owned(), json!("x".repeat(LONGEST)));
     let known: Rc<Known> = Known::new(principal, 10_000, None);
-    assert!(known.token(&minter, &signer(&key()), 1_000).is_err());
+    assert!(
+        known
+            .token(&minter, &signer(&key()), u64::MAX, 1_000)
+            .is_err()
+    );
 }
 
 #[test]
@@ -173,7 +202,9 @@ fn tokens_of_routes_that_are_gone_are_not_kept() {
     let (signer, known) = (signer(&key()), Known::new(principal(), 10_000, None));
     for number in 0..100 {
         let minter = Minter::compile(&Arc::new(model()), None);
-        known.token(&minter, &signer, 1_000 + number).unwrap();
+        known
+            .token(&minter, &signer, u64::MAX, 1_000 + number)
+            .unwrap();
     }
     assert!(known.tokens() <= 16, "{}", known.tokens());
 }

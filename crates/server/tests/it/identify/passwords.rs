@@ -1,5 +1,7 @@
 //! Names and passwords (RFC 7617).
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -175,6 +177,36 @@ fn who_guesses_passwords_is_banned() {
     wait_until("the address is banned", || {
         let mut wire = Wire::connect(bench.weir.http());
         wire.try_send(&request).is_err() || wire.try_response("GET").is_none()
+    });
+}
+
+#[test]
+fn who_guesses_from_one_address_leaves_room_to_others() {
+    let bench = Bench::with("trusted_proxies: [127.0.0.1]\n");
+    let (is_full, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let show = |client: &str, password: &str| {
+        let password = field(&format!("ada:{password}"));
+        bench.get(&format!("X-Forwarded-For: {client}\r\n{password}"))
+    };
+    std::thread::scope(|scope| {
+        for guesser in 0..80 {
+            let (show, is_full, is_over) = (&show, &is_full, &is_over);
+            scope.spawn(move || {
+                for guess in 0..100 {
+                    let answer = show("203.0.113.9", &format!("{guesser}-{guess}"));
+                    is_full.fetch_or(answer.status() == 503, Ordering::Relaxed);
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            });
+        }
+        wait_until("there is no room for more guesses", || {
+            is_full.load(Ordering::Relaxed)
+        });
+        let other = show("203.0.113.10", PASSWORD);
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(other.status(), 200, "{}", other.text());
     });
 }
 

@@ -15,6 +15,7 @@ on_both_engines! {
     what_another_site_sends_is_nobodys_word,
     members_are_let_in_with_their_role,
     a_token_whose_time_has_come_is_replaced_by_whatever_shows_it,
+    a_token_is_replaced_whatever_else_the_request_needs_and_comes_to,
 }
 
 const PUBLIC: &str = "weir.example";
@@ -34,6 +35,7 @@ policies:
   strong: { session: { strength: second_factor } }
   members: { session: { organization: acme } }
   services: { api_key: {} }
+  others: { api_key: { header: x-other-key } }
   either: { any_of: { policies: [people, services] } }
   lends: { session: { required: false, forward: true } }
   maybe: { session: { required: false } }
@@ -44,6 +46,8 @@ routes:
   - { name: strong, match: { path: /strong }, policies: [strong], upstream: up }
   - { name: members, match: { path: /members }, policies: [members, who], upstream: up }
   - { name: either, match: { path: /either }, policies: [either, who], upstream: up }
+  - { name: beside, match: { path: /beside }, policies: [services, people], upstream: up }
+  - { name: refused, match: { path: /refused }, policies: [people, others], upstream: up }
   - { name: maybe, match: { path: /maybe }, policies: [maybe, who], upstream: up }
   - { name: of-acme, match: { host: acme.test, path: /app }, organization: acme, policies: [people, who], upstream: up }
   - { name: open, match: { path: /open }, upstream: up }
@@ -372,6 +376,32 @@ async fn a_token_whose_time_has_come_is_replaced_by_whatever_shows_it(engine: &s
         "{}",
         told.text()
     );
+}
+
+async fn a_token_is_replaced_whatever_else_the_request_needs_and_comes_to(engine: &str) {
+    let upstream = Upstream::echo();
+    let world = World::begin_with(&public(engine, &upstream)).await;
+    world.organization("acme");
+    let new = json!({ "name": "import", "scopes": [] });
+    let made = world.owner.post("/v1/organizations/acme/api-keys", &new);
+    let key = made.json()["secret"].as_str().unwrap().to_owned();
+    let former = cookie(world.owner.token());
+    world.make_due().await;
+    let weir = &world.weir;
+    let beside = get(weir, "/beside", &format!("{former}X-Api-Key: {key}\r\n"));
+    assert_eq!(beside.status(), 200, "{}", beside.text());
+    let successor = kept(&beside).expect("the token that is the session's");
+    // It is the session's, whatever that is worth here, and whoever else is missing.
+    for (target, status) in [("/strong", 403), ("/refused", 401), ("/members", 403)] {
+        let refused = get(weir, target, &former);
+        assert_eq!(refused.status(), status, "{target}");
+        assert_eq!(kept(&refused).as_ref(), Some(&successor), "{target}");
+        assert_eq!(refused.get("cache-control"), Some("no-store"));
+    }
+    // Of what another site sends nobody was asked.
+    let foreign = format!("{former}Sec-Fetch-Site: cross-site\r\nContent-Length: 0\r\n");
+    let foreign = send(weir, "POST", PUBLIC, "/app", &foreign);
+    assert_eq!((foreign.status(), kept(&foreign)), (403, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,12 @@
 use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::{Frame, PING, PONG, Server, TEXT, code, config, open, pair, record, request};
-use crate::harness::{PATIENCE, Weir, Wire, memory, wait_until};
+use crate::harness::{PATIENCE, Setup, Upstream, Weir, Wire, answer, memory, wait_until};
 use crate::suspension::{Office, wait_until_known};
 
 /// Sends a message each way and waits for it.
@@ -318,15 +320,58 @@ fn of_an_organization_that_is_suspended_nothing_more_passes() {
 
 #[test]
 fn whoever_opened_it_with_a_key_that_is_revoked_is_sent_away() {
+    sends_away_with_its_key("[keys]");
+}
+
+#[test]
+fn whoever_opened_it_with_a_key_beside_another_one_needs_both_all_the_time() {
+    sends_away_with_its_key("[others, keys]");
+}
+
+#[test]
+fn whoever_opened_it_with_an_opaque_token_is_sent_away_once_the_server_takes_it_back() {
     let server = Server::start();
-    let config = config(server.upstream.address, "true, policies: [keys]");
+    let is_active = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&is_active);
+    let authority = Upstream::answering(move |_| {
+        let is_active = asked.load(Ordering::Relaxed);
+        let body = format!(r#"{{"active":{is_active},"sub":"ada"}}"#);
+        answer(200, &[("Content-Type", "application/json")], &body)
+    });
+    let setup = Setup::new();
+    setup.write("secret", "secret-of-weir-2d91");
+    let config = config(server.upstream.address, "true, policies: [opaque]");
+    let weir = setup.start(&format!(
+        "{config}policies: {{ opaque: {{ introspection: {{ endpoint: 'http://{}/introspect', client_id: weir, \
+           client_secret: file:secret, audience: '*', allow: [127.0.0.1], cache: 1s }} }} }}\n",
+        authority.address
+    ));
+    let (mut client, _) = open(weir.http(), "Authorization: Bearer opaque-1\r\n");
+    let (mut target, _) = server.next();
+    talk(&mut client, &mut target);
+    is_active.store(false, Ordering::Relaxed);
+    let message = Frame::last(TEXT, "still here");
+    let mut last = Some(message.clone());
+    wait_until("the server's word counts", || {
+        let _ = client.try_send(message.masked());
+        last = Frame::read(&mut target);
+        last.as_ref() != Some(&message)
+    });
+    assert_eq!(code(last), 1001);
+    assert_eq!(code(Frame::read(&mut client)), 1008);
+}
+
+fn sends_away_with_its_key(policies: &str) {
+    let server = Server::start();
+    let settings = format!("true, policies: {policies}");
+    let config = config(server.upstream.address, &settings);
     let weir = Weir::start(&format!(
-        "{config}policies: {{ keys: {{ api_key: {{}} }} }}\n"
+        "{config}policies: {{ keys: {{ api_key: {{}} }}, others: {{ api_key: {{ header: x-other-key }} }} }}\n"
     ));
     let office = Office::of(&weir);
     let acme = office.create("acme");
-    let (id, key) = office.make_key(&acme);
-    let key = format!("X-Api-Key: {key}\r\n");
+    let ((id, key), (_, other)) = (office.make_key(&acme), office.make_key(&acme));
+    let key = format!("X-Api-Key: {key}\r\nX-Other-Key: {other}\r\n");
     let mut opened = None;
     // A node that has just started may not be able to ask about keys yet.
     wait_until("the key opens it", || {
