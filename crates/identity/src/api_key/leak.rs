@@ -1,5 +1,6 @@
 //! Keys that somebody has found where they do not belong.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,13 +22,36 @@ const MOST_URL: usize = 500;
 /// Owners of an organization who get a letter.
 const MOST_LETTERS: i64 = 10;
 
+/// Who has found keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finder {
+    /// What the audit calls who has shown who they are.
+    pub name: Option<&'static str>,
+    /// Whether what they report that is no key has them wait.
+    pub is_counted: bool,
+}
+
+impl Finder {
+    /// Nobody knows who it is.
+    pub const ANYBODY: Self = Self {
+        name: None,
+        is_counted: true,
+    };
+}
+
 /// A key that somebody says they have found.
 #[derive(Clone, Debug)]
 pub struct LeakReport {
-    /// All of it.
+    /// All of it; white space around it is not looked at.
     pub token: String,
     /// Where.
     pub url: Option<String>,
+}
+
+impl LeakReport {
+    fn token(&self) -> &str {
+        self.token.trim()
+    }
 }
 
 impl Identity {
@@ -35,17 +59,29 @@ impl Identity {
     /// well. Tells for each report whether it was a key, working or not.
     ///
     /// # Errors
-    /// [`Error::Throttled`] if much was reported from there that was no key.
+    /// [`Error::Throttled`] if much was reported from there that was no key, unless the finder is not counted.
     pub async fn report_leaked(
         &self,
         caller: &Caller,
+        finder: Finder,
         reports: &[LeakReport],
     ) -> Result<Vec<bool>> {
-        let counted = Counted::reports(caller.origin.address.as_deref());
+        let address = caller.origin.address.as_deref();
+        let counted = match finder.is_counted {
+            true => Counted::reports(address),
+            false => None,
+        };
         self.attempt(counted.as_slice()).await?;
+        // The same key is often found in many places.
+        let mut judged: HashMap<&str, bool> = HashMap::new();
         let mut found = Vec::with_capacity(reports.len());
         for report in reports {
-            found.push(self.take_report(caller, report).await?);
+            let is_key = match judged.get(report.token()) {
+                Some(is_key) => *is_key,
+                None => self.take_report(caller, finder, report).await?,
+            };
+            judged.insert(report.token(), is_key);
+            found.push(is_key);
         }
         if found.iter().all(|is_key| *is_key) {
             self.forget_attempt(counted.as_slice()).await?;
@@ -53,8 +89,13 @@ impl Identity {
         Ok(found)
     }
 
-    async fn take_report(&self, caller: &Caller, report: &LeakReport) -> Result<bool> {
-        let Some(shown) = ApiKeyText::parse(&report.token) else {
+    async fn take_report(
+        &self,
+        caller: &Caller,
+        finder: Finder,
+        report: &LeakReport,
+    ) -> Result<bool> {
+        let Some(shown) = ApiKeyText::parse(report.token()) else {
             return Ok(false);
         };
         // One in the trash, or of an organization there, comes back one day.
@@ -68,7 +109,7 @@ impl Identity {
             return Ok(false);
         }
         let key = ApiKey::of(&row)?;
-        match self.leaked(caller, &key, report).await {
+        match self.leaked(caller, &key, finder, report).await {
             // It went meanwhile, for good.
             Ok(()) | Err(Error::Missing(_)) => {}
             Err(error) => return Err(error),
@@ -78,7 +119,13 @@ impl Identity {
         Ok(true)
     }
 
-    async fn leaked(&self, caller: &Caller, key: &ApiKey, report: &LeakReport) -> Result<()> {
+    async fn leaked(
+        &self,
+        caller: &Caller,
+        key: &ApiKey,
+        finder: Finder,
+        report: &LeakReport,
+    ) -> Result<()> {
         let (tenant, id) = (&key.organization, &key.id);
         let mut write = self.records.write(&Scope::of(tenant)).await?;
         let before = with_trash(&mut write, tenant, id).await?;
@@ -96,6 +143,9 @@ impl Identity {
         let mut change = Change::between(before.state(), key.state());
         if let Some(url) = &report.url {
             change.after.insert("found_at".to_owned(), line(url).into());
+        }
+        if let Some(name) = finder.name {
+            change.after.insert("found_by".to_owned(), name.into());
         }
         let entry = caller.entry("api_key.leak", "api_key", id, change);
         note_change(&mut write, CredentialKind::ApiKey, id.as_str()).await?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use weir_core::{ApiKeyText, Id, TenantId};
 use weir_identity::{
-    ApiKeyUpdate, BuiltIn, Caller, CredentialKind, Error, Expiry, Identity, KeyOwner, KeyRefusal,
-    LeakReport, MadeApiKey, NewApiKey, Permission, Permissions, Settings,
+    ApiKeyUpdate, BuiltIn, Caller, CredentialKind, Error, Expiry, Finder, Identity, KeyOwner,
+    KeyRefusal, LeakReport, MadeApiKey, NewApiKey, Permission, Permissions, Settings,
 };
 use weir_store::audit::Actor;
 use weir_store::records::TenantTable;
@@ -302,7 +302,9 @@ async fn report(identity: &Identity, made: &MadeApiKey) -> bool {
         token: made.text.expose().clone(),
         url: None,
     };
-    let told = identity.report_leaked(&client(), &[report]).await;
+    let told = identity
+        .report_leaked(&client(), Finder::ANYBODY, &[report])
+        .await;
     told.unwrap()[0]
 }
 
