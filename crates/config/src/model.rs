@@ -22,6 +22,7 @@ mod balance;
 mod certificate;
 mod discovery;
 mod health;
+mod leaked_keys;
 mod listener;
 mod mail;
 mod matches;
@@ -53,6 +54,7 @@ pub use discovery::{
     ConsulSource, Discovery, DiscoverySource, DnsRecord, DnsSource, KubernetesSource,
 };
 pub use health::{ActiveCheck, Health, PassiveCheck, Probe};
+pub use leaked_keys::{GithubReports, LeakedKeys};
 pub use listener::{
     Certificate, ClientCertificate, Hsts, Listener, ListenerTls, Material, Source, TlsVersion,
 };
@@ -102,6 +104,8 @@ pub struct Config {
     /// Further names of the admin listener over https, as browsers write them, each with the slug of the
     /// organization that its pages show.
     pub sign_in_hosts: BTreeMap<String, String>,
+    /// Who may report keys that were found where they do not belong.
+    pub leaked_keys: LeakedKeys,
     /// How letters to people leave; without it, links are handed over by whoever asks for them.
     pub mail: Option<Mail>,
     /// Availability zone of this node.

@@ -17,6 +17,7 @@ mod grpc;
 mod headers;
 mod health;
 mod identity;
+mod leaked_keys;
 mod lending;
 mod listener;
 mod log;

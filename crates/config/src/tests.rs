@@ -10,6 +10,7 @@ mod documentation;
 mod environments;
 mod explanations;
 mod hostile;
+mod leaked_keys;
 mod mail;
 mod meaning;
 mod mistakes;

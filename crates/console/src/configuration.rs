@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::Value as Json;
 use tokio::sync::watch;
+use weir_config::model::LeakedKeys;
 use weir_config::{Diagnostic, FileResources, ResourceName, Resources};
 use weir_revisions::{Judgement, Objection, Revisions};
 
@@ -30,6 +31,8 @@ pub struct Running {
     pub file: Arc<FileResources>,
     /// The routes, of the file and beside it, that name an organization, by its slug.
     pub of_organizations: Arc<BTreeMap<String, Vec<String>>>,
+    /// Who may report leaked keys; what is known of published keys is in it.
+    pub leaked_keys: Arc<LeakedKeys>,
 }
 
 /// A resource that a node runs without.

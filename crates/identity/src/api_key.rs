@@ -21,7 +21,7 @@ pub use end::Rotated;
 pub(crate) use end::revoke_of_member;
 pub(crate) use holder::holder_within;
 pub use holder::{KeyHolder, KeyRefusal};
-pub use leak::LeakReport;
+pub use leak::{Finder, LeakReport};
 pub use scopes::{NoScopes, Scopes};
 pub use shape::{ApiKey, ApiKeyUpdate, Expiry, MadeApiKey, NewApiKey};
 

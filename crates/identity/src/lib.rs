@@ -56,8 +56,8 @@ mod user;
 pub use access::{AccessPolicy, AccessRules, Asked, Asker, Author, PersonWithRights};
 pub use access_token::{Authentication, TYPE as ACCESS_TOKEN_TYPE};
 pub use api_key::{
-    ApiKey, ApiKeyFilter, ApiKeyOrder, ApiKeyUpdate, Expiry, KeyHolder, KeyOwner, KeyRefusal,
-    LeakReport, MadeApiKey, NewApiKey, NoScopes, Rotated, Scopes,
+    ApiKey, ApiKeyFilter, ApiKeyOrder, ApiKeyUpdate, Expiry, Finder, KeyHolder, KeyOwner,
+    KeyRefusal, LeakReport, MadeApiKey, NewApiKey, NoScopes, Rotated, Scopes,
 };
 pub use caller::Caller;
 pub use credential_change::{CredentialChange, CredentialKind};

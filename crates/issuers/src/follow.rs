@@ -109,6 +109,10 @@ impl Follower {
             let after = now.duration_since(lost.since).unwrap_or_default();
             tracing::info!(%issuer, ?after, "issuer is back");
         }
+        // Before anybody hears of them: whoever then has them forgotten removes what is kept.
+        if let Some(path) = &self.kept {
+            kept::save(&self.writer, path, &self.settings, &found.text, now);
+        }
         let keys = found.set.keys().len();
         let has_changed = self.publisher.obtained(attempt, found.set, now);
         self.backoff.reset();
@@ -121,13 +125,12 @@ impl Follower {
                 tracing::warn!(%issuer, index, reason = %fault, "a key of the issuer is not used");
             }
         }
-        if let Some(path) = &self.kept {
-            kept::save(&self.writer, path, issuer, &found.text, now);
-        }
         if matches!(issuer, Source::File(_)) {
             return LOOK;
         }
-        next_look(found.max_age, self.settings.refresh, fastrand::f64())
+        let Settings { form, refresh, .. } = self.settings;
+        let max_age = form.next_look(found.max_age, refresh);
+        next_look(max_age, refresh, fastrand::f64())
     }
 
     fn lose(&mut self, attempt: Attempt, fault: &Fault, now: SystemTime) -> Duration {
@@ -163,7 +166,7 @@ impl Follower {
                 self.document(&url).await?
             }
         };
-        let (set, skipped) = KeySet::parse(&text)?;
+        let (set, skipped) = self.settings.form.parse(&text)?;
         Ok(Found {
             set,
             skipped,

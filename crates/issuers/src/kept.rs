@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use weir_files::Writer;
 use weir_jose::KeySet;
 
-use crate::settings::{Settings, Source};
+use crate::settings::{Form, Settings, Source};
 
 /// Largest file that is read back: a set, and what is around it once it is escaped.
 const LARGEST: u64 = 8 << 20;
@@ -25,7 +25,7 @@ struct Kept {
 
 /// The file of what is known from this source; none for files, which are there by themselves.
 pub(crate) fn path(data: &Path, settings: &Settings) -> Option<PathBuf> {
-    let source = described(&settings.source)?;
+    let source = described(settings)?;
     let hash = digest(&SHA256, source.as_bytes());
     let name: String = hash.as_ref()[..16]
         .iter()
@@ -35,8 +35,8 @@ pub(crate) fn path(data: &Path, settings: &Settings) -> Option<PathBuf> {
 }
 
 /// Has the writer keep a set; returns at once.
-pub(crate) fn save(writer: &Writer, path: &Path, source: &Source, set: &[u8], now: SystemTime) {
-    let Some(source) = described(source) else {
+pub(crate) fn save(writer: &Writer, path: &Path, settings: &Settings, set: &[u8], now: SystemTime) {
+    let Some(source) = described(settings) else {
         return;
     };
     let kept = Kept {
@@ -70,7 +70,7 @@ pub(crate) fn load(
             return None;
         }
     };
-    if Some(kept.source) != described(&settings.source) {
+    if Some(kept.source) != described(settings) {
         return None;
     }
     let fetched_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(kept.fetched_at))?;
@@ -79,16 +79,17 @@ pub(crate) fn load(
     if age >= settings.stale {
         return None;
     }
-    let (set, _) = KeySet::parse(kept.set.as_bytes()).ok()?;
+    let (set, _) = settings.form.parse(kept.set.as_bytes()).ok()?;
     Some((set, fetched_at))
 }
 
-/// Who is asked, in full.
-fn described(source: &Source) -> Option<String> {
-    match source {
-        Source::File(_) => None,
-        Source::Keys(url) => Some(format!("keys {url}")),
-        Source::Issuer(url) => Some(format!("issuer {url}")),
+/// Who is asked, in full, and for what.
+fn described(settings: &Settings) -> Option<String> {
+    match (&settings.source, settings.form) {
+        (Source::File(_), _) => None,
+        (Source::Keys(url), Form::Jwks) => Some(format!("keys {url}")),
+        (Source::Keys(url), Form::Github) => Some(format!("keys of github {url}")),
+        (Source::Issuer(url), _) => Some(format!("issuer {url}")),
     }
 }
 
@@ -106,7 +107,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         assert!(load(&path, &settings, now).is_none());
         let writer = Writer::new("weir-files", |_, _| {});
-        save(&writer, &path, &settings.source, SET, now);
+        save(&writer, &path, &settings, SET, now);
         assert!(writer.flush(Duration::from_secs(30)));
 
         let (set, fetched_at) = load(&path, &settings, now + Duration::from_secs(60)).unwrap();

@@ -23,4 +23,4 @@ mod settings;
 
 pub use introspect::{ClientCredentials, Introspected, Introspection, Introspector, Unreachable};
 pub use issuers::{Issuers, Options, Status};
-pub use settings::{Settings, Source};
+pub use settings::{Form, Settings, Source};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_jose::{KeySet, SetError, Skipped};
 use weir_outbound::Reach;
 
 /// An issuer whose keys are followed. Equal settings are followed once.
@@ -12,6 +13,8 @@ use weir_outbound::Reach;
 pub struct Settings {
     /// Where its keys are.
     pub source: Source,
+    /// How they are written there.
+    pub form: Form,
     /// Which addresses may be connected to.
     pub reach: Reach,
     /// PEM bundle of the authorities that its certificate is held against; those of the operating system without one.
@@ -37,12 +40,46 @@ pub enum Source {
     Issuer(String),
 }
 
+/// How keys are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// A JWK set (RFC 7517 §5).
+    #[default]
+    Jwks,
+    /// As GitHub publishes what it signs its reports with.
+    Github,
+}
+
+impl Form {
+    /// The keys in this form, with those that are not used.
+    pub(crate) fn parse(self, text: &[u8]) -> Result<(KeySet, Vec<Skipped>), SetError> {
+        match self {
+            Self::Jwks => KeySet::parse(text),
+            Self::Github => KeySet::parse_github(text),
+        }
+    }
+
+    /// When to look again at what is good for `max_age` by what its publisher says.
+    pub(crate) fn next_look(
+        self,
+        max_age: Option<Duration>,
+        refresh: Duration,
+    ) -> Option<Duration> {
+        match self {
+            Self::Jwks => max_age,
+            // GitHub says a minute of everything, and answers sixty questions an hour.
+            Self::Github => max_age.map(|age| age.max(refresh)),
+        }
+    }
+}
+
 impl Settings {
     /// Looked at every ten minutes, used for a day without the issuer, at most one question in 30 s; public addresses
     /// only.
     pub const fn new(source: Source) -> Self {
         Self {
             source,
+            form: Form::Jwks,
             reach: Reach::Public { allow: Vec::new() },
             authorities: None,
             refresh: Duration::from_secs(600),
@@ -62,5 +99,19 @@ impl fmt::Display for Source {
             Self::Keys(url) => write!(formatter, "keys {}", without_query(url)),
             Self::Issuer(url) => write!(formatter, "issuer {}", without_query(url)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn github_is_not_asked_more_often_than_it_answers() {
+        let hour = Duration::from_secs(3600);
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(Form::Github.next_look(minute, hour), Some(hour));
+        assert_eq!(Form::Github.next_look(Some(2 * hour), hour), Some(2 * hour));
+        assert_eq!(Form::Jwks.next_look(minute, hour), minute);
     }
 }

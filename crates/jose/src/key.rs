@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
-    self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
+    self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -174,6 +175,16 @@ impl Key {
             Material::Public(key) => key.verify_sig(message, signature).is_ok(),
             Material::Shared(key) => hmac::verify(key, message, signature).is_ok(),
         }
+    }
+
+    /// The same for a signature in ASN.1 (RFC 3279 §2.2.3), in which ECDSA has it outside of tokens. No other key than
+    /// one of ES256 verifies such.
+    pub fn verifies_asn1(&self, message: &[u8], signature: &[u8]) -> bool {
+        let (Material::Public(key), Algorithm::Es256) = (&self.material, self.algorithm) else {
+            return false;
+        };
+        let key = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_ASN1, key);
+        key.verify(message, signature).is_ok()
     }
 }
 

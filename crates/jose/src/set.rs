@@ -39,6 +39,11 @@ pub enum SetError {
     /// Not JSON, or without `keys` (RFC 7517 §5).
     #[error("the set of keys is not a JSON object with the array keys: {0}")]
     Form(String),
+    /// Not JSON, or without `public_keys`.
+    #[error(
+        "the keys are not a JSON object with the array public_keys, as GitHub publishes them: {0}"
+    )]
+    GithubForm(String),
     /// More than [`MOST_KEYS`].
     #[error("the set has {0} keys; at most {MOST_KEYS} are read")]
     TooMany(usize),
@@ -95,10 +100,40 @@ impl KeySet {
         if document.keys.len() > MOST_KEYS {
             return Err(SetError::TooMany(document.keys.len()));
         }
+        let keys = document.keys.iter();
+        Ok(Self::sorted_out(
+            keys.map(|json| published(json.get().as_bytes())),
+        ))
+    }
+
+    /// From the JSON in which GitHub publishes what it signs its reports and requests with:
+    /// `{"public_keys":[{"key_identifier":…,"key":PEM,"is_current":…}]}`. The identifier is the `kid`, the algorithm
+    /// ES256; whether a key is current is not asked, since reports may still be under way.
+    ///
+    /// # Errors
+    /// As of [`KeySet::parse`].
+    pub fn parse_github(json: &[u8]) -> Result<(Self, Vec<Skipped>), SetError> {
+        if json.len() > LONGEST_SET {
+            return Err(SetError::TooLong(json.len()));
+        }
+        let document: GithubDocument = serde_json::from_slice(json)
+            .map_err(|error| SetError::GithubForm(error.to_string()))?;
+        if document.public_keys.len() > MOST_KEYS {
+            return Err(SetError::TooMany(document.public_keys.len()));
+        }
+        let keys = document.public_keys.iter();
+        Ok(Self::sorted_out(keys.map(|published| {
+            let kid = Some(published.key_identifier.as_str());
+            Key::from_pem(published.key.as_bytes(), Some(Algorithm::Es256), kid)
+        })))
+    }
+
+    /// The keys that can be used, each once, and those that cannot, in their order.
+    fn sorted_out(keys: impl Iterator<Item = Result<Key, KeyFault>>) -> (Self, Vec<Skipped>) {
         let mut skipped = Vec::new();
-        let mut usable: Vec<(usize, Key)> = Vec::with_capacity(document.keys.len());
-        for (index, json) in document.keys.iter().enumerate() {
-            match published(json.get().as_bytes()) {
+        let mut usable: Vec<(usize, Key)> = Vec::new();
+        for (index, key) in keys.enumerate() {
+            match key {
                 Ok(key) => usable.push((index, key)),
                 Err(fault) => skipped.push(Skipped { index, fault }),
             }
@@ -117,7 +152,7 @@ impl KeySet {
             }
         }
         skipped.sort_by_key(|one| one.index);
-        Ok((set, skipped))
+        (set, skipped)
     }
 
     /// The one key that can have signed a token with this header.
@@ -178,6 +213,17 @@ impl KeySet {
 struct Document<'a> {
     #[serde(borrow)]
     keys: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct GithubDocument {
+    public_keys: Vec<GithubKey>,
+}
+
+#[derive(Deserialize)]
+struct GithubKey {
+    key_identifier: String,
+    key: String,
 }
 
 fn published(json: &[u8]) -> Result<Key, KeyFault> {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::leaked_keys::{self, LEAKED_KEYS};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
-use crate::model::{Sessions, SigningAlgorithm, Tokens};
+use crate::model::{LeakedKeys, Sessions, SigningAlgorithm, Tokens};
 use crate::shape::{Choice, Record, Shape, choice, field};
 use crate::value::Fault;
 use crate::value::address::{self, ORIGIN, PAGE_HOST};
@@ -52,6 +53,12 @@ pub(super) static IDENTITY: Record = Record {
             "sign_in_hosts",
             Shape::Map { names: &PAGE_HOST, values: &Shape::Text(&SLUG) },
             "Further names of the admin listener, over https, each with the organization that its pages show.",
+        )
+        .default("{}"),
+        field(
+            "leaked_keys",
+            Shape::Record(&LEAKED_KEYS),
+            "Who may report API keys that were found where they do not belong.",
         )
         .default("{}"),
     ],
@@ -134,6 +141,7 @@ pub(super) struct Identity {
     pub(super) sessions: Sessions,
     pub(super) return_origins: Vec<String>,
     pub(super) sign_in_hosts: BTreeMap<String, String>,
+    pub(super) leaked_keys: LeakedKeys,
 }
 
 pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Identity> {
@@ -147,11 +155,13 @@ pub(super) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<I
         .filter_map(|origin| origin.parse(context, address::browsers_origin))
         .collect();
     let sign_in_hosts = decode_hosts(context, &object.get("sign_in_hosts")?);
+    let leaked_keys = leaked_keys::decode(context, &object.get("leaked_keys")?);
     Some(Identity {
         tokens: tokens?,
         sessions: sessions?,
         return_origins,
         sign_in_hosts,
+        leaked_keys: leaked_keys?,
     })
 }
 

@@ -252,6 +252,7 @@ pub(crate) fn decode(
         sessions: identity.sessions,
         return_origins: identity.return_origins,
         sign_in_hosts: identity.sign_in_hosts,
+        leaked_keys: identity.leaked_keys,
         mail,
         zone,
         listeners: listeners

@@ -26,11 +26,7 @@ impl<T: DeserializeOwned, S: Sync, const MOST: usize> FromRequest<S> for Body<T,
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let text = read(request.into_body(), MOST << 20).await?;
-        let mut parser = serde_json::Deserializer::from_slice(&text);
-        let value = serde_path_to_error::deserialize(&mut parser)
-            .map_err(|error| problem(error.path(), error.inner()))?;
-        parser.end().map_err(|error| not_json(&error))?;
-        Ok(Self(value))
+        Ok(Self(parse(&text)?))
     }
 }
 
@@ -74,6 +70,15 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
             value => drop(members.insert(name.clone(), value.clone())),
         }
     }
+}
+
+/// The text of a body, as what it should be.
+pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut parser)
+        .map_err(|error| problem(error.path(), error.inner()))?;
+    parser.end().map_err(|error| not_json(&error))?;
+    Ok(value)
 }
 
 /// A body, whole, of at most so many bytes.

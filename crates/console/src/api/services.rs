@@ -8,6 +8,7 @@ use super::guard::address;
 use weir_identity::{Caller, Permission, TokenState};
 
 use super::access::Access;
+use super::endpoints::SignedReports;
 use crate::authenticate::{Authenticator, OperatorToken, Principal};
 use crate::configuration::Configuration;
 use crate::cursor::CursorKey;
@@ -26,6 +27,7 @@ struct Shared {
     cursors: CursorKey,
     configuration: Configuration,
     site: Site,
+    reports: SignedReports,
 }
 
 impl Services {
@@ -44,6 +46,7 @@ impl Services {
             cursors,
             configuration,
             site,
+            reports: SignedReports::default(),
         }))
     }
 
@@ -103,6 +106,11 @@ impl Services {
     /// Where browsers find the pages.
     pub(crate) fn site(&self) -> &Site {
         &self.0.site
+    }
+
+    /// Which signed reports of leaked keys were there already.
+    pub(super) fn signed_reports(&self) -> &SignedReports {
+        &self.0.reports
     }
 
     /// What cursors are signed with.

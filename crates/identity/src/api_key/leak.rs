@@ -22,13 +22,36 @@ const MOST_URL: usize = 500;
 /// Owners of an organization who get a letter.
 const MOST_LETTERS: i64 = 10;
 
+/// Who has found keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finder {
+    /// What the audit calls who has shown who they are.
+    pub name: Option<&'static str>,
+    /// Whether what they report that is no key has them wait.
+    pub is_counted: bool,
+}
+
+impl Finder {
+    /// Nobody knows who it is.
+    pub const ANYBODY: Self = Self {
+        name: None,
+        is_counted: true,
+    };
+}
+
 /// A key that somebody says they have found.
 #[derive(Clone, Debug)]
 pub struct LeakReport {
-    /// All of it.
+    /// All of it; white space around it is not looked at.
     pub token: String,
     /// Where.
     pub url: Option<String>,
+}
+
+impl LeakReport {
+    fn token(&self) -> &str {
+        self.token.trim()
+    }
 }
 
 /// What a report comes to.
@@ -47,25 +70,29 @@ impl Identity {
     /// well. Tells for each report whether it was a key, working or not.
     ///
     /// # Errors
-    /// [`Error::Throttled`] if much was reported from there that was no key, or was reported before.
+    /// [`Error::Throttled`] if much was reported from there that was no key, or was reported before, unless the finder
+    /// is not counted.
     pub async fn report_leaked(
         &self,
         caller: &Caller,
+        finder: Finder,
         reports: &[LeakReport],
     ) -> Result<Vec<bool>> {
-        let counted = Counted::reports(caller.origin.address.as_deref());
+        let address = caller.origin.address.as_deref();
+        let counted = match finder.is_counted {
+            true => Counted::reports(address),
+            false => None,
+        };
         self.attempt(counted.as_slice()).await?;
-        // Of the same key, found in many places, once: it takes more than a look.
-        let mut taken: HashMap<&str, Found> = HashMap::with_capacity(reports.len());
+        // The same key is often found in many places.
+        let mut judged: HashMap<&str, Found> = HashMap::new();
         let mut found = Vec::with_capacity(reports.len());
         for report in reports {
-            let known = taken.get(&*report.token).copied();
-            let one = match known {
-                Some(Found::Nothing) => Found::Nothing,
-                Some(Found::Ended | Found::Known) => Found::Known,
-                None => self.take_report(caller, report).await?,
+            let one = match judged.get(report.token()) {
+                Some(one) => *one,
+                None => self.take_report(caller, finder, report).await?,
             };
-            taken.insert(&report.token, one);
+            judged.insert(report.token(), one);
             found.push(one);
         }
         // Whoever has an old key, and reports it again and again, does no more good than by what is none.
@@ -76,8 +103,13 @@ impl Identity {
         Ok(are_keys.collect())
     }
 
-    async fn take_report(&self, caller: &Caller, report: &LeakReport) -> Result<Found> {
-        let Some(shown) = ApiKeyText::parse(&report.token) else {
+    async fn take_report(
+        &self,
+        caller: &Caller,
+        finder: Finder,
+        report: &LeakReport,
+    ) -> Result<Found> {
+        let Some(shown) = ApiKeyText::parse(report.token()) else {
             return Ok(Found::Nothing);
         };
         // One in the trash, or of an organization there, comes back one day.
@@ -91,7 +123,7 @@ impl Identity {
             return Ok(Found::Nothing);
         }
         let key = ApiKey::of(&row)?;
-        let found = match self.leaked(caller, &key, report).await {
+        let found = match self.leaked(caller, &key, finder, report).await {
             // It went meanwhile, for good.
             Err(Error::Missing(_)) => Found::Known,
             told => told?,
@@ -101,7 +133,13 @@ impl Identity {
         Ok(found)
     }
 
-    async fn leaked(&self, caller: &Caller, key: &ApiKey, report: &LeakReport) -> Result<Found> {
+    async fn leaked(
+        &self,
+        caller: &Caller,
+        key: &ApiKey,
+        finder: Finder,
+        report: &LeakReport,
+    ) -> Result<Found> {
         let (tenant, id) = (&key.organization, &key.id);
         let mut write = self.records.write(&Scope::of(tenant)).await?;
         let before = with_trash(&mut write, tenant, id).await?;
@@ -119,6 +157,9 @@ impl Identity {
         let mut change = Change::between(before.state(), key.state());
         if let Some(url) = &report.url {
             change.after.insert("found_at".to_owned(), line(url).into());
+        }
+        if let Some(name) = finder.name {
+            change.after.insert("found_by".to_owned(), name.into());
         }
         let entry = caller.entry("api_key.leak", "api_key", id, change);
         note_change(&mut write, CredentialKind::ApiKey, id.as_str()).await?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use weir_core::{ApiKeyText, Id, TenantId};
 use weir_identity::{
-    ApiKeyUpdate, BuiltIn, Caller, CredentialKind, Error, Expiry, Identity, KeyOwner, KeyRefusal,
-    LeakReport, MadeApiKey, NewApiKey, Permission, Permissions, Settings,
+    ApiKeyUpdate, BuiltIn, Caller, CredentialKind, Error, Expiry, Finder, Identity, KeyOwner,
+    KeyRefusal, LeakReport, MadeApiKey, NewApiKey, Permission, Permissions, Settings,
 };
 use weir_store::audit::Actor;
 use weir_store::records::TenantTable;
@@ -303,7 +303,9 @@ async fn report(identity: &Identity, made: &MadeApiKey) -> bool {
         token: made.text.expose().clone(),
         url: None,
     };
-    let told = identity.report_leaked(&client(), &[report]).await;
+    let told = identity
+        .report_leaked(&client(), Finder::ANYBODY, &[report])
+        .await;
     told.unwrap()[0]
 }
 
@@ -345,7 +347,7 @@ async fn who_reports_an_old_key_again_and_again_has_to_wait(engine: &str) {
             url: None,
         };
         identity
-            .report_leaked(&scanner, &vec![report; copies])
+            .report_leaked(&scanner, Finder::ANYBODY, &vec![report; copies])
             .await
     };
     // Keys that work are worth every report.

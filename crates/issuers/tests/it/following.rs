@@ -4,12 +4,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use weir_issuers::{Issuers, Options, Settings, Source};
+use weir_issuers::{Form, Issuers, Options, Settings, Source};
 use weir_jose::remote::{Asked, Freshness, RemoteKeys};
 use weir_jose::{Algorithm, LONGEST_SET, SigningKey};
 use weir_outbound::Reach;
 
 use crate::server::{Server, plain};
+
+/// A key as GitHub publishes it.
+const GITHUB_KEYS: &str = r#"{"public_keys":[{"key_identifier":"a1","key":"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE9MJJHnMfn2+H4xL4YaPDA4RpJqUq\nkCmRCBnYERxZanmcpzQSXs1X/AljlKkbJ8qpVIW4clayyef9gWhFbNHWAA==\n-----END PUBLIC KEY-----\n","is_current":true}]}"#;
 
 fn issuers(data: &Path) -> Issuers {
     let data = data.to_owned();
@@ -311,4 +314,34 @@ async fn who_is_not_followed_any_more_is_forgotten() {
         keys.ask_again(1, Instant::now()).await,
         Asked::Unreachable
     ));
+}
+
+#[tokio::test]
+async fn keys_in_the_form_of_github_are_followed_and_kept_as_such() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    server.answer("/keys", Some(plain("200 OK", GITHUB_KEYS)));
+    let github = Settings {
+        form: Form::Github,
+        ..settings(Source::Keys(server.url("/keys")))
+    };
+    let first = issuers(directory.path());
+    let keys = first.follow(&github);
+    let view = keys.first().await;
+    let set = &view.keys.as_ref().unwrap().set;
+    assert_eq!(set.keys()[0].kid().unwrap().as_ref(), "a1");
+    // Who takes the same place for a JWK set shares nothing with it.
+    let as_set = settings(Source::Keys(server.url("/keys")));
+    let view = first.follow(&as_set).first().await;
+    let error = view.lost.clone().unwrap().error;
+    assert!(error.contains("the array keys"), "{error}");
+    tokio::task::spawn_blocking(move || first.stop())
+        .await
+        .unwrap();
+
+    server.answer("/keys", Some(plain("403 Forbidden", "")));
+    let second = issuers(directory.path());
+    let keys = second.follow(&github);
+    assert!(keys.keys().is_some(), "there at once");
+    assert!(second.follow(&as_set).keys().is_none());
 }

@@ -1,7 +1,13 @@
 //! Which keys a set has, and which of them a token means.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
-use crate::testing::{A1_KEY, A2_KEY, A3_KEY, ED25519_KEY, RFC_7638_KEY};
+use crate::testing::{
+    A1_KEY, A2_KEY, A3_KEY, ED25519_KEY, GITHUB_BODY, GITHUB_KEY_ID, GITHUB_KEYS, GITHUB_SIGNATURE,
+    RFC_7638_KEY,
+};
 
 fn with(jwk: &str, member: &str) -> String {
     jwk.replacen('{', &format!("{{{member},"), 1)
@@ -175,4 +181,72 @@ fn the_same_key_twice_is_one() {
     assert_eq!((set.keys().len(), skipped.len()), (1, 0));
     let keys = [&rsa, &rsa].map(|jwk| Key::from_jwk(jwk.as_bytes()).unwrap());
     assert_eq!(KeySet::new(keys.into()).unwrap().keys().len(), 1);
+}
+
+#[test]
+fn what_github_signed_is_verified_by_the_keys_that_it_publishes() {
+    let (set, skipped) = KeySet::parse_github(GITHUB_KEYS.as_bytes()).unwrap();
+    assert_eq!((set.keys().len(), skipped), (2, Vec::new()));
+    let key = set.find(Some(GITHUB_KEY_ID), Algorithm::Es256).unwrap();
+    let signature = STANDARD.decode(GITHUB_SIGNATURE).unwrap();
+    let body = GITHUB_BODY.as_bytes();
+    assert!(key.verifies_asn1(body, &signature));
+    // Every other bit of body and signature, more of them, and the other key.
+    for at in 0..8 * signature.len() {
+        let mut other = signature.clone();
+        other[at / 8] ^= 1 << (at % 8);
+        assert!(!key.verifies_asn1(body, &other), "{at}");
+    }
+    let moved = GITHUB_BODY.replace("some_token", "some_taken");
+    assert!(!key.verifies_asn1(moved.as_bytes(), &signature));
+    assert!(!key.verifies_asn1(format!("{GITHUB_BODY}\n").as_bytes(), &signature));
+    assert!(!key.verifies_asn1(body, &[&signature[..], b"0"].concat()));
+    assert!(!key.verifies_asn1(body, &signature[..signature.len() - 1]));
+    assert!(!set.keys()[0].verifies_asn1(body, &signature));
+    // Neither do the two forms of a signature stand for each other.
+    assert!(!key.verifies(body, &signature));
+    let other_kinds = parse(&[A2_KEY, ED25519_KEY]).0;
+    for key in other_kinds.keys() {
+        assert!(!key.verifies_asn1(body, &signature));
+    }
+    assert_eq!(
+        set.find(Some("unknown"), Algorithm::Es256).unwrap_err(),
+        NotVerified::UnknownKey
+    );
+}
+
+#[test]
+fn keys_of_github_that_cannot_be_used_are_told() {
+    let fault = |json: &str| KeySet::parse_github(json.as_bytes()).unwrap_err();
+    for json in [
+        "",
+        "[]",
+        r#"{"keys":[]}"#,
+        r#"{"public_keys":{}}"#,
+        r#"{"public_keys":[{"key":"x"}]}"#,
+    ] {
+        assert!(matches!(fault(json), SetError::GithubForm(_)), "{json}");
+    }
+    let many = vec![r#"{"key_identifier":"a","key":""}"#; MOST_KEYS + 1];
+    assert!(matches!(
+        fault(&format!(r#"{{"public_keys":[{}]}}"#, many.join(","))),
+        SetError::TooMany(_)
+    ));
+    assert!(matches!(
+        fault(&" ".repeat(LONGEST_SET + 1)),
+        SetError::TooLong(_)
+    ));
+    // One name for two keys would let either sign for the other.
+    let same = GITHUB_KEYS.replace(
+        "90a421169f0a406205f1563a953312f0be898d3c7b6c06b681aa86a874555f4a",
+        GITHUB_KEY_ID,
+    );
+    let (set, skipped) = KeySet::parse_github(same.as_bytes()).unwrap();
+    assert!(set.is_empty());
+    assert_eq!(skipped.len(), 2);
+    let (set, skipped) =
+        KeySet::parse_github(br#"{"public_keys":[{"key_identifier":"a","key":"no key"}]}"#)
+            .unwrap();
+    assert!(set.is_empty());
+    assert_eq!(skipped[0].fault, KeyFault::Pem);
 }

@@ -1,8 +1,8 @@
-//! Issuers whose keys the configuration asks for: found in it, followed, and put into it.
+//! Issuers, and others who sign, whose keys the configuration asks for: found in it, followed, and put into it.
 
 use weir_config::Config;
 use weir_config::model::{Keys, PolicyKind, PublishedAt, PublishedKeys};
-use weir_issuers::{Issuers, Settings, Source};
+use weir_issuers::{Form, Issuers, Settings, Source};
 use weir_outbound::Reach;
 
 use super::own_tokens::OwnIssuer;
@@ -27,6 +27,10 @@ pub(super) fn fill(config: &mut Config, issuers: &Issuers, own: &OwnIssuer) {
             }
         }
     }
+    let github = config.leaked_keys.github.as_mut();
+    if let Some(Keys::Published(published)) = github.map(|github| &mut github.keys) {
+        published.followed = Some(issuers.follow(&settings_of_github(published)));
+    }
 }
 
 /// Follows no others any more, once it is used.
@@ -40,7 +44,18 @@ pub(super) fn retain(config: &Config, issuers: &Issuers) {
             }));
         }
     }
+    let github = config.leaked_keys.github.as_ref();
+    if let Some(Keys::Published(published)) = github.map(|github| &github.keys) {
+        in_use.push(settings_of_github(published));
+    }
     issuers.retain(&in_use);
+}
+
+fn settings_of_github(published: &PublishedKeys) -> Settings {
+    Settings {
+        form: Form::Github,
+        ..settings(published)
+    }
 }
 
 fn settings(published: &PublishedKeys) -> Settings {
@@ -49,6 +64,7 @@ fn settings(published: &PublishedKeys) -> Settings {
             PublishedAt::Url(url) => Source::Keys(url.clone()),
             PublishedAt::Issuer(url) => Source::Issuer(url.clone()),
         },
+        form: Form::Jwks,
         reach: Reach::Public {
             allow: published.allow.clone(),
         },

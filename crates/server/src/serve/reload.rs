@@ -189,6 +189,7 @@ impl Reloader {
             );
         }
         node.note_running(|running| {
+            running.leaked_keys = Arc::new(config.leaked_keys.clone());
             running.file = of_file;
             running.of_organizations = of_organizations;
             running.warnings = warnings;

@@ -120,6 +120,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
         warnings: resources::left_out::warnings(&loaded),
         file: Arc::new(loaded.file_resources()),
         of_organizations: Arc::new(routes_of_organizations(&loaded.config)),
+        leaked_keys: Arc::default(),
     });
     load_options.resources = Some(resources);
     let operator = operator::load_or_make(&data)?;
@@ -141,6 +142,9 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let issuers = Issuers::run(followed).context("cannot start to follow issuers")?;
     let (own_issuer, own_keys) = OwnIssuer::new(people::public_url(&loaded.config));
     issuers::fill(&mut loaded.config, &issuers, &own_issuer);
+    running.send_modify(|running| {
+        running.leaked_keys = Arc::new(loaded.config.leaked_keys.clone());
+    });
     let config = Arc::new(loaded.config);
     let keeper = {
         let _context = runtime.enter();

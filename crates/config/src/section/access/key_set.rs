@@ -181,7 +181,7 @@ fn decode_record(
     })))
 }
 
-fn is_url(text: &str) -> bool {
+pub(in crate::section) fn is_url(text: &str) -> bool {
     text.starts_with("https://") || text.starts_with("http://")
 }
 
@@ -210,7 +210,11 @@ fn source(
 }
 
 /// Whoever changes keys on their way signs tokens for everybody.
-fn warn_of_open_net(context: &mut Context<'_>, cursor: &Cursor<'_>, url: &str) {
+pub(in crate::section) fn warn_of_open_net(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    url: &str,
+) {
     let Some(rest) = url.strip_prefix("http://") else {
         return;
     };

@@ -30,6 +30,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::services::Services;
 
 /// All of them.
+pub(super) use leaked_keys::SignedReports;
+
 pub(super) fn all() -> OpenApiRouter<Services> {
     OpenApiRouter::default()
         .merge(openapi::router())

@@ -12,6 +12,7 @@ mod deeds;
 mod document;
 mod idempotency;
 mod killed;
+mod leaked_keys;
 mod lists;
 mod mail;
 mod organizations;
