@@ -87,8 +87,13 @@ fn remembered(exposition: &mut Exposition, workers: &[&IdentityCounters]) {
     }
 }
 
-/// Of keys and passwords: nobody else is asked about the others.
-const ASKED: [CredentialKind; 2] = [CredentialKind::Key, CredentialKind::Password];
+/// Those that somebody else is asked about; tokens if only their issuer understands them.
+const ASKED: [CredentialKind; 4] = [
+    CredentialKind::Key,
+    CredentialKind::Session,
+    CredentialKind::Password,
+    CredentialKind::Token,
+];
 
 fn lookups(exposition: &mut Exposition, workers: &[&IdentityCounters]) {
     let of = |kind: CredentialKind| {

@@ -9,6 +9,7 @@ mod internal;
 mod introspection;
 mod issuers;
 mod keys;
+mod made_up;
 mod observed;
 mod own_tokens;
 mod passwords;
