@@ -22,6 +22,7 @@ mod lookup;
 mod message;
 mod mtls;
 mod presented;
+mod replays;
 mod require;
 mod risk;
 mod rules;
@@ -46,6 +47,7 @@ pub use changes::Changes;
 pub use denials::DenialReport;
 pub use internal::{Signer, Signing};
 pub use lookup::{Answer, Good, Lookup, Membership, Person, Question, Said};
+pub use replays::ReplayReport;
 
 pub(crate) use cache::Verified;
 pub(crate) use choose::Choice;

@@ -1,8 +1,9 @@
 //! Who is calling: what workers remember, what was refused, and how issuers fare.
 
 use std::collections::BTreeMap;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use weir_gateway::identify::ReplayReport;
 use weir_gateway::metrics::{
     CredentialKind, DURATION_BUCKETS, DenialCounters, IdentityCounters, LookupCounters,
 };
@@ -21,6 +22,7 @@ pub(super) fn collect(exposition: &mut Exposition, gateway: &Gateway, snapshot: 
         .map(|worker| &worker.identity)
         .collect();
     denials(exposition, snapshot);
+    replays(exposition, snapshot);
     remembered(exposition, &workers);
     lookups(exposition, &workers);
 }
@@ -42,6 +44,32 @@ fn denials(exposition: &mut Exposition, snapshot: &Snapshot) {
             ];
             family.sample(&labels, count);
         }
+    }
+}
+
+/// Nothing for a configuration that takes no signatures.
+fn replays(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
+    let reports: Vec<ReplayReport<'_>> = snapshot.replay_reports(now).collect();
+    if reports.is_empty() {
+        return;
+    }
+    let mut family = exposition.family(
+        "weir_signatures_remembered",
+        Kind::Gauge,
+        "Used signatures that are remembered of the key that has most of them, by policy.",
+    );
+    for report in &reports {
+        family.sample(&[("policy", report.policy)], report.fullest);
+    }
+    let mut family = exposition.family(
+        "weir_signatures_refused_full",
+        Kind::Counter,
+        "Signed requests that were refused since no more signatures of their key could be remembered.",
+    );
+    for report in &reports {
+        family.sample(&[("policy", report.policy)], report.refused);
     }
 }
 
