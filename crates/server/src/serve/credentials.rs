@@ -217,7 +217,10 @@ impl Desk {
     ) -> weir_identity::Result<Found> {
         let since = self.since().await?;
         let who = match name {
-            Name::Key(public) => KnownKey::find(identity, public).await?.map(Who::Key),
+            Name::Key(public) => {
+                let key = KnownKey::find(identity, public).await?;
+                key.map(|key| Who::Key(Box::new(key)))
+            }
             Name::Session(hash) => match session::find(identity, hash, now).await? {
                 session::Found::Nobody => None,
                 session::Found::Current(session) => Some(Who::Session(session)),

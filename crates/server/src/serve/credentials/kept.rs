@@ -37,7 +37,7 @@ pub(super) struct Kept {
 
 /// Whose it is.
 pub(super) enum Who {
-    Key(KnownKey),
+    Key(Box<KnownKey>),
     Session(Box<KnownSession>),
 }
 

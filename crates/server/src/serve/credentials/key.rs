@@ -95,13 +95,14 @@ impl KnownKey {
         &self.about
     }
 
-    /// About how many bytes its texts take.
+    /// About how many bytes it takes.
     pub(super) fn size(&self) -> usize {
         let holder = &self.holder;
         let about: usize = self.about.iter().map(|subject| text_size(subject)).sum();
         let scopes: usize = holder.scopes.iter().map(text_size).sum();
         // Its texts of identifiers are those that it is about, once more.
-        2 * about + scopes + text_size(&holder.name) + text_size(&self.organization)
+        let texts = 2 * about + scopes + text_size(&holder.name) + text_size(&self.organization);
+        size_of::<Self>() + texts
     }
 }
 

@@ -16,6 +16,7 @@ mod passwords;
 mod requirements;
 mod sessions;
 mod signatures;
+mod strangers;
 mod tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -305,7 +305,7 @@ fn no_signature_is_good_for_another_request() {
 }
 
 /// The signature of a webhook.
-fn mac(secret: &str, signed: &str) -> String {
+pub(super) fn mac(secret: &str, signed: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, signed.as_bytes());
     tag.as_ref()
