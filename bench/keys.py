@@ -33,7 +33,7 @@ MOST_COLD = 0.005
 MOST_CACHED = 1e-6
 # Of what was taken when half of the keys were used.
 MOST_GROWTH = 1.1
-# The process remembers so many (crates/server/src/serve/credentials.rs), beside the workers: half of the keys must fill that.
+# More than the process remembers in the room that it has here, beside the workers (`credential_cache`): half of the keys must fill that.
 REMEMBERED = 100_000
 SETTINGS = """
 policies: { programs: { api_key: {} } }

@@ -58,6 +58,7 @@ pub struct Snapshot {
     pub(crate) hides_sessions: bool,
     /// Requests that policies refused.
     pub(crate) denials: Denials,
+    pub(crate) ways: Ways,
     /// Bytes of each worker for credentials that were found to be good.
     pub(crate) credential_cache: u64,
     /// Whether a route answers preflights.
@@ -231,6 +232,7 @@ impl Compiler {
             forbidden: Forbidden::compile(&config),
             hides_sessions: identify::knows_sessions(&config),
             denials: self.denials.clone(),
+            ways: self.ways.clone(),
             credential_cache: config.limits.credential_cache / self.workers.max(1) as u64,
             certificates: ends(&config),
             router: Router::compile(&config.routes),

@@ -25,6 +25,7 @@ use crate::snapshot::{LocalSnapshot, Snapshot};
 use crate::timer::{RESOLUTION, Timers};
 use crate::trace::TraceRecord;
 use crate::upstream::Pools;
+use crate::whole::Strangers;
 
 /// How often pools are looked through for connections that are of no use any more.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
@@ -110,6 +111,8 @@ pub(crate) struct Worker {
     pub(crate) idle_closings: Cell<u32>,
     /// Bytes of bodies that are held as a whole.
     pub(crate) held: Cell<usize>,
+    /// Those of them that may not be good.
+    pub(crate) strangers: RefCell<Strangers>,
     /// Credentials that were found to be good.
     pub(crate) verified: Verified,
     /// Connections whose credentials were not good.
@@ -332,6 +335,7 @@ async fn serve(start: Start) {
         memory: Cell::default(),
         idle_closings: Cell::new(0),
         held: Cell::new(0),
+        strangers: RefCell::default(),
         verified,
         suspects: Suspects::new(),
     });

@@ -7,9 +7,8 @@ use http::HeaderMap;
 use http::header::CACHE_CONTROL;
 use weir_outbound::{Call, Endpoint, HttpError, Reach, Trust};
 
-/// Bounds of what an issuer's answer may say of how long it is good for.
+/// Shortest time that an issuer's answer may say that it is good for.
 const SHORTEST: Duration = Duration::from_secs(30);
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How an issuer is reached.
 pub(crate) struct Access<'a> {
@@ -47,10 +46,11 @@ impl Access<'_> {
     }
 }
 
-/// When to look again; `random` from 0 to 1 spreads it by a tenth, so that the nodes of a fleet do not come in step.
+/// When to look again: after `refresh` at the latest, whatever the answer says, since a key that the issuer takes back must go
+/// within what the operator wrote. `random` from 0 to 1 spreads it by a tenth, so that the nodes of a fleet do not come in step.
 pub(crate) fn next_look(max_age: Option<Duration>, refresh: Duration, random: f64) -> Duration {
-    let pause = max_age.map_or(refresh, |age| age.clamp(SHORTEST, LONGEST));
-    pause.mul_f64(0.9 + random / 5.0)
+    let pause = max_age.map_or(refresh, |age| age.max(SHORTEST).min(refresh));
+    pause.mul_f64(1.0 - random / 10.0)
 }
 
 /// What `Cache-Control` says (RFC 9111 §5.2.2.1).
@@ -93,20 +93,20 @@ mod tests {
     }
 
     #[test]
-    fn a_look_comes_within_bounds_and_spread() {
-        let seconds = |age: Option<u64>, random| {
-            let pause = next_look(
-                age.map(Duration::from_secs),
-                Duration::from_secs(600),
-                random,
-            );
-            pause.as_secs()
+    fn a_look_comes_when_the_answer_says_and_never_later_than_the_operator() {
+        let millis = |age: Option<u64>, refresh, random| {
+            let age = age.map(Duration::from_secs);
+            next_look(age, Duration::from_secs(refresh), random).as_millis()
         };
-        assert_eq!(seconds(None, 0.5), 600);
-        assert_eq!(seconds(None, 0.0), 540);
-        assert_eq!(seconds(None, 1.0), 660);
-        assert_eq!(seconds(Some(3600), 0.5), 3600);
-        assert_eq!(seconds(Some(0), 0.5), 30);
-        assert_eq!(seconds(Some(u64::MAX), 0.5), 24 * 60 * 60);
+        assert_eq!(millis(None, 600, 0.0), 600_000);
+        assert_eq!(millis(None, 600, 0.5), 570_000);
+        assert_eq!(millis(None, 600, 1.0), 540_000);
+        assert_eq!(millis(Some(60), 600, 0.0), 60_000);
+        assert_eq!(millis(Some(0), 600, 0.0), 30_000);
+        assert_eq!(millis(Some(601), 600, 0.0), 600_000);
+        assert_eq!(millis(Some(u64::MAX), 600, 0.0), 600_000);
+        // Whoever wants to know sooner does.
+        assert_eq!(millis(Some(0), 5, 0.0), 5000);
+        assert_eq!(millis(Some(3600), 5, 0.0), 5000);
     }
 }

@@ -19,7 +19,7 @@ pub struct Settings {
     pub reach: Reach,
     /// PEM bundle of the authorities that its certificate is held against; those of the operating system without one.
     pub authorities: Option<Arc<[u8]>>,
-    /// From one look to the next, where an answer does not say how long it is good for.
+    /// From one look to the next, at most; an answer that is good for less is looked at again earlier.
     pub refresh: Duration,
     /// How long the last set is used after it was last found to be the issuer's.
     pub stale: Duration,

@@ -65,6 +65,11 @@ impl ReplayGuard {
         }
     }
 
+    /// Has it remember this many at once from here on. If it has more, it keeps them until they are over.
+    pub fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
+    }
+
     /// Takes the request as used; `until` is the last second in which it would be accepted.
     ///
     /// # Errors
@@ -83,6 +88,12 @@ impl ReplayGuard {
         Ok(())
     }
 
+    /// Whether it was used, as far as is remembered: for whoever is about to do something before [`admit`](Self::admit), which
+    /// decides.
+    pub fn was_used(&self, id: ReplayId) -> bool {
+        self.used.contains(&id)
+    }
+
     /// How many are remembered.
     pub fn len(&self) -> usize {
         self.used.len()
@@ -93,7 +104,8 @@ impl ReplayGuard {
         self.used.is_empty()
     }
 
-    fn forget(&mut self, now: u64) {
+    /// Lets go of what would be refused by its age.
+    pub fn forget(&mut self, now: u64) {
         while let Some(Reverse((until, id))) = self.ends.peek().copied() {
             if until >= now {
                 break;
@@ -128,10 +140,25 @@ mod tests {
         assert_eq!(guard.admit(ids[1], 50, 0), Ok(()));
         assert_eq!(guard.admit(ids[2], 100, 0), Err(Fault::ReplaysFull));
         assert_eq!(guard.admit(ids[0], 100, 0), Err(Fault::Replayed));
+        assert!(guard.was_used(ids[0]) && !guard.was_used(ids[2]));
         // The second one is over; the first is not.
         assert_eq!(guard.admit(ids[2], 100, 51), Ok(()));
         assert_eq!(guard.admit(ids[0], 100, 51), Err(Fault::Replayed));
         assert_eq!(guard.len(), 2);
+    }
+
+    #[test]
+    fn a_guard_with_less_room_than_before_forgets_nothing_for_that() {
+        let mut guard = ReplayGuard::new(2);
+        let ids = ["a", "b", "c"].map(|nonce| ReplayId::of_nonce(ALICE, nonce));
+        assert_eq!(guard.admit(ids[0], 50, 0), Ok(()));
+        assert_eq!(guard.admit(ids[1], 100, 0), Ok(()));
+        guard.set_capacity(1);
+        assert_eq!(guard.admit(ids[0], 50, 0), Err(Fault::Replayed));
+        assert_eq!(guard.admit(ids[2], 100, 51), Err(Fault::ReplaysFull));
+        assert_eq!(guard.admit(ids[1], 100, 51), Err(Fault::Replayed));
+        guard.set_capacity(2);
+        assert_eq!(guard.admit(ids[2], 100, 51), Ok(()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod postgres;
 mod tools;
 
 pub use plans::{EXPLAINED, MEASURED, told, wasteful};
-pub use postgres::Postgres;
+pub use postgres::{Held, Postgres};
 pub use tools::installed;
 
 use std::net::{Ipv4Addr, TcpListener};

@@ -1,5 +1,6 @@
 //! A PostgreSQL server of our own: in a directory of its own, on a port of its own.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -34,6 +35,9 @@ pub struct Postgres {
     running: Mutex<Option<Running>>,
     databases: AtomicU32,
 }
+
+/// A transaction under way, which holds what it has locked until this is dropped.
+pub struct Held(Child);
 
 /// A shell that waits for its standard input to end, and then ends the server: it does so however the
 /// test process went.
@@ -132,6 +136,23 @@ impl Postgres {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Has `psql` run this in a transaction of a database, at this address, which stays open.
+    pub fn hold(&self, url: &str, sql: &str) -> Held {
+        let mut psql = Command::new(program("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = psql.stdin.as_mut().unwrap();
+        writeln!(input, "BEGIN; {sql}; SELECT 'held';").unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(psql.stdout.as_mut().unwrap());
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n", "psql: {sql}");
+        Held(psql)
+    }
+
     /// What it has logged since it was started.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
@@ -216,6 +237,14 @@ impl Postgres {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It ends where its input does.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 

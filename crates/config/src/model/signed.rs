@@ -17,6 +17,8 @@ pub struct Signature {
     pub required: Required,
     /// Longest body whose digest is checked, in bytes.
     pub body_bytes: usize,
+    /// Used signatures of one key that are remembered at once.
+    pub remembered: usize,
     /// What holds for credentials of any kind.
     pub credential: Credential,
 }

@@ -284,6 +284,15 @@ fn mistakes_of_policies_about_messages_are_named() {
                 .to_owned(),
             "WR0121",
         ),
+        (
+            "signature: {keys: {a: {algorithm: ed25519, key: file:a}}, remembered: 0}".to_owned(),
+            "WR0107",
+        ),
+        (
+            "signature: {keys: {a: {algorithm: ed25519, key: file:a}}, remembered: 10000001}"
+                .to_owned(),
+            "WR0107",
+        ),
         ("hmac: {secrets: env:A}".to_owned(), "WR0102"),
         (
             "hmac: {header: x-s, secrets: canary-in-the-file}".to_owned(),

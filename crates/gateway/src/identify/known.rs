@@ -324,28 +324,28 @@ impl Known {
 
     /// About how much memory it takes, in bytes.
     pub(crate) fn size(&self) -> usize {
-        let principal = &self.principal;
-        let texts = principal
-            .scopes
-            .iter()
-            .chain(&principal.roles)
-            .chain(&self.about);
-        let texts: usize = texts.map(|text| text.len() + size_of::<Box<str>>()).sum();
         let memberships = self.memberships.iter().flatten();
         let memberships: usize = memberships
             .map(|one| one.len() + size_of::<Arc<str>>())
             .sum();
-        let claims: usize = principal
-            .claims
-            .iter()
-            .map(|(name, value)| name.len() + size_of::<String>() + size_of_value(value))
-            .sum();
         let facts = self.revocable.as_ref().map_or(0, Revocable::size);
         let decided = MOST_DECISIONS * size_of::<Decided>();
         // What is shown repeats most of it, and a token does once more.
-        let texts = 3 * (principal.subject.len() + texts + claims);
+        let texts = 3 * texts_size(&self.principal, &self.about);
         size_of::<Self>() + memberships + facts + decided + texts
     }
+}
+
+/// About how many bytes the texts take that say who it is, and those whose change makes it worthless.
+pub(super) fn texts_size(principal: &Principal, about: &[Box<str>]) -> usize {
+    let texts = principal.scopes.iter().chain(&principal.roles).chain(about);
+    let texts: usize = texts.map(|text| text.len() + size_of::<Box<str>>()).sum();
+    let claims: usize = principal
+        .claims
+        .iter()
+        .map(|(name, value)| name.len() + size_of::<String>() + size_of_value(value))
+        .sum();
+    principal.subject.len() + texts + claims
 }
 
 /// The number of a method of RFC 9110 §9.3, or of `PATCH`. Others have none: they are as long as whoever sends them likes,

@@ -14,6 +14,7 @@ use weir_core::{Principal, Secret};
 use weir_jose::Claims;
 use weir_signatures::{Basic, UsersFile};
 
+use super::known::texts_size;
 use crate::metrics::{CredentialKind, LookupCounters};
 
 /// Questions that wait to be taken up. More are refused: whoever answers is far behind then.
@@ -100,6 +101,26 @@ pub struct Membership {
     pub role: Box<str>,
     /// What the role lets them do there.
     pub scopes: Vec<Box<str>>,
+}
+
+impl Good {
+    /// About how many bytes it takes beside itself.
+    pub fn size(&self) -> usize {
+        let person = self.person.iter();
+        let memberships = person.flat_map(|person| &person.memberships);
+        let memberships: usize = memberships.map(Membership::size).sum();
+        texts_size(&self.principal, &self.about) + memberships
+    }
+}
+
+impl Membership {
+    fn size(&self) -> usize {
+        let scopes = self.scopes.iter();
+        let scopes: usize = scopes
+            .map(|scope| scope.len() + size_of::<Box<str>>())
+            .sum();
+        size_of::<Self>() + self.organization.len() + self.role.len() + scopes
+    }
 }
 
 impl Question {

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::message::RequestHead;
 use crate::record::Recorder;
 use crate::timer::Timer;
-use crate::whole::gather;
+use crate::whole::{gather, gather_of_stranger};
 
 /// Bytes that are added up without letting others of the worker take their turn.
 const AT_ONCE: usize = 256 << 10;
@@ -61,9 +61,17 @@ impl Access {
                 }
             };
             let mut bytes = Bytes::new();
+            let is_stranger = open.is_strangers();
             if let Some(most) = way.body_bytes().filter(|_| has_body && open.needs_body()) {
                 let silence = record.snapshot.timeouts.body;
-                let whole = gather(&client.worker, body, most, silence, timer).await;
+                let worker = &client.worker;
+                let whole = match is_stranger {
+                    true => {
+                        let address = record.client_address;
+                        gather_of_stranger(worker, address, body, most, silence, timer).await
+                    }
+                    false => gather(worker, body, most, silence, timer).await,
+                };
                 let whole = whole.map_err(|unread| {
                     timer.blame(unread.of_request(Failure::BodyTooLargeToCheck))
                 })?;
@@ -75,7 +83,11 @@ impl Access {
                 body = whole.into();
             }
             let open = open.with(&bytes).await;
-            told.push(way.id, way.close(open, seconds()));
+            let verdict = way.close(open, seconds());
+            if let (Verdict::Good(_), Body::Whole(whole)) = (&verdict, &mut body) {
+                whole.room.vouch();
+            }
+            told.push(way.id, verdict);
         }
         Ok((body, told))
     }
@@ -84,6 +96,11 @@ impl Access {
 impl Open {
     fn needs_body(&self) -> bool {
         !matches!(self, Self::Signature { digest: None, .. })
+    }
+
+    /// Whether the fields alone do not say whose message it is: anybody can send such.
+    const fn is_strangers(&self) -> bool {
+        matches!(self, Self::Simple(_))
     }
 
     /// After this body.

@@ -23,6 +23,7 @@ mod lookup;
 mod message;
 mod mtls;
 mod presented;
+mod replays;
 mod require;
 mod risk;
 mod rules;
@@ -47,6 +48,7 @@ pub use changes::Changes;
 pub use denials::DenialReport;
 pub use internal::{Signer, Signing};
 pub use lookup::{Answer, Good, Lookup, Membership, Person, Question, Said};
+pub use replays::ReplayReport;
 
 pub(crate) use cache::Verified;
 pub(crate) use choose::Choice;

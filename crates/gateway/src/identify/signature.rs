@@ -1,22 +1,20 @@
 //! Requests that are signed by RFC 9421.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::HeaderName;
 use serde_json::{Map, json};
 use weir_config::model;
 use weir_core::Principal;
 use weir_core::principal::Method;
-use weir_signatures::{DigestChecker, Fault, Message, ReplayGuard, Verified};
+use weir_signatures::{DigestChecker, Fault, Message, Verified};
 
 use super::Verdict;
 use super::known::Known;
 use super::message::{self, Open};
+use super::replays::Replays;
 use crate::fields::Fields;
-
-/// Signatures of a key that are remembered at once: about 10 MiB. With the usual age that is 300 a second.
-const MOST_REPLAYS: usize = 100_000;
 
 static INPUT: HeaderName = HeaderName::from_static("signature-input");
 static SIGNATURE: HeaderName = HeaderName::from_static("signature");
@@ -26,12 +24,8 @@ pub(super) struct Signature {
     pub(super) model: Box<model::Signature>,
     /// Places of keys, by their `keyid`.
     places: HashMap<String, usize>,
-    replays: Replays,
+    pub(super) replays: Arc<Replays>,
 }
-
-/// Signatures that were used, by key, so that whoever signs much leaves the others their room. One memory for all
-/// workers, and for all revisions of a policy; a key that is taken out of it may come back.
-pub(super) type Replays = Arc<Mutex<HashMap<String, ReplayGuard>>>;
 
 impl Signature {
     pub(super) fn compile(model: &model::Signature, former: Option<&Self>) -> Self {
@@ -41,7 +35,7 @@ impl Signature {
             replays: match former {
                 // What was used under another key set was used.
                 Some(former) => Arc::clone(&former.replays),
-                None => Replays::default(),
+                None => Arc::default(),
             },
             model: Box::new(model.clone()),
         }
@@ -54,6 +48,9 @@ impl Signature {
     {
         let key = |id: &str| Some(&*self.party(id)?.key);
         let verified = self.model.required.verify(message, key, now)?;
+        if self.replays.was_used(&verified) {
+            return Err(Fault::Replayed);
+        }
         let digest = match verified.covers_digest {
             true => DigestChecker::of(message)?,
             false => None,
@@ -84,12 +81,7 @@ impl Signature {
             digest.finish()?;
         }
         let party = self.party(&verified.key_id).ok_or(Fault::UnknownKey)?;
-        let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
-        let key_id = verified.key_id.clone();
-        let of_key = replays.entry(key_id);
-        let of_key = of_key.or_insert_with(|| ReplayGuard::new(MOST_REPLAYS));
-        of_key.admit(verified.replay, verified.until, now)?;
-        drop(replays);
+        self.replays.admit(verified, self.model.remembered, now)?;
         let mut claims = Map::new();
         claims.insert("keyid".to_owned(), json!(verified.key_id));
         claims.insert("algorithm".to_owned(), json!(verified.algorithm.as_str()));

@@ -15,6 +15,7 @@ use super::jwt::{self, Jwt};
 use super::known::Known;
 use super::lookup::Answer;
 use super::message::Open;
+use super::replays::Replays;
 use super::rules::Asked;
 use super::signature::{self, Signature};
 use super::{
@@ -272,6 +273,14 @@ impl Way {
         }
     }
 
+    /// Where used signatures are remembered; `None` if such are not taken.
+    pub(super) fn replays(&self) -> Option<&Replays> {
+        match &self.kind {
+            Kind::Signature(signature) => Some(&signature.replays),
+            _ => None,
+        }
+    }
+
     /// As what a good one is remembered; `None` if it is good for one request only.
     pub(super) const fn remembered(&self) -> Option<CredentialKind> {
         match &self.kind {
@@ -362,6 +371,11 @@ impl Ways {
             ways.in_order.push(way);
         }
         ways
+    }
+
+    /// Those of all policies, in the order of the configuration.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = Option<&Way>> {
+        self.in_order.iter().map(Option::as_deref)
     }
 
     /// That of a policy; `None` if it does not identify.

@@ -5,8 +5,10 @@
 
 mod coding;
 mod pool;
+mod room;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,13 +21,12 @@ use crate::worker::Worker;
 
 pub(crate) use coding::{Codings, Undecodable};
 pub(crate) use pool::Pool;
+pub(crate) use room::{Room, Strangers};
 
 /// Longer bodies, and compressed ones, are looked through on a thread of the [`Pool`].
 pub(crate) const SHORT: usize = 16 * 1024;
 /// Bytes of a whole that are sent at a time.
 const PIECE: usize = 64 * 1024;
-/// Bytes of bodies that a worker holds, all requests together.
-const MOST_HELD: usize = 256 << 20;
 
 /// A whole body, and the room that it takes.
 pub(crate) struct Whole {
@@ -77,52 +78,36 @@ impl Unread {
     }
 }
 
-/// A share of the bytes that a worker may hold; given back when dropped.
-pub(crate) struct Room {
-    worker: Rc<Worker>,
-    bytes: usize,
-}
-
-impl Room {
-    pub(crate) fn new(worker: &Rc<Worker>) -> Self {
-        Self {
-            worker: Rc::clone(worker),
-            bytes: 0,
-        }
-    }
-
-    /// Whether there is room for more.
-    pub(crate) fn add(&mut self, bytes: usize) -> bool {
-        let held = self.worker.held.get() + bytes;
-        if held > MOST_HELD {
-            return false;
-        }
-        self.worker.held.set(held);
-        self.bytes += bytes;
-        true
-    }
-
-    /// For what was made of a body, in its place: that is there already.
-    pub(crate) fn resize(&mut self, bytes: usize) {
-        let others = self.worker.held.get() - self.bytes;
-        self.worker.held.set(others + bytes);
-        self.bytes = bytes;
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.worker.held.set(self.worker.held.get() - self.bytes);
-    }
-}
-
 /// A body of at most `most` bytes. Trailers behind it are given up: what they tell is about bytes that may
 /// not be sent, and few servers read them.
-///
-/// Copied: pieces are slices of the connection's buffer, which could not be used again as long as the
-/// whole is kept.
 pub(crate) async fn gather(
     worker: &Rc<Worker>,
+    body: Body,
+    most: usize,
+    silence: Duration,
+    timer: &Timer,
+) -> Result<Whole, Unread> {
+    fill(Room::new(worker), body, most, silence, timer).await
+}
+
+/// The same for a body that says itself whether this client may send it. Of such bodies fewer are held, until
+/// [`Room::vouch`].
+pub(crate) async fn gather_of_stranger(
+    worker: &Rc<Worker>,
+    client: IpAddr,
+    body: Body,
+    most: usize,
+    silence: Duration,
+    timer: &Timer,
+) -> Result<Whole, Unread> {
+    let room = Room::of_stranger(worker, client, most);
+    fill(room, body, most, silence, timer).await
+}
+
+/// Copied: pieces are slices of the connection's buffer, which could not be used again as long as the
+/// whole is kept.
+async fn fill(
+    mut room: Room,
     mut body: Body,
     most: usize,
     silence: Duration,
@@ -134,7 +119,6 @@ pub(crate) async fn gather(
     if let Body::Whole(whole) = body {
         return Ok(*whole);
     }
-    let mut room = Room::new(worker);
     // What is stated is not believed before it comes.
     let mut whole = BytesMut::new();
     loop {

@@ -165,6 +165,36 @@ async fn keys_that_are_too_old_are_not_used_any_more() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_taken_back_goes_in_the_operators_time_whatever_the_answer_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = (key(), key());
+    let lasting = |keys: &[&SigningKey]| {
+        let answer = plain("200 OK", &set(keys));
+        answer.replacen("\r\n", "\r\ncache-control: max-age=86400\r\n", 1)
+    };
+    let server = Server::start();
+    server.answer("/jwks", Some(lasting(&[&old])));
+    let settings = Settings {
+        refresh: Duration::from_millis(200),
+        ..settings(Source::Keys(server.url("/jwks")))
+    };
+    let issuers = issuers(directory.path());
+    let keys = issuers.follow(&settings);
+    let published = keys.first().await.keys.clone().unwrap();
+    assert!(published.set.contains(old.id()));
+    server.answer("/jwks", Some(lasting(&[&new])));
+    let asked = server.count("/jwks");
+    let begun = Instant::now();
+    // Nobody asks for it: it is only looked at.
+    while server.count("/jwks") < asked + 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody looks");
+        tokio::task::yield_now().await;
+    }
+    let published = keys.keys().unwrap();
+    assert!(published.set.contains(new.id()) && !published.set.contains(old.id()));
+}
+
+#[tokio::test]
 async fn an_issuer_alone_leads_to_its_keys() {
     let directory = tempfile::tempdir().unwrap();
     let issuers = issuers(directory.path());

@@ -1,46 +1,44 @@
 //! Answers what workers ask about credentials, and hears when one does not count any more.
 //!
-//! What records said is kept for all workers, so that neither a new worker nor records that are away make a known key
-//! unknown. It is believed until something that it is about changes; after a while it is looked at again beside traffic, in
-//! case a change was missed. People's sessions are [`session`].
+//! What records said is kept for all workers, so that neither a new worker nor records that are away make a known key or
+//! session unknown. It is believed until something that it is about changes; after a while it is looked at again beside
+//! traffic, in case a change was missed.
 
+mod kept;
+mod key;
+mod made_up;
 mod session;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use weir_console::Services;
-use weir_core::ApiKeyText;
-use weir_gateway::identify::{Answer, Changes, Good, Lookup, Question};
-use weir_identity::CredentialKind;
+use weir_gateway::identify::{Answer, Changes, Lookup, Question};
+use weir_identity::{Authenticated, CredentialKind, Identity};
 use weir_issuers::Issuers;
 use weir_store::Records;
 use weir_store::records::{Notice, Topic};
 
 use super::Node;
 use super::introspections::Introspections;
-use super::kept::{Bytes, Kept, KnownKey, USUAL};
-use super::made_up::{Lines, MadeUp};
 use super::passwords::Passwords;
+use kept::{Kept, Memory, Name, Who};
+use key::KnownKey;
+use made_up::{Lines, MadeUp};
 
-/// How long a worker believes an answer without asking here again, which also says that the key was used.
-const FRESH: Duration = Duration::from_secs(30);
 /// After this long, an answer is looked at again.
 const OLD: Duration = Duration::from_secs(60);
 /// Longest wait for records.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Questions to records at a time: made-up keys take no more of them than this.
+/// Questions to records at a time: made-up credentials take no more of them than this.
 const AT_ONCE: usize = 32;
 /// Look-ups that wait or are asked about. More are refused: they would not get their turn in time.
 const MOST_LOOKS: usize = 4096;
-/// Sessions that are known here.
-const MOST_SESSIONS: usize = 50_000;
 /// How often changes are read although nothing was said: a notice can be lost.
 const SWEEP: Duration = Duration::from_millis(500);
 
@@ -48,11 +46,7 @@ const SWEEP: Duration = Duration::from_millis(500);
 pub(super) struct Desk {
     services: Services,
     changes: Arc<Changes>,
-    /// Good keys that are known here, by what finds them. Bounded in bytes, as what each worker knows is.
-    keys: Cache<Box<str>, Arc<Kept>, Bytes>,
-    /// For so many bytes there is room.
-    room: AtomicU64,
-    sessions: Cache<[u8; 32], Arc<session::Kept>>,
+    known: Memory,
     made_up: MadeUp,
     asking: Semaphore,
     lines: Lines,
@@ -64,6 +58,15 @@ pub(super) struct Desk {
     introspections: Arc<Introspections>,
 }
 
+/// What records say of a credential.
+enum Found {
+    /// There is none; the latest change when it was asked for.
+    Nobody(u64),
+    Known(Arc<Kept>),
+    /// It is a session whose token is to be replaced, or has been.
+    Replaced(Box<Authenticated>),
+}
+
 impl Desk {
     /// Keeps about so many bytes in mind.
     pub(super) fn new(
@@ -72,13 +75,10 @@ impl Desk {
         issuers: Issuers,
         room: u64,
     ) -> Arc<Self> {
-        let entries = usize::try_from(room / USUAL).unwrap_or(usize::MAX);
         Arc::new(Self {
             services,
             changes,
-            keys: Cache::with_weighter(entries, room, Bytes),
-            sessions: Cache::new(MOST_SESSIONS),
-            room: AtomicU64::new(room),
+            known: Memory::new(room),
             made_up: MadeUp::new(),
             asking: Semaphore::new(AT_ONCE),
             lines: Lines::default(),
@@ -106,7 +106,7 @@ impl Desk {
 
     /// Answers what is known, and asks records about the rest.
     fn take_up(self: &Arc<Self>, lookup: Lookup, looks: &mut JoinSet<()>) {
-        match &lookup.question {
+        let (name, malformed) = match &lookup.question {
             Question::Password { .. } => {
                 looks.spawn(Arc::clone(&self.passwords).answer(lookup));
                 return;
@@ -115,139 +115,136 @@ impl Desk {
                 looks.spawn(Arc::clone(&self.introspections).answer(lookup));
                 return;
             }
-            Question::Session(_) => return self.take_up_session(lookup, looks),
-            Question::ApiKey(_) => {}
-        }
+            Question::ApiKey(text) => (key::name(text), "key_malformed"),
+            Question::Session(token) => (session::name(token), "session_malformed"),
+        };
+        let Some(name) = name else {
+            return lookup.answer(Answer::Bad(malformed));
+        };
         let desk = Arc::clone(self);
-        let Some(kept) = self.known(&lookup) else {
-            if looks.len() >= MOST_LOOKS {
-                lookup.answer(Answer::Unavailable("too many look-ups wait"));
-                return;
-            }
+        let now = Timestamp::now();
+        let Some(kept) = self.known.find(&name, &self.changes, now) else {
+            let has_room = looks.len() < MOST_LOOKS;
+            let Some(line) = self.lines.join(lookup.client).filter(|_| has_room) else {
+                return lookup.answer(Answer::Unavailable("too many look-ups wait"));
+            };
             looks.spawn(async move {
-                let answer = desk.look(&lookup).await;
+                let _place = line.acquire().await.ok();
+                let answer = desk.look(&name, &lookup).await;
                 lookup.answer(answer);
             });
             return;
         };
-        if kept.at.elapsed() > OLD && !kept.is_renewed.swap(true, Ordering::Relaxed) {
-            let (public, renewed) = (kept.public.clone(), Arc::clone(&kept));
+        if kept.begin_renewal(OLD) {
+            let renewed = Arc::clone(&kept);
             looks.spawn(async move {
-                if desk.read(&public).await.is_err() {
-                    renewed.is_renewed.store(false, Ordering::Relaxed);
+                if desk.renew(&renewed.name).await.is_err() {
+                    renewed.give_up_renewal();
                 }
             });
         }
-        let answer = self.judge(&kept, &lookup);
+        let answer = self.judge(&kept, &lookup, now);
         lookup.answer(answer);
     }
 
-    /// What is known of a key, if that is to be believed.
-    fn known(&self, lookup: &Lookup) -> Option<Arc<Kept>> {
-        let kept = self.keys.get(shown(lookup)?.public_part())?;
-        self.changes
-            .is_good(kept.since, &kept.about)
-            .then_some(kept)
-    }
-
-    async fn look(&self, lookup: &Lookup) -> Answer {
-        let Some(key) = shown(lookup) else {
-            return Answer::Bad("key_malformed");
-        };
-        let public = key.public_part();
-        let line = self.lines.of(lookup.client);
-        let _place = line.acquire().await.ok();
+    /// Asks records for somebody whose turn it is in their line.
+    async fn look(&self, name: &Name, lookup: &Lookup) -> Answer {
         if !lookup.is_awaited() {
             return Answer::Unavailable("nobody waits for the answer");
         }
+        let now = Timestamp::now();
         // Others who showed it may have been told while this one waited.
-        if let Some(kept) = self.known(lookup) {
-            return self.judge(&kept, lookup);
+        if let Some(kept) = self.known.find(name, &self.changes, now) {
+            return self.judge(&kept, lookup, now);
         }
         let latest = self.changes.latest();
-        if self.made_up.has(public, latest, Instant::now()) {
-            return Answer::Bad("key_unknown");
+        if self.made_up.has(name, latest, Instant::now()) {
+            return unknown(name);
         }
-        match self.read(public).await {
-            Ok(kept) => self.judge(&kept, lookup),
-            Err(why) => Answer::Unavailable(why),
-        }
+        let Ok(identity) = self.services.people().get() else {
+            return Answer::Unavailable("records are not ready");
+        };
+        let asked = async {
+            Ok(match self.find(identity, name, now).await? {
+                Found::Nobody(since) => {
+                    session::tell_reuse(identity, lookup).await?;
+                    self.made_up.note(name.clone(), since, Instant::now());
+                    unknown(name)
+                }
+                Found::Known(kept) => self.judge(&kept, lookup, now),
+                Found::Replaced(who) => session::replace(identity, &who, lookup, now).await,
+            })
+        };
+        let answer = self.in_turn(asked).await;
+        answer.unwrap_or_else(Answer::Unavailable)
     }
 
-    /// Asks records, and keeps what they say.
-    async fn read(&self, public: &str) -> Result<Arc<Kept>, &'static str> {
+    /// Asks again whether a credential is what it was. If not, whoever shows it next is told what there is to tell.
+    async fn renew(&self, name: &Name) -> Result<(), &'static str> {
         let Ok(identity) = self.services.people().get() else {
             return Err("records are not ready");
         };
-        let asked = async {
-            let _turn = self.asking.acquire().await.ok();
-            let since = self.since().await?;
-            let holder = identity.find_api_key(public).await?;
-            let key = match holder {
-                Some(holder) => {
-                    let organization = identity.organization(&holder.tenant).await?.slug;
-                    Some(KnownKey {
-                        holder,
-                        organization,
-                    })
-                }
-                None => None,
-            };
-            Ok((since, key))
-        };
-        let (since, key) = match timeout(PATIENCE, asked).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                let error: weir_identity::Error = error;
-                tracing::debug!(%error, "records do not say whose key it is");
-                return Err("records do not answer");
-            }
-            Err(_) => return Err("records do not answer in time"),
-        };
-        let about = key.as_ref().map(KnownKey::about).unwrap_or_default();
-        let kept = Arc::new(Kept {
-            public: Box::from(public),
-            key,
-            about,
-            since,
-            at: Instant::now(),
-            is_renewed: AtomicBool::new(false),
-        });
-        // That there is none is kept elsewhere: made-up keys would put others out.
-        match kept.key {
-            Some(_) => self.keys.insert(Box::from(public), Arc::clone(&kept)),
-            None => {
-                self.keys.remove(public);
-                self.made_up.note(public, since, kept.at);
-            }
-        }
-        Ok(kept)
+        let found = self.find(identity, name, Timestamp::now());
+        self.in_turn(found).await.map(|_| ())
     }
 
-    fn judge(&self, kept: &Kept, lookup: &Lookup) -> Answer {
-        let (Some(shown), Some(key)) = (shown(lookup), &kept.key) else {
-            return Answer::Bad("key_unknown");
+    /// What records are asked, when there is room for one more question.
+    async fn in_turn<T>(
+        &self,
+        asked: impl Future<Output = weir_identity::Result<T>>,
+    ) -> Result<T, &'static str> {
+        let in_turn = async {
+            let _turn = self.asking.acquire().await.ok();
+            asked.await
         };
-        let holder = &key.holder;
-        if !shown.is_of(&holder.hash) {
-            return Answer::Bad("key_unknown");
+        match timeout(PATIENCE, in_turn).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "records do not say whose credential it is");
+                Err("records do not answer")
+            }
+            Err(_) => Err("records do not answer in time"),
         }
-        let now = Timestamp::now();
-        if let Err(refusal) = holder.check(now) {
-            return Answer::Bad(refusal.word());
-        }
-        let client = lookup.client.to_string();
+    }
+
+    /// Asks records, and keeps what they say of a good credential. That there is none is kept elsewhere, by whoever has told
+    /// what there is to tell: made-up ones would put others out.
+    async fn find(
+        &self,
+        identity: &Identity,
+        name: &Name,
+        now: Timestamp,
+    ) -> weir_identity::Result<Found> {
+        let since = self.since().await?;
+        let who = match name {
+            Name::Key(public) => {
+                let key = KnownKey::find(identity, public).await?;
+                key.map(|key| Who::Key(Box::new(key)))
+            }
+            Name::Session(hash) => match session::find(identity, hash, now).await? {
+                session::Found::Nobody => None,
+                session::Found::Current(session) => Some(Who::Session(session)),
+                session::Found::Replaced(who) => {
+                    self.known.forget(name);
+                    return Ok(Found::Replaced(who));
+                }
+            },
+        };
+        let Some(who) = who else {
+            self.known.forget(name);
+            return Ok(Found::Nobody(since));
+        };
+        let kept = Kept::new(name.clone(), who, since);
+        self.known.keep(&kept);
+        Ok(Found::Known(kept))
+    }
+
+    fn judge(&self, kept: &Kept, lookup: &Lookup, now: Timestamp) -> Answer {
         let identity = self.services.people().unchecked();
-        identity.note_key_used(&holder.tenant, &holder.id, Some(&client), now);
-        Answer::Good(Box::new(Good {
-            principal: key.principal(),
-            ends_at: holder
-                .expires_at
-                .and_then(|ends| u64::try_from(ends.as_second()).ok()),
-            fresh_for: FRESH,
-            about: kept.about.clone(),
-            person: None,
-        }))
+        match &kept.who {
+            Who::Key(key) => key.judge(identity, lookup, now),
+            Who::Session(session) => session.judge(identity, now),
+        }
     }
 
     /// The latest change, for whoever is about to ask records: a change meanwhile makes the answer worthless.
@@ -263,7 +260,8 @@ impl Desk {
     pub(super) async fn follow(self: Arc<Self>, node: Arc<Node>, records: Records) {
         let mut notices = records.notices();
         loop {
-            self.resize(node.gateway.snapshot().config.limits.credential_cache);
+            self.known
+                .resize(node.gateway.snapshot().config.limits.credential_cache);
             if let Err(error) = self.hear().await {
                 tracing::debug!(%error, "changes of credentials cannot be read");
             }
@@ -276,12 +274,6 @@ impl Desk {
                     Ok(None) => return,
                 }
             }
-        }
-    }
-
-    fn resize(&self, room: u64) {
-        if self.room.swap(room, Ordering::Relaxed) != room {
-            self.keys.set_capacity(room);
         }
     }
 
@@ -324,10 +316,10 @@ impl Desk {
     }
 }
 
-/// The key that is asked about.
-fn shown(lookup: &Lookup) -> Option<ApiKeyText<'_>> {
-    match &lookup.question {
-        Question::ApiKey(text) => ApiKeyText::parse(text.expose()),
-        Question::Password { .. } | Question::Session(_) | Question::Token { .. } => None,
-    }
+/// Of a credential that there is not. The word is for logs.
+fn unknown(name: &Name) -> Answer {
+    Answer::Bad(match name {
+        Name::Key(_) => "key_unknown",
+        Name::Session(_) => "session_over",
+    })
 }

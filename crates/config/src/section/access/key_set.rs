@@ -61,7 +61,7 @@ static KEY_SET: Record = Record {
         field(
             "refresh",
             Shape::Duration { zero: false },
-            "From one look to the next, where the issuer's answer does not say how long it is good for.",
+            "From one look to the next, at most. An answer whose `Cache-Control` says less is asked for again by then, though not within 30 s.",
         )
         .default("10m"),
         field(

@@ -61,6 +61,15 @@ pub(in crate::section) static SIGNATURE: Record = Record {
         )
         .default("true"),
         BODY_BYTES,
+        field(
+            "remembered",
+            Shape::Integer {
+                least: 1,
+                most: 10_000_000,
+            },
+            "Used signatures of one key that are remembered at once, each of about 100 bytes, until they are too old. A key that has more gets 503: none is forgotten before.",
+        )
+        .default("100000"),
         REQUIRED,
         FORWARD.default("true"),
     ],
@@ -145,11 +154,13 @@ pub(in crate::section) fn decode(
         digest_of_bodies: object.get("digest")?.boolean(context)?,
     };
     let body_bytes = object.get("body_bytes")?.size(context);
+    let remembered = object.get("remembered")?.integer(context);
     let credential = credential::decode(context, &object);
     Some(Signature {
         keys: keys.into_iter().collect::<Option<_>>()?,
         required,
         body_bytes: usize::try_from(body_bytes).unwrap_or(usize::MAX),
+        remembered: usize::try_from(remembered?).unwrap_or(usize::MAX),
         credential: credential?,
     })
 }

@@ -1,8 +1,9 @@
 //! Who is calling: what workers remember, what was refused, and how issuers fare.
 
 use std::collections::BTreeMap;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use weir_gateway::identify::ReplayReport;
 use weir_gateway::metrics::{
     CredentialKind, DURATION_BUCKETS, DenialCounters, IdentityCounters, LookupCounters,
 };
@@ -21,16 +22,10 @@ pub(super) fn collect(exposition: &mut Exposition, gateway: &Gateway, snapshot: 
         .map(|worker| &worker.identity)
         .collect();
     denials(exposition, snapshot);
+    replays(exposition, snapshot);
     remembered(exposition, &workers);
     lookups(exposition, &workers);
-    let turns: u64 = workers.iter().map(|worker| worker.turns.get()).sum();
-    exposition
-        .family(
-            "weir_credential_turns",
-            Kind::Counter,
-            "Credentials that waited for their turn, for their connection had shown a bad one.",
-        )
-        .sample(&[], turns);
+    turns(exposition, &workers);
 }
 
 fn denials(exposition: &mut Exposition, snapshot: &Snapshot) {
@@ -50,6 +45,32 @@ fn denials(exposition: &mut Exposition, snapshot: &Snapshot) {
             ];
             family.sample(&labels, count);
         }
+    }
+}
+
+/// Nothing for a configuration that takes no signatures.
+fn replays(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
+    let reports: Vec<ReplayReport<'_>> = snapshot.replay_reports(now).collect();
+    if reports.is_empty() {
+        return;
+    }
+    let mut family = exposition.family(
+        "weir_signatures_remembered",
+        Kind::Gauge,
+        "Used signatures that are remembered of the key that has most of them, by policy.",
+    );
+    for report in &reports {
+        family.sample(&[("policy", report.policy)], report.fullest);
+    }
+    let mut family = exposition.family(
+        "weir_signatures_refused_full",
+        Kind::Counter,
+        "Signed requests that were refused since no more signatures of their key could be remembered.",
+    );
+    for report in &reports {
+        family.sample(&[("policy", report.policy)], report.refused);
     }
 }
 
@@ -95,12 +116,23 @@ fn remembered(exposition: &mut Exposition, workers: &[&IdentityCounters]) {
     }
 }
 
-/// Of all but certificates: nobody else is asked about those.
+fn turns(exposition: &mut Exposition, workers: &[&IdentityCounters]) {
+    let turns: u64 = workers.iter().map(|worker| worker.turns.get()).sum();
+    exposition
+        .family(
+            "weir_credential_turns",
+            Kind::Counter,
+            "Credentials that waited for their turn, for their connection had shown a bad one.",
+        )
+        .sample(&[], turns);
+}
+
+/// Those that somebody else is asked about; tokens if only their issuer understands them.
 const ASKED: [CredentialKind; 4] = [
-    CredentialKind::Token,
     CredentialKind::Key,
     CredentialKind::Session,
     CredentialKind::Password,
+    CredentialKind::Token,
 ];
 
 fn lookups(exposition: &mut Exposition, workers: &[&IdentityCounters]) {

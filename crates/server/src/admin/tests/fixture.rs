@@ -79,6 +79,7 @@ policies:
   tidy: {{ headers: {{}} }}
   valid: {{ validate: {{ schema: {{}} }} }}
   visitors: {{ api_key: {{}} }}
+  trusted: {{ signature: {{ keys: {{ one: {{ algorithm: hmac-sha256, secret: env:SECRET }} }} }} }}
 routes:
   - {{ name: items, match: {{ methods: GET }}, policies: [tidy, valid], upstream: catalog }}
   - name: canary
@@ -98,6 +99,7 @@ drain_timeout: 1s
     let pair = [
         ("CHAIN".to_owned(), made.cert.pem()),
         ("KEY".to_owned(), made.signing_key.serialize_pem()),
+        ("SECRET".to_owned(), "0123456789abcdef".to_owned()),
     ];
     let options = LoadOptions {
         variables: Variables::Only(pair.into()),

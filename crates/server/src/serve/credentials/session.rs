@@ -4,160 +4,99 @@
 //! go without being used. A token whose time has come is replaced with the request that shows it, as the pages do it: of many
 //! requests at once, on whichever node, all are told the same successor.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, json};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 use weir_core::principal::Method;
 use weir_core::{Id, Principal, Secret};
 use weir_gateway::identify::{Answer, Good, Lookup, Membership, Person, Question};
-use weir_identity::{Authenticated, Belonging, Caller, Identity, TokenState};
+use weir_identity::{Authenticated, Belonging, Caller, Identity, Result, TokenState};
 use weir_store::audit::{Actor, Origin};
 
-use super::{Desk, OLD, PATIENCE};
+use super::kept::Name;
 
 /// How long a worker believes an answer without asking here again, which also says that the session was used.
 const FRESH: Duration = Duration::from_secs(15);
 
 /// What records said of a session whose token stays as it is.
-pub(super) struct Kept {
-    hash: [u8; 32],
-    session: Id,
-    good: Good,
+pub(super) struct KnownSession {
+    pub(super) session: Id,
+    pub(super) good: Good,
     /// When it is over, unless it was used since on another node.
-    idle_at: Timestamp,
-    /// The latest change when it was asked for.
-    since: u64,
-    at: Instant,
-    /// Whether somebody looks at it again.
-    is_renewed: AtomicBool,
+    pub(super) idle_at: Timestamp,
 }
 
 /// What records say of a token.
-enum Found {
+pub(super) enum Found {
     Nobody,
-    Current(Arc<Kept>),
+    Current(Box<KnownSession>),
     /// Another token is to take its place, or has.
     Replaced(Box<Authenticated>),
 }
 
-impl Desk {
-    /// Answers what is known, and asks records about the rest.
-    pub(super) fn take_up_session(self: &Arc<Self>, lookup: Lookup, looks: &mut JoinSet<()>) {
-        let Some(hash) =
-            shown(&lookup).and_then(|token| Identity::session_token_hash(token.expose()))
-        else {
-            return lookup.answer(Answer::Bad("session_malformed"));
-        };
-        let desk = Arc::clone(self);
-        let now = Timestamp::now();
-        let Some(kept) = self.known_session(&hash, now) else {
-            looks.spawn(async move {
-                let answer = desk.look_for_session(&lookup, &hash).await;
-                lookup.answer(answer);
-            });
-            return;
-        };
-        if kept.at.elapsed() > OLD && !kept.is_renewed.swap(true, Ordering::Relaxed) {
-            let renewed = Arc::clone(&kept);
-            looks.spawn(async move {
-                if desk.renew_session(&renewed).await.is_err() {
-                    renewed.is_renewed.store(false, Ordering::Relaxed);
-                }
-            });
-        }
-        lookup.answer(self.used(&kept, now));
+/// What finds a session; none for what is not of the form of a token.
+pub(super) fn name(token: &Secret<String>) -> Option<Name> {
+    Identity::session_token_hash(token.expose()).map(Name::Session)
+}
+
+/// Asks records whose token of this hash it is.
+pub(super) async fn find(identity: &Identity, hash: &[u8; 32], now: Timestamp) -> Result<Found> {
+    let Some(who) = identity.find_session(hash, now).await? else {
+        return Ok(Found::Nobody);
+    };
+    if who.token != TokenState::Current {
+        return Ok(Found::Replaced(Box::new(who)));
+    }
+    Ok(Found::Current(Box::new(KnownSession {
+        good: good(&who, None, FRESH),
+        idle_at: who.idle_at,
+        session: who.session.id,
+    })))
+}
+
+impl KnownSession {
+    /// What is to be said to whoever shows its token.
+    pub(super) fn judge(&self, identity: &Identity, now: Timestamp) -> Answer {
+        identity.note_session_used(&self.session, now);
+        Answer::Good(Box::new(self.good.clone()))
     }
 
-    /// What is known of a session, if that is to be believed.
-    fn known_session(&self, hash: &[u8; 32], now: Timestamp) -> Option<Arc<Kept>> {
-        let kept = self.sessions.get(hash)?;
-        let is_good = kept.idle_at > now && self.changes.is_good(kept.since, &kept.good.about);
-        is_good.then_some(kept)
+    pub(super) fn is_in_time(&self, now: Timestamp) -> bool {
+        self.idle_at > now
     }
 
-    fn used(&self, kept: &Kept, now: Timestamp) -> Answer {
-        let identity = self.services.people().unchecked();
-        identity.note_session_used(&kept.session, now);
-        Answer::Good(Box::new(kept.good.clone()))
+    pub(super) fn about(&self) -> &[Box<str>] {
+        &self.good.about
     }
 
-    async fn look_for_session(&self, lookup: &Lookup, hash: &[u8; 32]) -> Answer {
-        let Some(token) = shown(lookup) else {
-            return Answer::Bad("session_malformed");
-        };
-        let Ok(identity) = self.services.people().get() else {
-            return Answer::Unavailable("records are not ready");
-        };
-        let now = Timestamp::now();
-        let caller = caller(lookup);
-        let asked = async {
-            let _turn = self.asking.acquire().await.ok();
-            Ok(match self.find(identity, hash, now).await? {
-                Found::Nobody => {
-                    identity.tell_reuse(&caller, token.expose()).await?;
-                    Answer::Bad("session_over")
-                }
-                Found::Current(kept) => self.used(&kept, now),
-                Found::Replaced(who) => {
-                    identity.note_session_used(&who.session.id, now);
-                    let successor = successor(identity, caller, &who, token).await;
-                    Answer::Good(Box::new(good(&who, successor, Duration::ZERO)))
-                }
-            })
-        };
-        within(asked).await.unwrap_or_else(Answer::Unavailable)
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + self.good.size()
     }
+}
 
-    /// Asks again whether a session is what it was.
-    async fn renew_session(&self, kept: &Kept) -> Result<(), &'static str> {
-        let Ok(identity) = self.services.people().get() else {
-            return Err("records are not ready");
-        };
-        let asked = async {
-            let _turn = self.asking.acquire().await.ok();
-            self.find(identity, &kept.hash, Timestamp::now()).await
-        };
-        match within(asked).await? {
-            Found::Current(_) => {}
-            // Whoever shows it next is told what there is to tell.
-            Found::Nobody | Found::Replaced(_) => {
-                self.sessions.remove(&kept.hash);
-            }
-        }
-        Ok(())
+/// Of a token that is nobody's: if it was somebody's, that is told.
+pub(super) async fn tell_reuse(identity: &Identity, lookup: &Lookup) -> Result<()> {
+    match shown(lookup) {
+        Some(token) => identity.tell_reuse(&caller(lookup), token.expose()).await,
+        None => Ok(()),
     }
+}
 
-    /// Asks records, and keeps what they say of a token that stays.
-    async fn find(
-        &self,
-        identity: &Identity,
-        hash: &[u8; 32],
-        now: Timestamp,
-    ) -> Result<Found, weir_identity::Error> {
-        let since = self.since().await?;
-        let Some(who) = identity.find_session(hash, now).await? else {
-            return Ok(Found::Nobody);
-        };
-        if who.token != TokenState::Current {
-            return Ok(Found::Replaced(Box::new(who)));
-        }
-        let kept = Arc::new(Kept {
-            hash: *hash,
-            good: good(&who, None, FRESH),
-            idle_at: who.idle_at,
-            session: who.session.id,
-            since,
-            at: Instant::now(),
-            is_renewed: AtomicBool::new(false),
-        });
-        self.sessions.insert(*hash, Arc::clone(&kept));
-        Ok(Found::Current(kept))
-    }
+/// What is to be said to whoever shows a token that is replaced.
+pub(super) async fn replace(
+    identity: &Identity,
+    who: &Authenticated,
+    lookup: &Lookup,
+    now: Timestamp,
+) -> Answer {
+    identity.note_session_used(&who.session.id, now);
+    let successor = match shown(lookup) {
+        Some(token) => successor(identity, caller(lookup), who, token).await,
+        None => None,
+    };
+    Answer::Good(Box::new(good(who, successor, Duration::ZERO)))
 }
 
 /// The token that is asked about.
@@ -165,19 +104,6 @@ fn shown(lookup: &Lookup) -> Option<&Secret<String>> {
     match &lookup.question {
         Question::Session(token) => Some(token),
         Question::ApiKey(_) | Question::Password { .. } | Question::Token { .. } => None,
-    }
-}
-
-async fn within<T>(
-    asked: impl Future<Output = Result<T, weir_identity::Error>>,
-) -> Result<T, &'static str> {
-    match timeout(PATIENCE, asked).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "records do not say whose session it is");
-            Err("records do not answer")
-        }
-        Err(_) => Err("records do not answer in time"),
     }
 }
 

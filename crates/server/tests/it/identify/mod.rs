@@ -9,12 +9,14 @@ mod internal;
 mod introspection;
 mod issuers;
 mod keys;
+mod made_up;
 mod observed;
 mod own_tokens;
 mod passwords;
 mod requirements;
 mod sessions;
 mod signatures;
+mod strangers;
 mod tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};

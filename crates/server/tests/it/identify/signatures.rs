@@ -164,6 +164,57 @@ fn what_was_used_stays_used_under_the_next_revision() {
 }
 
 #[test]
+fn a_key_that_has_used_all_of_its_room_waits_and_nothing_is_forgotten_for_it() {
+    let bench = Bench::by_rfc(", remembered: 2");
+    let signed = |nonce: u32| {
+        let mut call = get("/items");
+        bench.sign(&mut call, &list(&format!(";nonce=\"{nonce}\"")));
+        call
+    };
+    let calls = [1, 2, 3].map(signed);
+    for call in &calls[..2] {
+        assert_eq!(bench.send(call).status(), 200);
+    }
+    bench
+        .send(&calls[2])
+        .assert_problem(503, "identity_unavailable");
+    for call in &calls[..2] {
+        bench.send(call).assert_problem(401, "credential_refused");
+    }
+    let metric = |name| bench.weir.metric(name, &["policy=\"signed\""]);
+    assert_eq!(metric("weir_signatures_remembered"), 2.0);
+    assert_eq!(metric("weir_signatures_refused_full_total"), 1.0);
+    // Another revision has more room, and the same memory.
+    let config = std::fs::read_to_string(bench.weir.setup().path("weir.yaml")).unwrap();
+    let changed = config.replace("remembered: 2", "remembered: 3");
+    bench.weir.replace_file("weir.yaml", changed);
+    assert_eq!(bench.weir.ask("POST", "/v1/reload").status(), 200);
+    assert_eq!(bench.send(&calls[2]).status(), 200);
+    for call in &calls {
+        bench.send(call).assert_problem(401, "credential_refused");
+    }
+}
+
+#[test]
+fn who_is_refused_by_the_fields_is_not_waited_for() {
+    let bench = Bench::by_rfc("");
+    let mut used = post("{\"amount\": 1}");
+    bench.sign(&mut used, &with_digest(""));
+    assert_eq!(bench.send(&used).status(), 200);
+    let bad = used.fields.replace("sig1=:", "sig1=:AAAA");
+    for fields in [&used.fields, &bad] {
+        let mut wire = Wire::connect(bench.weir.http());
+        // A body of the right length that never comes.
+        wire.send(format!(
+            "POST /items HTTP/1.1\r\nHost: a.test\r\n{fields}Content-Length: {}\r\n\r\n",
+            used.body.len()
+        ));
+        wire.response("POST")
+            .assert_problem(401, "credential_refused");
+    }
+}
+
+#[test]
 fn a_body_is_the_one_that_was_signed_or_nothing_of_it_is_forwarded() {
     let bench = Bench::by_rfc("");
     let mut good = post("{\"amount\": 1}");
@@ -254,7 +305,7 @@ fn no_signature_is_good_for_another_request() {
 }
 
 /// The signature of a webhook.
-fn mac(secret: &str, signed: &str) -> String {
+pub(super) fn mac(secret: &str, signed: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, signed.as_bytes());
     tag.as_ref()
