@@ -24,7 +24,7 @@ pub(super) fn verify(model: &Mtls, facts: &TlsFacts, now: u64) -> Verdict {
     if !is_listed(model, facts) {
         return Verdict::Bad(bad("certificate_not_listed"));
     }
-    match principal(model.subject, facts) {
+    match principal(model, facts) {
         Some(principal) => Verdict::Good(Known::new(principal, facts.client_ends_at, None)),
         None => Verdict::Bad(bad("certificate_nameless")),
     }
@@ -66,9 +66,18 @@ fn is(listed: &CertificateName, name: &SubjectName) -> bool {
     }
 }
 
-fn principal(by: CertificateFact, facts: &TlsFacts) -> Option<Principal> {
-    let first = |find: fn(&SubjectName) -> Option<&str>| facts.client_sans.iter().find_map(find);
-    let subject = match by {
+fn principal(model: &Mtls, facts: &TlsFacts) -> Option<Principal> {
+    // Of several names, one that the policy lists: the authority vouches for all, and the policy for those alone.
+    let first = |find: fn(&SubjectName) -> Option<&str>| {
+        let (names, listed) = (&facts.client_sans, &model.names);
+        let mut those = names
+            .iter()
+            .filter(|name| listed.iter().any(|listed| is(listed, name)));
+        those
+            .find_map(find)
+            .or_else(|| names.iter().find_map(find))
+    };
+    let subject = match model.subject {
         CertificateFact::Subject => facts.client_subject.as_deref(),
         CertificateFact::CommonName => facts.client_common_name.as_deref(),
         CertificateFact::Fingerprint => facts.client_fingerprint.as_deref(),

@@ -49,6 +49,8 @@ pub(super) struct Desk {
     known: Memory,
     made_up: MadeUp,
     asking: Semaphore,
+    /// Of look-ups that wait or are asked about.
+    places: Arc<Semaphore>,
     lines: Lines,
     /// The last change that was heard of; `None` before the first look.
     heard: Mutex<Option<i64>>,
@@ -81,6 +83,7 @@ impl Desk {
             known: Memory::new(room),
             made_up: MadeUp::new(),
             asking: Semaphore::new(AT_ONCE),
+            places: Arc::new(Semaphore::new(MOST_LOOKS)),
             lines: Lines::default(),
             heard: Mutex::new(None),
             is_following: AtomicBool::new(false),
@@ -123,13 +126,15 @@ impl Desk {
         };
         let desk = Arc::clone(self);
         let now = Timestamp::now();
-        let Some(kept) = self.known.find(&name, &self.changes, now) else {
-            let has_room = looks.len() < MOST_LOOKS;
-            let Some(line) = self.lines.join(lookup.client).filter(|_| has_room) else {
+        let known = self.known.find(&name, &self.changes, now, Instant::now());
+        let Some(kept) = known else {
+            let place = Arc::clone(&self.places).try_acquire_owned().ok();
+            let line = self.lines.join(lookup.client);
+            let Some((place, line)) = place.zip(line) else {
                 return lookup.answer(Answer::Unavailable("too many look-ups wait"));
             };
             looks.spawn(async move {
-                let _place = line.acquire().await.ok();
+                let _place = (place, line.acquire().await.ok());
                 let answer = desk.look(&name, &lookup).await;
                 lookup.answer(answer);
             });
@@ -154,7 +159,8 @@ impl Desk {
         }
         let now = Timestamp::now();
         // Others who showed it may have been told while this one waited.
-        if let Some(kept) = self.known.find(name, &self.changes, now) {
+        let known = self.known.find(name, &self.changes, now, Instant::now());
+        if let Some(kept) = known {
             return self.judge(&kept, lookup, now);
         }
         let latest = self.changes.latest();

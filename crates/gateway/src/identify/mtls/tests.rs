@@ -103,6 +103,20 @@ fn who_it_is_is_said_by_what_the_policy_says() {
 }
 
 #[test]
+fn of_several_names_the_one_that_is_listed_says_who_it_is() {
+    let mut facts = facts();
+    let also = SubjectName::Dns("orders.example".to_owned());
+    facts.client_sans.push(also);
+    let mut model = model();
+    model.subject = CertificateFact::Dns;
+    assert_eq!(subject(&model, &facts, 0).unwrap(), "billing.example");
+    model.names = vec![CertificateName::Dns("orders.example".to_owned())];
+    assert_eq!(subject(&model, &facts, 0).unwrap(), "orders.example");
+    model.names = vec![CertificateName::Uri("spiffe://example/billing".to_owned())];
+    assert_eq!(subject(&model, &facts, 0).unwrap(), "billing.example");
+}
+
+#[test]
 fn a_connection_that_outlives_its_certificate_shows_none_any_more() {
     assert!(subject(&model(), &facts(), 999).is_ok());
     assert_eq!(

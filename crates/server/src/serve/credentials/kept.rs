@@ -15,6 +15,9 @@ use super::session::KnownSession;
 /// About how large what is known of a credential is, for the first table.
 const USUAL: u64 = 1024;
 
+/// So long is believed what records said while they are away. Whoever cuts a node off does not make a revoked key good for ever.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// By what a credential is found, and known again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Name {
@@ -68,9 +71,17 @@ impl Memory {
     }
 
     /// What is known of a credential, if that is to be believed.
-    pub(super) fn find(&self, name: &Name, changes: &Changes, now: Timestamp) -> Option<Arc<Kept>> {
+    pub(super) fn find(
+        &self,
+        name: &Name,
+        changes: &Changes,
+        now: Timestamp,
+        at: Instant,
+    ) -> Option<Arc<Kept>> {
         let kept = self.kept.get(name)?;
-        let is_good = kept.is_in_time(now) && changes.is_good(kept.since, kept.about());
+        let is_good = at.saturating_duration_since(kept.at) < STALE
+            && kept.is_in_time(now)
+            && changes.is_good(kept.since, kept.about());
         is_good.then_some(kept)
     }
 
@@ -223,12 +234,25 @@ mod tests {
         let kept = session(1, 1);
         memory.keep(&kept);
         let at = |seconds| Timestamp::UNIX_EPOCH + Duration::from_secs(seconds);
-        let find = |now| memory.find(&kept.name, &changes, now);
+        let find = |now| memory.find(&kept.name, &changes, now, kept.at);
         assert!(find(at(59)).is_some());
         assert!(find(at(60)).is_none());
         changes.note([Box::from("ses_another")], Instant::now());
         assert!(find(at(59)).is_some());
         changes.note([kept.about()[0].clone()], Instant::now());
         assert!(find(at(59)).is_none());
+    }
+
+    #[test]
+    fn what_records_said_is_not_believed_for_ever() {
+        let (memory, changes) = (Memory::new(ROOM), Changes::default());
+        let kept = session(1, 1);
+        memory.keep(&kept);
+        let after = |time| {
+            let at = kept.at + time;
+            memory.find(&kept.name, &changes, Timestamp::UNIX_EPOCH, at)
+        };
+        assert!(after(STALE - Duration::from_secs(1)).is_some());
+        assert!(after(STALE).is_none());
     }
 }
