@@ -72,8 +72,9 @@ fn what_is_no_set_of_keys_is_refused_and_an_open_net_warned_of() {
             ..options()
         };
         let text = text("{ github: { keys: 'env:KEYS' } }");
-        let report = load_text(&text, "weir.yaml", "".as_ref(), &options);
-        let report = report.err().expect("refused");
+        let Err(report) = load_text(&text, "weir.yaml", "".as_ref(), &options) else {
+            panic!("loaded: {content}");
+        };
         assert_eq!(codes_of(&report), ["WR0321"], "{content}");
     }
     let (_, warnings) = leaked_keys("{ github: { keys: 'http://keys.example/x' } }");
