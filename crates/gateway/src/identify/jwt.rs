@@ -10,8 +10,9 @@ use weir_jose::remote::{Asked, RemoteKeys};
 use weir_jose::{Expected, Kind, LONGEST_TOKEN, NotVerified, Token, TokenFacts};
 
 use super::Bad;
-use super::known::{Known, Revocable, Signed};
+use super::known::Known;
 use super::token::{self, bad};
+use super::vouching::{Revocable, Signed};
 
 /// A `jwt` policy.
 pub(super) struct Jwt {

@@ -8,8 +8,6 @@ use http::{HeaderName, HeaderValue, Method};
 use smallvec::SmallVec;
 use weir_core::Principal;
 use weir_core::principal::Method as By;
-use weir_jose::remote::RemoteKeys;
-use weir_jose::{KeyId, Revoked, TokenFacts};
 
 use super::again::Again;
 use super::changes::Changes;
@@ -17,6 +15,8 @@ use super::internal::{Minted, Minter, Signer};
 use super::lookup::{Good, Question};
 use super::rules::Verdict;
 use super::show::Shown;
+use super::size::texts_size;
+use super::vouching::{Revocable, Signed};
 use crate::metrics::CredentialKind;
 
 /// Decisions of rules that are remembered with a credential.
@@ -53,62 +53,6 @@ pub(crate) struct Known {
     shown: OnceCell<(Arc<Shown>, Fields)>,
     /// Tokens that upstreams get, one for each kind that was needed.
     tokens: RefCell<SmallVec<[Minted; 1]>>,
-}
-
-/// The key that signed a token.
-#[derive(Debug)]
-pub(super) struct Signed {
-    pub(super) keys: RemoteKeys,
-    pub(super) key: KeyId,
-    /// Of the set in which it was last seen.
-    pub(super) generation: Cell<u64>,
-}
-
-impl Signed {
-    /// Whether the issuer still has it.
-    fn is_good(&self) -> bool {
-        let present = self.keys.still_has(self.key, self.generation.get());
-        if let Some(generation) = present {
-            self.generation.set(generation);
-        }
-        present.is_some()
-    }
-}
-
-/// A token that its issuer may take back.
-#[derive(Debug)]
-pub(super) struct Revocable {
-    pub(super) revoked: Revoked,
-    pub(super) facts: TokenFacts,
-    /// What was told when it was last known to be good.
-    pub(super) generation: Cell<u64>,
-}
-
-impl Revocable {
-    fn is_good(&self) -> bool {
-        let latest = self.revoked.generation();
-        if self.generation.get() == latest {
-            return true;
-        }
-        let is_good = !self.revoked.refuses(&self.facts);
-        if is_good {
-            self.generation.set(latest);
-        }
-        is_good
-    }
-
-    /// What its texts take, in bytes.
-    fn size(&self) -> usize {
-        let TokenFacts {
-            kid,
-            token,
-            family,
-            subject,
-            issued_at: _,
-        } = &self.facts;
-        let texts = [kid, token, family, subject];
-        texts.into_iter().flatten().map(|text| text.len()).sum()
-    }
 }
 
 /// Fields as they are sent.
@@ -336,18 +280,6 @@ impl Known {
     }
 }
 
-/// About how many bytes the texts take that say who it is, and those whose change makes it worthless.
-pub(super) fn texts_size(principal: &Principal, about: &[Box<str>]) -> usize {
-    let texts = principal.scopes.iter().chain(&principal.roles).chain(about);
-    let texts: usize = texts.map(|text| text.len() + size_of::<Box<str>>()).sum();
-    let claims: usize = principal
-        .claims
-        .iter()
-        .map(|(name, value)| name.len() + size_of::<String>() + size_of_value(value))
-        .sum();
-    principal.subject.len() + texts + claims
-}
-
 /// The number of a method of RFC 9110 §9.3, or of `PATCH`. Others have none: they are as long as whoever sends them likes,
 /// and nothing is remembered of them.
 fn number(method: &Method) -> Option<u8> {
@@ -362,20 +294,6 @@ fn number(method: &Method) -> Option<u8> {
         Method::TRACE => Some(7),
         _ => None,
     }
-}
-
-fn size_of_value(value: &serde_json::Value) -> usize {
-    use serde_json::Value;
-    let inner = match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(size_of_value).sum(),
-        Value::Object(members) => {
-            let member = |(name, value): (&String, &Value)| name.len() + size_of_value(value);
-            members.iter().map(member).sum()
-        }
-    };
-    size_of::<Value>() + inner
 }
 
 #[cfg(test)]

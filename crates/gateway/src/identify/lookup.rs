@@ -14,7 +14,7 @@ use weir_core::{Principal, Secret};
 use weir_jose::Claims;
 use weir_signatures::{Basic, UsersFile};
 
-use super::known::texts_size;
+use super::size::texts_size;
 use crate::metrics::{CredentialKind, LookupCounters};
 
 /// Questions that wait to be taken up. More are refused: whoever answers is far behind then.

@@ -31,10 +31,12 @@ mod session;
 mod show;
 mod sign_in;
 mod signature;
+mod size;
 mod step;
 mod suspects;
 mod token;
 mod verdict;
+mod vouching;
 mod way;
 
 use std::rc::Rc;

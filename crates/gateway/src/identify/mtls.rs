@@ -73,9 +73,7 @@ fn principal(model: &Mtls, facts: &TlsFacts) -> Option<Principal> {
         let mut those = names
             .iter()
             .filter(|name| listed.iter().any(|listed| is(listed, name)));
-        those
-            .find_map(find)
-            .or_else(|| names.iter().find_map(find))
+        those.find_map(find).or_else(|| names.iter().find_map(find))
     };
     let subject = match model.subject {
         CertificateFact::Subject => facts.client_subject.as_deref(),

@@ -9,6 +9,7 @@ mod api_keys;
 mod engines;
 mod erase;
 mod invitations;
+mod leaked_keys;
 mod letters;
 mod mail_server;
 mod organizations;

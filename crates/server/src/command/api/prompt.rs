@@ -4,6 +4,7 @@
 use std::io::{self, BufRead as _, IsTerminal, Read as _};
 
 use anyhow::{Context, bail};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use weir_core::Secret;
 
 use crate::output::{Incomplete, Output};
@@ -42,8 +43,31 @@ pub(crate) fn line(question: &str, output: &Output) -> anyhow::Result<String> {
 
 /// Asks for a secret; the terminal does not show it.
 pub(crate) fn password(question: &str) -> anyhow::Result<Secret<String>> {
+    // What is pasted as soon as the question is there comes before the terminal is told to show nothing otherwise.
+    let _hidden = Hidden::begin();
     let password = rpassword::prompt_password(question).context("cannot read from the terminal")?;
     Ok(Secret::new(password))
+}
+
+/// The terminal shows nothing of what is typed for as long as this lives.
+struct Hidden(Termios);
+
+impl Hidden {
+    /// `None` if it cannot be told so.
+    fn begin() -> Option<Self> {
+        let shown = tcgetattr(io::stdin()).ok()?;
+        let mut hidden = shown.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Now, &hidden).ok()?;
+        Some(Self(shown))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // If the terminal is gone, nobody sees anything.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
 }
 
 /// The next line of standard input, without its end, as files and pipes have one that is no part of it. Unlike

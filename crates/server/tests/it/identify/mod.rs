@@ -4,6 +4,7 @@ mod certificates;
 mod claims;
 mod foreign;
 mod hostile;
+mod in_a_browser;
 mod in_templates;
 mod internal;
 mod introspection;
