@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, Interval};
 
 use crate::body::{Body, Frame};
 use crate::failure::Failure;
-use crate::identify::{self, Known};
+use crate::identify::{self, Known, LOOK};
 use crate::worker::Worker;
 
 /// How an organization stands.
@@ -147,6 +148,8 @@ pub(crate) struct Tied {
 pub(crate) struct Callers {
     known: Vec<Rc<Known>>,
     worker: Rc<Worker>,
+    /// When it is looked whether they may go on, also if nothing passes.
+    looks: Interval,
 }
 
 impl Callers {
@@ -155,6 +158,7 @@ impl Callers {
         (!known.is_empty()).then(|| Self {
             known,
             worker: Rc::clone(worker),
+            looks: tokio::time::interval_at(Instant::now() + LOOK, LOOK),
         })
     }
 }
@@ -180,8 +184,14 @@ impl Tied {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame, Failure>>> {
+        while let Some(callers) = &mut self.callers
+            && callers.looks.poll_tick(context).is_ready()
+        {
+            if let Err(failure) = self.may_go_on() {
+                return Poll::Ready(Some(Err(failure)));
+            }
+        }
         match self.body.poll_frame(context) {
-            // A silent stream stays until something would pass.
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.may_go_on().map(|()| frame))),
             other => other,
         }

@@ -232,7 +232,7 @@ async fn live(
         let (worker, fields) = (&client.worker, &mut head.fields);
         let verdict = match caller {
             Some(callers) => Some(access.let_in(callers, &asked, fields, record)),
-            None => access.admit(worker, &asked, fields, &told, record),
+            None => access.admit(worker, &asked, fields, &mut told, record),
         };
         match verdict {
             Some(verdict) => verdict?,

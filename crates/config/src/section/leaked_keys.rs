@@ -44,7 +44,7 @@ static GITHUB: Record = Record {
         field(
             "types",
             Shape::List { items: &Shape::Text(&FREE), least: 1 },
-            "As what this installation's keys are known to GitHub. It signs reports for others with the same keys.",
+            "The names by which GitHub knows this installation's keys. It signs reports for others with the same keys.",
         )
         .default("[weir_api_key]"),
         field(

@@ -34,9 +34,9 @@ pub(super) fn close(model: &Hmac, check: SimpleCheck) -> Verdict {
         roles: Vec::new(),
         claims: Map::new(),
     };
-    Verdict::Good(Known::new(
-        principal,
-        verified.until.unwrap_or(u64::MAX),
-        None,
-    ))
+    // `until` is the last second in which it is good.
+    let ends_at = verified
+        .until
+        .map_or(u64::MAX, |until| until.saturating_add(1));
+    Verdict::Good(Known::new(principal, ends_at, None))
 }

@@ -131,8 +131,7 @@ impl Minter {
             model: Arc::clone(&self.model),
             tenant: self.tenant.clone(),
             key: signing.key.id(),
-            // Of a credential that ends before, there will be no other token.
-            sent_until: expires_at.min(now.saturating_add(lifetime * 2 / 3)),
+            sent_until: expires_at.saturating_sub(lifetime - lifetime * 2 / 3),
             expires_at,
             value,
         })
@@ -203,7 +202,10 @@ impl Minted {
 
     /// Whether it is still to be sent for somebody whose credentials end at `ends_at`.
     pub(super) fn is_good(&self, signing: &Signing, ends_at: u64, now: u64) -> bool {
-        now < self.sent_until && self.expires_at <= ends_at && self.key == signing.key.id()
+        // Of credentials that end with it, there will be no other token.
+        let is_last = self.expires_at == ends_at && now < self.expires_at;
+        let is_long = now < self.sent_until && self.expires_at <= ends_at;
+        (is_last || is_long) && self.key == signing.key.id()
     }
 }
 

@@ -301,6 +301,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use weir_core::principal::Method;
+    use weir_jose::{Revoked, TokenFacts};
 
     use super::*;
 

@@ -49,7 +49,7 @@ impl Access {
             if told.of(way.id).is_some() || !way.is_in(&head.fields) {
                 continue;
             }
-            told.wait_in_line(&client.worker, record).await;
+            told.wait_in_line(&client.worker, record).await?;
             // What comes behind a handshake is no body.
             let has_body = head.upgrade.is_none() && !body.is_end();
             let open = match way.open(&signable(client, head, has_body), seconds()) {

@@ -77,8 +77,11 @@ pub(crate) use verdict::Told;
 use verdict::{Bad, Verdict, Wanted};
 use way::Way;
 
-/// Longest wait for an issuer's keys.
+/// Longest wait for the keys of an issuer, and for a turn among suspects.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether somebody may still be there who opened what lasts, if nothing passes.
+pub(crate) const LOOK: Duration = Duration::from_secs(30);
 
 /// What a route's policies ask of whoever calls.
 pub(crate) struct Access {
@@ -162,7 +165,7 @@ impl Access {
         worker: &Worker,
         asked: &Asked<'_>,
         fields: &mut Fields,
-        told: &Told,
+        told: &mut Told,
         record: &mut Recorder,
     ) -> Option<Result<(), Denial>> {
         match self.identify(worker, asked, fields, record, told) {
@@ -203,12 +206,12 @@ impl Access {
     ) -> Result<Callers, Denial> {
         loop {
             let (way, wanted, credential) =
-                match self.identify(worker, asked, fields, record, &told) {
+                match self.identify(worker, asked, fields, record, &mut told) {
                     Ok(found) => return Ok(found),
                     Err(Stop::Denied(denial)) => return Err(denial),
                     Err(Stop::Ask(wanted)) => *wanted,
                     Err(Stop::InLine) => {
-                        told.wait_in_line(worker, record).await;
+                        told.wait_in_line(worker, record).await?;
                         continue;
                     }
                 };
@@ -220,7 +223,7 @@ impl Access {
                     let asking = &worker.shared.asking;
                     let answer = asking.ask(question, record.client_address, counters).await;
                     // Whatever becomes of the request: records have another token from now on.
-                    if let Some(cookie) = way.successor(&answer, asked) {
+                    if let Some(cookie) = way.successor(&answer, fields) {
                         record.successor = Some(cookie);
                     }
                     way.read(answer, &credential, since, seconds())
@@ -231,6 +234,7 @@ impl Access {
                     way.look_again(heard, &credential, seconds())
                 }
             };
+            worker.counters.identity.looked(way.remembered(), false);
             told.push(way.id, verdict);
         }
     }
@@ -242,7 +246,7 @@ impl Access {
         asked: &Asked<'_>,
         fields: &Fields,
         record: &mut Recorder,
-        told: &Told,
+        told: &mut Told,
     ) -> Result<Callers, Stop> {
         let now = seconds();
         let mut found = Callers::new();
@@ -262,6 +266,10 @@ impl Access {
             }
         }
         record.decided_by = None;
+        // Only a good one that was checked: to show one that is known takes nothing, before each bad one.
+        if told.had_turn && !found.is_empty() {
+            record.client.is_suspect.set(false);
+        }
         if has_guessed {
             let now = Instant::now();
             worker.shared.risk.failed(record.client_address, now);
@@ -289,10 +297,6 @@ impl Access {
             Some(denial) => Err(denial),
             None => self.authorise(caller.as_deref(), asked, record),
         };
-        record
-            .client
-            .is_suspect
-            .set(record.client.is_suspect.get() && caller.is_none());
         record.known = caller;
         record.besides = found.collect();
         verdict.map_err(|denial| self.invite(asked, fields, denial))?;

@@ -67,7 +67,7 @@ fn is(listed: &CertificateName, name: &SubjectName) -> bool {
 }
 
 fn principal(model: &Mtls, facts: &TlsFacts) -> Option<Principal> {
-    // Of several names, one that the policy lists: the authority vouches for all, and the policy for those alone.
+    // A name that the policy lists comes first; of the others, for which the authority vouches all the same, the first.
     let first = |find: fn(&SubjectName) -> Option<&str>| {
         let (names, listed) = (&facts.client_sans, &model.names);
         let mut those = names

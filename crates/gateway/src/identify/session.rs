@@ -101,12 +101,14 @@ pub(super) fn read(model: &Session, mut good: Good, since: u64, now: u64) -> Ver
 }
 
 /// The cookie that takes the place of the one that was shown.
-pub(super) fn successor(answer: &Answer, asked: &Asked<'_>) -> Option<HeaderValue> {
+pub(super) fn successor(answer: &Answer, fields: &Fields) -> Option<HeaderValue> {
     let Answer::Good(good) = answer else {
         return None;
     };
     let person = good.person.as_ref()?;
-    set(person.successor.as_ref()?, asked)
+    // Under the name of the one that was shown: the browser has that one.
+    let is_plain = sole(fields, SECURE).is_none();
+    set(person.successor.as_ref()?, is_plain)
 }
 
 /// Has the browser keep a successor, unless the answer says something of the cookie itself: signing in and out does.
@@ -125,8 +127,7 @@ pub(crate) fn hand_over(cookie: &HeaderValue, fields: &mut Fields) {
 }
 
 /// As the pages set it.
-fn set(token: &Secret<String>, asked: &Asked<'_>) -> Option<HeaderValue> {
-    let is_plain = is_here(asked);
+fn set(token: &Secret<String>, is_plain: bool) -> Option<HeaderValue> {
     let name = if is_plain { PLAIN } else { SECURE };
     let mut cookie = cookies::set_cookie(name, token.expose(), None, !is_plain)?;
     cookie.set_sensitive(true);

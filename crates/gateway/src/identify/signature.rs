@@ -66,7 +66,11 @@ impl Signature {
         now: u64,
     ) -> Verdict {
         match self.admit(verified, digest, now) {
-            Ok(principal) => Verdict::Good(Known::new(principal, verified.until, None)),
+            Ok(principal) => {
+                // `until` is the last second in which it is good.
+                let ends_at = verified.until.saturating_add(1);
+                Verdict::Good(Known::new(principal, ends_at, None))
+            }
             Err(fault) => message::refused(fault),
         }
     }

@@ -51,7 +51,7 @@ impl Step {
         fields: &Fields,
         tls: Option<&TlsFacts>,
         now: u64,
-        told: &Told,
+        told: &mut Told,
     ) -> Result<Option<Shower>, Stop> {
         let mut bad = None;
         let mut not_enough = None;
@@ -79,13 +79,19 @@ impl Step {
                 Some(verdict) => verdict.clone(),
                 None if told.is_in_line => return Err(Stop::InLine),
                 None => {
-                    counters.looked(way.remembered(), false);
-                    way.verify(credential, tls, now)
+                    let verdict = way.verify(credential, tls, now);
+                    // Whoever asks for another one comes here again, and this is not checked twice for that.
+                    if !matches!(verdict, Verdict::Ask(_)) {
+                        counters.looked(way.remembered(), false);
+                        told.push(way.id, verdict.clone());
+                    }
+                    verdict
                 }
             };
             match verdict {
                 Verdict::Good(known) => {
-                    if !way.reads_messages() {
+                    let is_lasting = known.is_good(now, &worker.shared.changes);
+                    if is_lasting && !way.reads_messages() {
                         worker.verified.keep(way.id, credential, &known);
                     }
                     return Ok(Some(Shower { known, has_guessed }));

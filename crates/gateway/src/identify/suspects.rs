@@ -36,12 +36,13 @@ impl Suspects {
 
     /// Waits until there is time for one more, and everything else that is ready has had its turn.
     pub(crate) async fn turn(&self) {
+        // Whoever leaves the line takes no time from those behind: it is counted from its head on.
+        let _turn = self.turns.acquire().await;
         let now = Instant::now();
         let mine = self.reserve(now);
         if mine > now {
             tokio::time::sleep_until(mine.into()).await;
         }
-        let _turn = self.turns.acquire().await;
         // The runtime looks for what has come in before it goes on with this.
         tokio::task::yield_now().await;
     }

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use super::jwt;
 use super::known::Known;
 use super::lookup::Question;
+use super::{PATIENCE, jwt};
 use crate::client::Client;
+use crate::failure::Failure;
 use crate::record::Recorder;
 use crate::worker::Worker;
 
@@ -41,6 +42,8 @@ pub(crate) struct Told {
     verdicts: SmallVec<[(u64, Verdict); 1]>,
     /// Whether nothing is checked before it had its turn.
     pub(super) is_in_line: bool,
+    /// Whether it had one.
+    pub(super) had_turn: bool,
 }
 
 impl Told {
@@ -49,6 +52,7 @@ impl Told {
         Self {
             verdicts: SmallVec::new(),
             is_in_line: client.is_suspect.get(),
+            had_turn: false,
         }
     }
 
@@ -62,12 +66,24 @@ impl Told {
     }
 
     /// Waits for its turn, unless it had one.
-    pub(super) async fn wait_in_line(&mut self, worker: &Worker, record: &mut Recorder) {
-        if std::mem::take(&mut self.is_in_line) {
-            record.has_waited = true;
-            worker.counters.identity.turns.add(1);
-            worker.suspects.turn().await;
+    ///
+    /// # Errors
+    /// 503 if there are so many before it that nobody would wait for the answer.
+    pub(super) async fn wait_in_line(
+        &mut self,
+        worker: &Worker,
+        record: &mut Recorder,
+    ) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.is_in_line) {
+            return Ok(());
         }
+        record.has_waited = true;
+        worker.counters.identity.turns.add(1);
+        let turn = tokio::time::timeout(PATIENCE, worker.suspects.turn());
+        turn.await
+            .map_err(|_| Failure::IdentityUnavailable("too many checks wait"))?;
+        self.had_turn = true;
+        Ok(())
     }
 }
 

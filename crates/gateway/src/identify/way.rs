@@ -216,9 +216,9 @@ impl Way {
     }
 
     /// The cookie that takes the place of the one that was asked about, whatever that is worth to the policy.
-    pub(super) fn successor(&self, answer: &Answer, asked: &Asked<'_>) -> Option<HeaderValue> {
+    pub(super) fn successor(&self, answer: &Answer, fields: &Fields) -> Option<HeaderValue> {
         match &self.kind {
-            Kind::Session(_) => session::successor(answer, asked),
+            Kind::Session(_) => session::successor(answer, fields),
             _ => None,
         }
     }

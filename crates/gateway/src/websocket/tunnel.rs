@@ -14,7 +14,7 @@ use super::handshake::Handshake;
 use super::opening::Opening;
 use super::side::{Broken, Mark, Side, Surroundings, pass, poll_write};
 use crate::failure::Failure;
-use crate::identify::{self, Known};
+use crate::identify::{self, Known, LOOK};
 use crate::record::Recorder;
 use crate::timer::Timer;
 use crate::worker::{Phase, Worker};
@@ -23,9 +23,6 @@ use crate::worker::{Phase, Worker};
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// How long it is read from after it was closed, so that it gets to read why.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// How often it is looked whether somebody may still be there who sends nothing.
-const LOOK: Duration = Duration::from_secs(30);
 
 /// Who ended a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

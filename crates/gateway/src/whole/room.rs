@@ -12,7 +12,7 @@ const MOST_HELD: usize = 256 << 20;
 /// Those of them that are of strangers: others have their room however many of these come.
 const MOST_OF_STRANGERS: usize = MOST_HELD / 2;
 /// Those that are of strangers of one address, unless one body may be longer.
-const MOST_OF_ONE: usize = MOST_OF_STRANGERS / 4;
+const MOST_OF_ONE: usize = MOST_OF_STRANGERS / 16;
 
 /// A share of the bytes that a worker may hold; given back when dropped.
 pub(crate) struct Room {

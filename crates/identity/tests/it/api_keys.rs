@@ -5,13 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use weir_core::{ApiKeyText, Id, TenantId};
 use weir_identity::{
-    ApiKeyUpdate, BuiltIn, Caller, CredentialKind, Error, Expiry, Finder, Identity, KeyOwner,
-    KeyRefusal, LeakReport, MadeApiKey, NewApiKey, Permission, Permissions, Settings,
+    ApiKeyUpdate, BuiltIn, Caller, CredentialKind, Error, Expiry, Identity, KeyOwner, KeyRefusal,
+    MadeApiKey, NewApiKey, Permission, Permissions, Settings,
 };
-use weir_store::audit::Actor;
 use weir_store::records::TenantTable;
 
-use crate::engines::{Fresh, by, client, client_at, fresh, on_both_engines, operator};
+use crate::engines::{Fresh, by, fresh, on_both_engines, operator};
 
 on_both_engines! {
     a_key_is_told_once_and_found_by_its_public_part,

@@ -128,10 +128,12 @@ impl Desk {
         let now = Timestamp::now();
         let known = self.known.find(&name, &self.changes, now, Instant::now());
         let Some(kept) = known else {
-            let place = Arc::clone(&self.places).try_acquire_owned().ok();
-            let line = self.lines.join(lookup.client);
-            let Some((place, line)) = place.zip(line) else {
-                return lookup.answer(Answer::Unavailable("too many look-ups wait"));
+            const FULL: Answer = Answer::Unavailable("too many look-ups wait");
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+                return lookup.answer(FULL);
+            };
+            let Some(line) = self.lines.join(lookup.client) else {
+                return lookup.answer(FULL);
             };
             looks.spawn(async move {
                 let _place = (place, line.acquire().await.ok());

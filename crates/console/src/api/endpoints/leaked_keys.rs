@@ -117,8 +117,11 @@ async fn signed(
     github: &GithubReports,
     claimed: &Claimed,
 ) -> Result<Found, Problem> {
-    // Before the body: of whom nothing is known, little is read.
+    // Before the body: what names no key of theirs is not read at all. That it names one says little, for they are public.
     let signers = claimed.signers(&github.keys, Instant::now()).await?;
+    let _place = services
+        .signed_reports()
+        .place(request.body(), ANYBODY.bytes as u64)?;
     let text = body::read(request.into_body(), GITHUB.bytes).await?;
     claimed.verify(&signers, &text)?;
     let keys = GITHUB.hold(body::parse(&text)?)?;

@@ -15,7 +15,8 @@ use super::session::KnownSession;
 /// About how large what is known of a credential is, for the first table.
 const USUAL: u64 = 1024;
 
-/// So long is believed what records said while they are away. Whoever cuts a node off does not make a revoked key good for ever.
+/// So long is believed for requests what records said while they are away. Whoever cuts a node off does not make a revoked key good for
+/// ever; what was opened with it stays open.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// By what a credential is found, and known again.

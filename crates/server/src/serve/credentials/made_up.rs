@@ -18,7 +18,7 @@ const KEPT: Duration = Duration::from_secs(5);
 /// Questions of one client address that are asked at a time; its others wait for these, and for nobody else's.
 const OF_ONE: usize = 8;
 /// Those in its line, with these. More are refused: they would fill the places of everybody else.
-const MOST_OF_ONE: usize = 1024;
+const MOST_OF_ONE: usize = 256;
 /// Addresses beyond which those are forgotten that ask nothing.
 const MANY: usize = 1024;
 

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use weir_config::model::Keys;
 use weir_jose::remote::{Asked, Published};
 use weir_jose::{Algorithm, Key, KeySet};
@@ -20,6 +22,8 @@ const SIGNATURE: &str = "github-public-key-signature";
 const MOST_KEY: usize = 256;
 /// Reports that are remembered.
 const REMEMBERED: usize = 1024;
+/// Reports that are longer than anybody's may be, and are read at a time.
+const LARGE_AT_ONCE: usize = 4;
 /// Seconds after which the keys are likely to be there.
 const SOON: u16 = 60;
 
@@ -35,9 +39,22 @@ pub(super) enum Signers {
     Published(Arc<Published>),
 }
 
-/// The reports of late, by what they say: no time stands in one, so that whoever has one can send it again.
-#[derive(Default)]
-pub(in crate::api) struct SignedReports(Mutex<VecDeque<[u8; 32]>>);
+/// What is known of signed reports.
+pub(in crate::api) struct SignedReports {
+    /// Those of late, by what they say: no time stands in one, so that whoever has one can send it again.
+    latest: Mutex<VecDeque<[u8; 32]>>,
+    /// Places of those that are read before it is known whether their signature is good.
+    places: Semaphore,
+}
+
+impl Default for SignedReports {
+    fn default() -> Self {
+        Self {
+            latest: Mutex::default(),
+            places: Semaphore::new(LARGE_AT_ONCE),
+        }
+    }
+}
 
 impl Claimed {
     /// The signature in a head; none if it has neither field.
@@ -124,11 +141,31 @@ impl Claimed {
 }
 
 impl SignedReports {
+    /// A place for a report of more than `short` bytes, or of which nobody says how long it is.
+    ///
+    /// # Errors
+    /// 503 if all are taken.
+    pub(super) fn place(
+        &self,
+        body: &Body,
+        short: u64,
+    ) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        let is_short = body.size_hint().upper().is_some_and(|most| most <= short);
+        if is_short {
+            return Ok(None);
+        }
+        let place = self.places.try_acquire().map_err(|_| {
+            let detail = "Other reports of this length are being read.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(SOON)
+        })?;
+        Ok(Some(place))
+    }
+
     /// Whether a report was not there lately; it is remembered from now on.
     pub(super) fn is_first(&self, body: &[u8]) -> bool {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, body).as_ref());
-        let mut former = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut former = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if former.contains(&hash) {
             return false;
         }
