@@ -19,7 +19,7 @@ pub struct Question<'a> {
     pub address: Option<IpAddr>,
     /// How they proved who they are.
     pub strength: Strength,
-    /// What recent failures of the same caller and address come to: 0 none … 100. More counts as 100.
+    /// What recent failures of the same address come to: 0 none … 100. More counts as 100.
     pub risk: u8,
 }
 

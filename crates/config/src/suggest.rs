@@ -39,6 +39,11 @@ pub fn help<'a>(
     if let Some(candidate) = nearest(word, candidates.clone()) {
         return format!("did you mean `{candidate}`?");
     }
+    all(candidates, what)
+}
+
+/// The list of what is possible, behind what it is.
+pub(crate) fn all<'a>(candidates: impl IntoIterator<Item = &'a str>, what: &str) -> String {
     const SHOWN: usize = 24;
     let all: Vec<&str> = candidates.into_iter().collect();
     if all.is_empty() {

@@ -216,7 +216,7 @@ pub(crate) fn unauthenticated() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "unauthenticated",
-        "This needs a credential as `Authorization: Bearer`: the token of a session, an API key, or, on the machine itself, the one in `operator.token` of the data directory.",
+        "The credential is missing, wrong or has ended. Send one as `Authorization: Bearer`, an API key also as `X-Api-Key`: the token of a session, an API key, or, on the machine itself, the one in `operator.token` of the data directory.",
     )
     .header(
         WWW_AUTHENTICATE,

@@ -100,6 +100,12 @@ impl Problem {
         )
     }
 
+    /// A change of which no browser says that one of our own pages sent it.
+    pub(crate) fn of_unknown_page() -> Self {
+        Self::cross_site()
+            .saying("The request does not say that it comes from a page of this host.".to_owned())
+    }
+
     /// A mistake of this program.
     pub fn internal() -> Self {
         Self::new(

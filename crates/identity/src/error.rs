@@ -112,6 +112,11 @@ impl Error {
         text
     }
 
+    /// The organization that somebody names is none that they belong to, or there is none.
+    pub fn no_member() -> Self {
+        Self::invalid("organization", "is no organization to which you belong")
+    }
+
     pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> Self {
         Self::Invalid {
             field,

@@ -78,8 +78,8 @@ impl Identity {
     /// Issues tokens to somebody who has signed in: a new family, and its first access token.
     ///
     /// # Errors
-    /// [`Error::Missing`] for an organization that they do not belong to; [`Error::Suspended`]; [`Error::Invalid`] for what
-    /// they have no right to; [`Error::Conflict`] for too many families.
+    /// [`Error::Suspended`]; [`Error::Invalid`] for an organization that they do not belong to and for what they have no
+    /// right to; [`Error::Conflict`] for too many families.
     pub async fn issue(
         &self,
         caller: &Caller,
@@ -93,6 +93,10 @@ impl Identity {
             Some(belonging) => wanted.scope.within(belonging.permissions),
             None => Scope::default(),
         };
+        if belonging.is_none() && granted != wanted.scope {
+            let why = "needs an `organization`: scopes are what a role there gives";
+            return Err(Error::invalid("scope", why));
+        }
         if granted != wanted.scope {
             let why = "has words that the caller's role in the organization does not give";
             return Err(Error::invalid("scope", why));
@@ -362,7 +366,7 @@ fn wanted_belonging<'b>(
     let belonging = belongings
         .iter()
         .find(|belonging| belonging.organization == *organization)
-        .ok_or(Error::Missing("organization"))?;
+        .ok_or_else(Error::no_member)?;
     match belonging.is_suspended {
         true => Err(Error::Suspended),
         false => Ok(Some(belonging)),

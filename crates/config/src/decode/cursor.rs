@@ -10,7 +10,7 @@ use crate::diagnostic::Finding;
 use crate::node::{Node, Value};
 use crate::shape::Shape;
 use crate::source::Span;
-use crate::suggest::quote;
+use crate::suggest::{self, quote};
 use crate::value::{Fault, address, quantity, text};
 
 #[derive(Clone, Copy)]
@@ -175,6 +175,15 @@ impl<'a> Cursor<'a> {
 
     /// One of the choices of the table, as it stands there.
     pub(crate) fn choice(&self, context: &mut Context<'_>) -> Option<&'static str> {
+        self.choice_but(context, |_| None)
+    }
+
+    /// The same; `why_not` says why a word is none of them, where it is no slip of one that looks like it.
+    pub(crate) fn choice_but(
+        &self,
+        context: &mut Context<'_>,
+        why_not: impl FnOnce(&str) -> Option<&'static str>,
+    ) -> Option<&'static str> {
         let Shape::Choice(choices) = *self.shape else {
             return self.mismatch();
         };
@@ -184,7 +193,10 @@ impl<'a> Cursor<'a> {
                 .iter()
                 .filter(|choice| !choice.refused)
                 .map(|choice| choice.text);
-            let help = context.suggest(text, known, "choices");
+            let help = match why_not(text) {
+                Some(why) => suggest::all(known, why),
+                None => context.suggest(text, known, "choices"),
+            };
             let finding = self
                 .error(
                     codes::BAD_CHOICE,

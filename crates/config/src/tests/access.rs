@@ -152,6 +152,41 @@ fn several_ways_are_ways_to_say_who_one_is() {
 }
 
 #[test]
+fn what_a_newcomer_writes_is_answered_with_what_to_write() {
+    let help = |policies: &str, used: &str| {
+        let report = refused(&text(policies, used));
+        let all: Vec<_> = report.diagnostics.iter().collect();
+        assert_eq!(all.len(), 1, "{report}");
+        (all[0].code, all[0].help.clone().unwrap_or_default(), report)
+    };
+    let jwt = "{issuer: a, audience: a, jwks: $KEYS, algorithms: [HS256]}";
+    let (_, said, _) = help(&format!("  t: {{jwt: {jwt}}}\n"), "t");
+    let choices = "`RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`";
+    assert_eq!(
+        said,
+        format!("shared secrets are not known here: {choices}")
+    );
+    // The policy that stands there is not called unused.
+    let (code, said, _) = help(&format!("{JWT}  e: {{any_of: [t]}}\n"), "e");
+    assert_eq!(
+        (code, &*said),
+        ("WR0101", "write `any_of: { policies: [t] }`")
+    );
+    let (code, said, report) = help("  b: {basic: {users: \"ada:CANARY\"}}\n", "b");
+    let line = "write the line to a file, hashed by `weir password-hash ada`, and name that: `file:users.htpasswd`";
+    assert_eq!((code, &*said), ("WR0301", line));
+    assert!(!format!("{report} {}", report.to_json()).contains("CANARY"));
+    for (time, most) in [("cache: 2h", "1h"), ("stale: 2d", "1d")] {
+        let policy = format!("  i: {{introspection: {{{ASKED}, {time}}}}}\n");
+        let report = refused(&text(&policy, "i")).to_string();
+        assert!(
+            report.contains(&format!("write at most `{most}`")),
+            "{report}"
+        );
+    }
+}
+
+#[test]
 fn what_is_about_the_caller_needs_somebody_who_finds_out_who_that_is() {
     for about in ["require: {scopes: a}", "identity: {}"] {
         let policies = format!("{JWT}  about: {{{about}}}\n");

@@ -62,6 +62,22 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// A duration as the file would spell it, in the largest unit of which it is a whole number.
+pub(crate) fn spelled(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+    ];
+    let mut units = units.into_iter();
+    match units.find(|(unit, _)| milliseconds > 0 && milliseconds.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", milliseconds / unit),
+        None => format!("{milliseconds}ms"),
+    }
+}
+
 /// `4096`, `32KiB`, `10MB`.
 pub(crate) fn size(text: &str, least: u64, most: u64) -> Result<u64, Fault> {
     let fault = |message: String| Fault::new(codes::BAD_SIZE, message);

@@ -142,7 +142,7 @@ impl<T: DeserializeOwned> FromRequest<Services> for Sent<T> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, services).await?;
         if parts.extensions.get::<FromOwnPage>().is_none() {
-            return Err(visit.failed(&Problem::cross_site()));
+            return Err(visit.failed(&Problem::of_unknown_page()));
         }
         let who = visit.signed_in.as_deref();
         if who.is_some_and(|who| who.token == TokenState::Former) {

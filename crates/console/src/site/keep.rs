@@ -28,7 +28,7 @@ impl SignedIn {
     pub(crate) fn user(&self, parts: &Parts) -> Result<Box<Authenticated>, Problem> {
         let is_safe = parts.method.is_safe();
         if !is_safe && parts.extensions.get::<FromOwnPage>().is_none() {
-            return Err(Problem::cross_site());
+            return Err(Problem::of_unknown_page());
         }
         self.0.clone()
     }

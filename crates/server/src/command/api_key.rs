@@ -1,5 +1,6 @@
 //! `weir api-key`: what programs show to say who they are.
 
+use std::iter;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -280,6 +281,10 @@ pub(crate) fn run(
             let revoked = api.post(&address, None)?;
             let done = output.style(Style::Good, "revoked");
             tell(&revoked, &format!("{done} the key {shown}"), output)?;
+            // An identifier means that key and no other.
+            if !output.json && !is_id(key) {
+                tell_of_formers(api, organization, key, &revoked, output)?;
+            }
         }
         Action::Delete {
             organization,
@@ -324,12 +329,42 @@ fn address(
     named: &str,
     rest: &[&str],
 ) -> anyhow::Result<String> {
-    let is_id = named.parse::<Id>().is_ok_and(|id| id.prefix() == "key");
-    let id = match is_id {
+    let id = match is_id(named) {
         true => named.to_owned(),
         false => by_name(api, organization, named)?,
     };
     Ok(organization.path(&[&["api-keys", &id], rest].concat()))
+}
+
+fn is_id(named: &str) -> bool {
+    named.parse::<Id>().is_ok_and(|id| id.prefix() == "key")
+}
+
+/// Says which keys still work that the revoked one took the place of.
+fn tell_of_formers(
+    api: &Api,
+    organization: &InOrganization,
+    named: &str,
+    revoked: &Value,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let list = List::at(organization.path(&["api-keys"])).with("name", Some(named));
+    let keys = list.all(api)?;
+    for former in formers(&keys, &revoked["id"]) {
+        let member = |name: &str| printable(former[name].as_str().unwrap_or_default());
+        let (id, end) = (member("id"), member("expires_at"));
+        output.print(&format!(
+            "its former key {id} works until {end}: `weir api-key revoke {id}` ends it, too\n"
+        ))?;
+    }
+    Ok(())
+}
+
+/// The replaced keys that still work of those that led to this one, the latest first.
+fn formers<'k>(keys: &'k [Value], id: &Value) -> impl Iterator<Item = &'k Value> {
+    let former_of = move |id: &Value| keys.iter().find(|key| key["replaced_by"] == *id);
+    let line = iter::successors(former_of(id), move |key| former_of(&key["id"]));
+    line.take(keys.len()).filter(|key| state(key) == "replaced")
 }
 
 fn by_name(api: &Api, organization: &InOrganization, named: &str) -> anyhow::Result<String> {

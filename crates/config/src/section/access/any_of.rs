@@ -6,6 +6,7 @@ use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::diagnostic::Finding;
 use crate::model::AnyOf;
+use crate::node::{Node, Value};
 use crate::section::check::Declared;
 use crate::shape::{Record, Shape, field};
 use crate::suggest::quote;
@@ -33,6 +34,10 @@ pub(in crate::section) fn decode(
     cursor: &Cursor<'_>,
     declared: &mut Declared,
 ) -> Option<AnyOf> {
+    if let Value::Sequence(items) = &cursor.node.value {
+        report_bare_list(context, cursor, items, declared);
+        return None;
+    }
     let object = Object::open(context, cursor)?;
     let is_required = object.get("required")?.boolean(context);
     let mut policies = Vec::new();
@@ -74,4 +79,34 @@ pub(in crate::section) fn decode(
         policies,
         is_required: is_required?,
     })
+}
+
+/// The policies themselves in place of the mapping: those that stand there are used all the same.
+fn report_bare_list(
+    context: &mut Context<'_>,
+    cursor: &Cursor<'_>,
+    items: &[Node],
+    declared: &mut Declared,
+) {
+    const SHOWN: usize = 8;
+    let name = |item: &Node| match &item.value {
+        Value::Scalar { text, .. } => Some(text.as_ref().to_owned()),
+        Value::Sequence(_) | Value::Mapping(_) => None,
+    };
+    let names: Vec<String> = items.iter().filter_map(name).collect();
+    for name in &names {
+        declared.use_policy(name);
+    }
+    let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| bare(name)).collect();
+    if names.len() > SHOWN {
+        shown.push("…".to_owned());
+    }
+    let message = "expected a mapping, found a list";
+    let help = format!("write `any_of: {{ policies: [{}] }}`", shown.join(", "));
+    context.report(cursor.error(codes::WRONG_TYPE, message).help(help));
+}
+
+/// A name as it stands within a longer quotation.
+fn bare(name: &str) -> String {
+    quote(name).trim_matches('`').to_owned()
 }

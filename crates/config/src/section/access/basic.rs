@@ -8,6 +8,8 @@ use super::credential::{self, FORWARD, REQUIRED};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
 use crate::model::{Basic, Material};
+use crate::node::Value;
+use crate::reference::Reference;
 use crate::shape::{Record, Shape, field};
 use crate::suggest::quote;
 use crate::value::text::MATERIAL;
@@ -31,12 +33,34 @@ pub(in crate::section) fn decode(context: &mut Context<'_>, cursor: &Cursor<'_>)
     let object = Object::open(context, cursor)?;
     let credential = credential::decode(context, &object);
     let users = object.written("users")?;
+    if report_pasted(context, &users) {
+        return None;
+    }
     let file = users.material(context)?;
     Some(Basic {
         users: Arc::new(read(context, &users, &file)?),
         file,
         credential: credential?,
     })
+}
+
+/// Reports a line of such a file in place of its name: it may have a password, which is not shown.
+fn report_pasted(context: &mut Context<'_>, cursor: &Cursor<'_>) -> bool {
+    let Value::Scalar { text, .. } = &cursor.node.value else {
+        return false;
+    };
+    let pasted = text.split_once(':').map(|(name, _)| name);
+    let Some(name) = pasted.filter(|_| Reference::parse(text).is_none()) else {
+        return false;
+    };
+    context.hidden.push(cursor.node.span);
+    let name = quote(name.trim());
+    let finding = cursor.error(codes::NOT_A_REFERENCE, "expected `file:PATH` or `env:NAME`");
+    context.report(finding.help(format!(
+        "write the line to a file, hashed by `weir password-hash {}`, and name that: `file:users.htpasswd`",
+        name.trim_matches('`')
+    )));
+    true
 }
 
 /// Reports every line with a mistake.

@@ -15,6 +15,7 @@ use crate::model::{ClientAuthentication, Introspection};
 use crate::shape::{Choice, Record, Shape, Text, choice, field};
 use crate::value::Fault;
 use crate::value::address::{self, NETWORK};
+use crate::value::quantity::spelled;
 use crate::value::text::{self, FREE, MATERIAL, SECRET};
 
 pub(in crate::section) static INTROSPECTION: Record = Record {
@@ -221,7 +222,7 @@ fn decode_time(
     if time > most {
         let message = format!("`{key}` is too long");
         let finding = cursor.error(codes::BAD_DURATION, message);
-        context.report(finding.help(format!("write at most `{}s`", most.as_secs())));
+        context.report(finding.help(format!("write at most `{}`", spelled(most))));
     }
     Some(time)
 }

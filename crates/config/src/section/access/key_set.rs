@@ -294,11 +294,17 @@ fn parse(
     Some(Keys::Set(Arc::new(set)))
 }
 
+/// Algorithms of JOSE whose key is a secret that issuer and gateway share (RFC 7518 §3.2).
+const SHARED_SECRET: [&str; 3] = ["HS256", "HS384", "HS512"];
+
 /// The algorithms of a list, each once.
 pub(super) fn algorithms(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Vec<Algorithm> {
     let mut algorithms = Vec::new();
     for item in cursor.items(context) {
-        let name = item.choice(context);
+        let name = item.choice_but(context, |text| {
+            let is_of_secret = SHARED_SECRET.contains(&text);
+            is_of_secret.then_some("shared secrets are not known here")
+        });
         algorithms.extend(name.and_then(Algorithm::named));
     }
     algorithms.dedup();

@@ -1,5 +1,6 @@
 //! Access and refresh tokens.
 
+use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_core::Secret;
-use weir_identity::{Issued, Permission, Scope, Wanted};
+use weir_identity::{Error, Issued, Permission, Scope, Wanted};
 
 use crate::api::answer::{done, told};
 use crate::api::body::Body;
@@ -114,7 +115,7 @@ async fn issue_token(guard: Guard, Body(body): Body<Login>) -> Result<Response, 
     let organization = match &body.organization {
         Some(name) => {
             let found = guard.organization(name, Permission::OrganizationRead);
-            Some(found.await?.id)
+            Some(found.await.map_err(of_body)?.id)
         }
         None => None,
     };
@@ -127,6 +128,14 @@ async fn issue_token(guard: Guard, Body(body): Body<Login>) -> Result<Response, 
     };
     let issued = guard.identity().issue(guard.caller(), who, wanted).await?;
     Ok(not_kept(issued))
+}
+
+/// An organization that the body names is not what the path leads to.
+fn of_body(problem: Problem) -> Problem {
+    match problem.status() {
+        StatusCode::NOT_FOUND => Error::no_member().into(),
+        _ => problem,
+    }
 }
 
 /// Get the next access token

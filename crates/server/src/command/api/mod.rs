@@ -25,12 +25,14 @@ pub(crate) use self::details::details;
 pub(crate) use self::file::{json_file, text_file};
 pub(crate) use self::list::{List, Paging};
 pub(crate) use self::prompt::{has_terminal, line, need_terminal, password, secret_line};
+use self::scope::organization_of;
 pub(crate) use self::scope::{InOrganization, Moment, Organization, by_address, person};
 pub(crate) use self::table::{Column, Table, moment};
 pub(crate) use super::admin_address::Ask;
 use super::admin_address::{self, As};
 use crate::admin_client::{self, Admin, AdminError, Answer, Question, Refusal, Response, exchange};
 use crate::cli::Global;
+use crate::log::printable;
 use crate::output::Output;
 
 /// Pauses before what was lost on the way is sent again.
@@ -161,7 +163,7 @@ impl Api {
         let asked = exchange(&self.admin, &question, SILENCE, Some(&mut sink));
         let answer = self.runtime.block_on(asked);
         taken?;
-        self.accept(&answer?.response, path).map(|_| ())
+        self.accept(&answer?.response, path, None).map(|_| ())
     }
 
     fn change(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
@@ -182,7 +184,7 @@ impl Api {
                 .context("the answer was lost: look whether it took effect"),
             error => error.into(),
         })?;
-        self.accept(&answer.response, path)
+        self.accept(&answer.response, path, body)
     }
 
     fn send_until_answered(
@@ -215,7 +217,7 @@ impl Api {
             }
         };
         let answer = self.runtime.block_on(sent)?;
-        self.accept(&answer.response, path)
+        self.accept(&answer.response, path, body)
     }
 
     /// Whether the first of two requests with one key still runs.
@@ -226,16 +228,20 @@ impl Api {
         is_running.then(|| answer.retry_after.unwrap_or_default())
     }
 
-    /// The JSON of an answer that is no refusal.
-    fn accept(&self, response: &Response, path: &str) -> anyhow::Result<Value> {
+    /// The JSON of an answer that is no refusal to what was asked with this path and body.
+    fn accept(
+        &self,
+        response: &Response,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
         if !(200..300).contains(&response.status) {
             let refusal = Refusal::of(response, &self.admin);
             return Err(match refusal.reason() {
                 // What is not for somebody is as if it were not there.
-                Some("not_found") if refusal.is_vague() => refusal.saying(format!(
-                    "{} has nothing at {path}, or nothing that this account may see",
-                    self.admin.place
-                )),
+                Some("not_found") if refusal.is_vague() => {
+                    refusal.saying(self.nothing_at(path, body))
+                }
                 _ => refusal,
             }
             .into());
@@ -246,6 +252,28 @@ impl Api {
         response
             .json()
             .context("the answer of the admin listener is not JSON")
+    }
+
+    /// What is not there: the organization, if that is what lacks.
+    fn nothing_at(&self, path: &str, body: Option<&Value>) -> String {
+        match organization_of(path, body).filter(|name| self.is_without(name)) {
+            Some(name) => format!(
+                "there is no organization {}, or none that you may see: `weir org list` shows them",
+                printable(&name)
+            ),
+            None => format!(
+                "{} has nothing at {path}, or nothing that this account may see",
+                self.admin.place
+            ),
+        }
+    }
+
+    fn is_without(&self, organization: &str) -> bool {
+        let place = path(&["organizations", organization]);
+        let asked = Question::new(Method::GET, &place);
+        let answer = exchange(&self.admin, &asked, SILENCE, None);
+        let answer = self.runtime.block_on(answer);
+        answer.is_ok_and(|answer| answer.response.status == 404)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a command is about: an organization or the platform, a person, a moment.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +9,8 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
 use super::{Api, List, path};
 use crate::log::printable;
@@ -57,6 +60,16 @@ impl InOrganization {
 
 fn within(organization: &str, segments: &[&str]) -> String {
     path(&[&["organizations", organization], segments].concat())
+}
+
+/// The organization that a question is about, by its path or its body.
+pub(super) fn organization_of<'q>(path: &'q str, body: Option<&'q Value>) -> Option<Cow<'q, str>> {
+    let Some(rest) = path.strip_prefix("/v1/organizations/") else {
+        return body?["organization"].as_str().map(Cow::Borrowed);
+    };
+    let segment = rest.split(['/', '?']).next()?;
+    let name = percent_decode_str(segment).decode_utf8_lossy();
+    Some(name).filter(|name| !name.is_empty())
 }
 
 /// The identifier of a person who is named by it or by their address: a member of the organization or,
@@ -122,7 +135,32 @@ impl fmt::Display for Moment {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn questions_are_about_an_organization_or_not() {
+        let of = |path: &str, body: Value| organization_of(path, Some(&body)).map(Cow::into_owned);
+        let acme = Some("acme".to_owned());
+        let body = json!({ "organization": "acme", "who": "ada" });
+        assert_eq!(of("/v1/organizations/acme", json!({})), acme);
+        assert_eq!(of("/v1/organizations/acme?a=b", json!({})), acme);
+        assert_eq!(of("/v1/organizations/acme/members?a=b", json!({})), acme);
+        assert_eq!(of("/v1/access/explain", body), acme);
+        assert_eq!(
+            of("/v1/organizations/a%2Fb/roles", json!({})),
+            Some("a/b".to_owned())
+        );
+        for (path, body) in [
+            ("/v1/organizations", json!({})),
+            ("/v1/organizations/", json!({})),
+            ("/v1/access/explain", json!({ "organization": null })),
+            ("/v1/users/usr_1", json!([1])),
+        ] {
+            assert_eq!(of(path, body), None, "{path}");
+        }
+    }
 
     #[test]
     fn moments_are_stated_in_three_ways() {

@@ -92,6 +92,33 @@ async fn tokens_are_issued_exchanged_and_revoked(engine: &str) {
         (&first["expires_in"], &first["scope"]),
         (&json!(300), &json!("route:read"))
     );
+    world.organization("globex");
+    for (wrong, pointer, said) in [
+        (
+            json!({ "organization": "nosuch" }),
+            "/organization",
+            "is no organization to which you belong",
+        ),
+        (
+            json!({ "organization": "globex" }),
+            "/organization",
+            "is no organization to which you belong",
+        ),
+        (
+            json!({ "scope": "route:read" }),
+            "/scope",
+            "needs an `organization`: scopes are what a role there gives",
+        ),
+    ] {
+        let mut body = wrong;
+        body["audience"] = json!(AUDIENCE);
+        let refused = editor.post("/v1/tokens", &body);
+        refused.assert_problem(422, "invalid");
+        assert_eq!(
+            refused.json()["errors"],
+            json!([{ "pointer": pointer, "detail": said }])
+        );
+    }
     let me = editor.get("/v1/me").json();
     for foreign in [authlib(), jose()] {
         let claims = asked(foreign, &world.weir, &first["access_token"]).unwrap();

@@ -2,10 +2,11 @@
 
 use weir_testkit::on_both_engines;
 
-use super::{World, fails, json, run};
+use super::{World, done, fails, json, run};
 
 on_both_engines! {
     a_key_is_made_less,
+    a_former_key_is_not_forgotten,
 }
 
 async fn a_key_is_made_less(engine: &str) {
@@ -62,4 +63,45 @@ async fn a_key_is_made_less(engine: &str) {
     assert_eq!(run(&world, update).code, Some(2));
     let entries = json(&world, "audit list --org acme");
     assert_eq!(entries[0]["action"], "api_key.update");
+}
+
+async fn a_former_key_is_not_forgotten(engine: &str) {
+    let world = World::begin(engine).await;
+    world.organization("acme");
+    let first = json(&world, "api-key create --org acme import");
+    let rotate = |overlap: &str| {
+        let line = format!("api-key rotate --org acme import --overlap {overlap}");
+        json(&world, &line)
+    };
+    let second = rotate("7d");
+    let third = rotate("0s");
+    let revoke = "api-key revoke --org acme --yes";
+    let said = done(&world, &format!("{revoke} import"));
+    // The second does not work any more; the first, of which that took the place, does.
+    let (id, end) = (
+        first["id"].as_str().unwrap(),
+        &second["former"]["expires_at"],
+    );
+    let end = end.as_str().unwrap();
+    assert_eq!(
+        said,
+        format!(
+            "revoked the key import\nits former key {id} works until {end}: `weir api-key revoke {id}` ends it, too\n"
+        )
+    );
+    let said = done(&world, &format!("{revoke} {id}"));
+    assert_eq!(said, format!("revoked the key {id}\n"));
+    let key = world.anybody().with(third["secret"].as_str().unwrap());
+    let refused = key.get("/v1/me");
+    refused.assert_problem(401, "unauthenticated");
+    let detail = refused.json()["detail"].to_string();
+    assert!(
+        detail.starts_with("\"The credential is missing, wrong or has ended.")
+            && detail.contains("`X-Api-Key`"),
+        "{detail}"
+    );
+    assert_eq!(
+        world.anybody().get("/v1/me").json()["detail"].to_string(),
+        detail
+    );
 }

@@ -147,8 +147,19 @@ async fn a_refusal_says_what_is_wrong_and_where() {
       slug: is taken
     ");
     let missing = fails(&world, "org show nobody", 1);
-    let end = "has nothing at /v1/organizations/nobody, or nothing that this account may see\n";
-    assert!(missing.ends_with(end), "{missing}");
+    let none = "error: there is no organization nobody, or none that you may see: `weir org list` shows them\n";
+    assert_eq!(missing, none);
+    for line in [
+        "member list --org nobody",
+        "api-key create --org nobody import",
+        "access-policy explain --org nobody a@b.example route:read",
+    ] {
+        assert_eq!(fails(&world, line, 1), none, "{line}");
+    }
+    // The organization is there, and not what lacks.
+    let key = "api-key show --org acme key_01kc2q8r5nf0hb6x2v9w4t7zde";
+    let absent = fails(&world, key, 1);
+    assert!(absent.contains("has nothing at /v1/org"), "{absent}");
     let role = fails(
         &world,
         "invitation create --org acme a@b.example --role nope",
