@@ -119,6 +119,10 @@ async fn a_form_of_another_site_is_refused(engine: &str) {
         &format!("{cookie}{OWN}"),
         &credentials(&other_form, PASSWORD),
     );
+    // Whoever says nothing is not told that another site asks.
+    let silent = post(&world, "/sign-in", &body, &cookie).text();
+    let said = "The request does not say that it comes from a page of this host.";
+    assert!(silent.contains(said), "{silent}");
     refused(&format!("{cookie}{OWN}"), &credentials("", PASSWORD));
     let answer = post(&world, "/sign-in", &body, &format!("{cookie}{OWN}"));
     assert_eq!(answer.status(), 303);
