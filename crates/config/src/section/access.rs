@@ -26,7 +26,7 @@ pub(super) use hmac::HMAC;
 pub(super) use identity::IDENTITY;
 pub(super) use introspection::INTROSPECTION;
 pub(super) use jwt::JWT;
-pub(super) use key_set::{is_url, warn_of_open_net};
+pub(super) use key_set::{decode_published, is_url, warn_of_open_net};
 pub(super) use mtls::MTLS;
 pub(super) use require::REQUIRE;
 pub(super) use session::SESSION;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use weir_jose::KeySet;
 
-use super::access::{is_url, warn_of_open_net};
+use super::access::{decode_published, is_url, warn_of_open_net};
 use crate::codes;
 use crate::decode::{Context, Cursor, Object};
-use crate::model::{GithubReports, Keys, LeakedKeys, PublishedAt, PublishedKeys};
+use crate::model::{GithubReports, Keys, LeakedKeys, PublishedAt};
 use crate::reference::Reference;
 use crate::shape::{Record, Shape, Text, field};
 use crate::value::address::NETWORK;
@@ -124,30 +124,16 @@ fn decode_github(context: &mut Context<'_>, cursor: &Cursor<'_>) -> Option<Githu
 fn decode_keys(context: &mut Context<'_>, object: &Object<'_>) -> Option<Keys> {
     let cursor = object.get("keys")?;
     let allow = object.get("allow")?.networks(context);
-    let authorities = match object.written("authorities") {
-        Some(cursor) => Some(cursor.pem(context)?),
-        None => None,
-    };
-    let refresh = object.get("refresh")?.duration(context);
-    let stale = object.get("stale")?.duration(context);
-    let damping = object.get("damping")?.duration(context);
-    let timeout = object.get("timeout")?.duration(context);
     let text = cursor.text(context)?;
-    if Reference::parse(text).is_some() || !is_url(text) {
+    let is_published = Reference::parse(text).is_none() && is_url(text);
+    let source = is_published.then(|| PublishedAt::Url(text.to_owned()));
+    let published = decode_published(context, object, source, allow);
+    if !is_published {
         let material = cursor.material(context)?;
         return parse(context, &cursor, material.bytes.expose());
     }
     warn_of_open_net(context, &cursor, text);
-    Some(Keys::Published(Box::new(PublishedKeys {
-        source: PublishedAt::Url(text.to_owned()),
-        allow,
-        authorities: authorities.map(|material| Arc::clone(material.bytes.expose())),
-        refresh,
-        stale,
-        damping,
-        timeout,
-        followed: None,
-    })))
+    published.map(Keys::Published)
 }
 
 fn parse(context: &mut Context<'_>, cursor: &Cursor<'_>, text: &[u8]) -> Option<Keys> {

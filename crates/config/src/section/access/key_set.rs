@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use weir_jose::{Algorithm, KeySet};
 
 use crate::codes;
@@ -157,6 +158,16 @@ fn decode_record(
             finding.help("write the policy into the file, where routes of resources can name it"),
         );
     }
+    decode_published(context, &object, source, allow).map(Keys::Published)
+}
+
+/// How keys are followed that somebody publishes. What is said of it is read also where they cannot be found.
+pub(in crate::section) fn decode_published(
+    context: &mut Context<'_>,
+    object: &Object<'_>,
+    source: Option<PublishedAt>,
+    allow: Vec<IpNet>,
+) -> Option<Box<PublishedKeys>> {
     let authorities = match object.written("authorities") {
         Some(cursor) => Some(cursor.pem(context)?),
         None => None,
@@ -169,7 +180,7 @@ fn decode_record(
         *time = object.get(key)?.duration(context);
     }
     let [refresh, stale, damping, timeout] = times;
-    Some(Keys::Published(Box::new(PublishedKeys {
+    Some(Box::new(PublishedKeys {
         source: source?,
         allow,
         authorities: authorities.map(|material| Arc::clone(material.bytes.expose())),
@@ -178,7 +189,7 @@ fn decode_record(
         damping,
         timeout,
         followed: None,
-    })))
+    }))
 }
 
 pub(in crate::section) fn is_url(text: &str) -> bool {
