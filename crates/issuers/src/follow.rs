@@ -13,7 +13,7 @@ use weir_jose::remote::{Attempt, Publisher};
 use weir_jose::{KeySet, LONGEST_SET, Skipped};
 use weir_outbound::{Backoff, HttpError, Trust};
 
-use crate::fetch::{Access, next_look};
+use crate::fetch::Access;
 use crate::kept;
 use crate::metadata::{MetadataFault, locate};
 use crate::settings::{Settings, Source};
@@ -128,9 +128,7 @@ impl Follower {
         if matches!(issuer, Source::File(_)) {
             return LOOK;
         }
-        let Settings { form, refresh, .. } = self.settings;
-        let max_age = form.next_look(found.max_age, refresh);
-        next_look(max_age, refresh, fastrand::f64())
+        self.settings.pause(found.max_age, fastrand::f64())
     }
 
     fn lose(&mut self, attempt: Attempt, fault: &Fault, now: SystemTime) -> Duration {

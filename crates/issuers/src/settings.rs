@@ -8,6 +8,8 @@ use std::time::Duration;
 use weir_jose::{KeySet, SetError, Skipped};
 use weir_outbound::Reach;
 
+use crate::fetch::next_look;
+
 /// An issuer whose keys are followed. Equal settings are followed once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Settings {
@@ -58,22 +60,19 @@ impl Form {
             Self::Github => KeySet::parse_github(text),
         }
     }
-
-    /// When to look again at what is good for `max_age` by what its publisher says.
-    pub(crate) fn next_look(
-        self,
-        max_age: Option<Duration>,
-        refresh: Duration,
-    ) -> Option<Duration> {
-        match self {
-            Self::Jwks => max_age,
-            // GitHub says a minute of everything, and answers sixty questions an hour.
-            Self::Github => max_age.map(|age| age.max(refresh)),
-        }
-    }
 }
 
 impl Settings {
+    /// When to look again at what is good for `max_age` by what its publisher says; `random` as in [`next_look`].
+    pub(crate) fn pause(&self, max_age: Option<Duration>, random: f64) -> Duration {
+        let max_age = match self.form {
+            Form::Jwks => max_age,
+            // GitHub says a minute of everything, and answers sixty questions an hour.
+            Form::Github => None,
+        };
+        next_look(max_age, self.refresh, random)
+    }
+
     /// Looked at every ten minutes, used for a day without the issuer, at most one question in 30 s; public addresses
     /// only.
     pub const fn new(source: Source) -> Self {
@@ -108,10 +107,11 @@ mod tests {
 
     #[test]
     fn github_is_not_asked_more_often_than_it_answers() {
-        let hour = Duration::from_secs(3600);
-        let minute = Some(Duration::from_secs(60));
-        assert_eq!(Form::Github.next_look(minute, hour), Some(hour));
-        assert_eq!(Form::Github.next_look(Some(2 * hour), hour), Some(2 * hour));
-        assert_eq!(Form::Jwks.next_look(minute, hour), minute);
+        let mut settings = Settings::new(Source::Keys(String::new()));
+        let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+        settings.refresh = hour;
+        assert_eq!(settings.pause(Some(minute), 0.0), minute);
+        settings.form = Form::Github;
+        assert_eq!(settings.pause(Some(minute), 0.0), hour);
     }
 }
